@@ -139,13 +139,40 @@ CHUNK_DTYPE = np.dtype(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
-    """A simulated chunk on its way to the file: its ``/chunks`` record (one `CHUNK_DTYPE` item) and its pairs.
+    """A simulated chunk on its way to the file: its ``/chunks`` record (shape (1,), `CHUNK_DTYPE`) and its pairs.
 
-    ``pairs.index`` is global here.
+    ``pairs.index`` is global here.  ``parts`` and ``whole`` turn it into bytes and back for the way between ranks:
+    record, flags, columns, index, time, each padded to 8 bytes.
     """
 
     record: NDArray[np.void]
     pairs: Pairs
+
+    def parts(self) -> list[U8]:
+        """Views of the result's memory, to be sent one after the other."""
+        pairs = self.pairs
+        flags = np.array([pairs.index is not None, pairs.time is not None], np.uint32)
+        head = np.concatenate([self.record.view(np.uint8).ravel(), flags.view(np.uint8)])
+        parts = [head, np.ascontiguousarray(pairs.columns).reshape(-1)]
+        if pairs.columns.size & 7:
+            parts.append(np.zeros(-pairs.columns.size & 7, np.uint8))
+        parts += [column.view(np.uint8) for column in (pairs.index, pairs.time) if column is not None]
+        return parts
+
+    @classmethod
+    def whole(cls, buffer: U8) -> ChunkResult:
+        """The result whose parts stand in ``buffer``; its arrays are views of it."""
+        record = buffer[: CHUNK_DTYPE.itemsize].view(CHUNK_DTYPE)
+        has_index, has_time = buffer[CHUNK_DTYPE.itemsize :][:8].view(np.uint32).tolist()
+        rows = int(record["rows"][0])
+        start = CHUNK_DTYPE.itemsize + 8
+        columns = buffer[start : start + 4 * bits.nbytes(rows)].reshape(4, -1)
+        start += columns.size + (-columns.size & 7)
+        index = buffer[start : start + 8 * rows].view(np.uint64) if has_index else None
+        start += 8 * rows if has_index else 0
+        time = buffer[start : start + 8 * rows].view(np.float64) if has_time else None
+        clicks = int(record["alice_clicks"][0]), int(record["bob_clicks"][0])
+        return cls(record, Pairs(columns, rows, index, time, *clicks, duration_ns=float(record["duration_ns"][0])))
 
 
 @dataclass(frozen=True, slots=True)
