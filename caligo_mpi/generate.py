@@ -127,7 +127,20 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
     """What the file says about its run."""
-    raise NotImplementedError
+    return store.RunInfo(
+        pairs=config.pairs,
+        chunk_size=config.chunk_size,
+        seed=config.seed,
+        engine=engine.name,
+        stream_version=engine.stream_version,
+        config=json.dumps(config.resolved()),
+        config_digest=config.digest(engine.stream_version),
+        thresholds=engine.thresholds,
+        has_index=engine.has_index,
+        has_time=engine.has_time,
+        coincidence=engine.expected.coincidence,
+        software=provenance(),
+    )
 
 
 def generate(
@@ -135,11 +148,49 @@ def generate(
     path: str | os.PathLike[str],
     *,
     map: Map = serial_map,
+    launch: Mapping[str, object] | None = None,
     force: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Summary:
     """Simulate the run into ``path``, or go on with it; the same call does both.
 
-    The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.
+    The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.  ``map`` decides where
+    chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside `provenance`, ``force`` sets a finished
+    file of another configuration aside.  ``report`` is called after each chunk.  Raises `StoreError`.
     """
-    raise NotImplementedError
+    path, begin = Path(path), time.perf_counter()
+    engine = make_engine(config.engine)
+    info = run_info(config, engine)
+    if not force and (status := store.completed(path, info)):
+        return _summary(status, engine, begin, already_complete=True)
+    work_done = 0
+    with store.PairStore.open(
+        path, info, launch={**info.software, **(launch or {})}, durability=config.output.durability, force=force
+    ) as pair_store:
+        setup = functools.partial(chunk_work, config, pair_store.thresholds)
+        with contextlib.closing(map(setup, pair_store.todo)) as results:
+            for rank, result in results:
+                pair_store.append(result, rank=rank)
+                work_done += int(result.record["count"][0])
+                report(Progress(config.pairs, pair_store, time.perf_counter() - begin, work_done))
+        if pair_store.is_complete:
+            pair_store.finish()
+        messages = list(pair_store.messages)
+    return _summary(store.status(path), engine, begin, pairs_now=work_done, messages=messages)
+
+
+def generate_pairs(config: RunConfig) -> PairArrays:
+    """Simulate the run in memory: unpacked outcomes and bases (uint8), index and time where the engine has them.
+
+    >>> from caligo_mpi import parse_config
+    >>> config = parse_config({"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 1.0}}})
+    >>> pairs = generate_pairs(config)
+    >>> same = pairs.alice_basis == pairs.bob_basis
+    >>> bool((pairs.alice_outcome[same] == pairs.bob_outcome[same]).all())
+    True
+    """
+    setup = functools.partial(chunk_work, config, None)
+    items = range(len(Partition(config.pairs, config.chunk_size)))
+    parts = [PairArrays.unpacked(result.pairs) for _, result in serial_map(setup, items)]
+    columns = zip(*parts, strict=True)
+    return PairArrays(*(None if column[0] is None else np.concatenate(column) for column in columns))

@@ -1,0 +1,5 @@
+"""``python -m caligo_mpi``."""
+
+from .cli import main
+
+raise SystemExit(main())
