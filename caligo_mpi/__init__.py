@@ -6,4 +6,62 @@ and needs neither MPI nor a simulator.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import RunConfig, load_config, parse_config
+    from .errors import CaligoError, ConfigError, EngineError, EnvironmentProblem, StoreError
+    from .generate import Progress, Summary, generate_pairs
+    from .link import Expected
+    from .pairs import Chunk, PairArrays, Pairs, Tally, tally
+    from .store import PairsFile, open_pairs, read_pairs, status
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "config": ("RunConfig", "load_config", "parse_config"),
+    "errors": ("CaligoError", "ConfigError", "EngineError", "EnvironmentProblem", "StoreError"),
+    "generate": ("Progress", "Summary", "generate_pairs"),
+    "link": ("Expected",),
+    "pairs": ("Chunk", "PairArrays", "Pairs", "Tally", "tally"),
+    "store": ("PairsFile", "open_pairs", "read_pairs", "status"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "CaligoError",
+    "Chunk",
+    "ConfigError",
+    "EngineError",
+    "EnvironmentProblem",
+    "Expected",
+    "PairArrays",
+    "Pairs",
+    "PairsFile",
+    "Progress",
+    "RunConfig",
+    "StoreError",
+    "Summary",
+    "Tally",
+    "__version__",
+    "generate_pairs",
+    "load_config",
+    "open_pairs",
+    "parse_config",
+    "read_pairs",
+    "status",
+    "tally",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
