@@ -1,0 +1,74 @@
+"""What tests share: real runs of the command, on one process or under a real mpirun."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = Path(__file__).parent / "plugins"
+
+# Doctests of mpi.py cannot even be collected where mpi4py is not installed; it has none.
+collect_ignore_glob = ["plugins/*"]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a subprocess: finds this package and the test engines."""
+    paths = [str(ROOT), str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
+
+
+@pytest.fixture
+def caligo(tmp_path):
+    """Run ``caligo-mpi ARGUMENTS`` as a process in a directory of its own."""
+
+    def run(*arguments, timeout=120, **options):
+        command = [sys.executable, "-m", "caligo_mpi", *map(str, arguments)]
+        options = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, **options}
+        return subprocess.run(command, timeout=timeout, check=False, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mpirun():
+    """The command line up to the program, for n ranks, and the environment it wants."""
+    from caligo_mpi.errors import EnvironmentProblem
+    from caligo_mpi.launch import mpirun_command
+
+    if importlib.util.find_spec("mpi4py") is None:
+        pytest.skip("mpi4py is not installed (numpy 1.26 environment without MPI)")
+
+    def command(ranks):
+        try:
+            line, extra = mpirun_command(ranks)
+        except EnvironmentProblem as error:
+            pytest.skip(str(error))
+        return line, environment(**extra)
+
+    return command
+
+
+@pytest.fixture
+def write_config(tmp_path):
+    """Write a configuration of 20 chunks, changed as told; returns its path."""
+    import yaml
+
+    def write(name="run.yaml", **changes):
+        config = {
+            "pairs": 163_840,
+            "seed": 7,
+            "chunk_size": 8192,
+            "engine": {"name": "noise", "link": {"fidelity": 0.95}},
+            "output": "run.h5",
+        }
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump({**config, **changes}))
+        return path
+
+    return write

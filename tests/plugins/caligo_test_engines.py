@@ -1,0 +1,35 @@
+"""A plug-in engine for tests: the noise engine, made slow or made to fail where a test wants it.
+
+It is found through the entry point of the distribution beside it, as any third-party engine would be.
+"""
+
+import os
+import time
+
+from caligo_mpi.config import parse_config
+from caligo_mpi.engines import make_engine
+
+
+class Trouble:
+    """``seconds`` per chunk (``slow_rank`` takes ``slowness`` times as long), an exception in chunk ``fail_at``."""
+
+    name = "trouble"
+
+    def __init__(self, config, thresholds=None):
+        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, **config.params}
+        self.__dict__.update(params)
+        engine = {"name": "noise", "link": {"fidelity": 0.9}}
+        self.noise = make_engine(parse_config({"pairs": 8, "seed": 0, "engine": engine}).engine, thresholds)
+        for attribute in ("stream_version", "has_index", "has_time", "thresholds", "expected"):
+            setattr(self, attribute, getattr(self.noise, attribute))
+
+    def sample(self, count, seed, *, tick=None):
+        rank = int(os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")))
+        end = time.perf_counter() + self.seconds * (self.slowness if rank == self.slow_rank else 1)
+        while time.perf_counter() < end:
+            time.sleep(1e-3)
+            if tick:
+                tick()
+        if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:
+            raise RuntimeError(f"boom in chunk {seed.spawn_key[-1]}")
+        return self.noise.sample(count, seed, tick=tick)
