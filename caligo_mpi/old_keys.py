@@ -1,0 +1,116 @@
+"""Names that other configurations use, with today's name and the difference in meaning."""
+
+from __future__ import annotations
+
+_PAIRS = ("pairs",), "it counts emissions; with loss the file holds fewer rows"
+_CHUNK = ("chunk_size",), "the unit of seeding, so it changes the bits; a multiple of 8, unrelated to ranks or messages"
+_RANKS = (), "remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) and never changes the bits"
+_SEED = ("seed",), "the only seed: chunk i draws from child i of SeedSequence(seed), whatever the ranks and the time"
+_NOISE = (
+    ("engine.link", "engine.alice", "engine.bob", "engine.loss"),
+    "the link's state, each side's device and the losses are separate sections; `caligo-mpi init` writes them all",
+)
+_FIDELITY = ("engine.link.fidelity",), "F = ⟨Φ⁺|ρ|Φ⁺⟩ of the delivered pair, not 1−p: QBER = 2(1−F)/3"
+_DEPOLARIZING = ("engine.link.prob_max_mixed",), "p in ρ = (1−p)|Φ⁺⟩⟨Φ⁺| + p·I/4: QBER = p/2, not p"
+_QBER = (
+    ("engine.link.fidelity",),
+    "the QBER is a result, not a parameter: for a Werner pair of QBER q set F = 1 − 1.5·q, or prob_max_mixed = 2·q",
+)
+_LIMIT = (), "remove it: limits on the QBER belong to `distill`, not to the making of pairs"
+_READOUT = (
+    ("engine.alice.readout_flip", "engine.bob.readout_flip"),
+    "the flip probability e of one side's recorded bit: two sides of e each give a QBER of 2e(1−e)",
+)
+_EFFICIENCY = (
+    ("engine.loss.alice.detector_efficiency", "engine.loss.bob.detector_efficiency"),
+    "of one side's detector alone; fibre and coupling have their own keys",
+)
+_TRANSMISSION = (
+    ("engine.loss.alice.coupling", "engine.loss.bob.coupling"),
+    "the probability that survives apart from fibre (length_km, attenuation_db_per_km) and detector, per side",
+)
+_LENGTH = (
+    ("engine.loss.alice.length_km", "engine.loss.bob.length_km"),
+    "the arm from the source to one side: a distance L between the two with the source midway is L/2 in each",
+)
+_ATTENUATION = (
+    ("engine.loss.alice.attenuation_db_per_km", "engine.loss.bob.attenuation_db_per_km"),
+    "in dB/km, per arm; 0.2 unless given",
+)
+_DARK = (
+    ("engine.loss.alice.dark_count_rate_hz", "engine.loss.alice.dark_count_probability"),
+    "a rate in Hz (with gate_width_ns) or a probability per gate, for all detectors of one side together; same for bob",
+)
+_STORAGE_NOISE = (
+    (),
+    "remove it: the noise of the adversary's memory is a parameter of `distill`; it changes neither pairs nor QBER",
+)
+_STORAGE_TIME = (
+    ("engine.alice.storage_time_ns", "engine.bob.storage_time_ns"),
+    "how long that side's qubit idles before its measurement, in ns; the protocol's waiting time is not set here",
+)
+_T1 = ("engine.alice.T1_ns", "engine.bob.T1_ns"), "relaxation time of one side's memory in ns; 0 is off"
+_T2 = ("engine.alice.T2_ns", "engine.bob.T2_ns"), "dephasing time of one side's memory in ns, at most 2·T1; 0 is off"
+_GATE = (
+    ("engine.alice.gate_depolarizing", "engine.bob.gate_depolarizing"),
+    "the probability that the H gate before an X measurement replaces the qubit by I/2, per side",
+)
+_BIAS = ("engine.alice.basis_bias", "engine.bob.basis_bias"), "the probability of measuring in X; Z has the rest"
+_MU = ("engine.source.mu",), "mean pairs per pulse, μ = 2λ, of the source with type: pdc"
+_OUTPUT = ("output.path",), "one HDF5 file; the command line's -o goes first"
+_RESUME = (), "remove it: the .part file is the checkpoint, and the same command resumes it"
+_POLICY = ("schedule.policy",), "static, dynamic, guided or adaptive; none changes the bits"
+_GONE = (), "remove it: rank 0 hands chunks out ahead of need by itself"
+
+#: Old name → (today's keys, what to know).
+ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
+    **dict.fromkeys(
+        ("num_epr_pairs", "total_pairs", "n_pairs", "num_pairs", "n_epr_pairs", "number_of_pairs", "num_rounds",
+         "num_pulses", "n_pulses", "shots"), _PAIRS),
+    **dict.fromkeys(("pairs_per_batch", "batch_size", "batch", "batches", "chunk", "pairs_per_chunk"), _CHUNK),
+    **dict.fromkeys(
+        ("num_workers", "workers", "n_workers", "max_workers", "num_processes", "n_jobs", "num_ranks", "ranks",
+         "parallel", "parallel_config"), _RANKS),
+    "isolation_level": ((), "remove it: every chunk always has its own random stream and its own simulation"),
+    "prefetch_batches": _GONE,
+    "prefetch": _GONE,
+    **dict.fromkeys(("base_seed", "random_seed", "rng_seed", "master_seed"), _SEED),
+    **dict.fromkeys(
+        ("noise_params", "noise", "noise_model", "noise_config", "network_config", "network", "physical"), _NOISE),
+    **dict.fromkeys(
+        ("channel_fidelity", "link_fidelity", "epr_fidelity", "bell_fidelity", "pair_fidelity", "source_fidelity"),
+        _FIDELITY),
+    **dict.fromkeys(
+        ("noise_rate", "depolarizing_prob", "depolarising_prob", "depolar_prob", "depolarizing_rate",
+         "depolarization"), _DEPOLARIZING),
+    "visibility": (("engine.link.prob_max_mixed",), "p = 1 − V for a Werner pair: QBER = (1−V)/2"),
+    **dict.fromkeys(("qber", "target_qber", "error_rate", "intrinsic_qber"), _QBER),
+    **dict.fromkeys(("qber_threshold", "qber_limit", "max_qber", "abort_threshold"), _LIMIT),
+    **dict.fromkeys(
+        ("detector_error", "measurement_error", "readout_error", "intrinsic_error", "detector_noise"), _READOUT),
+    **dict.fromkeys(("detection_efficiency", "detector_eff", "quantum_efficiency", "eta"), _EFFICIENCY),
+    **dict.fromkeys(("transmission", "transmittance", "loss_probability", "channel_loss"), _TRANSMISSION),
+    **dict.fromkeys(
+        ("distance_km", "distance", "length", "fiber_length_km", "fibre_length_km", "fiber_length",
+         "channel_length_km"), _LENGTH),
+    **dict.fromkeys(
+        ("fiber_loss_db_per_km", "fibre_loss_db_per_km", "attenuation", "attenuation_db", "loss_db_per_km",
+         "p_loss_length"), _ATTENUATION),
+    **dict.fromkeys(("dark_count_rate", "dark_counts", "dark_count", "dark_count_prob", "p_dark", "y0"), _DARK),
+    **dict.fromkeys(
+        ("nsm_storage_rate", "storage_noise_r", "storage_noise", "storage_rate", "storage_rate_nu", "nsm_params"),
+        _STORAGE_NOISE),
+    **dict.fromkeys(("storage_time", "delta_t", "delta_t_ns", "wait_time_ns", "wait_time"), _STORAGE_TIME),
+    **dict.fromkeys(("t1", "t1_ns", "t1_time"), _T1),
+    **dict.fromkeys(("t2", "t2_ns", "t2_time"), _T2),
+    **dict.fromkeys(("gate_noise", "gate_error", "single_qubit_gate_depolar_prob"), _GATE),
+    **dict.fromkeys(("basis_probability", "p_x", "px", "prob_x", "basis_choice"), _BIAS),
+    **dict.fromkeys(("mean_photon_number", "mean_pairs", "mean_pair_number", "lambda"), _MU),
+    **dict.fromkeys(("output_dir", "output_path", "output_file", "results_dir"), _OUTPUT),
+    **dict.fromkeys(("checkpoint", "checkpoint_dir", "resume"), _RESUME),
+    **dict.fromkeys(("strategy", "scheduling", "load_balancing", "scheduler"), _POLICY),
+    **dict.fromkeys(("backend", "simulator"), (("engine.name",), "noise, netsquid or an installed engine")),
+    "cycle_time": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
+    "t_cycle": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
+    "p_loss": (("engine.link.p_loss_init",), "of the netsquid engine's heralded links"),
+}  # fmt: skip

@@ -1,0 +1,123 @@
+"""One YAML document without YAML's surprises; every failure is one sentence with its line.
+
+Scalars follow YAML 1.2: ``1e9`` is a number, ``yes`` and ``1:30`` are text, ``010`` is ten.
+Refused: duplicate keys, keys that are not text, several documents, tags of other types, and
+aliases that contain themselves or multiply without bound.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+
+_MOST_NODES = 100_000  # after aliases are expanded; a configuration has about a hundred
+_PREFIX = "tag:yaml.org,2002:"
+_SCALARS = {
+    "null": re.compile(r"(?:~|null|Null|NULL|)\Z"),
+    "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
+    "int": re.compile(r"[-+]?[0-9][0-9_]*\Z"),
+    "float": re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    ),
+    "merge": re.compile(r"<<\Z"),
+}
+_KINDS = {yaml.MappingNode: ("map",), yaml.SequenceNode: ("seq",), yaml.ScalarNode: (*_SCALARS, "str")}
+
+
+class _Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader` with the scalars of YAML 1.2."""
+
+
+# Its own table, tried for any first character: the inherited one reads 1:30 as ninety and yes as true.
+_Loader.yaml_implicit_resolvers = {None: [(_PREFIX + name, pattern) for name, pattern in _SCALARS.items()]}
+_Loader.add_constructor(_PREFIX + "int", lambda loader, node: int(node.value.replace("_", "")))
+
+
+class _Problem(Exception):
+    """What is wrong with a document, and in which line."""
+
+    def __init__(self, node: yaml.Node, problem: str) -> None:
+        super().__init__(problem)
+        self.line = node.start_mark.line + 1
+
+
+def parse_yaml(text: str, *, source: str) -> Any:
+    """The document in ``text`` as dicts, lists and scalars; None if it is empty.
+
+    Raises `ConfigError` naming ``source`` and the line.
+
+    >>> parse_yaml("pairs: 1e9\\nnote: no", source="example")
+    {'pairs': 1000000000.0, 'note': 'no'}
+    """
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check(node, sizes={})
+        return loader.construct_document(node)
+    except _Problem as problem:
+        raise ConfigError(f"{source}, line {problem.line}: {problem}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        what = error.problem or error.context
+        if what == "but found another document":
+            what = "a second document starts here; keep one"
+        raise ConfigError(f"{source}{where}: not valid YAML: {what}") from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"{source}: not a text file: character #x{error.character:04x} is not allowed") from None
+    except RecursionError:
+        raise ConfigError(f"{source}: not a configuration: nested too deeply") from None
+
+
+def _check(node: yaml.Node, *, sizes: dict[int, int]) -> int:
+    """Nodes under ``node`` with aliases expanded; raises `_Problem` at what we do not read."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise _Problem(node, "this anchor contains itself; write the section out")
+        return sizes[id(node)]
+    sizes[id(node)] = 0
+    if node.tag.removeprefix(_PREFIX) not in _KINDS[type(node)]:
+        raise _Problem(node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported here; remove it")
+    size = 1
+    if isinstance(node, yaml.MappingNode):
+        _check_keys(node)
+        size += sum(_check(child, sizes=sizes) for pair in node.value for child in pair)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_check(child, sizes=sizes) for child in node.value)
+    else:
+        _check_scalar(node)
+    if size > _MOST_NODES:
+        raise _Problem(node, "not a configuration: too many values; write fewer aliases")
+    sizes[id(node)] = size
+    return size
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    first: dict[str, int] = {}
+    for key, _ in node.value:
+        if key.tag == _PREFIX + "merge":
+            continue
+        if key.tag != _PREFIX + "str" or not isinstance(key, yaml.ScalarNode):
+            raise _Problem(key, f"the key {_excerpt(key)} is not text; a key is a name")
+        if key.value in first:
+            raise _Problem(key, f"duplicate key {key.value}, first in line {first[key.value]}; keep one of the two")
+        first[key.value] = key.start_mark.line + 1
+
+
+def _check_scalar(node: yaml.Node) -> None:
+    pattern = _SCALARS.get(node.tag.removeprefix(_PREFIX))
+    if pattern and not pattern.match(node.value):
+        raise _Problem(node, f"{node.value[:40]!r} is not {node.tag.replace(_PREFIX, '!!')}; remove the tag")
+    if len(node.value) > 1000 and node.tag == _PREFIX + "int":
+        raise _Problem(node, f"a number of {len(node.value)} digits; at most 1000 are read")
+
+
+def _excerpt(node: yaml.Node) -> str:
+    return str(node.value)[:40] if isinstance(node, yaml.ScalarNode) else "in brackets"
