@@ -16,7 +16,7 @@ class Trouble:
     name = "trouble"
 
     def __init__(self, config, thresholds=None):
-        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, **config.params}
+        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, **config.parameters}
         self.__dict__.update(params)
         engine = {"name": "noise", "link": {"fidelity": 0.9}}
         self.noise = make_engine(parse_config({"pairs": 8, "seed": 0, "engine": engine}).engine, thresholds)
