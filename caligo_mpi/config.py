@@ -275,9 +275,9 @@ class SideConfig(_ReadOut):
 class ArmConfig(Section):
     """Loss and dark counts between the source and one party's recorded click."""
 
-    length_km: Annotated[NonNegative, about("fibre from the source to this party", unit="km", symbol="L")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("of the fibre", unit="dB/km", symbol="α")] = 0.2
-    coupling: Annotated[Probability, about("transmission of everything but fibre and detector")] = 1.0
+    length_km: Annotated[NonNegative, about("fiber from the source to this party", unit="km", symbol="L")] = 0.0
+    attenuation_db_per_km: Annotated[NonNegative, about("of the fiber", unit="dB/km", symbol="α")] = 0.2
+    coupling: Annotated[Probability, about("transmission of everything but fiber and detector")] = 1.0
     detector_efficiency: Annotated[Probability, about("probability that an arriving photon is detected")] = 1.0
     dark_count_rate_hz: Annotated[
         NonNegative | None, about("dark clicks of all of this party's detectors; needs gate_width_ns", unit="Hz")
@@ -355,7 +355,7 @@ class NoiseConfig(Section):
     link: Annotated[LinkConfig | None, about("state of the delivered pair; required with a single_pair source")] = None
     alice: Annotated[SideConfig, about("Alice's device")] = SideConfig()
     bob: Annotated[SideConfig, about("Bob's device")] = SideConfig()
-    loss: Annotated[LossConfig | None, about("fibres and detectors; lossless if left out")] = None
+    loss: Annotated[LossConfig | None, about("fibers and detectors; lossless if left out")] = None
     formalism: Annotated[
         Literal["dm", "ket"], about("density matrix, or state vector with T1 as a Pauli twirl; they differ with T1 on")
     ] = "dm"
@@ -394,18 +394,23 @@ class NetsquidLinkConfig(Section):
     prob_success: Annotated[SuccessProbability, about("probability that an attempt delivers a pair")] = 1.0
     cycle_time_ns: Annotated[Positive | None, about("duration of an attempt", unit="ns", symbol="t_cycle")] = None
     length_km: Annotated[
-        Positive | None, about("instead of cycle_time_ns: fibre that light crosses in each attempt", unit="km")
+        Positive | None, about("instead of cycle_time_ns: fiber that light crosses in each attempt", unit="km")
     ] = None
 
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
-        yield from _at_most_one(given, "cycle_time_ns", "length_km")
-        if given.get("type") != "perfect":
-            yield from _exactly_one(given, "fidelity", "prob_max_mixed")
-        else:
+        if given.get("type") == "perfect":
+            yield from _at_most_one(given, "cycle_time_ns", "length_km")
             for key in ("fidelity", "prob_max_mixed"):
                 if key in given:
                     yield key, "not with type perfect; remove it or choose type depolarise", "rule"
+        else:
+            yield from _exactly_one(given, "fidelity", "prob_max_mixed")
+            yield from _exactly_one(given, "cycle_time_ns", "length_km")
+
+    def _rules(self) -> Iterator[Breach]:
+        if self.type == "perfect" and self.prob_success != 1:
+            yield "prob_success", "must be 1 with type perfect; or choose type depolarise", "rule"
 
 
 class HeraldedLinkConfig(Section):
@@ -414,9 +419,9 @@ class HeraldedLinkConfig(Section):
     type: Annotated[
         Literal["heralded-single-click", "heralded-double-click"], about("link model with photons meeting midway")
     ]
-    length_km: Annotated[Positive, about("fibre between Alice and Bob", unit="km", symbol="L")]
-    p_loss_init: Annotated[Probability, about("probability to lose a photon on entering the fibre")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("of the fibre", unit="dB/km", symbol="α")] = 0.2
+    length_km: Annotated[Positive, about("fiber between Alice and Bob", unit="km", symbol="L")]
+    p_loss_init: Annotated[Probability, about("probability to lose a photon on entering the fiber")] = 0.0
+    attenuation_db_per_km: Annotated[NonNegative, about("of the fiber", unit="dB/km", symbol="α")] = 0.2
     dark_count_probability: Annotated[DarkProbability, about("probability of a dark click per attempt")] = 0.0
     detector_efficiency: Annotated[SuccessProbability, about("probability that an arriving photon is detected")] = 1.0
     visibility: Annotated[Probability, about("of the photons' interference", symbol="V")] = 1.0
