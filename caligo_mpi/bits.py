@@ -72,18 +72,19 @@ def extract(packed: U8, start: int, count: int) -> U8:
     return out
 
 
-def shift_in(packed: U8, lead: int, first_byte: int = 0) -> U8:
+def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
     """The column moved up by ``lead`` (0–7) bits, with ``first_byte``'s low ``lead`` bits below it.
 
     This is what an append at bit offset ``8*k + lead`` writes from byte ``k`` on: the bits
     already there are kept, the new ones follow.  One byte longer than the input at most.
+    Several columns at once have shape (columns, bytes), and one first byte each.
     """
     if not lead:
         return packed
-    out = np.zeros(len(packed) + 1, np.uint8)
-    out[:-1] = packed << np.uint8(lead)
-    out[1:] |= packed >> np.uint8(8 - lead)
-    out[0] |= np.uint8(first_byte & ((1 << lead) - 1))
+    out = np.zeros((*packed.shape[:-1], packed.shape[-1] + 1), np.uint8)
+    out[..., :-1] = packed << np.uint8(lead)
+    out[..., 1:] |= packed >> np.uint8(8 - lead)
+    out[..., 0] |= np.asarray(first_byte, np.uint8) & np.uint8((1 << lead) - 1)
     return out
 
 

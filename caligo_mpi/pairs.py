@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 import xxhash
@@ -74,6 +74,23 @@ class Pairs:
         if self.time is not None:
             digest.update(np.ascontiguousarray(self.time, "<f8").view(np.uint8))
         return digest.intdigest()
+
+
+class PairArrays(NamedTuple):
+    """Pairs unpacked: uint8 columns of 0 and 1, one value per row; index and time where pairs have them."""
+
+    alice_basis: U8
+    alice_outcome: U8
+    bob_basis: U8
+    bob_outcome: U8
+    index: NDArray[np.uint64] | None = None  # type: ignore[assignment]
+    time: NDArray[np.float64] | None = None
+
+    @classmethod
+    def unpacked(cls, pairs: Pairs) -> PairArrays:
+        """The pairs of a block, one byte per bit."""
+        a_basis, a_bit, b_basis, b_bit = (bits.unpack(column, pairs.count) for column in pairs.columns)
+        return cls(a_basis, a_bit, b_basis, b_bit, pairs.index, pairs.time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ _REASONS = {
     "storage_time_ns": "there qubits idle in simulated time: engine.device.T1_ns, engine.device.T2_ns and engine.hold",
 }
 
-
 #: A choice that a key depends on: its path and the values it may have.
 Need = tuple[str, tuple[str | None, ...]]
 
@@ -47,6 +46,20 @@ def look_up(given: object, path: Sequence[str]) -> object:
     return given
 
 
+def equals(value: object) -> str:
+    """``=value`` in one short line for a message; nothing for a section."""
+    if isinstance(value, Mapping):
+        return ""
+    if value is None or isinstance(value, bool | str):
+        text = json.dumps(value, ensure_ascii=isinstance(value, str) and not value.isprintable())
+    else:
+        try:
+            text = " ".join(str(value).split())
+        except (ValueError, RecursionError):  # Python prints no integers of more than 4300 digits
+            text = "…"
+    return "=" + (text if len(text) <= 60 else text[:57] + "...")
+
+
 def complain(
     errors: Sequence[Mapping[str, Any]], *, given: object, keys: Sequence[Key], source: str, overrides: Sequence[str]
 ) -> str:
@@ -69,9 +82,9 @@ def _lines(
     error: Mapping[str, Any], path: str, *, given: object, keys: Sequence[Key], answered: set[str]
 ) -> Iterator[str]:
     kind, value = error["type"], error["input"]
-    here = path + _equals(value)
+    here = path + equals(value)
     if kind == "extra_forbidden":
-        old = [(below, name) for below, name in _names(path, value) if name.lower() in ANSWERS]
+        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if name.lower() in ANSWERS]
         for below, name in old:
             answered.update(ANSWERS[name.lower()][0])
             yield f"{below}: {_advice(name)}"
@@ -97,7 +110,7 @@ def _lines(
 
 def _advice(name: str) -> str:
     new, meaning = ANSWERS[name.lower()]
-    return f"not a key; use {' and '.join(new)}: {meaning}" if new else f"not a key; {meaning}"
+    return f"not a key; use {', '.join(new)}: {meaning}" if new else f"not a key; {meaning}"
 
 
 def _nearest(path: str, *, given: object, keys: Sequence[Key]) -> str:
@@ -117,11 +130,11 @@ def _nearest(path: str, *, given: object, keys: Sequence[Key]) -> str:
     return f"did you mean {close[0]}?" if close else f"known here: {', '.join(dict.fromkeys(siblings))}"
 
 
-def _names(path: str, value: object) -> Iterator[tuple[str, str]]:
-    """(path, name) of a key and of all keys in the mappings below it; three levels, as deep as sections go."""
-    level = [(path, path.rpartition(".")[2], value)]
+def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:
+    """(``path=value``, name) of a key and of the keys below it, as deep as sections go."""
+    level = [(path, str(name), value)]
     for _ in range(4):
-        yield from ((where + _equals(item), name) for where, name, item in level)
+        yield from ((where + equals(item), name) for where, name, item in level)
         level = [
             (f"{where}.{_word(key)}", str(key), below)
             for where, _, item in level if isinstance(item, Mapping) for key, below in item.items()
@@ -135,17 +148,6 @@ def _path(loc: Sequence[str | int]) -> str:
 
 def _word(key: object) -> str:
     return key if isinstance(key, str) and key.isprintable() else ascii(key)
-
-
-def _equals(value: object) -> str:
-    """``=value`` where a value is short enough to be shown."""
-    if isinstance(value, Mapping):
-        return ""
-    if value is None or isinstance(value, bool | str):
-        text = json.dumps(value, ensure_ascii=not isinstance(value, str) or not value.isprintable())
-    else:
-        text = str(value) if not isinstance(value, int) or value.bit_length() < 1000 else "a huge number"
-    return "=" + (text if len(text) <= 60 else text[:57] + "...")
 
 
 def _inside(path: str, section: str) -> bool:

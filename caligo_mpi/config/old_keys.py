@@ -23,11 +23,11 @@ _READOUT = (
 )
 _EFFICIENCY = (
     ("engine.loss.alice.detector_efficiency", "engine.loss.bob.detector_efficiency"),
-    "of one side's detector alone; fibre and coupling have their own keys",
+    "of one side's detector alone; fiber and coupling have their own keys",
 )
 _TRANSMISSION = (
     ("engine.loss.alice.coupling", "engine.loss.bob.coupling"),
-    "the probability that survives apart from fibre (length_km, attenuation_db_per_km) and detector, per side",
+    "the probability that survives apart from fiber (length_km, attenuation_db_per_km) and detector, per side",
 )
 _LENGTH = (
     ("engine.loss.alice.length_km", "engine.loss.bob.length_km"),

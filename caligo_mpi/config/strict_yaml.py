@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 _MOST_NODES = 100_000  # after aliases are expanded; a configuration has about a hundred
 _PREFIX = "tag:yaml.org,2002:"

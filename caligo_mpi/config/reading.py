@@ -1,0 +1,76 @@
+"""From YAML, mappings and ``--set`` to a `RunConfig`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from .run import SHORTHANDS, RunConfig, validated
+from .strict_yaml import parse_yaml
+
+_MOST_BYTES = 1 << 20  # of a configuration file
+
+
+def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a YAML file, after ``overrides`` like ``"engine.link.fidelity=0.97"``.
+
+    Raises one `ConfigError` with everything that is wrong, a line each.
+    """
+    source = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{source}: cannot be read: {reason}; `caligo-mpi init` writes a starter") from None
+    if len(raw) > _MOST_BYTES:
+        raise ConfigError(f"{source}: larger than {_MOST_BYTES:_} bytes; not a configuration")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{source}: not UTF-8 text; a configuration is a YAML file") from None
+    return _parse(parse_yaml(text, source=source), overrides, source=source)
+
+
+def parse_config(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a mapping, as `load_config` reads it from a file.
+
+    >>> link = {"fidelity": 0.97}
+    >>> config = parse_config({"pairs": "1e6", "seed": 1, "engine": {"name": "noise", "link": link}})
+    >>> config.pairs, config.chunk_size
+    (1000000, 16777216)
+    """
+    return _parse(mapping, overrides, source="configuration")
+
+
+def _parse(data: object, overrides: Sequence[str], *, source: str) -> RunConfig:
+    if data is None:
+        raise ConfigError(f"{source}: is empty; `caligo-mpi init` writes a starter")
+    if isinstance(data, Mapping):
+        for override in overrides:
+            data = _overridden(data, override)
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    return validated(data, source=source, overrides=paths, installed=True)
+
+
+def _overridden(data: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """A copy of ``data`` in which one ``path=value`` holds; sections are made where there are none."""
+    path, sign, text = override.partition("=")
+    names = path.strip().split(".")
+    if not sign or not all(names):
+        raise ConfigError(f"--set {override}: must be a dotted key and a value, such as engine.link.fidelity=0.97")
+    value = parse_yaml(text, source=f"--set {path.strip()}")
+    out = section = dict(data)
+    for depth, name in enumerate(names[:-1]):
+        inner = section.get(name)
+        if isinstance(inner, str) and depth == 0 and name in SHORTHANDS:
+            inner = {SHORTHANDS[name]: inner}
+        if inner is not None and not isinstance(inner, Mapping):
+            where = ".".join(names[: depth + 1]) + equals(inner)
+            raise ConfigError(f"--set {override}: {where} is not a section, it has no key {names[depth + 1]}")
+        section[name] = section = dict(inner or {})
+    section[names[-1]] = value
+    return out

@@ -1,0 +1,75 @@
+"""Where and with what a run happens: versions, machine, commit, batch job."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+
+from . import __version__
+
+_PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash")
+
+# Set by Slurm, PBS, LSF and Grid Engine within a job.
+_JOB_VARIABLES = (
+    "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT",
+    "SLURM_CLUSTER_NAME", "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID",
+)  # fmt: skip
+
+
+def provenance() -> dict[str, str | int]:
+    """What a run records about itself, flat; what cannot be found out is left out.
+
+    Versions are those of the installed metadata: nothing is imported for them.  Neither paths
+    nor user names are recorded, since files travel.
+
+    >>> sorted(provenance().keys() & {"caligo_mpi", "cwd", "host", "time", "user"})
+    ['caligo_mpi', 'host', 'time']
+    """
+    found: dict[str, str | int] = {"caligo_mpi": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    found |= {"platform": platform.platform(), "host": platform.node(), "cpus": os.cpu_count() or 1}
+    found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    if commit := _commit(Path(__file__).parents[1]):
+        found["commit"] = commit
+    return found | batch_job()
+
+
+def batch_job() -> dict[str, str]:
+    """The batch system's names for this job: its variables in lower case; empty outside of jobs."""
+    # Variables may hold bytes that are not text, which neither HDF5 nor JSON would take.
+    return {
+        name.lower(): os.environ[name].encode("utf-8", "replace").decode()
+        for name in _JOB_VARIABLES
+        if os.environ.get(name)
+    }
+
+
+def _commit(checkout: Path) -> str | None:
+    """The commit that is checked out there; None if it is not the root of a git checkout."""
+    # Read from git's files: a process that runs MPI had better not fork.
+    try:
+        git = checkout / ".git"
+        if git.is_file():  # a linked worktree
+            git = checkout / git.read_text().removeprefix("gitdir:").strip()
+        head = (git / "HEAD").read_text().strip()
+        if not head.startswith("ref:"):
+            return head
+        return _resolve(head.removeprefix("ref:").strip(), git)
+    except (OSError, ValueError):
+        return None
+
+
+def _resolve(ref: str, git: Path) -> str | None:
+    common = git / "commondir"
+    shared = git / common.read_text().strip() if common.is_file() else git
+    if (shared / ref).is_file():
+        return (shared / ref).read_text().strip()
+    packed = (shared / "packed-refs").read_text().splitlines()
+    return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), None)

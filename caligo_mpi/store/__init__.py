@@ -1,0 +1,30 @@
+"""Pairs files: the writer `PairStore`, the readers `open_pairs` and `read_pairs`, and what checks a file.
+
+The format is specified in docs/file-format.md.
+"""
+
+from __future__ import annotations
+
+from ..errors import StoreError
+from .check import Status, Verification, completed, status, verify_file
+from .layout import FORMAT, FORMAT_VERSION, RunInfo
+from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
+from .writer import PairStore
+
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "Column",
+    "PairStore",
+    "PairsFile",
+    "RunInfo",
+    "Status",
+    "StoreError",
+    "Verification",
+    "completed",
+    "open_pairs",
+    "pairs_hash",
+    "read_pairs",
+    "status",
+    "verify_file",
+]

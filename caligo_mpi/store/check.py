@@ -1,0 +1,197 @@
+"""Looking at files without touching them: how far a run is, and whether every bit is as it was written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ..errors import StoreError
+from ..pairs import Pairs, Tally
+from . import layout as layouts
+from .layout import Layout, RunInfo
+from .lock import owner
+from .prepare import part_path
+from .publish import clear_leftovers
+from .reader import read_table
+from .records import batches, damaged_chunks, intact, read_records, scan, table_digest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Status:
+    """Where a run stands.  Counts are sums over its committed chunks; times are seconds since 1970.
+
+    ``path`` is the file that was looked at, partial or finished; ``owner`` describes the launch that is
+    writing it, as far as the lock file tells, and is empty otherwise.
+    """
+
+    path: Path
+    info: RunInfo
+    complete: bool
+    data_digest: str
+    chunks_done: int
+    chunks_total: int
+    pairs_done: int
+    rows: int
+    tally: Tally
+    alice_clicks: int
+    bob_clicks: int
+    seconds: float
+    runs: NDArray[Any]
+    faults: NDArray[Any]
+    last_commit: float
+    owner: str
+
+    @property
+    def pairs(self) -> int:
+        """Emissions of the whole run."""
+        return self.info.pairs
+
+    @property
+    def digest(self) -> str:
+        """Of the configuration."""
+        return self.info.config_digest
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self.info.engine
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.info.seed
+
+
+_SUMS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+
+
+def status(path: str | os.PathLike[str]) -> Status:
+    """How far a finished, running or stopped run is; ``path`` may be the final name while only the partial file exists.
+
+    Raises `StoreError` where neither can be read.
+    """
+    path = Path(path)
+    final = path.with_name(path.name.removesuffix(".part"))
+    if not path.exists() and part_path(path).exists():
+        path = part_path(path)
+    layout = layouts.read(path)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return _status(path, layout, fd, owner(final))
+    finally:
+        os.close(fd)
+
+
+def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
+    sums, done, seconds = dict.fromkeys(_SUMS, 0), 0, 0.0
+    for first, records in batches(fd, layout, range(len(layout.info.partition))):
+        good = records[intact(records, first, layout)]
+        done += len(good)
+        seconds += float(good["seconds"].sum())
+        for name in _SUMS:
+            sums[name] += int(good[name].sum())
+    runs = read_table(fd, layout, "runs")
+    return Status(
+        path=path,
+        info=layout.info,
+        complete=bool(layout.data_digest),
+        data_digest=layout.data_digest,
+        chunks_done=done,
+        chunks_total=len(layout.info.partition),
+        pairs_done=sums["count"],
+        rows=sums["rows"],
+        tally=Tally(*(sums[name] for name in ("sifted_z", "errors_z", "sifted_x", "errors_x"))),
+        alice_clicks=sums["alice_clicks"],
+        bob_clicks=sums["bob_clicks"],
+        seconds=seconds,
+        runs=runs,
+        faults=read_table(fd, layout, "faults"),
+        last_commit=float(runs["last_commit"].max(initial=0.0)),
+        owner=owner,
+    )
+
+
+def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
+    """The status of ``path`` if it is a finished file of this run with at least its pairs; else None.
+
+    A partial file that a kill left behind while the finished one was published is removed.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        final = layouts.read(path)
+    except StoreError:
+        return None
+    same = final.info.config_digest == info.config_digest and final.info.pairs >= info.pairs
+    if not same or not final.data_digest:
+        return None
+    clear_leftovers(path, final)
+    return status(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify_file` found; chunk indices are in order.
+
+    ``records`` are chunks whose record is damaged, ``data`` those whose rows are, ``differing`` those that came out
+    otherwise when they were simulated again.  ``digest_fits`` is None for a partial file, which has no digest yet.
+    """
+
+    path: Path
+    complete: bool
+    chunks: int
+    records: tuple[int, ...]
+    data: tuple[int, ...]
+    digest_fits: bool | None
+    resampled: tuple[int, ...]
+    differing: tuple[int, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it was written, and as it is simulated."""
+        return not (self.records or self.data or self.differing or self.digest_fits is False)
+
+
+def verify_file(
+    path: str | os.PathLike[str],
+    *,
+    resample: Callable[[int], Pairs] | None = None,
+    chunks: Iterable[int] = (),
+) -> Verification:
+    """Compute every checksum of a file again; with ``resample``, also simulate ``chunks`` again and compare bits.
+
+    ``resample`` takes a chunk's index and returns its pairs as they were stored, with global emission numbers.
+    Chunks of a partial file that are not committed yet are left out.
+    """
+    path = Path(path)
+    layout = layouts.read(path)
+    every = range(len(layout.info.partition))
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        state = scan(fd, layout)
+        complete = bool(layout.data_digest)
+        missing = {*state.holes.tolist(), *(range(state.next, len(every)) if complete else state.broken.tolist())}
+        again = [index for index in chunks if index < state.next and index not in missing] if resample else []
+        return Verification(
+            path=path,
+            complete=complete,
+            chunks=state.next - len(state.holes),
+            records=tuple(sorted(missing)),
+            data=tuple(damaged_chunks(fd, layout, every[: state.next])),
+            digest_fits=table_digest(fd, layout) == layout.data_digest if complete else None,
+            resampled=tuple(again),
+            differing=tuple(index for index in again if resample and _differs(fd, layout, index, resample(index))),
+        )
+    finally:
+        os.close(fd)
+
+
+def _differs(fd: int, layout: Layout, index: int, pairs: Pairs) -> bool:
+    record = read_records(fd, layout, index, index + 1)[0]
+    return pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"])

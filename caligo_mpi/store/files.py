@@ -1,0 +1,125 @@
+"""Plain file operations: whole writes and reads at an offset, moves that replace nothing, free space."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StoreError
+
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES}
+
+_COPY_BYTES = 4 << 20
+
+
+@contextmanager
+def disk_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn what the operating system says into one sentence."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"{path}: {doing} failed ({reason}); what was committed is kept: remove the cause and run the same command"
+        ) from error
+
+
+def write_at(fd: int, data: NDArray[Any] | bytes | bytearray, offset: int) -> None:
+    """Write all of ``data``; a signal or a limit of the system may cut one write short."""
+    view = memoryview(_raw(data) if isinstance(data, np.ndarray) else data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _raw(array: NDArray[Any]) -> memoryview:
+    """The bytes of a contiguous array."""
+    if not array.flags.c_contiguous:
+        raise ValueError("only contiguous arrays are read and written")
+    return array.reshape(-1).view(np.uint8).data
+
+
+def read_at(fd: int, out: NDArray[Any], offset: int) -> None:
+    """Fill ``out`` (contiguous) from the file."""
+    view = _raw(out)
+    while view:
+        size = os.preadv(fd, [view], offset)
+        if not size:
+            raise StoreError(f"the file ends at byte {offset}, in the middle of its data: it is truncated")
+        view, offset = view[size:], offset + size
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names created or removed in ``directory`` survive a power failure, where the file system can."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Press a file's data to the disk."""
+    fd = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def move_new(source: Path, target: Path) -> None:
+    """Give ``source`` the name ``target``; `FileExistsError` where that name is taken.
+
+    A hard link fails where the name exists, a rename would replace it.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+    else:
+        source.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, tag: str) -> Path:
+    """Rename ``path`` to the first free ``path.tag-N``."""
+    for number in itertools.count(1):
+        target = path.with_name(f"{path.name}.{tag}-{number}")
+        with suppress(FileExistsError):
+            move_new(path, target)
+            return target
+    raise AssertionError("unreachable")
+
+
+def require_space(directory: Path, size: int, purpose: str) -> None:
+    """Refuse before anything is written what the disk cannot hold."""
+    disk = os.statvfs(directory)
+    free = disk.f_bavail * disk.f_frsize
+    if size > free:
+        raise StoreError(
+            f"{purpose} needs {size / 1e9:.3g} GB, {free / 1e9:.3g} GB free in {directory}; "
+            "free some space, ask for fewer pairs or choose another output directory"
+        )
+
+
+def copy_bytes(source: int, target: int, *, at: int, to: int, size: int) -> None:
+    """Copy ``size`` bytes from offset ``at`` of one file to offset ``to`` of another, a few MiB at a time."""
+    buffer = np.empty(min(size, _COPY_BYTES), np.uint8)
+    for done in range(0, size, _COPY_BYTES):
+        part = buffer[: min(_COPY_BYTES, size - done)]
+        read_at(source, part, at + done)
+        write_at(target, part, to + done)

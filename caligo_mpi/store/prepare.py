@@ -1,0 +1,142 @@
+"""Before a run writes: what is at its names already, and the partial file it goes on with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import StoreError
+from . import layout as layouts
+from .files import move_new, require_space, set_aside, sync_directory, sync_file
+from .layout import Damaged, Layout, RunInfo
+from .records import damaged_chunks, mark_for_redoing, scan
+from .rows import copy_rows, copy_tables
+
+
+def part_path(path: Path) -> Path:
+    """The partial file of ``path``."""
+    return path.with_name(path.name + ".part")
+
+
+def aside_path(path: Path) -> Path:
+    """Where a file is made before it gets the name ``path``."""
+    return path.with_name(path.name + ".tmp")
+
+
+def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout:
+    """Leave a partial file of ``info``'s run and size under its name; the lock is held."""
+    part = part_path(path)
+    for leftover in (aside_path(part), aside_path(path)):
+        leftover.unlink(missing_ok=True)
+    final = _inspect_final(path, info, force=force, messages=messages)
+    found = _inspect_part(part, info, force=force, messages=messages)
+    if found is not None and found.info.pairs == info.pairs:
+        _require_rest(part, found)
+        return found
+    if found is not None:
+        return _extend(part, found, part, info, messages)
+    if final is not None:
+        return _extend(path, final, part, info, messages)
+    require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
+    layout = layouts.create(aside_path(part), info, capacity=info.capacity)
+    sync_file(aside_path(part))
+    move_new(aside_path(part), part)
+    sync_directory(path.parent)
+    return layout
+
+
+def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
+    """The finished file to extend, if there is one; `StoreError` where the name is taken by something else."""
+    if not os.path.lexists(path):
+        return None
+    if force:
+        messages.append(f"{path} is set aside as {set_aside(path, 'old').name}")
+        return None
+    try:
+        final = layouts.read(path)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; it is not overwritten: choose another output or set it aside with --force"
+        ) from error
+    _require_same_run(path, final.info, info)
+    if final.info.pairs >= info.pairs:
+        raise StoreError(f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside")
+    return final
+
+
+def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
+    """The partial file to go on with, if there is one."""
+    if not os.path.lexists(part):
+        return None
+    try:
+        found = layouts.read(part)
+    except Damaged as error:
+        messages.append(f"{error}; it is set aside as {set_aside(part, 'damaged').name} and the run starts again")
+        return None
+    try:
+        _require_same_run(part, found.info, info)
+        if found.info.pairs > info.pairs:
+            raise StoreError(
+                f"{part} was started with pairs={found.info.pairs}, more than pairs={info.pairs}: pairs can be raised, "
+                "not lowered; ask for as many, choose another output or set it aside with --force"
+            )
+    except StoreError:
+        if not force:
+            raise
+        messages.append(f"{part} is set aside as {set_aside(part, 'old').name}")
+        return None
+    return found
+
+
+def _require_same_run(path: Path, found: RunInfo, asked: RunInfo) -> None:
+    if found.config_digest != asked.config_digest:
+        raise StoreError(
+            f"{path} belongs to another run (config_digest={found.config_digest[:12]}, this one is "
+            f"{asked.config_digest[:12]}); choose another output or set it aside with --force"
+        )
+
+
+def _space(info: RunInfo) -> int:
+    """Bytes a run needs; one with lost pairs is copied to its exact size when it is complete."""
+    return layouts.file_size(info, info.capacity) * (2 if info.has_index else 1)
+
+
+def _require_rest(part: Path, layout: Layout) -> None:
+    """A resumed run needs only what is not yet allocated."""
+    missing = _space(layout.info) - part.stat().st_blocks * 512
+    require_space(part.parent, max(0, missing), f"the rest of {part}")
+
+
+def _extend(source: Path, old: Layout, part: Path, info: RunInfo, messages: list[str]) -> Layout:
+    """Copy the whole chunks of a shorter file of the same run into a larger partial file.
+
+    Row offsets stay, since every whole chunk does; a last, short chunk is left out and done anew.
+    """
+    require_space(part.parent, _space(info), f"{part} (pairs={info.pairs})")
+    # Bits are decided by the thresholds the run began with.
+    info = replace(info, thresholds=old.info.thresholds)
+    aside = aside_path(part)
+    new = layouts.create(aside, info, capacity=info.capacity)
+    read_fd, write_fd = os.open(source, os.O_RDONLY), os.open(aside, os.O_RDWR)
+    try:
+        kept = _copy_whole_chunks(read_fd, old, write_fd, new)
+        os.fsync(write_fd)
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+    aside.replace(part)
+    sync_directory(part.parent)
+    messages.append(f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {kept} whole chunks are kept")
+    return new
+
+
+def _copy_whole_chunks(source: int, old: Layout, target: int, new: Layout) -> int:
+    """Copy, then check every copied chunk; damaged ones are left to be redone."""
+    state = scan(source, old, old.info.pairs // old.info.chunk_size)
+    copy_rows(source, old, target, new, state.rows)
+    copy_tables(source, old, target, new, state.next)
+    bad = list(damaged_chunks(target, new, range(state.next)))
+    for index in bad:
+        mark_for_redoing(target, new, index)
+    return state.next - len(state.holes) - len(bad)

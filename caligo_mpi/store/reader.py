@@ -1,0 +1,322 @@
+"""Reading pairs files, finished or running: whole chunks are checked as they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bits
+from ..bits import U8
+from ..errors import StoreError
+from ..pairs import COLUMNS, PairArrays, Pairs, Tally, tally
+from . import layout as layouts
+from .files import read_at
+from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
+from .records import SPAN_ROWS, Records, cut, damaged, join, read_records, read_rows, scan, spans
+
+_BLOCK_ROWS = 1 << 22
+_HASH_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of an open file: ``column[a:b]`` is an array (uint8 0 and 1 for bits), ``column[i]`` one value.
+
+    Slices come straight from the disk; only `PairsFile.blocks` and `read_pairs` verify checksums.
+    """
+
+    rows: int
+    read: Callable[[int, int], NDArray[Any]]
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, item: int | slice) -> Any:
+        """Read one row or a slice of rows."""
+        if not isinstance(item, slice):
+            row = range(self.rows)[item]
+            return self.read(row, row + 1)[0]
+        wanted = range(self.rows)[item]
+        if not wanted:
+            return self.read(0, 0)
+        low = min(wanted)
+        values = self.read(low, max(wanted) + 1)
+        return values[wanted.start - low :: wanted.step]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole column in memory."""
+        return np.asarray(self[:], dtype)
+
+
+class PairsFile:
+    """An open pairs file, finished, or partial: then its committed beginning.  A context manager.
+
+    ``rows`` are the rows that can be read, ``complete`` says whether they are all.
+    """
+
+    def __init__(self, path: Path, layout: Layout, fd: int) -> None:
+        self.path, self._layout, self._fd = path, layout, fd
+        self.info: RunInfo = layout.info
+        self.data_digest = layout.data_digest
+        self.complete = bool(layout.data_digest)
+        self._chunks, self.rows = len(layout.info.partition), layout.rows
+        if not self.complete:
+            state = scan(fd, layout)
+            self._chunks = int(state.holes[0]) if len(state.holes) else state.next
+            self.rows = self._first_row(self._chunks)
+
+    def __enter__(self) -> PairsFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays valid."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    @property
+    def pairs(self) -> int:
+        """Emissions of the whole run."""
+        return self.info.pairs
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return cast("dict[str, Any]", json.loads(self.info.config))
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.info.seed
+
+    @property
+    def engine(self) -> str:
+        """The engine's name."""
+        return self.info.engine
+
+    @property
+    def digest(self) -> str:
+        """Of the configuration: of everything that changes bits."""
+        return self.info.config_digest
+
+    @property
+    def chunks(self) -> Records:
+        """The records of the readable chunks (`pairs.CHUNK_DTYPE`), all in memory."""
+        return read_records(self._fd, self._layout, 0, self._chunks)
+
+    @property
+    def runs(self) -> NDArray[Any]:
+        """One row per launch that wrote to the file."""
+        return read_table(self._fd, self._layout, "runs")
+
+    @property
+    def faults(self) -> NDArray[Any]:
+        """One row per fault."""
+        return read_table(self._fd, self._layout, "faults")
+
+    @property
+    def alice_basis(self) -> Column:
+        """0 = Z, 1 = X."""
+        return self._bits("alice_basis")
+
+    @property
+    def alice_outcome(self) -> Column:
+        """Alice's measured bit."""
+        return self._bits("alice_outcome")
+
+    @property
+    def bob_basis(self) -> Column:
+        """0 = Z, 1 = X."""
+        return self._bits("bob_basis")
+
+    @property
+    def bob_outcome(self) -> Column:
+        """Bob's measured bit."""
+        return self._bits("bob_outcome")
+
+    @property
+    def index(self) -> Column | None:
+        """Emission number of each row (uint64); None where no pair can be lost and it is the row's own number."""
+        return Column(self.rows, partial(self._extra, "index", "<u8")) if self.info.has_index else None
+
+    @property
+    def time(self) -> Column | None:
+        """Simulated time within the row's chunk (float64, ns); None where the engine does not simulate time."""
+        return Column(self.rows, partial(self._extra, "time", "<f8")) if self.info.has_time else None
+
+    def packed(self, name: str, start: int = 0, stop: int | None = None) -> U8:
+        """Rows ``start`` to ``stop`` of one column as bits, eight per byte from bit 0, pad bits 0; not verified."""
+        start, stop = self._limits(start, stop)
+        raw = np.empty(bits.nbytes((start & 7) + stop - start), np.uint8)
+        read_at(self._fd, raw, self._layout.offsets[f"pairs/{name}"] + (start >> 3))
+        return bits.extract(raw, start & 7, stop - start)
+
+    def blocks(
+        self, rows: int = _BLOCK_ROWS, *, start: int = 0, stop: int | None = None, verify: bool = True
+    ) -> Iterator[Pairs]:
+        """Rows ``start`` to ``stop`` as packed `Pairs` of ``rows`` rows each, the last one shorter.
+
+        With ``verify`` whole chunks are read and `StoreError` names the first damaged one before any of its rows.
+        """
+        if rows < 1:
+            raise ValueError(f"rows={rows} must be at least 1")
+        start, stop = self._limits(start, stop)
+        return _regroup(self._pieces(start, stop, verify=verify), rows)
+
+    def tally(self, *, verify: bool = True) -> Tally:
+        """Sift and count errors over all rows, on the packed columns."""
+        pieces = self._pieces(0, self.rows, verify=verify, reuse=True)
+        return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
+
+    def _bits(self, name: str) -> Column:
+        return Column(self.rows, lambda start, stop: bits.unpack(self.packed(name, start, stop), stop - start))
+
+    def _extra(self, name: str, kind: str, start: int, stop: int) -> NDArray[Any]:
+        values = np.empty(stop - start, kind)
+        read_at(self._fd, values, self._layout.offsets[f"pairs/{name}"] + 8 * start)
+        return values
+
+    def _limits(self, start: int, stop: int | None) -> tuple[int, int]:
+        wanted = range(self.rows)[start:stop]
+        return wanted.start, max(wanted.start, wanted.stop)
+
+    def _pieces(self, start: int, stop: int, *, verify: bool, reuse: bool = False) -> Iterator[Pairs]:
+        """Rows ``start`` to ``stop`` in pieces as they are read; with ``reuse`` each is valid until the next one."""
+        if not verify:
+            for row in range(start, stop, SPAN_ROWS):
+                yield read_rows(self._fd, self._layout, row, min(SPAN_ROWS, stop - row))
+        elif start < stop:
+            chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
+            for records, pairs in self._verified(chunks, reuse=reuse):
+                row = int(records["row"][0])
+                yield cut(pairs, max(0, start - row), min(pairs.count, stop - row))
+
+    def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
+        due = chunks.start
+        for records, pairs in spans(self._fd, self._layout, chunks, reuse=reuse):
+            if int(records["index"][0]) != due:
+                break
+            for position in damaged(records, pairs):
+                first = int(records["row"][position])
+                rows = f"rows {first} to {first + int(records['rows'][position])}"
+                raise self._damage(due + position, f"{rows} do not have the stored checksum")
+            due += len(records)
+            yield records, pairs
+        if due != chunks.stop:
+            raise self._damage(due, "its record does not have its checksum")
+
+    def _damage(self, chunk: int, what: str) -> StoreError:
+        remedy = "restore the file from a copy or generate it anew" if self.complete else "resume the run to redo it"
+        return StoreError(f"{self.path}: chunk {chunk} is damaged ({what}); {remedy}")
+
+    def _chunk_of(self, row: int) -> int:
+        """The chunk that holds ``row``: the last one that begins at or before it and is not empty there."""
+        if not self.info.has_index:
+            return row // self.info.chunk_size
+        low, high = 0, self._chunks
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._first_row(middle) <= row else (low, middle)
+        return low
+
+    def _first_row(self, chunk: int) -> int:
+        """The row at which ``chunk`` begins; the number of rows for the one behind the last."""
+        if chunk == 0:
+            return 0
+        before = read_records(self._fd, self._layout, chunk - 1, chunk)[0]
+        return int(before["row"] + before["rows"])
+
+
+def _regroup(pieces: Iterator[Pairs], rows: int) -> Iterator[Pairs]:
+    """The same rows in blocks of ``rows``."""
+    rest: Pairs | None = None
+    for piece in pieces:
+        begin = 0
+        if rest is not None:
+            begin = min(rows - rest.count, piece.count)
+            rest = join(rest, cut(piece, 0, begin))
+            if rest.count < rows:
+                continue
+            yield rest
+        end = begin + (piece.count - begin) // rows * rows
+        for at in range(begin, end, rows):
+            yield cut(piece, at, at + rows)
+        rest = cut(piece, end, piece.count) if end < piece.count else None
+    if rest is not None:
+        yield rest
+
+
+def open_pairs(path: str | os.PathLike[str]) -> PairsFile:
+    """Open a pairs file to read; a partial one under its own name (``.part``), while its run goes on or not.
+
+    Raises `StoreError` where the file is missing, not a pairs file, truncated, or of another major version.
+    """
+    path = Path(path)
+    layout = layouts.read(path)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return PairsFile(path, layout, fd)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def read_pairs(
+    path: str | os.PathLike[str], start: int = 0, stop: int | None = None, *, verify: bool = True
+) -> PairArrays:
+    """Rows ``start`` to ``stop`` as plain arrays; one byte per bit, so 1e9 rows take 4 GB.
+
+    With ``verify`` the chunks that hold them are read whole and `StoreError` names a damaged one.
+    """
+    with open_pairs(path) as file:
+        start, stop = file._limits(start, stop)
+        columns = np.empty((len(COLUMNS), stop - start), np.uint8)
+        index = np.empty(stop - start, np.uint64) if file.info.has_index else None
+        time = np.empty(stop - start, np.float64) if file.info.has_time else None
+        at = 0
+        for block in file.blocks(start=start, stop=stop, verify=verify):
+            end = at + block.count
+            for column, packed in zip(columns, block.columns, strict=True):
+                column[at:end] = bits.unpack(packed, block.count)
+            for values, part in ((index, block.index), (time, block.time)):
+                if values is not None and part is not None:
+                    values[at:end] = part
+            at = end
+    a_basis, a_bit, b_basis, b_bit = columns
+    return PairArrays(a_basis, a_bit, b_basis, b_bit, index, time)
+
+
+def pairs_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 over the rows' raw bytes in ``/pairs``, column after column: a second identity, without records."""
+    digest = hashlib.sha256()
+    with open_pairs(path) as file:
+        for name in COLUMNS:
+            for start in range(0, file.rows, 8 * _HASH_BYTES):
+                digest.update(file.packed(name, start, min(file.rows, start + 8 * _HASH_BYTES)).data)
+        for extra in filter(None, (file.index, file.time)):
+            for start in range(0, file.rows, _HASH_BYTES):
+                digest.update(extra[start : start + _HASH_BYTES])
+    return digest.hexdigest()
+
+
+def read_table(fd: int, layout: Layout, name: str) -> NDArray[Any]:
+    """The used rows of ``/runs`` or ``/faults``."""
+    kind, mark = TABLES[name]
+    table = np.empty(TABLE_ROWS, kind)
+    read_at(fd, table, layout.offsets[name])
+    return table[: np.count_nonzero(table[mark])]

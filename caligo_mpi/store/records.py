@@ -1,0 +1,226 @@
+"""Chunk records and the rows behind them: what is committed, what is intact."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from .. import bits
+from ..bits import U8
+from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs
+from .files import read_at, write_at
+from .layout import Layout, RunInfo
+
+Records = NDArray[np.void]
+
+# Records read at a time: a run may have ten million, and half a MiB stays in cache.
+_BATCH = 4096
+_SEALED = CHUNK_DTYPE.itemsize - 8
+_COUNTS = ("sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+
+#: Rows of chunks read together; a longer chunk is read alone.
+SPAN_ROWS = 1 << 23
+
+
+def seal(record: Records) -> None:
+    """Set the checksum of one record over all that stands before it."""
+    record["record_checksum"] = xxhash.xxh3_64_intdigest(record.tobytes()[:_SEALED])
+
+
+def read_records(fd: int, layout: Layout, start: int, stop: int) -> Records:
+    """Records ``start`` to ``stop`` as they are in the file."""
+    records = np.empty(stop - start, CHUNK_DTYPE)
+    read_at(fd, records, layout.offsets["chunks"] + start * CHUNK_DTYPE.itemsize)
+    return records
+
+
+def batches(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Records]]:
+    """The records of ``chunks``, some at a time, each batch with its first index."""
+    for start in chunks[::_BATCH]:
+        yield start, read_records(fd, layout, start, min(start + _BATCH, chunks.stop))
+
+
+def sealed(records: Records) -> NDArray[np.bool_]:
+    """Which records carry their own checksum."""
+    view = records.view(np.uint8).data
+    size, digest = CHUNK_DTYPE.itemsize, xxhash.xxh3_64_intdigest
+    sums = [digest(view[at : at + _SEALED]) for at in range(0, len(view), size)]
+    same: NDArray[np.bool_] = np.array(sums, np.uint64) == records["record_checksum"]
+    return same
+
+
+def intact(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
+    """Which records are committed and fit their place; ``first`` is the index of the first one."""
+    info = layout.info
+    index = np.arange(first, first + len(records), dtype=np.uint64)
+    start = index * np.uint64(info.chunk_size)
+    count = np.minimum(np.uint64(info.chunk_size), np.uint64(info.pairs) - start)
+    good: NDArray[np.bool_] = (records["done"] == 1) & (records["index"] == index) & (records["start"] == start)
+    good &= (records["count"] == count) & (records["rows"] <= count)
+    good &= records["row"] + records["rows"] <= np.uint64(layout.capacity)
+    if not info.has_index:
+        good &= (records["row"] == start) & (records["rows"] == count)
+    good[good] = sealed(records[good])
+    # A record that does not continue an intact one is not to be trusted either.
+    good[1:] &= ~good[:-1] | (records["row"][1:] == records["row"][:-1] + records["rows"][:-1])
+    return good
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """How far a file is: all chunks below ``next`` except ``holes``; ``rows`` is the end of the last one.
+
+    ``broken`` are the chunks whose records are neither empty nor intact nor marked for redoing.
+    """
+
+    next: int
+    holes: NDArray[np.int64]
+    rows: int
+    broken: NDArray[np.int64]
+
+
+def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
+    """Check every record of the file, or those below ``stop``."""
+    missing: list[NDArray[np.int64]] = []
+    broken: list[NDArray[np.int64]] = []
+    after, rows = 0, 0
+    for first, records in batches(fd, layout, range(len(layout.info.partition))[:stop]):
+        good = intact(records, first, layout)
+        missing.append(first + np.flatnonzero(~good))
+        suspect = np.flatnonzero(~good & (records["record_checksum"] != 0))
+        broken.append(first + suspect[~sealed(records[suspect])])
+        if good.any():
+            last = int(np.flatnonzero(good)[-1])
+            after, rows = first + last + 1, int(records["row"][last] + records["rows"][last])
+    undone = _joined(missing)
+    return Committed(after, undone[undone < after], rows, _joined(broken))
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | None = None) -> Pairs:
+    """Rows ``row`` to ``row + count``, packed from bit 0.
+
+    With ``buffer`` (4 by enough bytes) the columns may be views of it, valid until it is used again.
+    """
+    lead, size = row & 7, bits.nbytes((row & 7) + count)
+    raw = np.empty((len(COLUMNS), size), np.uint8) if buffer is None else buffer[:, :size]
+    for name, column in zip(COLUMNS, raw, strict=True):
+        read_at(fd, column, layout.offsets[f"pairs/{name}"] + (row >> 3))
+    if lead or count & 7:
+        raw = np.stack([bits.extract(column, lead, count) for column in raw])
+    return Pairs(raw, count, *_extras(fd, layout, row, count))
+
+
+def _extras(
+    fd: int, layout: Layout, row: int, count: int
+) -> tuple[NDArray[np.uint64] | None, NDArray[np.float64] | None]:
+    index = time = None
+    if layout.info.has_index:
+        index = np.empty(count, "<u8")
+        read_at(fd, index, layout.offsets["pairs/index"] + 8 * row)
+    if layout.info.has_time:
+        time = np.empty(count, "<f8")
+        read_at(fd, time, layout.offsets["pairs/time"] + 8 * row)
+    return index, time
+
+
+def cut(pairs: Pairs, start: int, stop: int) -> Pairs:
+    """Rows ``start`` to ``stop`` of a block, packed from bit 0; views where no bit has to move."""
+    if not start & 7 and (not stop & 7 or stop == pairs.count):
+        columns = pairs.columns[:, start >> 3 : bits.nbytes(stop)]
+    else:
+        columns = np.stack([bits.extract(column, start, stop - start) for column in pairs.columns])
+    index = None if pairs.index is None else pairs.index[start:stop]
+    time = None if pairs.time is None else pairs.time[start:stop]
+    return Pairs(columns, stop - start, index, time)
+
+
+def join(first: Pairs, second: Pairs) -> Pairs:
+    """The rows of two blocks, one after the other."""
+    whole, lead = first.count >> 3, first.count & 7
+    last = first.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
+    columns = np.concatenate([first.columns[:, :whole], bits.shift_in(second.columns, lead, last)], axis=1)
+    count = first.count + second.count
+    index = None if first.index is None or second.index is None else np.concatenate([first.index, second.index])
+    time = None if first.time is None or second.time is None else np.concatenate([first.time, second.time])
+    return Pairs(columns[:, : bits.nbytes(count)], count, index, time)
+
+
+def spans(fd: int, layout: Layout, chunks: range, *, reuse: bool = False) -> Iterator[tuple[Records, Pairs]]:
+    """The rows of the intact chunks among ``chunks``: neighbors together, up to `SPAN_ROWS` rows or one chunk.
+
+    With ``reuse`` a span's columns are valid only until the next one.
+    """
+    buffer = np.empty((len(COLUMNS), 0), np.uint8)
+    for first, records in batches(fd, layout, chunks):
+        for group in _groups(records[:], intact(records, first, layout)):
+            row, rows = int(group["row"][0]), int(group["rows"].sum())
+            if reuse and bits.nbytes(rows + 7) > buffer.shape[1]:
+                buffer = np.empty((len(COLUMNS), bits.nbytes(rows + 7)), np.uint8)
+            yield group, read_rows(fd, layout, row, rows, buffer=buffer if reuse else None)
+
+
+def _groups(records: Records, good: NDArray[np.bool_]) -> Iterator[Records]:
+    """Runs of good records, each of at most `SPAN_ROWS` rows or one chunk."""
+    edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=0, append=0))
+    for begin, end in edges.reshape(-1, 2).tolist():
+        while begin < end:
+            total = np.cumsum(records["rows"][begin:end])
+            size = max(1, int(np.searchsorted(total, SPAN_ROWS, side="right")))
+            yield records[begin : begin + size]
+            begin += size
+
+
+def damaged(records: Records, pairs: Pairs) -> list[int]:
+    """Positions in ``records`` whose rows do not have their checksum; ``pairs`` holds the rows of all of them."""
+    ends = np.cumsum(records["rows"], dtype=np.int64).tolist()
+    starts = [0, *ends[:-1]]
+    sums = records["checksum"].tolist()
+    return [
+        position
+        for position, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if cut(pairs, start, end).checksum() != sums[position]
+    ]
+
+
+def damaged_chunks(fd: int, layout: Layout, chunks: range) -> Iterator[int]:
+    """Read the intact chunks among ``chunks`` and give those whose data do not have their checksum."""
+    for records, pairs in spans(fd, layout, chunks, reuse=True):
+        for position in damaged(records, pairs):
+            yield int(records["index"][position])
+
+
+def data_digest(config_digest: str, checksums: Iterable[NDArray[np.uint64]]) -> str:
+    """SHA-256 over the configuration's digest and the chunk checksums in order: the identity of a run's data."""
+    digest = hashlib.sha256(config_digest.encode())
+    for part in checksums:
+        digest.update(np.ascontiguousarray(part, "<u8").tobytes())
+    return digest.hexdigest()
+
+
+def table_digest(fd: int, layout: Layout) -> str:
+    """`data_digest` of the file's records."""
+    info: RunInfo = layout.info
+    every = range(len(info.partition))
+    return data_digest(info.config_digest, (records["checksum"] for _, records in batches(fd, layout, every)))
+
+
+def write_record(fd: int, layout: Layout, record: Records) -> None:
+    """Seal one record and write it to its place."""
+    seal(record)
+    write_at(fd, record.tobytes(), layout.offsets["chunks"] + int(record["index"]) * CHUNK_DTYPE.itemsize)
+
+
+def mark_for_redoing(fd: int, layout: Layout, index: int) -> None:
+    """Take back that chunk ``index`` is done, so that no later launch has to find its damage again."""
+    record = read_records(fd, layout, index, index + 1)
+    record["done"] = 0
+    write_record(fd, layout, record[0])

@@ -1,0 +1,112 @@
+"""Writing rows: at the end of the columns, at any bit offset, or over damaged ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import bits
+from ..bits import U8
+from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs
+from .files import copy_bytes, read_at, write_at
+from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout
+
+# Small chunks are gathered: a write of 128 KiB costs little more than one of 128 bytes.
+_STAGE_ROWS = 1 << 20
+
+
+class RowWriter:
+    """The end of a file's columns; ``row`` is the next row.  What was added is in the file after `flush`."""
+
+    def __init__(self, fd: int, layout: Layout, row: int) -> None:
+        self.row = row
+        self._fd, self._layout = fd, layout
+        self._stage = np.zeros((len(COLUMNS), bits.nbytes(_STAGE_ROWS) + 1), np.uint8)
+        self._staged: list[Pairs] = []
+        self._stage_row = row
+        # The bits of the last, partly filled byte of each column; the next append writes that byte again.
+        self._last = self._bytes_at(row >> 3) if row & 7 else np.zeros(len(COLUMNS), np.uint8)
+
+    def add(self, pairs: Pairs) -> None:
+        """Append rows; small ones are gathered in memory."""
+        if self.row + pairs.count > (self._stage_row & ~7) + _STAGE_ROWS:
+            self.flush()
+        lead, size = self.row & 7, bits.nbytes((self.row & 7) + pairs.count)
+        shifted = bits.shift_in(pairs.columns, lead, self._last)[:, :size]
+        if pairs.count > _STAGE_ROWS - 8:
+            self._write(shifted, self.row)
+            self._write_extras([pairs], self.row)
+            self._stage_row = self.row + pairs.count
+        else:
+            at = (self.row >> 3) - (self._stage_row >> 3)
+            self._stage[:, at : at + size] = shifted
+            self._staged.append(pairs)
+        self.row += pairs.count
+        self._last = shifted[:, -1].copy() if self.row & 7 else np.zeros(len(COLUMNS), np.uint8)
+
+    def flush(self) -> None:
+        """Hand everything added to the operating system."""
+        if self._staged:
+            self._write(self._stage[:, : bits.nbytes(self.row) - (self._stage_row >> 3)], self._stage_row)
+            self._write_extras(self._staged, self._stage_row)
+            self._staged.clear()
+        self._stage_row = self.row
+
+    def rewrite(self, pairs: Pairs, row: int) -> None:
+        """Write rows where they stood; their neighbors' bits in shared bytes stay."""
+        end = row + pairs.count
+        if pairs.count:
+            shifted = bits.shift_in(pairs.columns, row & 7, self._bytes_at(row >> 3)).copy()
+            shifted = shifted[:, : bits.nbytes((row & 7) + pairs.count)]
+            if end & 7:
+                shifted[:, -1] |= self._bytes_at(end >> 3) & np.uint8(0xFF & -1 << (end & 7))
+            self._write(shifted, row)
+            self._write_extras([pairs], row)
+        if self.row & 7:
+            self._last = self._bytes_at(self.row >> 3)
+
+    def _bytes_at(self, byte: int) -> U8:
+        found = np.empty((len(COLUMNS), 1), np.uint8)
+        for name, place in zip(COLUMNS, found, strict=True):
+            read_at(self._fd, place, self._layout.offsets[f"pairs/{name}"] + byte)
+        return found[:, 0]
+
+    def _write(self, columns: U8, row: int) -> None:
+        for name, column in zip(COLUMNS, columns, strict=True):
+            write_at(self._fd, np.ascontiguousarray(column), self._layout.offsets[f"pairs/{name}"] + (row >> 3))
+
+    def _write_extras(self, parts: list[Pairs], row: int) -> None:
+        """The index and time of rows, where this file has them."""
+        offsets = self._layout.offsets
+        if "pairs/index" in offsets:
+            index = np.concatenate([part.index for part in parts if part.index is not None])
+            write_at(self._fd, index.astype("<u8", copy=False), offsets["pairs/index"] + 8 * row)
+        if "pairs/time" in offsets:
+            times = np.concatenate([part.time for part in parts if part.time is not None])
+            write_at(self._fd, times.astype("<f8", copy=False), offsets["pairs/time"] + 8 * row)
+
+
+def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -> None:
+    """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared."""
+    for name in COLUMNS:
+        place = f"pairs/{name}"
+        copy_bytes(source, target, at=layout.offsets[place], to=to.offsets[place], size=bits.nbytes(rows))
+        if rows & 7:
+            last, at = np.empty(1, np.uint8), to.offsets[place] + (rows >> 3)
+            read_at(target, last, at)
+            bits.clear_padding(last, rows & 7)
+            write_at(target, last, at)
+    for place in ("pairs/index", "pairs/time"):
+        if place in layout.offsets:
+            copy_bytes(source, target, at=layout.offsets[place], to=to.offsets[place], size=8 * rows)
+
+
+def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:
+    """Copy the first ``chunks`` records and the tables of launches and faults."""
+    sizes = {
+        "chunks": chunks * CHUNK_DTYPE.itemsize,
+        "runs": TABLE_ROWS * RUN_DTYPE.itemsize,
+        "faults": TABLE_ROWS * FAULT_DTYPE.itemsize,
+        "overflow": OVERFLOW_DTYPE.itemsize,
+    }
+    for name, size in sizes.items():
+        copy_bytes(source, target, at=layout.offsets[name], to=to.offsets[name], size=size)

@@ -1,0 +1,352 @@
+"""`PairStore`: the one writer of a pairs file.
+
+It writes raw bytes at the offsets that `layout` laid out.  The order of a commit is: rows, then
+(with ``durability="fsync"``) the disk, then the records that say so.  A record therefore never stands
+before its rows, and a kill at any moment loses only what was not yet committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bits
+from ..errors import StoreError
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult
+from . import lock as locks
+from .files import disk_errors, read_at, write_at
+from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
+from .prepare import part_path, prepare
+from .publish import publish
+from .reader import read_table
+from .records import Records, damaged_chunks, mark_for_redoing, read_records, scan, seal, write_record
+from .rows import RowWriter
+
+Durability = Literal["flush", "fsync"]
+
+# What a crash may cost: so much data, so much time since the last commit, so much computing.
+_COMMIT_BYTES = 32 << 20
+_COMMIT_SECONDS = 0.25
+
+# The data written last are the ones a failing machine loses.
+_CHECKED_ON_RESUME = 64
+
+
+class PairStore:
+    """A run's file while it is written; exactly one process may hold it.
+
+    ``messages`` says what was found and done, one sentence each; ``rows`` counts what was appended.  Chunks come
+    in the order of `todo`.  An append becomes durable with the next commit: every few chunks by itself, or `commit`.
+    """
+
+    def __init__(self, path: Path, layout: Layout, lock: locks.Lock, *, durability: Durability) -> None:
+        self.path, self.info = path, layout.info
+        self.messages: list[str] = []
+        self._part, self._layout, self._lock = part_path(path), layout, lock
+        self._sync = durability == "fsync"
+        self._fd = os.open(self._part, os.O_RDWR)
+        self._failed = False
+        self._run, self._launch = 0, np.zeros(1, RUN_DTYPE)
+        self._holes: deque[int] = deque()
+        self._next = 0
+        self._writer = RowWriter(self._fd, layout, 0)
+        self._records = bytearray()
+        self._pending_bytes, self._pending_seconds, self._committed_at = 0, 0.0, time.monotonic()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        info: RunInfo,
+        *,
+        launch: Mapping[str, object],
+        durability: Durability = "flush",
+        force: bool = False,
+    ) -> PairStore:
+        """Create the partial file of ``path``, or resume, extend or repair the one that is there.
+
+        ``launch`` describes this launch for ``/runs`` and the lock: ``id, ranks, host, pid, job, mpi``, each
+        optional, and anything else as ``software``.  ``force`` sets another run's files aside instead of refusing;
+        nothing is deleted.  Raises `StoreError`, having changed nothing, where the file is another run's, complete,
+        locked, or does not fit on the disk.
+        """
+        path = Path(path)
+        launch = {"id": uuid.uuid4().hex, **launch}
+        if not path.parent.is_dir():
+            raise StoreError(f"{path.parent} is not a directory; create it or choose another output")
+        with disk_errors(path, "opening the output"):
+            lock = locks.acquire(path, launch)
+            try:
+                messages = [f"took over the lock left behind by {lock.taken_from}"] if lock.taken_from else []
+                layout = prepare(path, info, force=force, messages=messages)
+                store = cls(path, layout, lock, durability=durability)
+            except BaseException:
+                locks.release(lock)
+                raise
+        store.messages += messages
+        try:
+            store._resume(launch)
+        except BaseException:
+            with suppress(StoreError):
+                store.close()
+            raise
+        return store
+
+    def __enter__(self) -> PairStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+            return
+        # What is wrong was raised already; a second failure must not hide it.
+        with suppress(StoreError):
+            self.close()
+
+    @property
+    def rows(self) -> int:
+        """Rows up to the last appended chunk."""
+        return self._writer.row
+
+    @property
+    def thresholds(self) -> dict[str, object]:
+        """The thresholds stored when the run began: every launch decides by them, whatever its machine computes."""
+        return dict(self.info.thresholds)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every chunk was appended."""
+        return not self._holes and self._next == len(self.info.partition)
+
+    @property
+    def todo(self) -> NDArray[np.int64]:
+        """Indices of the chunks still to be appended, in the order in which they must come."""
+        tail = np.arange(self._next, len(self.info.partition), dtype=np.int64)
+        return np.concatenate([np.array(self._holes, np.int64), tail]) if self._holes else tail
+
+    def append(self, result: ChunkResult, *, rank: int) -> None:
+        """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
+        self._require_fit(result)
+        with self._writing():
+            if self._holes:
+                self._redo(result, rank)
+            else:
+                self._add(result, rank)
+            if self._is_due():
+                self.commit()
+
+    def commit(self) -> None:
+        """Make all appended chunks durable; free where there is nothing to do."""
+        if not self._records:
+            return
+        with self._writing():
+            locks.check(self._lock)
+            self._writer.flush()
+            self._press()
+            first = self._next - len(self._records) // CHUNK_DTYPE.itemsize
+            write_at(self._fd, self._records, self._layout.offsets["chunks"] + first * CHUNK_DTYPE.itemsize)
+            self._note_commit()
+            self._press()
+        self._records.clear()
+        self._pending_bytes, self._pending_seconds, self._committed_at = 0, 0.0, time.monotonic()
+
+    def record_fault(self, what: str, *, rank: int = 0, host: str = "", chunks: int = 0) -> None:
+        """Add a row to ``/faults``; ``chunks`` is how many are redone for it."""
+        row = np.zeros(1, FAULT_DTYPE)
+        row["time"], row["run"], row["rank"], row["chunks"] = time.time(), self._run, rank, chunks
+        row["host"], row["what"] = _text(host or socket.gethostname(), 64), _text(what, 256)
+        with self._writing():
+            self._add_row("faults", row)
+
+    def finish(self) -> Path:
+        """Publish the file under its final name, once every chunk is in; may be called again after a kill."""
+        self.commit()
+        if not self.is_complete:
+            raise StoreError(f"{self._part}: {len(self.todo)} chunks are missing; run the same command again")
+        with self._writing():
+            locks.check(self._lock)
+            self.messages += publish(self.path, self._layout, self._fd)
+        self.close()
+        return self.path
+
+    def close(self) -> None:
+        """Commit what was appended and release the file; a partial file stays and can be resumed."""
+        if self._fd < 0:
+            return
+        try:
+            if not self._failed:
+                self.commit()
+        finally:
+            os.close(self._fd)
+            self._fd = -1
+            locks.release(self._lock)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After a failure nothing more is written: what is in memory may be half an append."""
+        if self._failed or self._fd < 0:
+            raise StoreError(f"{self._part} is closed or failed before; open it again")
+        try:
+            with disk_errors(self._part, "writing"):
+                yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _resume(self, launch: Mapping[str, object]) -> None:
+        """Find what is committed and intact, and leave the rest in `todo`."""
+        with self._writing():
+            state = scan(self._fd, self._layout)
+            last = range(max(0, state.next - _CHECKED_ON_RESUME), state.next)
+            bad = list(damaged_chunks(self._fd, self._layout, last))
+            for index in bad:
+                mark_for_redoing(self._fd, self._layout, index)
+            undone = sorted({*state.holes.tolist(), *bad})
+            self._next = state.next
+            while undone and undone[-1] == self._next - 1:
+                self._next = undone.pop()
+            self._holes.extend(undone)
+            self._writer = RowWriter(self._fd, self._layout, self._end_of(self._next - 1))
+            self._launch = _run_row(launch)
+            self._run = self._add_row("runs", self._launch)
+            self._report(state.next, sorted({*state.broken.tolist(), *state.holes.tolist(), *bad}))
+
+    def _report(self, found: int, damaged: list[int]) -> None:
+        if found:
+            kept = len(self.info.partition) - len(self.todo)
+            self.messages.append(f"resuming {self._part}: {kept} of {len(self.info.partition)} chunks are in")
+        if damaged:
+            listed = ", ".join(map(str, damaged[:8])) + (", …" if len(damaged) > 8 else "")
+            self.messages.append(f"{len(damaged)} damaged chunks are redone: {listed}")
+            self.record_fault(f"damaged chunks found on opening: {listed}", chunks=len(damaged))
+
+    def _require_fit(self, result: ChunkResult) -> None:
+        """A result that does not belong here is a mistake of the program or of an engine."""
+        record, pairs, info = _single(result.record), result.pairs, self.info
+        index, rows = int(record["index"]), int(record["rows"])
+        due = self._holes[0] if self._holes else self._next
+        if index != due:
+            raise ValueError(f"chunk={index} came where chunk {due} is due; chunks are appended in the order of todo")
+        chunk = info.partition[index]
+        if (int(record["start"]), int(record["count"])) != (chunk.start, chunk.count):
+            raise ValueError(f"chunk={index} has start={record['start']} count={record['count']}; it must be {chunk}")
+        if pairs.count != rows or rows > chunk.count or not (info.has_index or rows == chunk.count):
+            raise ValueError(f"chunk={index} has {pairs.count} pairs, rows={rows} and {chunk.count} emissions")
+        if pairs.columns.shape != (len(COLUMNS), bits.nbytes(rows)):
+            raise ValueError(f"chunk={index} has columns of shape {pairs.columns.shape} for {rows} pairs")
+        for name, given, wanted in (("index", pairs.index, info.has_index), ("time", pairs.time, info.has_time)):
+            if (given is not None) != wanted or (given is not None and len(given) != rows):
+                raise ValueError(f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs")
+
+    def _add(self, result: ChunkResult, rank: int) -> None:
+        row, count = self._writer.row, result.pairs.count
+        if row + count > self._layout.capacity:
+            raise StoreError(
+                f"{self._part} has room for {self._layout.capacity} rows and chunk {self._next} exceeds it: the engine "
+                f"registers more pairs than its coincidence={self.info.coincidence:.6g} announces"
+            )
+        self._writer.add(result.pairs)
+        record = self._completed_record(result, row=row, rank=rank)
+        seal(record)
+        self._records += record.tobytes()
+        self._next += 1
+        self._pending_bytes += result.pairs.columns.nbytes
+        self._pending_seconds += float(record["seconds"])
+
+    def _redo(self, result: ChunkResult, rank: int) -> None:
+        """Write a damaged chunk anew where it stood, and commit it at once."""
+        index, count = self._holes[0], result.pairs.count
+        row = self._end_of(index - 1)
+        old, following = read_records(self._fd, self._layout, index, index + 2)
+        is_last_of_gap = len(self._holes) == 1 or self._holes[1] > index + 1
+        if is_last_of_gap and row + count != int(following["row"]):
+            raise StoreError(
+                f"{self._part}: chunk {index} was redone and its rows end at {row + count}, not at "
+                f"{int(following['row'])}: the engine does not reproduce its own pairs; choose another output"
+            )
+        locks.check(self._lock)
+        self._writer.rewrite(result.pairs, row)
+        self._press()
+        record = self._completed_record(result, row=row, rank=rank)
+        record["attempt"] = int(old["attempt"]) + 1
+        write_record(self._fd, self._layout, record)
+        self._press()
+        self._holes.popleft()
+
+    def _completed_record(self, result: ChunkResult, *, row: int, rank: int) -> Records:
+        record = _single(result.record)
+        record["row"], record["run"], record["rank"], record["done"] = row, self._run, rank, 1
+        return record
+
+    def _is_due(self) -> bool:
+        return (
+            self._pending_bytes >= _COMMIT_BYTES
+            or self._pending_seconds >= _COMMIT_SECONDS
+            or time.monotonic() - self._committed_at >= _COMMIT_SECONDS
+        )
+
+    def _end_of(self, index: int) -> int:
+        """The row behind a committed chunk; 0 before the first."""
+        if index < 0:
+            return 0
+        record = read_records(self._fd, self._layout, index, index + 1)[0]
+        return int(record["row"] + record["rows"])
+
+    def _press(self) -> None:
+        if self._sync:
+            os.fsync(self._fd)
+
+    def _note_commit(self) -> None:
+        self._launch["last_commit"] = time.time()
+        if self._run < TABLE_ROWS:
+            write_at(self._fd, self._launch, self._layout.offsets["runs"] + self._run * RUN_DTYPE.itemsize)
+
+    def _add_row(self, name: str, row: NDArray[Any]) -> int:
+        """Write the next row of ``/runs`` or ``/faults`` and give its number; a full table only counts."""
+        used = len(read_table(self._fd, self._layout, name))
+        if used < TABLE_ROWS:
+            write_at(self._fd, row, self._layout.offsets[name] + used * row.dtype.itemsize)
+            return used
+        overflow = np.zeros(1, OVERFLOW_DTYPE)
+        read_at(self._fd, overflow, self._layout.offsets["overflow"])
+        overflow[name] += 1
+        write_at(self._fd, overflow, self._layout.offsets["overflow"])
+        return used + int(overflow[name][0]) - 1
+
+
+def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
+    """A row of ``/runs``; what it has no field for goes into ``software``, as much as fits."""
+    row = np.zeros(1, RUN_DTYPE)
+    row["started"] = row["last_commit"] = time.time()
+    row["ranks"], row["pid"] = launch.get("ranks", 1), launch.get("pid", os.getpid())
+    row["id"], row["host"] = _text(launch["id"], 40), _text(launch.get("host", socket.gethostname()), 64)
+    row["job"], row["mpi"] = _text(launch.get("job", ""), 32), _text(launch.get("mpi", ""), 64)
+    rest = {key: value for key, value in launch.items() if key not in (RUN_DTYPE.names or ())}
+    while len(text := json.dumps(rest, default=str).encode()) > 512:
+        rest.popitem()
+    row["software"] = text
+    return row
+
+
+def _single(record: NDArray[np.void]) -> Records:
+    """A copy of one record as an array without axes."""
+    return np.array(record, CHUNK_DTYPE).reshape(())
+
+
+def _text(value: object, size: int) -> bytes:
+    """At most ``size`` bytes of UTF-8, cut between characters."""
+    return str(value).encode()[:size].decode(errors="ignore").encode()
