@@ -112,7 +112,7 @@ def _generate(args: argparse.Namespace) -> int:
     from . import launch
 
     signals.listen()
-    if launch.world_size() > 1 or launch.RANKS in _environment():
+    if launch.is_launched():
         return _generate_on_ranks(args)
     config, path = _config_and_path(args)
     if args.ranks:
@@ -187,9 +187,11 @@ def _run(args: argparse.Namespace, config: RunConfig, path: Path, map_: Map, lau
     from .generate import generate
 
     with show.progress(quiet=args.quiet) as report:
-        summary = generate(config, path, map=map_, launch=launch, force=args.force, report=report)
+        summary = generate(config, path, map=map_, launch=launch, force=args.force, report=report, say=show.say)
     print(json.dumps(show.summary_dict(summary)) if args.json else show.summary_text(summary), flush=True)
-    return DONE if summary.complete else STOPPED
+    if not summary.status.complete:
+        return STOPPED
+    return DONE
 
 
 def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
@@ -210,12 +212,6 @@ def _arguments(args: argparse.Namespace) -> list[str]:
     if args.output:
         line += ["--output", args.output]
     return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
-
-
-def _environment() -> Any:
-    import os
-
-    return os.environ
 
 
 # ── the other verbs ──────────────────────────────────────────────────────────────────────────────────────────

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
+import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import store
 from .config import RunConfig
 from .engines import Engine, Tick, make_engine
 from .errors import EngineError
 from .link import Expected
-from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, Tally, tally
+from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, tally
 from .provenance import provenance
 
 Work = Callable[[int, "Tick | None"], ChunkResult]
@@ -28,32 +31,36 @@ Map = Callable[[Callable[[], Work], Sequence[int]], Iterator[tuple[int, ChunkRes
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands: emissions simulated, seconds and emissions of this launch alone."""
+    """Where a run stands after a chunk: emissions of the whole run and of this launch, and its seconds so far."""
 
     pairs: int
     total: int
     rows: int
-    tally: Tally
+    launched: int
     seconds: float
-    pairs_now: int
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a launch ended."""
+    """How a launch ended: the file's status, the closed forms, emissions and seconds of this launch alone."""
 
-    path: Path
-    complete: bool
-    already_complete: bool
-    pairs: int
-    total: int
-    rows: int
-    tally: Tally
+    status: store.Status
     expected: Expected
+    launched: int
     seconds: float
-    pairs_now: int
-    data_digest: str = ""
-    messages: list[str] = field(default_factory=list)
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file."""
+
+    rows: float
+    chunks: int
+    file_bytes: int
+    rank_bytes: int
+    seconds: float
+    expected: Expected
 
 
 def serial_map(
@@ -119,10 +126,7 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
         raise EngineError(f"engine {engine.name} broke its contract in chunk {chunk.index}: {complaint}")
     if pairs.index is None or not chunk.start:
         return pairs
-    index = pairs.index + np.uint64(chunk.start)
-    return Pairs(
-        pairs.columns, pairs.count, index, pairs.time, pairs.alice_clicks, pairs.bob_clicks, pairs.duration_ns
-    )
+    return replace(pairs, index=pairs.index + np.uint64(chunk.start))
 
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
@@ -151,32 +155,82 @@ def generate(
     launch: Mapping[str, object] | None = None,
     force: bool = False,
     report: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = lambda message: None,
 ) -> Summary:
     """Simulate the run into ``path``, or go on with it; the same call does both.
 
     The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.  ``map`` decides where
     chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside `provenance`, ``force`` sets a finished
-    file of another configuration aside.  ``report`` is called after each chunk.  Raises `StoreError`.
+    file of another configuration aside.  ``report`` is called after each chunk, ``say`` with each
+    sentence about what was found in the file.  Raises `StoreError`.
     """
     path, begin = Path(path), time.perf_counter()
     engine = make_engine(config.engine)
     info = run_info(config, engine)
     if not force and (status := store.completed(path, info)):
-        return _summary(status, engine, begin, already_complete=True)
-    work_done = 0
+        return Summary(status, engine.expected, 0, 0.0, (f"{path} is already complete",))
+    launched = 0
     with store.PairStore.open(
         path, info, launch={**info.software, **(launch or {})}, durability=config.output.durability, force=force
     ) as pair_store:
+        for message in pair_store.messages:
+            say(message)
+        done = config.pairs - _emissions(config, pair_store.todo)
         setup = functools.partial(chunk_work, config, pair_store.thresholds)
         with contextlib.closing(map(setup, pair_store.todo)) as results:
             for rank, result in results:
                 pair_store.append(result, rank=rank)
-                work_done += int(result.record["count"][0])
-                report(Progress(config.pairs, pair_store, time.perf_counter() - begin, work_done))
+                launched += int(result.record["count"][0])
+                report(Progress(done + launched, config.pairs, pair_store.rows, launched, time.perf_counter() - begin))
         if pair_store.is_complete:
             pair_store.finish()
-        messages = list(pair_store.messages)
-    return _summary(store.status(path), engine, begin, pairs_now=work_done, messages=messages)
+    return Summary(store.status(path), engine.expected, launched, time.perf_counter() - begin, tuple(pair_store.messages))
+
+
+def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
+    """How many emissions these chunks hold; only the last chunk of a run may be shorter."""
+    partition = Partition(config.pairs, config.chunk_size)
+    missing = len(partition) * config.chunk_size - config.pairs
+    return len(chunks) * config.chunk_size - (missing if len(chunks) and chunks[-1] == len(partition) - 1 else 0)
+
+
+def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Raise now, having touched nothing, what `generate` would raise at its start."""
+    store.preflight(path, run_info(config, make_engine(config.engine)), force=force)
+
+
+def forecast(config: RunConfig) -> Forecast:
+    """Rows, sizes and time of a run; simulates for a fraction of a second to learn the speed."""
+    engine = make_engine(config.engine)
+    info, partition = run_info(config, engine), Partition(config.pairs, config.chunk_size)
+    columns = 4 / 8 + 8 * engine.has_index + 8 * engine.has_time
+    count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
+    while seconds < 0.1 and count <= partition[0].count:
+        start = time.perf_counter()
+        run_chunk(engine, Chunk(0, 0, count), config.seed)
+        seconds, tried = time.perf_counter() - start, count
+        count *= 4
+    return Forecast(
+        rows=config.pairs * engine.expected.coincidence,
+        chunks=len(partition),
+        file_bytes=store.file_size(info, info.capacity),
+        rank_bytes=int(partition[0].count * engine.expected.coincidence * columns),
+        seconds=seconds / tried * config.pairs,
+        expected=engine.expected,
+    )
+
+
+def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verification:
+    """Check every checksum of a file; with ``resample``, simulate that many of its chunks again and compare bits."""
+    if not resample:
+        return store.verify_file(path)
+    info = store.status(path).info
+    config = RunConfig.from_json(info.config)
+    work = chunk_work(config, dict(info.thresholds))
+    chunks = len(Partition(config.pairs, config.chunk_size))
+    # Which chunks is no part of any result, so chance may choose anew each time.
+    chosen = sorted(random.SystemRandom().sample(range(chunks), min(resample, chunks)))
+    return store.verify_file(path, resample=lambda index: work(index, None).pairs, chunks=chosen)
 
 
 def generate_pairs(config: RunConfig) -> PairArrays:

@@ -37,6 +37,11 @@ def world_size(env: Mapping[str, str] = os.environ) -> int:
     return next((int(env[name]) for name in (RANKS, *_SIZES) if env.get(name, "").isdigit()), 1)
 
 
+def is_launched(env: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is one of several, or was started by `run`."""
+    return RANKS in env or world_size(env) > 1
+
+
 def is_first(env: Mapping[str, str] = os.environ) -> bool:
     """Whether the launcher counts this process as rank 0; does not need MPI to work."""
     return next((env[name] for name in _RANKS if name in env), "0") == "0"
