@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Tag
 
 from .noise import ReadOutConfig, memory_rules
 from .sections import (
@@ -20,7 +20,7 @@ from .sections import (
     SuccessProbability,
     about,
     at_most_one,
-    chosen,
+    choose_by,
     exactly_one,
 )
 
@@ -69,23 +69,18 @@ class HeraldedLinkConfig(Section):
     visibility: Annotated[Probability, about("of the photons' interference", symbol="V")] = 1.0
 
 
-def _netsquid_link_tag(value: object) -> str | None:
-    return {
-        "perfect": "<plain>",
-        "depolarise": "<plain>",
-        "heralded-single-click": "<heralded>",
-        "heralded-double-click": "<heralded>",
-    }.get(str(chosen(value, "type", "depolarise")))
-
-
 NetsquidLink = Annotated[
     Annotated[NetsquidLinkConfig, Tag("<plain>")] | Annotated[HeraldedLinkConfig, Tag("<heralded>")],
-    Discriminator(
-        _netsquid_link_tag,
-        custom_error_type="choice",
-        custom_error_message=(
-            "must be a section with the type perfect, depolarise, heralded-single-click or heralded-double-click"
-        ),
+    choose_by(
+        "type",
+        {
+            "perfect": "<plain>",
+            "depolarise": "<plain>",
+            "heralded-single-click": "<heralded>",
+            "heralded-double-click": "<heralded>",
+        },
+        default="depolarise",
+        problem="must be a section with the type perfect, depolarise, heralded-single-click or heralded-double-click",
     ),
 ]
 
@@ -104,10 +99,8 @@ class NetsquidDeviceConfig(Section):
     )
 
     def _rules(self) -> Iterator[Breach]:
-        if self.T1_ns and self.T2_ns > self.T1_ns:
-            yield "T2_ns", f"must be at most T1_ns = {self.T1_ns:g}: NetSquid's model refuses more", "rule"
-        else:
-            yield from memory_rules(self.T1_ns, self.T2_ns)
+        why = "NetSquid's model refuses T2 > T1"
+        yield from memory_rules(self.T1_ns, self.T2_ns, most=self.T1_ns, why=why)
 
 
 class NetsquidSideConfig(ReadOutConfig):

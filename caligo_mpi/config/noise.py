@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag
+from pydantic import BeforeValidator, Tag
 from pydantic_core import PydanticCustomError
 
 from .complaints import equals
@@ -21,6 +21,7 @@ from .sections import (
     Section,
     about,
     at_most_one,
+    choose_by,
     chosen,
     exactly_one,
 )
@@ -77,12 +78,12 @@ class ReadOutConfig(Section):
             yield "", f"{both} exclude each other; keep readout_flip or p_read1_given0 with p_read0_given1", "rule"
 
 
-def memory_rules(T1: float, T2: float) -> Iterator[Breach]:
-    """The rules of a decohering memory; T1 alone is refused since the formalisms disagree on it in X."""
+def memory_rules(T1: float, T2: float, *, most: float, why: str) -> Iterator[Breach]:
+    """The rules of a decohering memory; T1 alone is refused since the formalisms then disagree grossly in X."""
     if T1 and not T2:
-        yield "T2_ns", f"T1_ns={T1:g} needs a T2_ns too (at most 2·T1_ns = {2 * T1:g}); or set T1_ns to 0", "rule"
-    if T1 and T2 > 2 * T1:
-        yield "T2_ns", f"must be at most 2·T1_ns = {2 * T1:g}, the physical limit; lower T2_ns or raise T1_ns", "rule"
+        yield "T2_ns", f"must be given with T1_ns={T1:g}, at most {most:g}; or set T1_ns to 0", "rule"
+    if T1 and T2 > most:
+        yield "T2_ns", f"must be at most {most:g} with T1_ns={T1:g}: {why}", "rule"
 
 
 class SideConfig(ReadOutConfig):
@@ -100,7 +101,7 @@ class SideConfig(ReadOutConfig):
     ] = 0.0
 
     def _rules(self) -> Iterator[Breach]:
-        yield from memory_rules(self.T1_ns, self.T2_ns)
+        yield from memory_rules(self.T1_ns, self.T2_ns, most=2 * self.T1_ns, why="T2 ≤ 2·T1 in any memory")
 
 
 class ArmConfig(Section):
@@ -163,13 +164,13 @@ class PdcSource(Section):
     misalignment: Annotated[FlipProbability, about("probability of a wrong detector", symbol="e_d")] = 0.0
 
 
-# The tags stand in angle brackets to be told from keys in an error's path.
 Source = Annotated[
     Annotated[SinglePairSource, Tag("<single_pair>")] | Annotated[PdcSource, Tag("<pdc>")],
-    Discriminator(
-        lambda value: f"<{chosen(value, 'type', 'single_pair')}>",
-        custom_error_type="choice",
-        custom_error_message="must be a section with the type single_pair or pdc",
+    choose_by(
+        "type",
+        {"single_pair": "<single_pair>", "pdc": "<pdc>"},
+        default="single_pair",
+        problem="must be a section with the type single_pair or pdc",
     ),
 ]
 
