@@ -62,11 +62,13 @@ class HeraldedLinkConfig(Section):
         Literal["heralded-single-click", "heralded-double-click"], about("link model with photons meeting midway")
     ]
     length_km: Annotated[Positive, about("fiber between Alice and Bob", unit="km", symbol="L")]
-    p_loss_init: Annotated[Probability, about("probability to lose a photon on entering the fiber")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("of the fiber", unit="dB/km", symbol="α")] = 0.2
+    p_loss_init: Annotated[
+        float, Range(0, 1, open_high=True), about("probability to lose a photon on entering the fiber")
+    ] = 0.0
+    attenuation_db_per_km: Annotated[NonNegative, about("attenuation of the fiber", unit="dB/km", symbol="α")] = 0.2
     dark_count_probability: Annotated[DarkProbability, about("probability of a dark click per attempt")] = 0.0
     detector_efficiency: Annotated[SuccessProbability, about("probability that an arriving photon is detected")] = 1.0
-    visibility: Annotated[Probability, about("of the photons' interference", symbol="V")] = 1.0
+    visibility: Annotated[Probability, about("visibility of the photons' interference", symbol="V")] = 1.0
 
 
 NetsquidLink = Annotated[
@@ -94,9 +96,7 @@ class NetsquidDeviceConfig(Section):
     single_qubit_gate_time_ns: Annotated[NonNegative, about("duration of a gate", unit="ns", symbol="t_gate")] = 0.0
     two_qubit_gate_time_ns: Annotated[NonNegative, about("duration of a two-qubit gate", unit="ns")] = 0.0
     measure_time_ns: Annotated[NonNegative, about("duration of a measurement", unit="ns", symbol="t_measure")] = 0.0
-    gate_depolarizing: Annotated[Probability, about("probability that a single-qubit gate leaves I/2", symbol="g")] = (
-        0.0
-    )
+    gate_depolarizing: Annotated[Probability, about("probability that a one-qubit gate leaves I/2", symbol="g")] = 0.0
 
     def _rules(self) -> Iterator[Breach]:
         why = "NetSquid's model refuses T2 > T1"
