@@ -93,7 +93,7 @@ def _lines(
     elif kind == "missing":
         meaning = next((key.meaning for key in keys if key.path == path and not key.unmet(given)), "")
         yield f"{path}: missing; add it ({meaning})"
-    elif kind == "none":
+    elif kind == "none" or (kind == "rule" and value is None):
         yield f"{path}: {error['msg']}"
     elif kind == "invalid_key":
         yield f"{path}: not text; every key is a name"
@@ -102,7 +102,7 @@ def _lines(
         yield f"{here}: must be {' or '.join(expected)}"
     elif kind == "model_type":
         yield f"{path}: is empty; fill it in or remove it" if value is None else f"{here}: must be a section of keys"
-    elif kind == "string_type":
+    elif kind in ("string_type", "string_unicode"):
         yield f"{here}: must be text"
     else:
         yield f"{here}: {error['msg']}"

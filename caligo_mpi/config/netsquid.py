@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Tag
 
 from .noise import ReadOutConfig, memory_rules
 from .sections import (
@@ -20,7 +20,7 @@ from .sections import (
     SuccessProbability,
     about,
     at_most_one,
-    chosen,
+    choose_by,
     exactly_one,
 )
 
@@ -62,30 +62,27 @@ class HeraldedLinkConfig(Section):
         Literal["heralded-single-click", "heralded-double-click"], about("link model with photons meeting midway")
     ]
     length_km: Annotated[Positive, about("fiber between Alice and Bob", unit="km", symbol="L")]
-    p_loss_init: Annotated[Probability, about("probability to lose a photon on entering the fiber")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("of the fiber", unit="dB/km", symbol="α")] = 0.2
+    p_loss_init: Annotated[
+        float, Range(0, 1, open_high=True), about("probability to lose a photon on entering the fiber")
+    ] = 0.0
+    attenuation_db_per_km: Annotated[NonNegative, about("attenuation of the fiber", unit="dB/km", symbol="α")] = 0.2
     dark_count_probability: Annotated[DarkProbability, about("probability of a dark click per attempt")] = 0.0
     detector_efficiency: Annotated[SuccessProbability, about("probability that an arriving photon is detected")] = 1.0
-    visibility: Annotated[Probability, about("of the photons' interference", symbol="V")] = 1.0
-
-
-def _netsquid_link_tag(value: object) -> str | None:
-    return {
-        "perfect": "<plain>",
-        "depolarise": "<plain>",
-        "heralded-single-click": "<heralded>",
-        "heralded-double-click": "<heralded>",
-    }.get(str(chosen(value, "type", "depolarise")))
+    visibility: Annotated[Probability, about("visibility of the photons' interference", symbol="V")] = 1.0
 
 
 NetsquidLink = Annotated[
     Annotated[NetsquidLinkConfig, Tag("<plain>")] | Annotated[HeraldedLinkConfig, Tag("<heralded>")],
-    Discriminator(
-        _netsquid_link_tag,
-        custom_error_type="choice",
-        custom_error_message=(
-            "must be a section with the type perfect, depolarise, heralded-single-click or heralded-double-click"
-        ),
+    choose_by(
+        "type",
+        {
+            "perfect": "<plain>",
+            "depolarise": "<plain>",
+            "heralded-single-click": "<heralded>",
+            "heralded-double-click": "<heralded>",
+        },
+        default="depolarise",
+        problem="must be a section with the type perfect, depolarise, heralded-single-click or heralded-double-click",
     ),
 ]
 
@@ -99,15 +96,11 @@ class NetsquidDeviceConfig(Section):
     single_qubit_gate_time_ns: Annotated[NonNegative, about("duration of a gate", unit="ns", symbol="t_gate")] = 0.0
     two_qubit_gate_time_ns: Annotated[NonNegative, about("duration of a two-qubit gate", unit="ns")] = 0.0
     measure_time_ns: Annotated[NonNegative, about("duration of a measurement", unit="ns", symbol="t_measure")] = 0.0
-    gate_depolarizing: Annotated[Probability, about("probability that a single-qubit gate leaves I/2", symbol="g")] = (
-        0.0
-    )
+    gate_depolarizing: Annotated[Probability, about("probability that a one-qubit gate leaves I/2", symbol="g")] = 0.0
 
     def _rules(self) -> Iterator[Breach]:
-        if self.T1_ns and self.T2_ns > self.T1_ns:
-            yield "T2_ns", f"must be at most T1_ns = {self.T1_ns:g}: NetSquid's model refuses more", "rule"
-        else:
-            yield from memory_rules(self.T1_ns, self.T2_ns)
+        why = "NetSquid's model refuses T2 > T1"
+        yield from memory_rules(self.T1_ns, self.T2_ns, most=self.T1_ns, why=why)
 
 
 class NetsquidSideConfig(ReadOutConfig):

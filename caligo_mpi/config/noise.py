@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Tag
+from pydantic import BeforeValidator, Tag
 from pydantic_core import PydanticCustomError
 
 from .complaints import equals
@@ -18,9 +18,11 @@ from .sections import (
     NonNegative,
     Positive,
     Probability,
+    Range,
     Section,
     about,
     at_most_one,
+    choose_by,
     chosen,
     exactly_one,
 )
@@ -77,12 +79,12 @@ class ReadOutConfig(Section):
             yield "", f"{both} exclude each other; keep readout_flip or p_read1_given0 with p_read0_given1", "rule"
 
 
-def memory_rules(T1: float, T2: float) -> Iterator[Breach]:
-    """The rules of a decohering memory; T1 alone is refused since the formalisms disagree on it in X."""
+def memory_rules(T1: float, T2: float, *, most: float, why: str) -> Iterator[Breach]:
+    """The rules of a decohering memory; T1 alone is refused since the formalisms then disagree grossly in X."""
     if T1 and not T2:
-        yield "T2_ns", f"T1_ns={T1:g} needs a T2_ns too (at most 2·T1_ns = {2 * T1:g}); or set T1_ns to 0", "rule"
-    if T1 and T2 > 2 * T1:
-        yield "T2_ns", f"must be at most 2·T1_ns = {2 * T1:g}, the physical limit; lower T2_ns or raise T1_ns", "rule"
+        yield "T2_ns", f"must be given with T1_ns={T1:g}, at most {most:g}; or set T1_ns to 0", "rule"
+    if T1 and most < T2:
+        yield "T2_ns", f"must be at most {most:g} with T1_ns={T1:g}: {why}", "rule"
 
 
 class SideConfig(ReadOutConfig):
@@ -100,14 +102,14 @@ class SideConfig(ReadOutConfig):
     ] = 0.0
 
     def _rules(self) -> Iterator[Breach]:
-        yield from memory_rules(self.T1_ns, self.T2_ns)
+        yield from memory_rules(self.T1_ns, self.T2_ns, most=2 * self.T1_ns, why="T2 ≤ 2·T1 in any memory")
 
 
 class ArmConfig(Section):
     """Loss and dark counts between the source and one party's recorded click."""
 
     length_km: Annotated[NonNegative, about("fiber from the source to this party", unit="km", symbol="L")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("of the fiber", unit="dB/km", symbol="α")] = 0.2
+    attenuation_db_per_km: Annotated[NonNegative, about("attenuation of the fiber", unit="dB/km", symbol="α")] = 0.2
     coupling: Annotated[Probability, about("transmission of everything but fiber and detector")] = 1.0
     detector_efficiency: Annotated[Probability, about("probability that an arriving photon is detected")] = 1.0
     dark_count_rate_hz: Annotated[
@@ -116,9 +118,9 @@ class ArmConfig(Section):
     dark_count_probability: Annotated[
         DarkProbability | None, about("instead of a rate: probability of a dark click per gate", symbol="d, Y0")
     ] = None
-    gate_width_ns: Annotated[Positive | None, about("time per emission in which the detectors listen", unit="ns")] = (
-        None
-    )
+    gate_width_ns: Annotated[
+        Positive | None, about("time per emission in which the detectors listen; for the rate only", unit="ns")
+    ] = None
 
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
@@ -133,13 +135,14 @@ class ArmConfig(Section):
             per_gate = self.dark_count_rate_hz * self.gate_width_ns * 1e-9
             if per_gate > 30:
                 yield "dark_count_rate_hz", f"makes {per_gate:.3g} dark counts per gate; must be at most 30", "rule"
-        if self._is_blind():
+        if not self.click_bound():
             yield "", "no photon arrives and there are no dark counts, so it never clicks; raise its efficiency", "rule"
 
-    def _is_blind(self) -> bool:
-        transmission: float = 10.0 ** (-self.attenuation_db_per_km * self.length_km / 10)
-        efficiency = transmission * self.coupling * self.detector_efficiency
-        return not (efficiency or self.dark_count_rate_hz or self.dark_count_probability)
+    def click_bound(self) -> float:
+        """An upper bound, close where clicks are rare, of the probability of a click per emission."""
+        transmission = 10 ** (-self.attenuation_db_per_km * self.length_km / 10)
+        dark = self.dark_count_probability or (self.dark_count_rate_hz or 0) * (self.gate_width_ns or 0) * 1e-9
+        return min(1.0, transmission * self.coupling * self.detector_efficiency + dark)
 
 
 class LossConfig(Section):
@@ -147,6 +150,11 @@ class LossConfig(Section):
 
     alice: Annotated[ArmConfig, about("arm from the source to Alice")] = ArmConfig()
     bob: Annotated[ArmConfig, about("arm from the source to Bob")] = ArmConfig()
+
+    def _rules(self) -> Iterator[Breach]:
+        coincidence = self.alice.click_bound() * self.bob.click_bound()
+        if coincidence < 1e-18:
+            yield "", f"coincidences of probability {coincidence:.0e} never happen; must be at least 1e-18", "rule"
 
 
 class SinglePairSource(Section):
@@ -159,17 +167,17 @@ class PdcSource(Section):
     """Down-conversion source (Ma, Fung and Lo, Phys. Rev. A 76, 012307, 2007)."""
 
     type: Annotated[Literal["pdc"], about("pulses with a random number of pairs, as Ma, Fung and Lo (2007)")]
-    mu: Annotated[Positive, about("mean pairs per pulse, 2λ in their paper", symbol="μ")]
+    mu: Annotated[float, Range(1e-9, 1000), about("mean pairs per pulse, 2λ in their paper", symbol="μ")]
     misalignment: Annotated[FlipProbability, about("probability of a wrong detector", symbol="e_d")] = 0.0
 
 
-# The tags stand in angle brackets to be told from keys in an error's path.
 Source = Annotated[
     Annotated[SinglePairSource, Tag("<single_pair>")] | Annotated[PdcSource, Tag("<pdc>")],
-    Discriminator(
-        lambda value: f"<{chosen(value, 'type', 'single_pair')}>",
-        custom_error_type="choice",
-        custom_error_message="must be a section with the type single_pair or pdc",
+    choose_by(
+        "type",
+        {"single_pair": "<single_pair>", "pdc": "<pdc>"},
+        default="single_pair",
+        problem="must be a section with the type single_pair or pdc",
     ),
 ]
 
@@ -200,8 +208,4 @@ class NoiseConfig(Section):
             for side in ("alice", "bob"):
                 for key in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
                     if getattr(getattr(self, side), key):
-                        yield (
-                            f"{side}.{key}",
-                            "not with a pdc source: its model has photons, no memory or gates",
-                            "rule",
-                        )
+                        yield f"{side}.{key}", "not with a pdc source: its photons are not stored; remove it", "rule"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .complaints import equals
 from .run import SHORTHANDS, RunConfig, validated
 from .strict_yaml import parse_yaml
 

@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
-    JsonValue,
     Tag,
     ValidationError,
     model_validator,
@@ -42,7 +41,7 @@ class PluginConfig(Section):
     """An engine of another package: its name and its own keys, kept as they are given."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue]
+    __pydantic_extra__: dict[str, Any]
 
     name: Annotated[
         str,
@@ -51,23 +50,28 @@ class PluginConfig(Section):
     ]
 
     @property
-    def parameters(self) -> dict[str, JsonValue]:
+    def parameters(self) -> dict[str, Any]:
         """All keys but ``name``; JSON values."""
         return dict(self.__pydantic_extra__)
 
     def _rules(self) -> Iterator[Breach]:
-        for key, value in self.__pydantic_extra__.items():
-            try:
-                json.dumps(value, allow_nan=False)
-            except ValueError:
-                yield key, "nan and infinity are not allowed", "rule"
+        for key, value in self.parameters.items():
+            if not _is_json(value):
+                yield key, "must be made of text, finite numbers, true, false, null, lists and sections", "rule"
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _engine_tag(value: object) -> str | None:
     name = chosen(value, "name")
     if not isinstance(name, str):
         return None
-    return f"<{name}>" if name in _CHUNK_SIZE else "<plugin>"
+    return {"noise": "<noise>", "netsquid": "<netsquid>"}.get(name, "<plugin>")
 
 
 AnyEngine = Annotated[

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
@@ -172,6 +173,19 @@ def exactly_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
 def chosen(section: object, key: str, default: object = None) -> object:
     """The value of ``key``, in a mapping to be validated or in a model."""
     return section.get(key, default) if isinstance(section, Mapping) else getattr(section, key, None)
+
+
+def choose_by(key: str, tags: Mapping[str, str], *, default: str | None = None, problem: str) -> Discriminator:
+    """Tells the members of a union of sections apart by the text at ``key``: text → member's tag.
+
+    Tags stand in angle brackets, so that they are told from keys in an error's path.
+    """
+
+    def tag(section: object) -> str | None:
+        choice = chosen(section, key, default)
+        return tags.get(choice) if isinstance(choice, str) else None
+
+    return Discriminator(tag, custom_error_type="choice", custom_error_message=problem)
 
 
 def keys_of(section: type[Section], prefix: str = "", needs: tuple[Need, ...] = ()) -> Iterator[Key]:
