@@ -18,7 +18,7 @@ from .errors import CaligoError, ConfigError
 
 if TYPE_CHECKING:
     from .config import RunConfig
-    from .generate import Map, Progress
+    from .generate import Map
 
 DONE, CRASHED, WRONG_USE, STOPPED = 0, 1, 2, 75
 
@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = verb("init", _init, "write a commented starter configuration")
     sub.add_argument("path", nargs="?", default="caligo.yaml", help="where to (default: caligo.yaml; - prints it)")
 
-    sub = verb("validate", _validate, "check a configuration; print it resolved, with sizes and an estimate of the time")
+    sub = verb(
+        "validate", _validate, "check a configuration; print it resolved, with sizes and an estimate of the time"
+    )
     _config_arguments(sub)
     _json_argument(sub)
 
@@ -161,9 +163,13 @@ def _run_on_rank0(args: argparse.Namespace) -> int:
     from functools import partial
 
     from . import mpi
-    from .pairs import ChunkResult
+    from .pairs import ChunkResult, Partition
+    from .show import say
 
     config, path = _config_and_path(args)
+    chunks = len(Partition(config.pairs, config.chunk_size))
+    if mpi.size() > chunks:
+        say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
     map_ = partial(
         mpi.map_over_ranks,
         codec=ChunkResult,

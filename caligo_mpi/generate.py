@@ -8,7 +8,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from .link import Expected
 from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, tally
 from .provenance import provenance
 
+Items = Sequence[int] | NDArray[np.int64]
 Work = Callable[[int, "Tick | None"], ChunkResult]
 #: Calls the work function that ``setup()`` makes on each item; yields (rank, result) in the order of the items.
 #: It may end early, after having been asked to stop.
-Map = Callable[[Callable[[], Work], Sequence[int]], Iterator[tuple[int, ChunkResult]]]
+Map = Callable[[Callable[[], Work], Items], Generator[tuple[int, ChunkResult], None, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ class Forecast:
 
 
 def serial_map(
-    setup: Callable[[], Work], items: Sequence[int], *, stop: Callable[[], int] = lambda: 0
-) -> Iterator[tuple[int, ChunkResult]]:
+    setup: Callable[[], Work], items: Items, *, stop: Callable[[], int] = lambda: 0
+) -> Generator[tuple[int, ChunkResult], None, None]:
     """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one."""
 
     def tick() -> None:
@@ -101,7 +102,12 @@ def run_chunk(engine: Engine, chunk: Chunk, seed: int, *, tick: Tick | None = No
     pairs = _placed(engine, chunk, engine.sample(chunk.count, chunk.seed_sequence(seed), tick=tick))
     counts = tally(pairs.columns, pairs.count)
     record = np.zeros(1, CHUNK_DTYPE)
-    record["index"], record["start"], record["count"], record["rows"] = chunk.index, chunk.start, chunk.count, pairs.count
+    record["index"], record["start"], record["count"], record["rows"] = (
+        chunk.index,
+        chunk.start,
+        chunk.count,
+        pairs.count,
+    )
     record["sifted_z"], record["errors_z"] = counts.sifted_z, counts.errors_z
     record["sifted_x"], record["errors_x"] = counts.sifted_x, counts.errors_x
     record["alice_clicks"], record["bob_clicks"] = pairs.alice_clicks, pairs.bob_clicks
@@ -168,7 +174,9 @@ def generate(
     engine = make_engine(config.engine)
     info = run_info(config, engine)
     if not force and (status := store.completed(path, info)):
-        return Summary(status, engine.expected, 0, 0.0, (f"{path} is already complete",))
+        message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
+        say(message)
+        return Summary(status, engine.expected, 0, 0.0, (message,))
     launched = 0
     with store.PairStore.open(
         path, info, launch={**info.software, **(launch or {})}, durability=config.output.durability, force=force
@@ -184,7 +192,9 @@ def generate(
                 report(Progress(done + launched, config.pairs, pair_store.rows, launched, time.perf_counter() - begin))
         if pair_store.is_complete:
             pair_store.finish()
-    return Summary(store.status(path), engine.expected, launched, time.perf_counter() - begin, tuple(pair_store.messages))
+    return Summary(
+        store.status(path), engine.expected, launched, time.perf_counter() - begin, tuple(pair_store.messages)
+    )
 
 
 def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
@@ -247,4 +257,4 @@ def generate_pairs(config: RunConfig) -> PairArrays:
     items = range(len(Partition(config.pairs, config.chunk_size)))
     parts = [PairArrays.unpacked(result.pairs) for _, result in serial_map(setup, items)]
     columns = zip(*parts, strict=True)
-    return PairArrays(*(None if column[0] is None else np.concatenate(column) for column in columns))
+    return PairArrays._make(None if column[0] is None else np.concatenate(column) for column in columns)

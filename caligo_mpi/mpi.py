@@ -30,7 +30,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -145,7 +145,7 @@ def serve(codec: Codec[Any]) -> None:
         payload = _receive(0, status)
         if status.Get_tag() == _Tag.END:
             return
-        _Worker(codec).run(pickle.loads(payload)())
+        _Worker(codec).run(pickle.loads(payload.data)())
 
 
 class _Worker:
@@ -167,11 +167,19 @@ class _Worker:
                     self.recalled = False
                     self.send(_Tag.IDLE, np.zeros(1, np.uint8))
                 else:
-                    _wait_for(lambda: self.listen() or self.grants or self.recalled or self.ended)
+                    _wait_for(self.has_news)
         except _Released:
             pass
         self.send(_Tag.IDLE, np.ones(1, np.uint8))
-        _wait_for(lambda: self.progress() or not self.sending)
+        _wait_for(self.has_sent)
+
+    def has_news(self) -> bool:
+        self.listen()
+        return bool(self.grants) or self.recalled or self.ended
+
+    def has_sent(self) -> bool:
+        self.progress()
+        return not self.sending
 
     def do(self, work: Callable[[int, Tick | None], Any], grant: list[tuple[int, int]]) -> None:
         """Work on one grant, announcing results whenever they add up to something."""
@@ -253,14 +261,14 @@ class _Outgoing:
 
 def map_over_ranks(
     setup: Callable[[], Callable[[int, Tick | None], R]],
-    items: Sequence[int],
+    items: Sequence[int] | NDArray[np.int64],
     *,
     codec: Codec[R],
     policy: str = "dynamic",
     rank0_computes: str = "auto",
     stop: Callable[[], int] = lambda: 0,
     traffic: Traffic | None = None,
-) -> Iterator[tuple[int, R]]:
+) -> Generator[tuple[int, R], None, None]:
     """``(rank, work(item))`` for each item, in the order of ``items``, computed on all ranks.
 
     ``setup`` is pickled, sent to every rank once and gives the work function there.  ``stop()`` is asked often:
@@ -301,7 +309,7 @@ class _Coordinator(Generic[R]):
     def __init__(
         self,
         setup: Callable[[], Callable[[int, Tick | None], R]],
-        items: Sequence[int],
+        items: Sequence[int] | NDArray[np.int64],
         codec: Codec[R],
         policy: str,
         rank0_computes: str,
@@ -328,7 +336,7 @@ class _Coordinator(Generic[R]):
         self.sending: list[tuple[MPI.Request, Any]] = []
         self.ending = False
 
-    def results(self) -> Iterator[tuple[int, R]]:
+    def results(self) -> Generator[tuple[int, R], None, None]:
         job = pickle.dumps(self.setup)
         for worker in range(1, WORLD.size):
             self._send(worker, _Tag.JOB, np.frombuffer(job, np.uint8))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .config import RunConfig
+from .config import RunConfig, dump_config
 from .generate import Forecast, Progress, Summary
 from .launch import TERMINAL
 from .link import Expected
@@ -38,7 +38,8 @@ def progress(*, quiet: bool) -> Iterator[Report]:
 @contextlib.contextmanager
 def _bar(columns: int | None) -> Iterator[Report]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     # Under our launcher the standard error is a pipe that ends at a terminal.
     console = Console(stderr=True, force_terminal=True, width=columns)
@@ -127,9 +128,7 @@ def summary_text(summary: Summary) -> str:
         rate = quantity(summary.launched / max(summary.seconds, 1e-9))
         head += f"; {duration(summary.seconds)}, {rate} pairs/s"
     lines = [head, *_qber_lines(status.tally, summary.expected)]
-    lines.append(
-        f"  data digest {status.data_digest}" if status.complete else "  run the same command again to go on"
-    )
+    lines.append(f"  data digest {status.data_digest}" if status.complete else "  run the same command again to go on")
     return "\n".join(lines)
 
 
@@ -196,7 +195,8 @@ def status_text(status: Status) -> str:
         f"  {status.pairs_done:,} of {status.pairs:,} pairs ({percent:.1f} %), {status.rows:,} rows, "
         f"{status.chunks_done:,} of {status.chunks_total:,} chunks",
         *(
-            f"  {basis}: {sifted:,} sifted, {errors:,} errors" + (f", QBER {100 * errors / sifted:.4f} %" if sifted else "")
+            f"  {basis}: {sifted:,} sifted, {errors:,} errors"
+            + (f", QBER {100 * errors / sifted:.4f} %" if sifted else "")
             for basis, sifted, errors in (
                 ("Z", tally.sifted_z, tally.errors_z),
                 ("X", tally.sifted_x, tally.errors_x),
@@ -227,7 +227,7 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     """What ``validate`` prints: the resolved configuration as YAML, then comments."""
     return "\n".join(
         [
-            config.to_yaml().rstrip(),
+            dump_config(config).rstrip(),
             f"# expected: {plan.rows:,.0f} rows, QBER_Z {100 * plan.expected.qber_z:.4f} %, "
             f"QBER_X {100 * plan.expected.qber_x:.4f} %",
             f"# file: {quantity(plan.file_bytes)}B in {plan.chunks:,} chunks; "

@@ -348,9 +348,7 @@ def identity() -> dict[str, Result]:
         for _ in range(kills):
             killed += kill_once(str(config), f"{folder}/run.h5", rng.choice([1, 2, 3]), rng.uniform(0, undisturbed))
             run(rng.choice([1, 2, 3]))
-    return {
-        f"different files over 16 runs and {kills} kills": at_most(len(seen), 1, killed_while_running=killed)
-    }
+    return {f"different files over 16 runs and {kills} kills": at_most(len(seen), 1, killed_while_running=killed)}
 
 
 def kill_once(config: str, path: str, ranks: int, after: float) -> bool:

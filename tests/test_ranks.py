@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from conftest import environment
@@ -119,16 +121,14 @@ def test_kill_everything_at_random_times_and_resume_with_another_number(tmp_path
 
 
 def _kill_orphans(path):
-    """mpirun's daemon puts ranks into sessions of their own: find them by their command line."""
-    import contextlib
-    from pathlib import Path
-
+    """The launcher's daemon puts ranks into sessions of their own: find them by their command line."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if "caligo_mpi\0generate" in (entry / "cmdline").read_text() and Path(
-                    os.readlink(entry / "cwd")
-                ) == path.parent:
+                if (
+                    "caligo_mpi\0generate" in (entry / "cmdline").read_text()
+                    and Path(os.readlink(entry / "cwd")) == path.parent
+                ):
                     os.kill(int(entry.name), signal.SIGKILL)
 
 

@@ -16,7 +16,7 @@ from .noise import (
     SideConfig,
     SinglePairSource,
 )
-from .reading import load_config, parse_config
+from .reading import dump_config, load_config, parse_config
 from .run import ENGINE_GROUP, OutputConfig, PluginConfig, RunConfig, ScheduleConfig, engine_names
 from .schema import schema, starter_config
 
@@ -38,6 +38,7 @@ __all__ = [
     "ScheduleConfig",
     "SideConfig",
     "SinglePairSource",
+    "dump_config",
     "engine_names",
     "load_config",
     "parse_config",

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..errors import ConfigError
 from .complaints import equals
 from .run import SHORTHANDS, RunConfig, validated
@@ -45,6 +47,11 @@ def parse_config(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> R
     (1000000, 16777216)
     """
     return _parse(mapping, overrides, source="configuration")
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved configuration as YAML, which `load_config` reads back."""
+    return yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _parse(data: object, overrides: Sequence[str], *, source: str) -> RunConfig:
