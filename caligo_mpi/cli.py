@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
     except BrokenPipeError:
         # The reader of our output has gone; keep the interpreter from complaining about it at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return DONE
 
 
@@ -126,7 +126,7 @@ def _generate(args: argparse.Namespace) -> int:
 
 
 def _generate_on_ranks(args: argparse.Namespace) -> int:
-    """This process is one of several: rank 0 runs, the others serve."""
+    """One of several processes: rank 0 runs, the others serve."""
     from . import launch
     from .pairs import ChunkResult
 

@@ -89,7 +89,7 @@ class _Released(BaseException):
 
 
 def rank() -> int:
-    """This process's rank."""
+    """The rank of this process."""
     return int(WORLD.rank)
 
 
@@ -103,8 +103,8 @@ def check_size(asked: int) -> None:
     if WORLD.size != asked:
         library = MPI.Get_library_version().split(",")[0].split("\n")[0]
         raise EnvironmentProblem(
-            f"ranks={asked} were asked for but MPI reports a world of {WORLD.size}: the launcher does not belong to the "
-            f"MPI library that mpi4py loaded ({library}); use the mpirun of that library"
+            f"ranks={asked} were asked for but MPI reports a world of {WORLD.size}: the launcher does not belong to "
+            f"the MPI library that mpi4py loaded ({library}); use the mpirun of that library"
         )
 
 
@@ -116,7 +116,7 @@ def library() -> str:
 
 @contextlib.contextmanager
 def abort_on_error() -> Iterator[None]:
-    """Take the whole job down when one rank fails, with that rank's traceback, instead of leaving the others waiting."""
+    """Take the whole job down when one rank fails, with its traceback, instead of leaving the others waiting."""
     try:
         yield
     except BaseException:

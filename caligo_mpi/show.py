@@ -137,7 +137,8 @@ def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
         measured = f"QBER {100 * errors / sifted:.4f} %" if sifted else "no QBER"
         sigma = qber_sigma(errors, sifted, closed_form)
         off = "" if sigma is None or not sifted else f", {sigma:+.2f} σ"
-        yield f"  {basis}: {sifted:,} sifted, {errors:,} errors, {measured} (closed form {100 * closed_form:.4f} %{off})"
+        theory = f"closed form {100 * closed_form:.4f} %{off}"
+        yield f"  {basis}: {sifted:,} sifted, {errors:,} errors, {measured} ({theory})"
 
 
 def _bases(tally: Tally, expected: Expected) -> Iterator[tuple[str, int, int, float]]:

@@ -12,6 +12,7 @@ Exit code 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import functools
 import json
@@ -361,10 +362,8 @@ def kill_once(config: str, path: str, ranks: int, after: float) -> bool:
     time.sleep(after)
     alive = process.poll() is None
     for pid in [process.pid, *descendants(process.pid)]:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     process.wait()
     Path(path).unlink(missing_ok=True)
     return alive
