@@ -34,7 +34,9 @@ def provenance() -> dict[str, str | int]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    found |= {"platform": platform.platform(), "host": platform.node(), "cpus": os.cpu_count() or 1}
+    machine = os.uname()  # platform.platform() would start a process, and one that runs MPI had better not fork
+    found["platform"] = f"{machine.sysname} {machine.release} {machine.machine}"
+    found |= {"host": machine.nodename, "cpus": os.cpu_count() or 1}
     found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     if commit := _commit(Path(__file__).parents[1]):
         found["commit"] = commit
@@ -53,7 +55,7 @@ def batch_job() -> dict[str, str]:
 
 def _commit(checkout: Path) -> str | None:
     """The commit that is checked out there; None if it is not the root of a git checkout."""
-    # Read from git's files: a process that runs MPI had better not fork.
+    # Read from git's own files, again without a process.
     try:
         git = checkout / ".git"
         if git.is_file():  # a linked worktree

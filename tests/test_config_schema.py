@@ -24,7 +24,7 @@ def _errors(document: Any) -> list[str]:
 
 def test_committed_schema_is_current() -> None:
     committed = (ROOT / "caligo_mpi" / "schema.json").read_text("utf-8")
-    assert committed == json.dumps(schema(), indent=2) + "\n", "write it anew: caligo-mpi schema > caligo_mpi/schema.json"
+    assert committed == json.dumps(schema(), indent=2) + "\n", "run: caligo-mpi schema > caligo_mpi/schema.json"
 
 
 def test_schema_is_a_schema() -> None:
@@ -94,9 +94,17 @@ def _values(field: dict[str, Any]) -> str:
     return _numbers(field) if isinstance(field["type"], list) else {"string": "text"}.get(field["type"], field["type"])
 
 
+SIGNS = [
+    ("minimum", "≥"),
+    ("exclusiveMinimum", ">"),
+    ("maximum", "≤"),
+    ("exclusiveMaximum", "<"),
+    ("multipleOf", "multiple of"),
+]
+
+
 def _numbers(field: dict[str, Any]) -> str:
-    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<", "multipleOf": "multiple of"}
-    bounds = [f"{sign} {field[name]:_}" for name, sign in signs.items() if name in field]
+    bounds = [f"{sign} {field[name]:_}" for name, sign in SIGNS if name in field]
     return ("whole, " if "integer" in field["type"] else "") + ", ".join(bounds)
 
 

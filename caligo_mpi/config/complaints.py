@@ -84,12 +84,15 @@ def _lines(
     kind, value = error["type"], error["input"]
     here = path + equals(value)
     if kind == "extra_forbidden":
-        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if name.lower() in ANSWERS]
+        valid = [key.path for key in keys if not key.unmet(given)]
+        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if _is_old(name, keys)]
         for below, name in old:
-            answered.update(ANSWERS[name.lower()][0])
-            yield f"{below}: {_advice(name)}"
+            new, meaning = ANSWERS[name.lower()]
+            answered.update(new)
+            use = [path for path in new if path in valid] or new
+            yield f"{below}: not a key; " + (f"use {', '.join(use)}: " if use else "") + meaning
         if not old:
-            yield f"{here}: unknown key; {_nearest(path, given=given, keys=keys)}"
+            yield f"{here}: unknown key; {_nearest(path, valid, given=given, keys=keys)}"
     elif kind == "missing":
         meaning = next((key.meaning for key in keys if key.path == path and not key.unmet(given)), "")
         yield f"{path}: missing; add it ({meaning})"
@@ -108,12 +111,12 @@ def _lines(
         yield f"{here}: {error['msg']}"
 
 
-def _advice(name: str) -> str:
-    new, meaning = ANSWERS[name.lower()]
-    return f"not a key; use {', '.join(new)}: {meaning}" if new else f"not a key; {meaning}"
+def _is_old(name: str, keys: Sequence[Key]) -> bool:
+    """Known from other designs, in upper or lower case, unless it is a key of ours as it is written."""
+    return name in ANSWERS or (name.lower() in ANSWERS and all(_last(key.path) != name for key in keys))
 
 
-def _nearest(path: str, *, given: object, keys: Sequence[Key]) -> str:
+def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[Key]) -> str:
     """What to write instead of the unknown key at ``path``."""
     section, _, name = path.rpartition(".")
     here = [key.unmet(given) for key in keys if key.path == path]
@@ -121,13 +124,12 @@ def _nearest(path: str, *, given: object, keys: Sequence[Key]) -> str:
         nearest = [unmet for unmet in here if "engine.name" not in unmet] or here
         wanted = dict.fromkeys(", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest)
         return f"only with {' or '.join(wanted)}" + (f" ({_REASONS[name]})" if name in _REASONS else "")
-    valid = [key.path for key in keys if not key.unmet(given)]
-    elsewhere = [other for other in valid if other.rpartition(".")[2] == name]
+    elsewhere = [other for other in valid if _last(other) == name]
     if elsewhere:
         return f"it belongs to {' or '.join(dict.fromkeys(elsewhere))}"
-    siblings = [other.rpartition(".")[2] for other in valid if other.rpartition(".")[0] == section]
-    close = difflib.get_close_matches(name, siblings, n=1)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(dict.fromkeys(siblings))}"
+    siblings = {_last(other).lower(): _last(other) for other in valid if other.rpartition(".")[0] == section}
+    close = difflib.get_close_matches(name.lower(), siblings, n=1)
+    return f"did you mean {siblings[close[0]]}?" if close else f"known here: {', '.join(siblings.values())}"
 
 
 def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:
@@ -148,6 +150,10 @@ def _path(loc: Sequence[str | int]) -> str:
 
 def _word(key: object) -> str:
     return key if isinstance(key, str) and key.isprintable() else ascii(key)
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _inside(path: str, section: str) -> bool:

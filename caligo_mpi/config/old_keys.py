@@ -49,11 +49,14 @@ _STORAGE_TIME = (
     ("engine.alice.storage_time_ns", "engine.bob.storage_time_ns"),
     "how long that side's qubit idles before its measurement, in ns; the protocol's waiting time is not set here",
 )
-_T1 = ("engine.alice.T1_ns", "engine.bob.T1_ns"), "relaxation time of one side's memory in ns; 0 is off"
-_T2 = ("engine.alice.T2_ns", "engine.bob.T2_ns"), "dephasing time of one side's memory in ns, at most 2·T1; 0 is off"
+_T1 = ("engine.alice.T1_ns", "engine.bob.T1_ns", "engine.device.T1_ns"), "relaxation time in ns; 0 is off"
+_T2 = (
+    ("engine.alice.T2_ns", "engine.bob.T2_ns", "engine.device.T2_ns"),
+    "dephasing time in ns, at most 2·T1 (NetSquid: T1); 0 is off",
+)
 _GATE = (
-    ("engine.alice.gate_depolarizing", "engine.bob.gate_depolarizing"),
-    "the probability that the H gate before an X measurement replaces the qubit by I/2, per side",
+    ("engine.alice.gate_depolarizing", "engine.bob.gate_depolarizing", "engine.device.gate_depolarizing"),
+    "the probability that a gate, the H before an X measurement, replaces the qubit by I/2",
 )
 _BIAS = ("engine.alice.basis_bias", "engine.bob.basis_bias"), "the probability of measuring in X; Z has the rest"
 _MU = ("engine.source.mu",), "mean pairs per pulse, μ = 2λ, of the source with type: pdc"
