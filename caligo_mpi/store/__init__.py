@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
-from .layout import FORMAT, FORMAT_VERSION, RunInfo
+from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
+from .prepare import preflight
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
@@ -22,8 +23,10 @@ __all__ = [
     "StoreError",
     "Verification",
     "completed",
+    "file_size",
     "open_pairs",
     "pairs_hash",
+    "preflight",
     "read_pairs",
     "status",
     "verify_file",

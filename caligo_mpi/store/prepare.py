@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,31 @@ def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> L
     return layout
 
 
+def preflight(path: str | os.PathLike[str], info: RunInfo, *, force: bool = False) -> None:
+    """Raise now, having touched nothing, what opening the file for writing would raise."""
+    path = Path(path)
+    require_directory(path)
+    if force:
+        return
+    if os.path.lexists(path):
+        final = _read_final(path)
+        _require_same_run(path, final.info, info)
+    part = part_path(path)
+    if os.path.lexists(part):
+        with suppress(Damaged):
+            _require_resumable(part, layouts.read(part).info, info)
+    elif not os.path.lexists(path):
+        require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
+
+
+def require_directory(path: Path) -> None:
+    """The output's directory must be there and writable."""
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is not a directory; create it or choose another output")
+    if not os.access(path.parent, os.W_OK):
+        raise StoreError(f"{path.parent} is not writable; choose another output directory")
+
+
 def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
     """The finished file to extend, if there is one; `StoreError` where the name is taken by something else."""
     if not os.path.lexists(path):
@@ -53,16 +79,20 @@ def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str
     if force:
         messages.append(f"{path} is set aside as {set_aside(path, 'old').name}")
         return None
-    try:
-        final = layouts.read(path)
-    except StoreError as error:
-        raise StoreError(
-            f"{error}; it is not overwritten: choose another output or set it aside with --force"
-        ) from error
+    final = _read_final(path)
     _require_same_run(path, final.info, info)
     if final.info.pairs >= info.pairs:
         raise StoreError(f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside")
     return final
+
+
+def _read_final(path: Path) -> Layout:
+    try:
+        return layouts.read(path)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; it is not overwritten: choose another output or set it aside with --force"
+        ) from error
 
 
 def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
@@ -75,18 +105,22 @@ def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]
         messages.append(f"{error}; it is set aside as {set_aside(part, 'damaged').name} and the run starts again")
         return None
     try:
-        _require_same_run(part, found.info, info)
-        if found.info.pairs > info.pairs:
-            raise StoreError(
-                f"{part} was started with pairs={found.info.pairs}, more than pairs={info.pairs}: pairs can be raised, "
-                "not lowered; ask for as many, choose another output or set it aside with --force"
-            )
+        _require_resumable(part, found.info, info)
     except StoreError:
         if not force:
             raise
         messages.append(f"{part} is set aside as {set_aside(part, 'old').name}")
         return None
     return found
+
+
+def _require_resumable(part: Path, found: RunInfo, asked: RunInfo) -> None:
+    _require_same_run(part, found, asked)
+    if found.pairs > asked.pairs:
+        raise StoreError(
+            f"{part} was started with pairs={found.pairs}, more than pairs={asked.pairs}: pairs can be raised, "
+            "not lowered; ask for as many, choose another output or set it aside with --force"
+        )
 
 
 def _require_same_run(path: Path, found: RunInfo, asked: RunInfo) -> None:

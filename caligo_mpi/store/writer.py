@@ -28,7 +28,7 @@ from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
-from .prepare import part_path, prepare
+from .prepare import part_path, prepare, require_directory
 from .publish import publish
 from .reader import read_table
 from .records import Records, damaged_chunks, mark_for_redoing, read_records, scan, seal, write_record
@@ -84,8 +84,7 @@ class PairStore:
         """
         path = Path(path)
         launch = {"id": uuid.uuid4().hex, **launch}
-        if not path.parent.is_dir():
-            raise StoreError(f"{path.parent} is not a directory; create it or choose another output")
+        require_directory(path)
         with disk_errors(path, "opening the output"):
             lock = locks.acquire(path, launch)
             try:
