@@ -19,7 +19,7 @@ from caligo_mpi import status, store
 
 pytestmark = pytest.mark.mpi
 
-SLOW = {"name": "trouble", "seconds": 0.05}
+SLOW = {"name": "trouble", "seconds": 0.3}
 
 
 def identity(path):

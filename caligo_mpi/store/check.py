@@ -75,10 +75,16 @@ def status(path: str | os.PathLike[str]) -> Status:
 
     Raises `StoreError` where neither can be read.
     """
-    path = Path(path)
-    final = path.with_name(path.name.removesuffix(".part"))
-    if not path.exists() and part_path(path).exists():
-        path = part_path(path)
+    final = Path(path).with_name(Path(path).name.removesuffix(".part"))
+    part = part_path(final)
+    try:
+        return _status_of(part if part.exists() and not final.exists() else Path(path), final)
+    except (StoreError, FileNotFoundError):
+        # It may have been published, or just created, while we looked.
+        return _status_of(final if final.exists() else part if part.exists() else Path(path), final)
+
+
+def _status_of(path: Path, final: Path) -> Status:
     layout = layouts.read(path)
     fd = os.open(path, os.O_RDONLY)
     try:
