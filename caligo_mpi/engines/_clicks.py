@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import accumulate, repeat
 from math import isqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,12 @@ def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Word
     tables = _distance_tables(probability)
     mean = count * probability // ONE
     positions = np.empty(mean + 10 * isqrt(mean) + 64 + _FULL, np.uint64)
-    digits, index = np.empty(_FULL, np.uint16), np.empty(_FULL, np.intp)
     found, reached, size = 0, 0, _FIRST
     while reached < count:
         if found + size > len(positions):  # ten standard deviations and more
             positions = np.concatenate([positions, np.empty_like(positions)])
         part = positions[found : found + size]
-        _draw_distances(tables, raw, part, digits[:size], index)
+        part[:] = _draw_distances(tables, size, raw)
         part[0] += np.uint64(reached)
         np.cumsum(part, out=part)
         found, reached, size = found + size, int(part[-1]), _FULL
@@ -50,14 +50,12 @@ def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Word
     return positions[: positions.searchsorted(np.uint64(count))]
 
 
-def _draw_distances(
-    tables: tuple[Table, ...], raw: Raw, out: Words, digits: NDArray[np.uint16], index: NDArray[np.intp]
-) -> None:
-    out.fill(0)
-    for table in tables:
-        out <<= np.uint64(_DIGIT)
-        table.draw(raw, digits, index)
-        out += digits
+def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[Any]:
+    distances, *digits = (table.draw(count, raw) for table in tables)
+    for digit in digits:
+        distances = distances.astype(np.uint64) << np.uint64(_DIGIT)
+        distances += digit
+    return distances
 
 
 @lru_cache(maxsize=64)
@@ -94,9 +92,7 @@ def sample_count(probability: int, trials: int, raw: Raw) -> int:
     for log2 in _TRIALS:
         draws, trials = divmod(trials, 1 << log2)
         if draws:
-            counts = np.empty(draws, np.uint32)
-            _binomial_table(probability, log2).draw(raw, counts, np.empty(draws, np.intp))
-            happened += int(counts.sum(dtype=np.uint64))
+            happened += int(_binomial_table(probability, log2).draw(draws, raw).sum(dtype=np.uint64))
     return happened + int(np.count_nonzero(raw(trials) < np.uint64(probability)))
 
 

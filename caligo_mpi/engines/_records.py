@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import bits
 from ..bits import U8
@@ -43,13 +42,10 @@ class Law:
 def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
     """Packed columns of ``count`` records, (4, nbytes(count)); a shorter draw is a prefix of a longer one."""
     columns = np.empty((4, bits.nbytes(count)), np.uint8)
-    largest = max((words for _, words in _blocks(count)), default=0)
-    planes = np.empty((6, largest), np.uint64)
-    index = np.empty(8 * largest, np.intp)
     for first, words in _blocks(count):
-        _draw_block(law, raw, planes[:, :words], index)
         part = columns[:, 8 * first : 8 * (first + words)]
-        part[:] = planes[:4, :words].view(np.uint8)[:, : part.shape[1]]
+        for column, plane in zip(part, _draw_block(law, words, raw), strict=True):
+            column[:] = plane.view(np.uint8)[: len(column)]
         tick()
     bits.clear_padding(columns, count)
     return columns
@@ -63,50 +59,47 @@ def _blocks(count: int) -> Iterator[tuple[int, int]]:
         first, end = end, min(8 * end, (end // _FULL + 1) * _FULL)
 
 
-def _draw_block(law: Law, raw: Raw, planes: NDArray[np.uint64], index: NDArray[np.intp]) -> None:
-    a_basis, a_bit, b_basis, b_bit, plane, spare = planes
-    _toss(law.alice_x, raw, a_basis, index)
-    _toss(law.bob_x, raw, b_basis, index)
-    a_bit[:] = raw(len(a_bit))
-    np.bitwise_xor(a_basis, b_basis, out=b_bit)
-    b_bit &= raw(len(b_bit))  # unequal bases: unrelated bits
+def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Words]:
+    a_basis = _toss(law.alice_x, words, raw)
+    b_basis = _toss(law.bob_x, words, raw)
+    a_bit = raw(words)
+    b_bit = a_basis ^ b_basis
+    b_bit &= raw(words)  # unequal bases: unrelated bits
     b_bit ^= a_bit
-    _toss_by_basis(law.flip_z, law.flip_x, raw, (a_basis, plane, spare), index)
-    b_bit ^= plane
-    _fall(law.alice_fall_z, law.alice_fall_x, raw, (a_basis, a_bit, plane, spare), index)
-    _fall(law.bob_fall_z, law.bob_fall_x, raw, (b_basis, b_bit, plane, spare), index)
+    b_bit ^= _toss_by_basis(law.flip_z, law.flip_x, a_basis, raw)
+    _fall(a_bit, a_basis, (law.alice_fall_z, law.alice_fall_x), raw)
+    _fall(b_bit, b_basis, (law.bob_fall_z, law.bob_fall_x), raw)
+    return a_basis, a_bit, b_basis, b_bit
 
 
-def _fall(z: int, x: int, raw: Raw, planes: tuple[Words, Words, Words, Words], index: NDArray[np.intp]) -> None:
-    """One side's one-sided flips: planes are its basis, its bit, and two to spoil."""
-    basis, bit, plane, spare = planes
+def _fall(bit: Words, basis: Words, by_basis: tuple[int, int], raw: Raw) -> None:
+    """Flip bits, in place, one way only: from 1 to 0 where the probability is positive, else from 0 to 1."""
+    z, x = by_basis
     if z > 0 or x > 0:
-        _toss_by_basis(max(z, 0), max(x, 0), raw, (basis, plane, spare), index)
-        bit &= ~plane
+        bit &= ~_toss_by_basis(max(z, 0), max(x, 0), basis, raw)
     if z < 0 or x < 0:
-        _toss_by_basis(max(-z, 0), max(-x, 0), raw, (basis, plane, spare), index)
-        bit |= plane
+        bit |= _toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
 
 
-def _toss_by_basis(z: int, x: int, raw: Raw, planes: tuple[Words, Words, Words], index: NDArray[np.intp]) -> None:
-    """Fill the second plane with bits of probability ``z``, or ``x`` where the first one is 1; spoils the third."""
-    basis, plane, spare = planes
-    _toss(z, raw, plane, index)
-    if x != z:
-        _toss(x, raw, spare, index)
-        spare ^= plane
-        spare &= basis
-        plane ^= spare
+def _toss_by_basis(z: int, x: int, basis: Words, raw: Raw) -> Words:
+    """Independent bits, 1 with probability ``z`` where the basis is Z and ``x`` where it is X."""
+    plane = _toss(z, len(basis), raw)
+    if x == z:
+        return plane
+    other = _toss(x, len(basis), raw)
+    other ^= plane
+    other &= basis
+    plane ^= other
+    return plane
 
 
-def _toss(probability: int, raw: Raw, plane: Words, index: NDArray[np.intp]) -> None:
-    """Fill a plane with independent bits, each 1 with this probability."""
+def _toss(probability: int, words: int, raw: Raw) -> Words:
+    """A plane of independent bits, each 1 with this probability."""
     if probability == ONE >> 1:
-        plane[:] = raw(len(plane))
-    elif 0 < probability < ONE:
-        _byte_table(probability).draw(raw, plane.view(np.uint8), index)
-    else:
-        plane.fill(probability and np.iinfo(np.uint64).max)
+        return raw(words)
+    if probability in (0, ONE):
+        return np.full(words, probability and ONE - 1, np.uint64)
+    return _byte_table(probability).draw(8 * words, raw).view(np.uint64)
 
 
 @lru_cache(maxsize=64)

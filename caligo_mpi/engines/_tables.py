@@ -33,15 +33,14 @@ class Table:
     rest_values: NDArray[Any]
     rest_bounds: Words
 
-    def draw(self, raw: Raw, out: NDArray[Any], scratch: NDArray[np.intp]) -> None:
-        """Fill ``out`` (dtype of the values), in order: codes, four to a word, then a word per left-over draw."""
-        codes = raw((len(out) + 3) >> 2).view(np.uint16)[: len(out)]
-        index = scratch[: len(out)]  # take wants intp; anything else it copies, slowly
-        index[:] = codes
-        self.values.take(index, mode="wrap", out=out)
+    def draw(self, count: int, raw: Raw) -> NDArray[Any]:
+        """``count`` values; takes the codes, four to a word, then a word per draw that hits the left-over."""
+        codes = raw((count + 3) >> 2).view(np.uint16)[:count]
+        drawn = self.values.take(codes.astype(np.intp), mode="wrap")  # wrap: the fastest, and no code is outside
         if self.whole < _CODES:
             late = np.flatnonzero(codes >= self.whole)
-            out[late] = self.rest_values[self.rest_bounds.searchsorted(raw(len(late)), side="right")]
+            drawn[late] = self.rest_values[self.rest_bounds.searchsorted(raw(len(late)), side="right")]
+        return drawn
 
 
 def compile_table(values: NDArray[Any], weights: Sequence[int]) -> Table:
