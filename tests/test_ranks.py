@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from helpers import environment
 
 from caligo_mpi import status, store
 
