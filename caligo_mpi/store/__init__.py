@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
+from .export import export
 from .layout import FORMAT, FORMAT_VERSION, RunInfo
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
@@ -22,6 +23,7 @@ __all__ = [
     "StoreError",
     "Verification",
     "completed",
+    "export",
     "open_pairs",
     "pairs_hash",
     "read_pairs",
