@@ -271,7 +271,8 @@ def _verify(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from . import store
 
-    print(store.export(args.file, args.output, kind=args.to))
+    file = Path(args.file)
+    print(store.export(file, args.output or file.with_suffix(f".{args.to}"), kind=args.to))
     return DONE
 
 

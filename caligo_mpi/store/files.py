@@ -20,18 +20,18 @@ _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, err
 _COPY_BYTES = 4 << 20
 
 
+_RESUMABLE = "what was committed is kept: remove the cause and run the same command again"
+
+
 @contextmanager
-def disk_errors(path: Path, doing: str) -> Iterator[None]:
+def disk_errors(path: Path, doing: str, *, remedy: str = _RESUMABLE) -> Iterator[None]:
     """Turn what the operating system says into one sentence."""
     try:
         yield
     except StoreError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise StoreError(
-            f"{path}: {doing} failed ({reason}); what was committed is kept: remove the cause and run the same command"
-        ) from error
+        raise StoreError(f"{path}: {doing} failed ({error.strerror or error}); {remedy}") from error
 
 
 def write_at(fd: int, data: NDArray[Any] | bytes | bytearray, offset: int) -> None:
@@ -53,10 +53,20 @@ def read_at(fd: int, out: NDArray[Any], offset: int) -> None:
     """Fill ``out`` (contiguous) from the file."""
     view = _raw(out)
     while view:
-        size = os.preadv(fd, [view], offset)
+        try:
+            size = os.preadv(fd, [view], offset)
+        except OSError as error:
+            raise StoreError(f"{_name(fd)} cannot be read at byte {offset} ({error.strerror})") from error
         if not size:
-            raise StoreError(f"the file ends at byte {offset}, in the middle of its data: it is truncated")
+            raise StoreError(f"{_name(fd)} is truncated: it ends before byte {offset}")
         view, offset = view[size:], offset + size
+
+
+def _name(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return "the file"
 
 
 def sync_directory(directory: Path) -> None:

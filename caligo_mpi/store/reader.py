@@ -198,8 +198,9 @@ class PairsFile:
     def _pieces(self, start: int, stop: int, *, verify: bool, reuse: bool = False) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` in pieces as they are read; with ``reuse`` each is valid until the next one."""
         if not verify:
+            buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8) if reuse else None
             for row in range(start, stop, SPAN_ROWS):
-                yield read_rows(self._fd, self._layout, row, min(SPAN_ROWS, stop - row))
+                yield read_rows(self._fd, self._layout, row, min(SPAN_ROWS, stop - row), buffer=buffer)
         elif start < stop:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for records, pairs in self._verified(chunks, reuse=reuse):

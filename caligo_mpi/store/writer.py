@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from .. import bits
 from ..errors import StoreError
-from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
@@ -139,12 +139,14 @@ class PairStore:
 
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
-        self._require_fit(result)
+        record = _single(result.record)
+        self._require_fit(record, result.pairs)
+        record["run"], record["rank"], record["done"] = self._run, rank, 1
         with self._writing():
             if self._holes:
-                self._redo(result, rank)
+                self._redo(record, result.pairs)
             else:
-                self._add(result, rank)
+                self._add(record, result.pairs)
             if self._is_due():
                 self.commit()
 
@@ -233,9 +235,9 @@ class PairStore:
             self.messages.append(f"{len(damaged)} damaged chunks are redone: {listed}")
             self.record_fault(f"damaged chunks found on opening: {listed}", chunks=len(damaged))
 
-    def _require_fit(self, result: ChunkResult) -> None:
+    def _require_fit(self, record: Records, pairs: Pairs) -> None:
         """A result that does not belong here is a mistake of the program or of an engine."""
-        record, pairs, info = _single(result.record), result.pairs, self.info
+        info = self.info
         index, rows = int(record["index"]), int(record["rows"])
         due = self._holes[0] if self._holes else self._next
         if index != due:
@@ -251,45 +253,39 @@ class PairStore:
             if (given is not None) != wanted or (given is not None and len(given) != rows):
                 raise ValueError(f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs")
 
-    def _add(self, result: ChunkResult, rank: int) -> None:
-        row, count = self._writer.row, result.pairs.count
-        if row + count > self._layout.capacity:
+    def _add(self, record: Records, pairs: Pairs) -> None:
+        row = self._writer.row
+        if row + pairs.count > self._layout.capacity:
             raise StoreError(
                 f"{self._part} has room for {self._layout.capacity} rows and chunk {self._next} exceeds it: the engine "
                 f"registers more pairs than its coincidence={self.info.coincidence:.6g} announces"
             )
-        self._writer.add(result.pairs)
-        record = self._completed_record(result, row=row, rank=rank)
+        self._writer.add(pairs)
+        record["row"] = row
         seal(record)
         self._records += record.tobytes()
         self._next += 1
-        self._pending_bytes += result.pairs.columns.nbytes
+        self._pending_bytes += pairs.columns.nbytes
         self._pending_seconds += float(record["seconds"])
 
-    def _redo(self, result: ChunkResult, rank: int) -> None:
+    def _redo(self, record: Records, pairs: Pairs) -> None:
         """Write a damaged chunk anew where it stood, and commit it at once."""
-        index, count = self._holes[0], result.pairs.count
+        index = self._holes[0]
         row = self._end_of(index - 1)
         old, following = read_records(self._fd, self._layout, index, index + 2)
         is_last_of_gap = len(self._holes) == 1 or self._holes[1] > index + 1
-        if is_last_of_gap and row + count != int(following["row"]):
+        if is_last_of_gap and row + pairs.count != int(following["row"]):
             raise StoreError(
-                f"{self._part}: chunk {index} was redone and its rows end at {row + count}, not at "
+                f"{self._part}: chunk {index} was redone and its rows end at {row + pairs.count}, not at "
                 f"{int(following['row'])}: the engine does not reproduce its own pairs; choose another output"
             )
         locks.check(self._lock)
-        self._writer.rewrite(result.pairs, row)
+        self._writer.rewrite(pairs, row)
         self._press()
-        record = self._completed_record(result, row=row, rank=rank)
-        record["attempt"] = int(old["attempt"]) + 1
+        record["row"], record["attempt"] = row, int(old["attempt"]) + 1
         write_record(self._fd, self._layout, record)
         self._press()
         self._holes.popleft()
-
-    def _completed_record(self, result: ChunkResult, *, row: int, rank: int) -> Records:
-        record = _single(result.record)
-        record["row"], record["run"], record["rank"], record["done"] = row, self._run, rank, 1
-        return record
 
     def _is_due(self) -> bool:
         return (
@@ -343,7 +339,7 @@ def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
 
 def _single(record: NDArray[np.void]) -> Records:
     """A copy of one record as an array without axes."""
-    return np.array(record, CHUNK_DTYPE).reshape(())
+    return np.frombuffer(bytearray(record.tobytes()), CHUNK_DTYPE).reshape(())
 
 
 def _text(value: object, size: int) -> bytes:
