@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
-<<<<<<< .merge_file_9VJbel
+from .export import export
 from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
 from .prepare import preflight
-=======
-from .export import export
-from .layout import FORMAT, FORMAT_VERSION, RunInfo
->>>>>>> .merge_file_OtW7TP
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
@@ -28,11 +24,8 @@ __all__ = [
     "StoreError",
     "Verification",
     "completed",
-<<<<<<< .merge_file_9VJbel
-    "file_size",
-=======
     "export",
->>>>>>> .merge_file_OtW7TP
+    "file_size",
     "open_pairs",
     "pairs_hash",
     "preflight",
