@@ -47,32 +47,36 @@ class Pairs:
     @property
     def alice_basis(self) -> U8:
         """Packed; 0 = Z, 1 = X."""
-        return self.columns[0]
+        return self._column(0)
 
     @property
     def alice_outcome(self) -> U8:
         """Packed."""
-        return self.columns[1]
+        return self._column(1)
 
     @property
     def bob_basis(self) -> U8:
         """Packed; 0 = Z, 1 = X."""
-        return self.columns[2]
+        return self._column(2)
 
     @property
     def bob_outcome(self) -> U8:
         """Packed."""
-        return self.columns[3]
+        return self._column(3)
+
+    def _column(self, number: int) -> U8:
+        column: U8 = self.columns[number]
+        return column
 
     def checksum(self) -> int:
         """XXH3-64 over the packed columns in order, then index, then time (little-endian)."""
         digest = xxhash.xxh3_64()
         for column in self.columns:
-            digest.update(np.ascontiguousarray(column))
+            digest.update(np.ascontiguousarray(column).data)
         if self.index is not None:
-            digest.update(np.ascontiguousarray(self.index, "<u8").view(np.uint8))
+            digest.update(np.ascontiguousarray(self.index, "<u8").view(np.uint8).data)
         if self.time is not None:
-            digest.update(np.ascontiguousarray(self.time, "<f8").view(np.uint8))
+            digest.update(np.ascontiguousarray(self.time, "<f8").view(np.uint8).data)
         return digest.intdigest()
 
 

@@ -95,7 +95,7 @@ def test_more_pairs_extend_the_file_and_give_the_same_as_at_once(caligo, small, 
 )
 def test_a_wrong_value_is_one_sentence(caligo, write_config, tmp_path, override, words):
     one_sentence(caligo("generate", write_config(), "--set", override), *words)
-    assert os.listdir(tmp_path) == ["run.yaml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.yaml"]
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "pairs: 1\npairs: 2\n", "", "{", "\x00", "pairs: [1\n"])
