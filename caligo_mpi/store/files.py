@@ -109,6 +109,10 @@ def set_aside(path: Path, tag: str) -> Path:
     """Rename ``path`` to the first free ``path.tag-N``."""
     for number in itertools.count(1):
         target = path.with_name(f"{path.name}.{tag}-{number}")
+        if os.path.lexists(target) and os.path.samefile(path, target):
+            # A kill came between the link and the unlink of an earlier move.
+            path.unlink()
+            return target
         with suppress(FileExistsError):
             move_new(path, target)
             return target

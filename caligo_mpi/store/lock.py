@@ -40,9 +40,9 @@ def lock_path(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def acquire(path: Path, launch: Mapping[str, object]) -> Lock:
+def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATIENCE_S) -> Lock:
     """Lock the pairs file ``path`` or raise `StoreError` that shows the owner."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience
     while True:
         fd = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o666)
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import StoreError
 from . import layout as layouts
+from . import lock as locks
 from .files import move_new, set_aside, sync_directory, sync_file
 from .layout import Layout
 from .prepare import aside_path, part_path
@@ -36,13 +37,19 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
 
 
 def clear_leftovers(path: Path, final: Layout) -> None:
-    """Remove the partial file of a finished run that was killed while it published."""
+    """Remove what a finished run left behind that was killed while it published, unless a launch is at it."""
     part = part_path(path)
+    if not part.exists() and not locks.lock_path(path).exists():
+        return
     with suppress(StoreError, OSError):
-        found = layouts.read(part)
-        if found.info.config_digest == final.info.config_digest and found.info.pairs == final.info.pairs:
-            part.unlink(missing_ok=True)
-            aside_path(path).unlink(missing_ok=True)
+        lock = locks.acquire(path, {"id": "clearing up"}, patience=0.0)
+        try:
+            found = layouts.read(part).info
+            if (found.config_digest, found.pairs) == (final.info.config_digest, final.info.pairs):
+                part.unlink()
+                aside_path(path).unlink(missing_ok=True)
+        finally:
+            locks.release(lock)
 
 
 def _compact(path: Path, layout: Layout, fd: int, *, rows: int, digest: str) -> Path:
