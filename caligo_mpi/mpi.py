@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schedule
-from .errors import EnvironmentProblem
+from .errors import CaligoError, EnvironmentProblem
 
 mpi4py.rc.threads = False
 from mpi4py import MPI  # noqa: E402
@@ -350,18 +350,19 @@ class _Coordinator(Generic[R]):
                     yield source, result
                     self.held -= nbytes
                     self.tick()
-                if self.next_commit == len(self.items):
-                    return
                 if self.level and self._nothing_more_comes():
-                    return
+                    break
                 if not self.level and self._may_compute():
                     self._compute(work)
                 else:
                     time.sleep(5e-5)
         except _Released:
             pass
-        finally:
+        except (GeneratorExit, CaligoError):
             self._end()
+            raise
+        # Any other exception is a bug, which takes the job down without waiting for anybody.
+        self._end()
 
     # One turn of listening; also what the work function calls on rank 0.
 
