@@ -174,7 +174,7 @@ def test_expected_rates_of_everything_together() -> None:
 def test_expected_clicks_of_a_fiber() -> None:
     expected = NoiseEngine(LOSSY["fiber"]).expected
     assert expected.alice_click == pytest.approx(0.3981071705534972, abs=1e-15)  # 10^-0.4
-    assert expected.bob_click == pytest.approx(0.7148954112517534, abs=1e-15)  # 0.9 * 10^-0.1
+    assert expected.bob_click == pytest.approx(0.7148954112518534, abs=1e-15)  # 0.9 * 10^-0.1
     assert (expected.qber_z, expected.qber_x) == pytest.approx((1 / 30, 1 / 30), abs=1e-15)
 
 
