@@ -41,7 +41,9 @@ class TestPerfect(Noise):
 
 
 class TestDevices(Noise):
-    config = NoiseConfig(name="noise", link=LinkConfig(pauli=(0.01, 0.0, 0.03)), alice=DEVICE, bob=DEVICE)
+    config = NoiseConfig(
+        name="noise", link=LinkConfig(pauli=(0.01, 0.0, 0.03)), alice=DEVICE, bob=SideConfig(basis_bias=0.8)
+    )
 
 
 class TestLossy(Noise):

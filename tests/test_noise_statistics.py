@@ -160,6 +160,24 @@ def test_expected_qber_is_the_textbook_value(config: str, qber_z: float, qber_x:
     assert (expected.qber_z, expected.qber_x) == pytest.approx((qber_z, qber_x), abs=1e-14)
 
 
+def test_expected_rates_of_everything_together() -> None:
+    # E' = a_A a_B g_A g_B E + b_A a_B g_B M_B with a = 1 - p0 - p1, b = p1 - p0, M_B = γ in Z, worked out apart
+    expected = NoiseEngine(LOSSY["everything"]).expected
+    assert expected.qber_z == pytest.approx(0.13114650213324958, abs=1e-14)
+    assert expected.qber_x == pytest.approx(0.15222135442777113, abs=1e-14)
+    assert (expected.sifted_z, expected.sifted_x) == pytest.approx((0.28, 0.18), abs=1e-15)
+    assert expected.coincidence == pytest.approx(0.6435110516833064, abs=1e-14)
+    assert expected.alice_click == pytest.approx(0.7984008085400823, abs=1e-14)
+    assert expected.bob_click == pytest.approx(0.806, abs=1e-14)
+
+
+def test_expected_clicks_of_a_fiber() -> None:
+    expected = NoiseEngine(LOSSY["fiber"]).expected
+    assert expected.alice_click == pytest.approx(0.3981071705534972, abs=1e-15)  # 10^-0.4
+    assert expected.bob_click == pytest.approx(0.7148954112518534, abs=1e-15)  # 0.9 * 10^-0.1
+    assert (expected.qber_z, expected.qber_x) == pytest.approx((1 / 30, 1 / 30), abs=1e-15)
+
+
 @pytest.mark.parametrize("name", ["fidelity", "pauli", "all devices"])
 def test_five_percent_more_errors_would_be_caught(name: str) -> None:
     config = CONFIGS[name]

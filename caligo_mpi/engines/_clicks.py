@@ -68,10 +68,9 @@ def _distance_tables(probability: int) -> tuple[Table, ...]:
         miss = _power_of_two_power(miss, _DIGIT)
     top = _powers(miss, _TOP) if len(lower) < _LOWER else [_UNIT - miss, miss]
     laws = [*lower, top]
-    return tuple(
-        compile_table(np.arange(i == 0, len(law) + (i == 0), dtype=np.uint16), law)
-        for i, law in reversed(list(enumerate(laws)))
-    )
+    values = [np.arange(len(law), dtype=np.uint16) for law in laws]
+    values[0] += 1
+    return tuple(compile_table(digit, law) for digit, law in zip(values, laws, strict=True))[::-1]
 
 
 def _powers(base: int, count: int) -> list[int]:

@@ -18,16 +18,22 @@ cumulative left-overs (2^16 w_i mod S) as fractions of their sum, in units of 2^
 1 draw nothing, with probability ½ m words, else 8m table draws of a byte each, whose weights are
 those of eight independent bits.
 
-*Records* come in blocks that end at words 2^6, 2^9, 2^12, 2^13 and each further multiple of 2^13; a block is drawn
-whole and cut.  Per block: Alice's basis, Bob's basis, Alice's outcome, m words for the outcomes at
-unequal bases, flips in Z (and in X if their probability differs), falls of Alice's bit from 1 to 0 in Z
-(and X), rises from 0 to 1, then Bob's.  Bob's outcome is Alice's, flipped, where bases are equal.
+*Records* come in blocks that end at words 2^6, 2^9, 2^12, 2^13 and each further multiple of 2^13; a block
+is drawn whole and cut.  Per block: Alice's bases A, Bob's bases B, Alice's outcomes a, unrelated bits u,
+flips f in Z, and in X if their probability differs (f is taken by A); then b = a ⊕ f ⊕ (u ∧ (A ⊕ B)).  Then
+falls of a from 1 to 0 in Z, and in X if their probability differs, rises from 0 to 1, and both for b; where
+neither basis has any, nothing is drawn.
 
-*Positions* (`_clicks`) are partial sums of distances, drawn 2^10 at first, then 2^14 at a time, each digit
-for the whole block, the top digit first.
+*Positions* (`_clicks`) are the partial sums of distances, less one, drawn 2^10 at first, then 2^14 at a time.
+A distance is 1 + Σ d_i 1024^i; each digit is drawn for the whole block, the top one first.  With
+Q = 1 − P in fixed point of 192 bits, products rounded down: while Q^8192 > 2^-80 there is a lower digit
+0 … 1023 of weights Q^d, and Q becomes Q^1024; the top digit is 0 … 8191 of weights Q^d.  Behind five lower
+digits it is 0 or 1, of weights 1 − Q and Q.
 
-*Single clicks*: Alice's alone among the emissions without coincidence, then Bob's among the
-rest; trials are counted in groups of 2^18, 2^12 and 2^6 by table draws and the rest a word each.
+*Single clicks*: Alice's alone among the emissions without coincidence, then Bob's among the rest.
+Trials are counted in groups of n = 2^18, 2^12, 2^6 by table draws, then a word each, compared with P.  The
+tables' weights start with 2^192 at the mode ⌊(n+1)P⌋, continue by the ratios (n−k)P/((k+1)(1−P)) and their
+inverses, rounded down, and end on both sides with the first below 2^102.
 """
 
 from __future__ import annotations
