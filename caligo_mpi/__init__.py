@@ -6,10 +6,10 @@ and needs neither MPI nor a simulator.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
+    from typing import Any
+
     from .config import RunConfig, load_config, parse_config
     from .errors import CaligoError, ConfigError, EngineError, EnvironmentProblem, StoreError
     from .generate import Progress, Summary, generate_pairs
@@ -58,6 +58,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     value = getattr(importlib.import_module(f".{_MODULE[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -7,16 +7,17 @@ Exit codes: 0 done, 1 crash, 2 wrong use, 75 stopped cleanly, run the same comma
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from . import __version__, signals
+from . import __version__
 from .errors import CaligoError, ConfigError
 
+TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import Any
+
     from .config import RunConfig
     from .generate import Map
 
@@ -100,6 +101,14 @@ def _json_argument(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
+def _print(args: argparse.Namespace, values: object, text: str) -> None:
+    if args.json:
+        import json
+
+        text = json.dumps(values)
+    print(text, flush=True)
+
+
 def _positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
@@ -111,7 +120,7 @@ def _positive(text: str) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from . import launch
+    from . import launch, signals
 
     signals.listen()
     if launch.is_launched():
@@ -162,7 +171,7 @@ def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
 def _run_on_rank0(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from . import mpi
+    from . import mpi, signals
     from .pairs import ChunkResult, Partition
     from .show import say
 
@@ -183,6 +192,7 @@ def _run_on_rank0(args: argparse.Namespace) -> int:
 def _serial_map() -> Map:
     from functools import partial
 
+    from . import signals
     from .generate import serial_map
 
     return partial(serial_map, stop=signals.stop_level)
@@ -194,13 +204,15 @@ def _run(args: argparse.Namespace, config: RunConfig, path: Path, map_: Map, lau
 
     with show.progress(quiet=args.quiet) as report:
         summary = generate(config, path, map=map_, launch=launch, force=args.force, report=report, say=show.say)
-    print(json.dumps(show.summary_dict(summary)) if args.json else show.summary_text(summary), flush=True)
+    _print(args, show.summary_dict(summary), show.summary_text(summary))
     if not summary.status.complete:
         return STOPPED
     return DONE
 
 
 def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
+    from pathlib import Path
+
     from .config import load_config
 
     config = load_config(args.config, args.overrides)
@@ -224,6 +236,8 @@ def _arguments(args: argparse.Namespace) -> list[str]:
 
 
 def _init(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from .config import starter_config
 
     if args.path == "-":
@@ -247,7 +261,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.overrides)
     plan = forecast(config)
-    print(json.dumps(show.forecast_dict(config, plan)) if args.json else show.forecast_text(config, plan))
+    _print(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
     return DONE
 
 
@@ -255,7 +269,7 @@ def _status(args: argparse.Namespace) -> int:
     from . import show, store
 
     status = store.status(args.file)
-    print(json.dumps(show.status_dict(status)) if args.json else show.status_text(status))
+    _print(args, show.status_dict(status), show.status_text(status))
     return DONE
 
 
@@ -264,11 +278,13 @@ def _verify(args: argparse.Namespace) -> int:
     from .generate import verify
 
     verification = verify(args.file, resample=args.resample)
-    print(json.dumps(show.verification_dict(verification)) if args.json else show.verification_text(verification))
+    _print(args, show.verification_dict(verification), show.verification_text(verification))
     return DONE if verification.ok else CRASHED
 
 
 def _export(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from . import store
 
     file = Path(args.file)
@@ -281,11 +297,13 @@ def _engines(args: argparse.Namespace) -> int:
     from .engines import available
 
     engines = available()
-    print(json.dumps(engines) if args.json else show.engines_text(engines))
+    _print(args, engines, show.engines_text(engines))
     return DONE
 
 
 def _schema(args: argparse.Namespace) -> int:
+    import json
+
     from .config import schema
 
     print(json.dumps(schema(), indent=2))
