@@ -300,8 +300,8 @@ def test_digest_changes_with_the_stream_version() -> None:
 
 
 def test_digest_reads_integers_and_floats_alike() -> None:
-    one, other = _with("engine.alice", {"T2_ns": 5, "storage_time_ns": "1e3"}), _with("engine.alice", {})
-    other["engine"]["alice"] = {"T2_ns": 5.0, "storage_time_ns": 1000}
+    one = _with("engine.alice", {"T2_ns": 5, "storage_time_ns": "1e3", "readout_flip": 0})
+    other = _with("engine.alice", {"T2_ns": 5.0, "storage_time_ns": 1000, "readout_flip": -0.0})
     assert parse_config(one).digest(1) == parse_config(other).digest(1)
 
 
