@@ -6,6 +6,7 @@ import hashlib
 import json
 from copy import deepcopy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,12 @@ def test_file_and_mapping_agree(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("\ufeffpairs: 1e3\nseed: 1\nengine:\n  name: noise\n  link: {fidelity: 0.97}\n", encoding="utf-8")
     assert load_config(path) == load_config(str(path)) == parse_config(RUN)
+
+
+def test_any_mapping_will_do() -> None:
+    frozen = MappingProxyType({**RUN, "engine": MappingProxyType({**NOISE, "link": MappingProxyType(NOISE["link"])})})
+    assert parse_config(frozen) == parse_config(RUN)
+    assert parse_config(frozen, ["engine.link.fidelity=0.9"]) == parse_config(_with("engine.link.fidelity", 0.9))
 
 
 def test_anchors_share_a_section(tmp_path: Path) -> None:
