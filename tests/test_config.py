@@ -6,6 +6,7 @@ import hashlib
 import json
 from copy import deepcopy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,12 @@ def test_file_and_mapping_agree(tmp_path: Path) -> None:
     assert load_config(path) == load_config(str(path)) == parse_config(RUN)
 
 
+def test_any_mapping_will_do() -> None:
+    frozen = MappingProxyType({**RUN, "engine": MappingProxyType({**NOISE, "link": MappingProxyType(NOISE["link"])})})
+    assert parse_config(frozen) == parse_config(RUN)
+    assert parse_config(frozen, ["engine.link.fidelity=0.9"]) == parse_config(_with("engine.link.fidelity", 0.9))
+
+
 def test_anchors_share_a_section(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(
@@ -300,8 +307,8 @@ def test_digest_changes_with_the_stream_version() -> None:
 
 
 def test_digest_reads_integers_and_floats_alike() -> None:
-    one, other = _with("engine.alice", {"T2_ns": 5, "storage_time_ns": "1e3"}), _with("engine.alice", {})
-    other["engine"]["alice"] = {"T2_ns": 5.0, "storage_time_ns": 1000}
+    one = _with("engine.alice", {"T2_ns": 5, "storage_time_ns": "1e3", "readout_flip": 0})
+    other = _with("engine.alice", {"T2_ns": 5.0, "storage_time_ns": 1000, "readout_flip": -0.0})
     assert parse_config(one).digest(1) == parse_config(other).digest(1)
 
 

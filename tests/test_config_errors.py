@@ -54,6 +54,15 @@ def _with(path: str, value: object, engine: dict[str, Any] = NOISE) -> dict[str,
         ("engine.link.fidelity", 0.2, "engine.link.fidelity=0.2: must be a number from 0.25 to 1"),
         ("engine.link.fidelity", math.nan, "engine.link.fidelity=nan: must be a number from 0.25 to 1"),
         ("engine.alice.T1_ns", math.inf, "engine.alice.T1_ns=inf: must be a number of at least 0"),
+        ("engine.alice.T1_ns", "1e400", 'engine.alice.T1_ns="1e400": must be a number of at least 0'),
+        (
+            "engine.loss.bob", {"dark_count_rate_hz": 1, "gate_width_ns": 0},
+            "engine.loss.bob.gate_width_ns=0: must be a number above 0",
+        ),
+        (
+            "engine.loss.bob.dark_count_probability", 1,
+            "engine.loss.bob.dark_count_probability=1: must be a number from 0 to below 1",
+        ),
         ("engine.bob.readout_flip", 0.6, "engine.bob.readout_flip=0.6: must be a number from 0 to 0.5"),
         (
             "engine.link", {"pauli": [0.1, 0.2]},

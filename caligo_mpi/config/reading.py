@@ -32,7 +32,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"{source}: larger than {_MOST_BYTES:_} bytes; not a configuration")
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{source}: not UTF-8 text; a configuration is a YAML file") from None
     return _parse(parse_yaml(text, source=source), overrides, source=source)
