@@ -210,7 +210,7 @@ def test_a_second_writer_is_shown_the_owner(path):
         assert status(path).owner == f"launch first (host {os.uname().nodename}, pid {os.getpid()}, job 4711)"
         code = in_child(lambda: write(path, made_info()))
         assert code == 1
-        with pytest.raises(StoreError, match=rf"being written by launch first \(host .*, pid {os.getpid()}, job 4711\)"):
+        with pytest.raises(StoreError, match=rf"written by launch first \(host .*, pid {os.getpid()}, job 4711\)"):
             PairStore.open(path, made_info(), launch={})
     assert status(path).owner == ""
     assert [p.name for p in path.parent.iterdir()] == ["run.h5.part"]
