@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 from made_chunks import KINDS, made_info, made_pairs, made_rows, write
 
 from caligo_mpi import bits
+from caligo_mpi.errors import EnvironmentProblem
 from caligo_mpi.pairs import COLUMNS, Tally, tally
 from caligo_mpi.store import StoreError, export, open_pairs, pairs_hash, read_pairs, status, verify_file
 
@@ -239,13 +241,21 @@ def test_exports_hold_the_same_values(made, tmp_path):
 
 
 def test_parquet_holds_the_same_values_and_the_configuration(made, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow for this numpy", exc_type=ImportError)
     path, *_ = made
     table = parquet.read_table(export(path, tmp_path / "out.parquet", kind="parquet"))
     for name, column in read_pairs(path)._asdict().items():
         if column is not None:
             assert np.array_equal(table[name].to_numpy(), column)
     assert table.schema.metadata[b"data_digest"].decode() == status(path).data_digest
+
+
+def test_parquet_without_pyarrow_names_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    write(tmp_path / "run.h5", made_info())
+    with pytest.raises(EnvironmentProblem, match=r"pip install 'caligo-mpi\[parquet\]'"):
+        export(tmp_path / "run.h5", tmp_path / "out.parquet", kind="parquet")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
 
 
 @pytest.mark.parametrize("kind", ["npz", "csv", "bytes"])
