@@ -190,12 +190,16 @@ def verify_file(
             chunks=state.next - len(state.holes),
             records=tuple(sorted(missing)),
             data=tuple(damaged_chunks(fd, layout, every[: state.next])),
-            digest_fits=table_digest(fd, layout) == layout.data_digest if complete else None,
+            digest_fits=_digest_fits(fd, layout, state.rows) if complete else None,
             resampled=tuple(again),
             differing=tuple(index for index in again if resample and _differs(fd, layout, index, resample(index))),
         )
     finally:
         os.close(fd)
+
+
+def _digest_fits(fd: int, layout: Layout, rows: int) -> bool:
+    return table_digest(fd, layout) == layout.data_digest and rows == layout.rows
 
 
 def _differs(fd: int, layout: Layout, index: int, pairs: Pairs) -> bool:

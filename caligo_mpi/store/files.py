@@ -64,7 +64,7 @@ def read_at(fd: int, out: NDArray[Any], offset: int) -> None:
 
 def _name(fd: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{fd}")
+        return str(Path(f"/proc/self/fd/{fd}").readlink())
     except OSError:
         return "the file"
 
@@ -109,7 +109,7 @@ def set_aside(path: Path, tag: str) -> Path:
     """Rename ``path`` to the first free ``path.tag-N``."""
     for number in itertools.count(1):
         target = path.with_name(f"{path.name}.{tag}-{number}")
-        if os.path.lexists(target) and os.path.samefile(path, target):
+        if os.path.lexists(target) and path.samefile(target):
             # A kill came between the link and the unlink of an earlier move.
             path.unlink()
             return target

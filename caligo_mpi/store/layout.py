@@ -54,6 +54,12 @@ TABLES = {"runs": (RUN_DTYPE, "started"), "faults": (FAULT_DTYPE, "time")}
 _LIBVER = ("v108", "v108")
 
 
+# The attributes under the header's checksum.
+_CHECKED = (
+    "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
+)  # fmt: skip
+
+
 class Damaged(StoreError):
     """Not a pairs file, or one whose metadata cannot be read."""
 
@@ -180,10 +186,9 @@ def _attributes(info: RunInfo) -> dict[str, object]:
 
 def _header_checksum(file: h5py.File) -> int:
     """XXH3-64 over the attributes that decide bits and over where the data are: HDF5 protects only some of that."""
-    names = ("format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds")
     places = [file[name].id.get_offset() for name in ("chunks", "runs", "faults", "overflow")]
     places += [file["pairs"][name].id.get_offset() for name in sorted(file["pairs"])]
-    return xxhash.xxh3_64_intdigest(repr([str(file.attrs[name]) for name in names] + places).encode())
+    return xxhash.xxh3_64_intdigest(repr([str(file.attrs[name]) for name in _CHECKED] + places).encode())
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -212,9 +217,14 @@ def read(path: Path) -> Layout:
             layout = _parse(file)
     except StoreError:
         raise
-    # Damaged HDF5 metadata comes out of h5py as nearly any exception.
+    except MemoryError:
+        raise
+    # Damaged HDF5 metadata comes out of h5py as nearly any exception; what the system refuses has a number.
     except Exception as error:
-        raise Damaged(f"{path} is not an HDF5 file with pairs, or damaged ({error})".replace("\n", " ")) from error
+        text = " ".join(str(error).split())
+        if "errno = " in text:
+            raise StoreError(f"{path} cannot be read ({text})") from error
+        raise Damaged(f"{path} is not an HDF5 file with pairs, or damaged ({text})") from error
     if path.stat().st_size < layout.size:
         raise Damaged(f"{path} is truncated: {path.stat().st_size} bytes of {layout.size}")
     return layout

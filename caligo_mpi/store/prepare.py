@@ -30,6 +30,9 @@ def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> L
     part = part_path(path)
     for leftover in (aside_path(part), aside_path(path)):
         leftover.unlink(missing_ok=True)
+    if part.exists() and path.exists() and part.samefile(path):
+        # A kill came between the link and the unlink of publishing.
+        part.unlink()
     final = _inspect_final(path, info, force=force, messages=messages)
     found = _inspect_part(part, info, force=force, messages=messages)
     if found is not None and found.info.pairs == info.pairs:

@@ -16,7 +16,7 @@ import pytest
 from made_chunks import KINDS, in_child, made_info, made_result, write
 
 from caligo_mpi import store
-from caligo_mpi.store import PairStore, StoreError, open_pairs, pairs_hash, status
+from caligo_mpi.store import PairStore, StoreError, open_pairs, pairs_hash, status, verify_file
 
 # Python 3.12 warns of any fork once numpy has made its threads; the children touch none of them.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -101,6 +101,7 @@ def commit_every(path, kind, chunks):
 
 @pytest.mark.parametrize("kind", ["lossless", "timed"])
 def test_a_kill_at_every_step_from_creation_to_publication(tmp_path, path, kind):
+    part = path.with_name("run.h5.part")
     expected = reference(tmp_path, kind)
     total = count_steps(lambda: commit_every(path, kind, 4))
     path.unlink()
@@ -112,6 +113,8 @@ def test_a_kill_at_every_step_from_creation_to_publication(tmp_path, path, kind)
             commit_every(path, kind, 4)
 
         assert in_child(run) == 77
+        if part.exists():
+            assert verify_file(part).data == ()
         commit_every(path, kind, 4)
         assert (status(path).data_digest, pairs_hash(path)) == expected
         assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
@@ -143,6 +146,25 @@ def test_a_kill_at_every_step_of_an_extension(tmp_path, path, kind):
         if code == 0:
             break
     assert step > 25
+
+
+@pytest.mark.parametrize(
+    ("durability", "expected"),
+    [("flush", ["pwrite"] * 6), ("fsync", [*["pwrite"] * 4, "fsync", "pwrite", "pwrite", "fsync"])],
+)
+def test_rows_reach_the_disk_before_the_record_that_says_so(path, durability, expected):
+    calls = []
+
+    def watch(frame, event, called):
+        if event == "c_call" and getattr(called, "__name__", "") in ("pwrite", "fsync"):
+            calls.append(called.__name__)
+
+    with PairStore.open(path, made_info(), launch={}, durability=durability) as pair_store:
+        pair_store.append(made_result(made_info().partition[0]), rank=0)
+        sys.setprofile(watch)
+        pair_store.commit()
+        sys.setprofile(None)
+    assert calls == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -210,7 +232,7 @@ def test_a_second_writer_is_shown_the_owner(path):
         assert status(path).owner == f"launch first (host {os.uname().nodename}, pid {os.getpid()}, job 4711)"
         code = in_child(lambda: write(path, made_info()))
         assert code == 1
-        with pytest.raises(StoreError, match=rf"being written by launch first \(host .*, pid {os.getpid()}, job 4711\)"):
+        with pytest.raises(StoreError, match=rf"written by launch first \(host .*, pid {os.getpid()}, job 4711\)"):
             PairStore.open(path, made_info(), launch={})
     assert status(path).owner == ""
     assert [p.name for p in path.parent.iterdir()] == ["run.h5.part"]
