@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..bits import U8
 
 
@@ -21,12 +24,14 @@ class Abort:
 class Sifted:
     """One party's outcomes where the two bases agree.
 
-    ``bits`` and ``basis`` (0 = Z, 1 = X) are packed and hold ``count`` rows in emission order.
+    ``bits`` and ``basis`` (0 = Z, 1 = X) are packed and hold ``count`` rows in emission order;
+    ``index`` is their emission number where the pairs have one.
     """
 
     bits: U8
     basis: U8
     count: int
+    index: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
