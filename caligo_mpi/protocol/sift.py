@@ -6,7 +6,7 @@ Everything stays packed; nothing is unpacked on the way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,15 @@ def sides(pairs: Pairs) -> tuple[Side, Side]:
     return alice, Side(pairs.bob_basis, pairs.bob_outcome, pairs.count, pairs.index)
 
 
-def rows(side: Side, start: int, count: int) -> Side:
-    """``count`` rows from row ``start`` on (views where ``start`` is a multiple of 8)."""
-    if start < 0 or start + count > side.count:
-        raise ValueError(f"rows {start} to {start + count} are not within the {side.count} rows there are")
-    index = None if side.index is None else side.index[start : start + count]
-    return Side(bits.extract(side.basis, start, count), bits.extract(side.outcome, start, count), count, index)
+def rows(pairs: Pairs, start: int, count: int) -> Pairs:
+    """``count`` rows of ``pairs`` from row ``start`` on ; clicks and duration stay those of the whole."""
+    if start < 0 or start + count > pairs.count:
+        raise ValueError(f"rows {start} to {start + count} are not within the {pairs.count} rows there are")
+    part = slice(start, start + count)
+    columns = np.stack([bits.extract(column, start, count) for column in pairs.columns])
+    index = None if pairs.index is None else pairs.index[part]
+    time = None if pairs.time is None else pairs.time[part]
+    return replace(pairs, columns=columns, count=count, index=index, time=time)
 
 
 def equal_bases(own: U8, announced: U8, count: int) -> U8:
