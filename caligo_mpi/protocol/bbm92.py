@@ -68,12 +68,12 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     result = BlockResult(block, sifted=alice.count)
     tested = disclose(alice, bob, config, source=source, talk=talk)
     if isinstance(tested, Abort):
-        return _close(result, talk, tested)
+        return _close(result, talk, abort=tested)
     result = replace(
         result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice)
     )
     if (abort := too_noisy(tested, config, share)) is not None:
-        return _close(result, talk, abort)
+        return _close(result, talk, abort=abort)
     agreed = agree(tested, config, share, source=source, talk=talk)
     result = replace(
         result,
@@ -85,7 +85,7 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     length = _length(tested, share, leak_bits=talk.leak_bits)
     if not length or not agreed.same.any():
         numbers = {"qber": tested.phase.qber, "reconciled_bits": tested.alice.size, "leak_bits": talk.leak_bits}
-        return _close(result, talk, Abort("amplify", "no secret bits are left", numbers))
+        return _close(result, talk, abort=Abort("amplify", "no secret bits are left", numbers))
     seed = random_bits(source, seed_bits(int(agreed.same.sum()) * tested.alice.shape[1], length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
     keys = [bits.pack(amplify(own[agreed.same].ravel(), seed, length)) for own in (tested.alice, agreed.bob)]
@@ -214,5 +214,5 @@ def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
     )
 
 
-def _close(result: BlockResult, talk: Transcript, abort: Abort | None = None) -> BlockResult:
+def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:
     return replace(result, leak_bits=talk.leak_bits, messages=tuple(talk.messages), abort=abort)

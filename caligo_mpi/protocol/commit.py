@@ -21,6 +21,16 @@ HASH_BYTES = 32
 NONCE_BYTES = 32
 SESSION_BYTES = 16
 _BATCH = 1 << 15  # rows hashed at a time
+_LEAF = np.dtype(
+    [
+        ("domain", "u1"),
+        ("session", f"V{SESSION_BYTES}"),
+        ("index", "<u8"),
+        ("nonce", "u1", NONCE_BYTES),
+        ("basis", "u1"),
+        ("bit", "u1"),
+    ]
+)
 
 Positions = NDArray[np.int64]
 
@@ -109,18 +119,14 @@ def leaves(rows: Rows, nonces: U8, *, session: bytes) -> U8:
     """Leaf hashes (rows, 32)."""
     if len(session) != SESSION_BYTES:
         raise ValueError(f"session of {len(session)} bytes; it has {SESSION_BYTES}")
-    layout = np.dtype(
-        [("domain", "u1"), ("session", f"V{SESSION_BYTES}"), ("index", "<u8"), ("nonce", "u1", NONCE_BYTES)]
-        + [("basis", "u1"), ("bit", "u1")]
-    )
     out = []
     for start in range(0, len(rows.index), _BATCH):
         part = slice(start, start + _BATCH)
-        record = np.zeros(len(rows.index[part]), layout)
+        record = np.zeros(len(rows.index[part]), _LEAF)  # domain 0x00
         record["session"] = np.void(session)
         record["index"], record["nonce"] = rows.index[part], nonces[part]
         record["basis"], record["bit"] = rows.basis[part], rows.bit[part]
-        out.append(_hash(record.tobytes(), layout.itemsize))
+        out.append(_hash(record.tobytes(), _LEAF.itemsize))
     return np.concatenate(out)
 
 
@@ -159,5 +165,5 @@ def _well_formed(opening: Opening, count: int) -> bool:
     shaped = opening.nonces.shape == (len(positions), NONCE_BYTES) and len(opening.siblings) == (count - 1).bit_length()
     if not (same_length and shaped and len(positions)):
         return False
-    ordered = bool((np.diff(positions) > 0).all()) and 0 <= positions[0] and positions[-1] < count
+    ordered = bool((np.diff(positions) > 0).all()) and positions[0] >= 0 and positions[-1] < count
     return ordered and bool((rows.basis <= 1).all() and (rows.bit <= 1).all())

@@ -11,12 +11,12 @@ import numpy as np
 from .. import bits
 from ..bits import U8
 
-#: Whose stream it is: a child of the block's SeedSequence.
-ALICE, BOB = 0, 1
+#: Whose stream it is; what both know from the start has its own.
+ALICE, BOB, SESSION = 0, 1, 2
 
 
 def stream(seed: int, block: int, party: int) -> np.random.PCG64:
-    """One party's own random stream for one block.
+    """A random stream of one party's own, for one block.
 
     >>> int(stream(7, 0, ALICE).random_raw() == stream(7, 0, BOB).random_raw())
     0

@@ -1,29 +1,21 @@
-"""Parameter estimation: disclose a test set, count errors, bound their rate."""
+"""Parameter estimation: count the errors of disclosed bits, bound their rate."""
 
 from __future__ import annotations
 
 import itertools
 import math
 
-import numpy as np
-
 from .. import bits
 from ..bits import U8
-from .draw import random_subset
 from .types import QberEstimate
 
 CONFIDENCE = 1 - 1e-6
 
 
-def choose_test(source: np.random.PCG64, count: int, fraction: float) -> U8:
-    """Packed mask of a uniform test set: ``ceil(fraction * count)`` of ``count`` rows."""
-    return random_subset(source, count, min(count, math.ceil(fraction * count)))
-
-
 def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDENCE) -> QberEstimate:
     """QBER of ``count`` disclosed bits (packed): this party's own against the other's.
 
-    >>> estimate(bits.pack(np.array([0, 1, 1, 0])), bits.pack(np.array([0, 1, 0, 0])), 4, confidence=0.95).qber
+    >>> estimate(bits.pack([0, 1, 1, 0]), bits.pack([0, 1, 0, 0]), 4, confidence=0.95).qber
     0.25
     """
     if not len(own) == len(announced) == bits.nbytes(count):
@@ -59,7 +51,7 @@ def _rate_at(tail: float, successes: int, trials: int) -> float:
 
 
 def upper_tail(successes: int, trials: int, rate: float) -> float:
-    """P(at least ``successes`` ≥ 1 of ``trials``) at ``rate``: the regularized incomplete beta function I_rate(a, b)."""
+    """P(at least ``successes`` ≥ 1 of ``trials``) at ``rate``: a regularized incomplete beta function."""
     a, b = float(successes), float(trials - successes + 1)
     if rate <= 0 or rate >= 1:
         return float(rate >= 1)

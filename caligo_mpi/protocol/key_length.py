@@ -209,7 +209,7 @@ def _converse_exponent(rate: D, storage_r: D) -> D:
 
 
 def _argmax(f: Callable[[D], D], low: D, high: D) -> D:
-    """Where ``f``, unimodal or monotone on [low, high], is largest: a grid, then ternary search next to its best point."""
+    """Where ``f``, unimodal or monotone, is largest: on a grid, then by ternary search around its best point."""
     steps = 64
     grid = [low + (high - low) * i / steps for i in range(steps + 1)]
     best = max(range(steps + 1), key=lambda i: f(grid[i]))

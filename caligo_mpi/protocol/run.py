@@ -11,16 +11,25 @@ from ..bits import U8
 from ..pairs import Pairs
 from ..protocol_config import Bbm92Config, RotConfig
 from .bbm92 import distribute
+from .rot import transfer
 from .sift import rows
+from .transfer import CodeFor, Detection
 from .types import Block, BlockResult, KeyResult
 
 Config = Bbm92Config | RotConfig
 
 
-def run_protocol(pairs: Pairs, config: Config) -> KeyResult:
+def run_protocol(
+    pairs: Pairs, config: Config, *, detection: Detection | None = None, code_for: CodeFor | None = None
+) -> KeyResult:
     """Distill ``pairs``: the same result as `run_block` over `plan_blocks`, in any order, then `combine`."""
     plan = plan_blocks(pairs.count, config)
-    results = [run_block(rows(pairs, b.start, b.count), config, block=b, blocks=len(plan)) for b in plan]
+    results = [
+        run_block(
+            rows(pairs, b.start, b.count), config, block=b, blocks=len(plan), detection=detection, code_for=code_for
+        )
+        for b in plan
+    ]
     return combine(results, config)
 
 
@@ -37,25 +46,42 @@ def plan_blocks(count: int, config: Config) -> list[Block]:
     return [Block(i, start, min(size, count - start)) for i, start in enumerate(starts)]
 
 
-def run_block(pairs: Pairs, config: Config, *, block: Block, blocks: int) -> BlockResult:
+def run_block(
+    pairs: Pairs,
+    config: Config,
+    *,
+    block: Block,
+    blocks: int,
+    detection: Detection | None = None,
+    code_for: CodeFor | None = None,
+) -> BlockResult:
     """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has."""
     if pairs.count != block.count:
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
     if isinstance(config, RotConfig):
-        raise NotImplementedError
+        assert code_for
+        return transfer(pairs, config, block=block, detection=detection or Detection(), code_for=code_for)
     return distribute(pairs, config, block=block, blocks=blocks)
 
 
 def combine(results: Iterable[BlockResult], config: Config) -> KeyResult:
     """All blocks' keys end to end, in the order of the blocks."""
     ordered = tuple(sorted(results, key=lambda result: result.block.index))
+    if config.mode == "rot":
+        (only,) = ordered
+        alice, bob, choice = only.alice, only.bob, only.choice
+    else:
+        alice = _joined([(result.alice, result.key_bits) for result in ordered])
+        bob = _joined([(result.bob, result.key_bits) for result in ordered])
+        choice = None
     return KeyResult(
         mode=config.mode,
         pairs=sum(result.block.count for result in ordered),
         blocks=ordered,
         key_bits=sum(result.key_bits for result in ordered),
-        alice=_joined([(result.alice, result.key_bits) for result in ordered]),
-        bob=_joined([(result.bob, result.key_bits) for result in ordered]),
+        alice=alice,
+        bob=bob,
+        choice=choice,
     )
 
 

@@ -131,9 +131,12 @@ def _join(dense: list[U64], mask: U64, out: U64, done: int) -> int:
 
 
 def _popcount(words: U64) -> NDArray[np.int64]:
+    counts: NDArray[np.int64]
     if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(words).astype(np.int64)
-    return np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1, dtype=np.int64)
+        counts = np.bitwise_count(words).astype(np.int64)
+    else:
+        counts = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1, dtype=np.int64)
+    return counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

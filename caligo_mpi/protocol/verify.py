@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bits import U8, pack
+from ..errors import ConfigError
 from .draw import random_below
 
 PRIME = (1 << 127) - 1
@@ -39,7 +40,8 @@ def draw_tag_key(source: np.random.PCG64, tag_bits: int) -> TagKey:
     """Draw a hash function with ``tag_bits`` (at most 96) bits of output."""
     if not 1 <= tag_bits <= MAX_TAG_BITS:
         raise ValueError(f"tag_bits={tag_bits} is not between 1 and {MAX_TAG_BITS}")
-    return TagKey(random_below(source, PRIME), 1 + random_below(source, PRIME - 1), random_below(source, PRIME), tag_bits)
+    point, factor, offset = (random_below(source, bound) for bound in (PRIME, PRIME - 1, PRIME))
+    return TagKey(point, 1 + factor, offset, tag_bits)
 
 
 def tag(key: U8, by: TagKey) -> int:
@@ -70,7 +72,7 @@ def tag_bits_for(epsilon: float) -> int:
     >>> tag_bits_for(1e-15)
     51
     """
-    bits = 2 - math.frexp(epsilon)[1]
-    if bits > MAX_TAG_BITS:
-        raise ValueError(f"epsilon={epsilon} needs {bits} tag bits; at most {MAX_TAG_BITS} are possible: choose a larger one")
-    return bits
+    tag_bits = 2 - math.frexp(epsilon)[1]
+    if tag_bits > MAX_TAG_BITS:
+        raise ConfigError(f"epsilon={epsilon} needs tags of {tag_bits} bits, but {MAX_TAG_BITS} are most: raise it")
+    return tag_bits
