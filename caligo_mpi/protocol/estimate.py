@@ -29,7 +29,7 @@ def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float,
 
     >>> low, high = clopper_pearson(3, 100, 0.95)
     >>> round(low, 6), round(high, 6)
-    (0.006229, 0.085176)
+    (0.00623, 0.085176)
     """
     if not 0 <= errors <= tested or not 0 < confidence < 1:
         raise ValueError(f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval")

@@ -20,7 +20,7 @@ def binary_entropy(rate: float) -> float:
     """h(rate) in bits.
 
     >>> binary_entropy(0.11)
-    0.49991595690107595
+    0.499915958164528
     """
     return float(_entropy(D(rate)))
 
@@ -52,7 +52,7 @@ def finite_key_length(
 
     >>> finite_key_length(key_bits=980_000, test_bits=20_000, qber=0.0173, leak_bits=87_096,
     ...     epsilon_sec=3.06e-9, epsilon_cor=3.06e-9)
-    612037
+    612038
     """
     if key_bits < 1 or test_bits < 1:
         return 0
