@@ -35,7 +35,7 @@ class Bbm92Config(_Model):
     )
     reconciliation: Literal["cascade", "cascade-low-leak"] = "cascade-low-leak"
     frame_bits: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
-        default=10_000, description="Key bits per frame, about: a block's frames are equally long"
+        default=20_000, description="Key bits per frame, about: a block's frames are equally long"
     )
     qber_limit: Annotated[float, Field(gt=0, le=0.11, allow_inf_nan=False)] = Field(
         default=0.11, description="A block that tests above this is aborted"

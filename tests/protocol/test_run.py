@@ -16,7 +16,7 @@ from caligo_mpi.protocol.transcript import Transcript
 from caligo_mpi.protocol.types import Abort, Block
 from caligo_mpi.protocol_config import Bbm92Config
 
-CONFIG = Bbm92Config(mode="bbm92", seed=1, block_size=400_000)
+CONFIG = Bbm92Config(mode="bbm92", seed=1, block_size=400_000, frame_bits=10_000)
 
 
 def config(**changes):
