@@ -98,9 +98,18 @@ def test_misshapen_openings_are_caught(opened):
         replace(opening, siblings=opening.siblings[:-1]),
         replace(opening, siblings=(opening.siblings[0][:-1], *opening.siblings[1:])),
         replace(opening, rows=opening.rows.at(np.array([0, 1, 2]))),
-        replace(opening, rows=replace(opening.rows, bit=np.array([2, 0, 0, 0], np.uint8))),
     ):
         assert not opens(root, broken, count=21, session=SESSION)
+
+
+@pytest.mark.parametrize("field", ["basis", "bit"])
+def test_values_that_are_no_bits_are_caught_even_if_committed_to(field):
+    rows, _ = make(5)
+    third = {field: np.array([0, 1, 2, 1, 0], np.uint8)}
+    made = commit(replace(rows, **third), session=SESSION, source=stream(1, 0, BOB))
+    for row, fine in enumerate((True, True, False, True, True)):
+        opening = open_rows(made, replace(rows, **third), np.array([row]))
+        assert opens(made.root, opening, count=5, session=SESSION) == fine
 
 
 def test_a_node_cannot_pass_for_a_leaf():

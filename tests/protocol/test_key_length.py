@@ -49,6 +49,18 @@ def test_finite_key_is_that_of_tomamichel_table_ii(minority, qber, tolerated, pe
     assert 100 * length / pairs == pytest.approx(percent, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("key_bits", "test_bits", "qber"), [(10**5, 10**5, 0.0), (900_000, 100_000, 0.02), (10**7, 10**6, 0.05)]
+)
+def test_finite_key_is_the_closed_form(key_bits, test_bits, qber):
+    mu = sampling_margin(key_bits=key_bits, test_bits=test_bits, epsilon_sec=1e-10)
+    expected = key_bits * (1 - binary_entropy(qber + mu)) - 1234.5 - math.log2(2 / (1e-10**2 * 1e-15))
+    length = finite_key_length(
+        key_bits=key_bits, test_bits=test_bits, qber=qber, leak_bits=1234.5, epsilon_sec=1e-10, epsilon_cor=1e-15
+    )
+    assert length == math.floor(expected)
+
+
 def test_finite_key_tends_to_the_asymptotic_one():
     n = 10**14
     length = finite_key_length(

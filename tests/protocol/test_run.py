@@ -46,6 +46,14 @@ def test_keys_are_equal_and_as_long_as_the_formula_says(pairs, reconciliation):
             epsilon_cor=0.5e-15,
         )
         assert 0.97 * formula < block.key_bits <= formula
+        assert block.key_bits == finite_key_length(
+            key_bits=n,
+            test_bits=block.estimate.tested,
+            qber=block.estimate.qber,
+            leak_bits=block.leak_bits,
+            epsilon_sec=0.5e-10,
+            epsilon_cor=0.5e-15,
+        )
 
 
 def test_leak_counts_every_disclosed_bit_once(pairs):
@@ -193,6 +201,19 @@ def test_error_rate_over_the_limit_aborts(pairs):
     assert [m.what for m in got.blocks[0].messages][-1] == "test bits"
 
 
+@pytest.mark.parametrize("test", ["X", "Z"])
+def test_either_basis_over_the_limit_aborts(test):
+    p = phase_noise(100_000, qber_z=0.005, qber_x=0.05, seed=7)
+    (abort,) = run_protocol(p, config(test=test, qber_limit=0.03)).aborts
+    assert abort.reason == "the error rate is over the limit"
+
+
+def test_nothing_to_test_aborts(pairs):
+    (abort,) = run_protocol(pairs(50_000, qber=0.01, seed=8, bias=0.0), config(test="X")).aborts
+    assert (abort.step, abort.reason) == ("sift", "too few pairs")
+    assert abort.numbers == {"sifted": 50_000, "in_key_basis": 50_000}
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 9, 33])
 def test_hardly_any_pairs_abort(pairs, count):
     got = run_protocol(pairs(count, qber=0.0, seed=10), CONFIG)
@@ -294,6 +315,18 @@ def test_a_frame_that_stays_wrong_is_discarded_and_counts_as_leaked(pairs):
     told = [r.leak_bits for r in cascade.reconcile(tested.alice, bob, qber=tested.bit.qber, seed=seed)]
     assert told[4] + 54 < frame_bits
     assert talk.leak_bits == sum(told) - told[4] + 8 * 54 + frame_bits + 9
+
+
+def test_keys_are_equal_though_frames_were_discarded(pairs):
+    # Short frames: the four passes of the original Cascade leave errors in some.
+    got = run_protocol(pairs(400_000, qber=0.01, seed=20), config(reconciliation="cascade", frame_bits=500))
+    (block,) = got.blocks
+    assert 3 < block.failed_frames < 60
+    assert block.frames == 360
+    assert block.decoded
+    assert got.key_bits > 50_000
+    assert got.alice.tobytes() == got.bob.tobytes()
+    assert block.messages[-1].bits == (360 - block.failed_frames) * block.reconciled_bits // 360 + got.key_bits - 1
 
 
 @pytest.mark.parametrize("count", [1, 11, 5000, 11_111, 99_999, 1_000_000])

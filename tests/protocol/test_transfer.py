@@ -7,7 +7,9 @@ from scipy.stats import chi2, chi2_contingency
 from caligo_mpi import bits
 from caligo_mpi.pairs import Pairs
 from caligo_mpi.protocol.amplify import amplify
+from caligo_mpi.protocol.commit import Rows, commit, open_rows
 from caligo_mpi.protocol.draw import ALICE, BOB, stream
+from caligo_mpi.protocol.key_length import transfer_length
 from caligo_mpi.protocol.rot import agree_terms, converse
 from caligo_mpi.protocol.run import run_protocol
 from caligo_mpi.protocol.sift import as_arrays, sides
@@ -59,10 +61,18 @@ def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
     strings = alice.make_strings(sets, hamming)
     syndrome = 6 * -(-len(sets[0]) // 63)
     assert len(strings.syndromes[0]) == len(strings.syndromes[1]) == syndrome
-    assert strings.length == alice.terms.length(set_size=len(sets[0]), leak_bits=syndrome).bits
+    assert strings.tag_keys[0] != strings.tag_keys[1]
+    assert strings.toeplitz[0].tolist() != strings.toeplitz[1].tolist()
     assert alice.terms.test == 4000
     # ζ = √(ln 10⁶ / 80,000); three of them and the test rounds are taken off.
-    assert alice.terms.single_left() == int(40_000 * (1 - 3 * 0.01314135)) - 4000
+    single = int(40_000 * (1 - 3 * 0.01314135)) - 4000
+    dropped = 36_000 - 2 * len(sets[0])
+    assert alice.terms.single_left() == single
+    assert dropped > 0
+    assert strings.length == transfer_length(
+        rounds=40_000, single=single, dropped=dropped, leak_bits=syndrome, tag_bits=21,
+        storage_r=0.75, storage_rate=0.002, epsilon=1e-6,
+    ).bits  # fmt: skip
 
 
 def test_transcript_tells_commitment_then_wait_then_bases(pairs, hamming):
@@ -142,6 +152,31 @@ def test_alice_aborts_if_bob_opens_other_rows(pairs):
     other = bob.open(np.sort(np.random.default_rng(1).choice(5000, len(test), replace=False)))
     abort = alice.check_opening(other)
     assert (abort.step, abort.reason) == ("commit", "Bob opened other rows than he was asked to")
+
+
+def test_alice_aborts_if_bob_committed_twice_to_one_emission(pairs):
+    # He could otherwise open whichever of the two suits him.
+    p = pairs(5000, qber=0, seed=4)
+    alice, bob = parties(p)
+    plain = as_arrays(p)
+    (first, second), test = alice.choose_test(b"")[:2], alice._test.copy()
+    assert second > first + 1
+    index = np.arange(5000, dtype=np.uint64)
+    index[first + 1] = first
+    twice = Rows(index, plain.bob_basis, plain.bob_outcome)
+    made = commit(twice, session=bob.terms.session, source=stream(1, 0, BOB))
+    alice._root, test[0] = made.root, first + 1
+    abort = alice.check_opening(open_rows(made, twice, test))
+    assert abort.reason == "Bob opened other rows than he was asked to"
+
+
+def test_bob_drops_rows_at_random(pairs):
+    # The first of a few dozen dropped rows would lie at the end were the larger set just cut short.
+    alice, bob = parties(pairs(40_000, qber=0, seed=4))
+    sets = bob.sort_rows(up_to_bases(alice, bob))
+    dropped = np.setdiff1d(np.arange(36_000), np.concatenate(sets))
+    assert len(dropped) > 20
+    assert dropped[0] < 18_000 < dropped[-1]
 
 
 def test_bob_opens_no_more_rows_than_agreed(pairs):

@@ -48,6 +48,14 @@ def test_hash_functions_are_drawn_from_the_whole_family():
     assert all(0 < by.factor < PRIME for by in drawn)
 
 
+def test_factor_is_never_zero():
+    class Zeros:
+        def random_raw(self, count):
+            return np.zeros(count, np.uint64)
+
+    assert draw_tag_key(Zeros(), 50) == TagKey(point=0, factor=1, offset=0, tag_bits=50)
+
+
 def test_tag_fits_its_length():
     source = stream(5, 0, ALICE)
     key = np.ones(1000, np.uint8)
