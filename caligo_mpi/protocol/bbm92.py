@@ -22,7 +22,7 @@ from .draw import ALICE, random_bits, random_subset, stream
 from .estimate import estimate
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
-from .transcript import Transcript
+from .transcript import Transcript, last_pair_ns
 from .types import Abort, Block, BlockResult, QberEstimate, Sifted
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
@@ -63,7 +63,7 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
     share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
     source = stream(config.seed, block.index, ALICE)
-    talk = Transcript(pairs.duration_ns)
+    talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
     result = BlockResult(block, sifted=alice.count)
     tested = disclose(alice, bob, config, source=source, talk=talk)

@@ -13,7 +13,7 @@ from ..protocol_config import RotConfig
 from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, SESSION, random_bytes, stream
 from .sift import sides
-from .transcript import Transcript
+from .transcript import Transcript, last_pair_ns
 from .transfer import Alice, Bob, CodeFor, Detection, Terms
 from .types import Abort, Block, BlockResult
 from .verify import SEED_BITS, tag_bits_for
@@ -22,7 +22,7 @@ from .verify import SEED_BITS, tag_bits_for
 def transfer(pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection, code_for: CodeFor) -> BlockResult:
     """One random oblivious transfer from the ``block``'s ``pairs``."""
     result = BlockResult(block)
-    talk = Transcript(_last_pair_ns(pairs))
+    talk = Transcript(last_pair_ns(pairs))
     terms = agree_terms(pairs, config, block=block, detection=detection)
     if terms.test >= terms.valid - 1:
         return _close(result, talk, abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}))
@@ -60,7 +60,7 @@ def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, detection: Det
         tag_bits=tag_bits_for(config.epsilon),
         storage_r=config.storage_r,
         storage_rate=config.storage_rate,
-        last_pair_ns=_last_pair_ns(pairs),
+        last_pair_ns=last_pair_ns(pairs),
         wait_ns=config.wait_ns,
     )
 
@@ -100,10 +100,6 @@ def converse(alice: Alice, bob: Bob, talk: Transcript, code_for: CodeFor) -> Abo
     talk.send("alice", "Toeplitz seeds of both sets", bits=sum(len(seed) for seed in last.toeplitz))
     bob.receive(last, code_for)
     return None
-
-
-def _last_pair_ns(pairs: Pairs) -> float:
-    return pairs.duration_ns if pairs.time is None or not pairs.count else float(pairs.time[-1])
 
 
 def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:

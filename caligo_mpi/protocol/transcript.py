@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..pairs import Pairs
+
 Party = Literal["alice", "bob"]
 
 
@@ -48,3 +50,9 @@ class Transcript:
     def leak_bits(self) -> int:
         """Bits of the key given away, at most."""
         return sum(message.leak_bits for message in self.messages)
+
+
+def last_pair_ns(pairs: Pairs) -> float:
+    """When the last pair was measured, at the latest: row times start anew with every chunk, durations add up."""
+    latest = float(pairs.time.max()) if pairs.time is not None and pairs.count else 0.0
+    return max(pairs.duration_ns, latest)

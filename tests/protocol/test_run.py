@@ -1,5 +1,6 @@
 from copy import deepcopy
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -118,6 +119,11 @@ def test_same_seed_gives_the_same_key_and_another_another(pairs):
     assert first.blocks[0].messages == again.blocks[0].messages
     n = min(first.key_bits, other.key_bits)
     assert 0.45 < (bits.unpack(first.alice, n) ^ bits.unpack(other.alice, n)).mean() < 0.55
+
+
+def test_keys_are_the_same_on_every_machine(pairs):
+    got = run_protocol(pairs(60_000, qber=0.01, seed=4), config(reconciliation="cascade"))
+    assert (got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (11284, "56d8ed1e0e549a31")
 
 
 def test_keys_are_balanced(pairs):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -52,6 +53,11 @@ def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
     assert got.bob.tobytes() == got.alice[choice].tobytes()
     other = bits.unpack(got.alice[1 - choice] ^ got.bob, got.key_bits)
     assert abs(other.mean() - 0.5) < 5 * 0.5 / got.key_bits**0.5
+
+
+def test_strings_are_the_same_on_every_machine(pairs, hamming):
+    got = run_protocol(pairs(20_000, qber=0.0005, seed=1), CONFIG, code_for=hamming)
+    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 1067, "abbb80b30252d726")
 
 
 def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
