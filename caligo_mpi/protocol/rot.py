@@ -98,8 +98,7 @@ def converse(alice: Alice, bob: Bob, talk: Transcript, code_for: CodeFor) -> Abo
     tag_bits = 2 * alice.terms.tag_bits
     talk.send("alice", "tags of both sets", bits=2 * SEED_BITS + tag_bits, leak_bits=tag_bits)
     talk.send("alice", "Toeplitz seeds of both sets", bits=sum(len(seed) for seed in last.toeplitz))
-    bob.receive(last, code_for)
-    return None
+    return bob.receive(last, code_for)
 
 
 def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:

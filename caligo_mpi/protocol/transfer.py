@@ -162,7 +162,9 @@ class Alice:
         return None
 
     def reveal_bases(self, now_ns: float) -> U8 | Abort:
-        """Step 4: the bases of all rows not opened, but not before Δt after the last pair."""
+        """Step 4: the bases of all rows not opened; not before the opening was checked, nor Δt after the last pair."""
+        if self.estimate is None:
+            return Abort("transfer", "bases were asked for before the commitment was opened")
         earliest = self.terms.last_pair_ns + self.terms.wait_ns
         if now_ns < earliest:
             numbers = {"now_ns": now_ns, "earliest_ns": earliest}
@@ -217,6 +219,7 @@ class Bob:
         self._source = source
         self._rows = Rows(_index(side), bits.unpack(side.basis, side.count), bits.unpack(side.outcome, side.count))
         self._commitment = commit(self._rows, session=terms.session, source=source)
+        self._test: Positions | None = None
         self._left: Positions = np.zeros(0, np.int64)
         self._sets: tuple[Positions, Positions] | None = None
 
@@ -225,10 +228,12 @@ class Bob:
         return self._commitment.root
 
     def open(self, test: Positions) -> Opening | Abort:
-        """Step 2: open the rows asked for, if they are as many as agreed."""
+        """Step 2: open the rows asked for, if they are as many as agreed; once."""
         fair = len(test) == self.terms.test and (np.diff(test) > 0).all()
-        if not fair or test[0] < 0 or test[-1] >= self.terms.valid:
+        again = self._test is not None and not np.array_equal(self._test, test)
+        if not fair or again or test[0] < 0 or test[-1] >= self.terms.valid:
             return Abort("commit", "Alice asked for other than the agreed number of rows", {"rows": len(test)})
+        self._test = test
         self._left = np.delete(np.arange(self.terms.valid), test)
         return open_rows(self._commitment, self._rows, test)
 
@@ -243,22 +248,35 @@ class Bob:
         self._sets = (cut[self.choice], cut[1 - self.choice])
         return self._sets
 
-    def receive(self, strings: Strings, code_for: CodeFor) -> None:
-        """Steps 5 to 7: decode set c and hash it.  Whatever goes wrong, he says nothing and outputs random bits."""
+    def receive(self, strings: Strings, code_for: CodeFor) -> Abort | None:
+        """Steps 5 to 7: decode set c and hash it.  If that fails he says nothing and outputs random bits.
+
+        He aborts only for what anybody sees: parts of the wrong shape, be it set 0's or set 1's.
+        """
         c = self.choice
         if self._sets is None:
             raise ValueError("receive before sort_rows: there are no sets yet")
         own = self._rows.bit[self._left][self._sets[c]]
+        code = code_for(len(own), strings.qber)
+        if not _well_formed(strings, syndrome=len(code.syndrome(own)), seed=seed_bits(len(own), strings.length)):
+            return Abort("transfer", "Alice's syndromes or seeds are not of the agreed length", {"set": len(own)})
         fallback = random_bits(self._source, strings.length)
-        corrected = code_for(len(own), strings.qber).decode(own, strings.syndromes[c])
+        corrected = code.decode(own, strings.syndromes[c])
         self.decoded = tag(corrected.bits, strings.tag_keys[c]) == strings.tags[c]
         self.corrected = int(np.count_nonzero(corrected.bits != own))
         self.output = amplify(corrected.bits, strings.toeplitz[c], strings.length) if self.decoded else fallback
+        return None
 
     def _some(self, group: Positions, size: int) -> Positions:
         mask = random_subset(self._source, len(group), size)
         some: Positions = group[bits.unpack(mask, len(group)).view(bool)]
         return some
+
+
+def _well_formed(strings: Strings, *, syndrome: int, seed: int) -> bool:
+    """Whether both sets' syndromes and seeds are bits, and as many as they must be."""
+    parts = [(part, syndrome) for part in strings.syndromes] + [(part, seed) for part in strings.toeplitz]
+    return strings.length > 0 and all(len(part) == size and part.max(initial=0) <= 1 for part, size in parts)
 
 
 def _index(side: Side) -> NDArray[np.uint64]:

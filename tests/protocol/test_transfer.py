@@ -103,10 +103,8 @@ def test_bob_needs_nothing_of_alice_but_her_messages(pairs, hamming):
     p = pairs(40_000, qber=0.0005, seed=3)
     alice, bob = parties(p)
     test = alice.choose_test(bob.commit())
-    bob.open(test)
-    bases = alice.reveal_bases(1e12)
-    alice.estimate = None
     assert alice.check_opening(bob.open(test)) is None
+    bases = alice.reveal_bases(1e12)
     strings = alice.make_strings(bob.sort_rows(bases), hamming)
     bob.receive(strings, hamming)
 
@@ -189,7 +187,7 @@ def test_bob_opens_no_more_rows_than_agreed(pairs):
     _, bob = parties(pairs(5000, qber=0, seed=4))
     good = np.arange(500)
     assert not isinstance(bob.open(good), Abort)
-    for rows in (np.arange(501), good[::-1], good + 4501, 0 * good, good - 1):
+    for rows in (np.arange(501), good[::-1], good + 4501, 0 * good, good - 1, good + 1):
         abort = bob.open(rows)
         assert (abort.step, abort.reason) == ("commit", "Alice asked for other than the agreed number of rows")
 
@@ -202,6 +200,28 @@ def test_alice_keeps_her_bases_until_the_wait_is_over(pairs):
     assert (abort.step, abort.reason) == ("transfer", "bases were asked for before the wait was over")
     assert abort.numbers == {"now_ns": 1e9 + 1999, "earliest_ns": 1e9 + 2000}
     assert len(alice.reveal_bases(1e9 + 2000)) == 4500
+
+
+def test_alice_keeps_her_bases_until_she_checked_the_opening(pairs):
+    alice, bob = parties(pairs(5000, qber=0, seed=4))
+    bob.open(alice.choose_test(bob.commit()))
+    abort = alice.reveal_bases(1e12)
+    assert (abort.step, abort.reason) == ("transfer", "bases were asked for before the commitment was opened")
+
+
+@pytest.mark.parametrize("part", ["syndromes", "toeplitz"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("choice", [0, 1])
+def test_what_bob_makes_of_misshapen_strings_does_not_depend_on_his_choice(pairs, hamming, part, which, choice):
+    alice, bob = parties(pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}))
+    strings = alice.make_strings(bob.sort_rows(up_to_bases(alice, bob)), hamming)
+    for misshape in (lambda x: x[:-1], lambda x: x + 2):
+        both = list(getattr(strings, part))
+        both[which] = misshape(both[which])
+        abort = bob.receive(replace(strings, **{part: tuple(both)}), hamming)
+        assert abort.reason == "Alice's syndromes or seeds are not of the agreed length"
+        assert bob.output is None
+    assert bob.receive(strings, hamming) is None
 
 
 def test_revealed_bases_are_those_outside_the_test_set(pairs):
@@ -329,6 +349,7 @@ def test_choice_is_hidden_by_an_exact_symmetry(pairs):
         flipped.columns[2] ^= bits.pack(closed)
         _, mirrored = parties(flipped, CONFIG.model_copy(update={"choice": 1 - choice}))
         opened, also = bob.open(test), mirrored.open(test)
+        alice.check_opening(opened)
         assert opened.rows.basis.tolist() == also.rows.basis.tolist()
         assert opened.nonces.tobytes() == also.nonces.tobytes()
         bases = alice.reveal_bases(1e12)
