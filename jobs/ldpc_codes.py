@@ -13,15 +13,12 @@ import json
 import time
 from dataclasses import replace
 from math import log2
-from pathlib import Path
 
 import numpy as np
 
 from caligo_mpi.protocol.ldpc import Code, decode, load_code, syndrome
-from caligo_mpi.protocol.ldpc.code import Curve, Point, to_json
+from caligo_mpi.protocol.ldpc.code import FOLDER, Curve, Point, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
-
-FOLDER = Path(__file__).parents[1] / "caligo_mpi/protocol/ldpc/codes"
 
 #: Rate in % → base rows, and base columns by degree, of 128 base columns: from a local search that counted
 #: frame errors at n = 4096.  Of lower rates the longer codes use them too.

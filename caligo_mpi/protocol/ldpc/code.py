@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from ...bits import U8
 from ...errors import ConfigError
 
 I64 = NDArray[np.int64]
+
+FOLDER = Path(__file__).with_name("codes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def load_code(name: str) -> Code:
     """
     if name not in _names():
         raise ConfigError(f"code={name!r} does not exist; choose one of {', '.join(_names())}")
-    return from_json(json.loads(resources.files(__package__).joinpath("codes", f"{name}.json").read_text("utf-8")))
+    return from_json(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
 
 
 def from_json(data: dict[str, Any]) -> Code:
@@ -159,8 +161,7 @@ def syndrome(code: Code, bits: U8) -> U8:
 
 @cache
 def _names() -> tuple[str, ...]:
-    folder = resources.files(__package__).joinpath("codes")
-    names = [entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json")]
+    names = [entry.stem for entry in FOLDER.glob("*.json")]
     return tuple(sorted(names, key=lambda name: (len(name), name)))
 
 

@@ -33,7 +33,7 @@ def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
 
 
 def _jit(function: Any) -> Any:
-    return numba.njit(cache=True, error_model="numpy")(function)
+    return numba.njit(error_model="numpy")(function)
 
 
 @_jit

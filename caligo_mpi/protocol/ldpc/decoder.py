@@ -8,6 +8,8 @@ on whether the sweep is compiled.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +18,8 @@ from ...bits import U8
 from . import plain
 from .code import Code
 
-try:
-    from . import compiled as _fast
-except ImportError:
-    _fast = None  # type: ignore[assignment]
-
 I16 = NDArray[np.int16]
 I64 = NDArray[np.int64]
-
-_KERNEL = _fast or plain
 
 
 def decode(
@@ -47,7 +42,8 @@ def decode(
     ok = np.zeros(len(bits), bool)
     iterations = np.zeros(len(bits), np.int64)
     prior = _prior(code.n, qber, erased, known)
-    lanes = _KERNEL.lanes(code)
+    kernel = _kernel()
+    lanes = kernel.lanes(code)
     total = np.zeros((code.n, lanes), np.int16)
     messages = np.zeros((len(code.edges[0]), lanes), np.int16)
     wanted = np.zeros((code.m, lanes), np.int16)
@@ -62,19 +58,29 @@ def decode(
             total[:, free] = np.where(received[new].T, -prior[:, None], prior[:, None])
             messages[:, free] = 0
             wanted[:, free] = -syndromes[new].T.astype(np.int16)
-        _KERNEL.sweep(code, total, messages, wanted)
+        kernel.sweep(code, total, messages, wanted)
         busy = np.flatnonzero(frame >= 0)
         iterations[frame[busy]] += 1
-        met = _KERNEL.satisfied(code, total, wanted)[busy]
+        met = kernel.satisfied(code, total, wanted)[busy]
         ok[frame[busy]] = met
         done = busy[met | (iterations[frame[busy]] >= max_iterations)]
         bits[frame[done]] = (total[:, done] < 0).T
         frame[done] = -1
         left = np.flatnonzero(frame >= 0)
-        if _KERNEL is plain and waiting == len(bits) and 2 * len(left) <= len(frame):
+        if kernel is plain and waiting == len(bits) and 2 * len(left) <= len(frame):
             frame = frame[left]
             total, messages, wanted = (np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted))
     return bits, ok, iterations
+
+
+@cache
+def _kernel() -> ModuleType:
+    """The compiled sweep where numba is installed."""
+    try:
+        from . import compiled
+    except ImportError:
+        return plain
+    return compiled
 
 
 def _prior(n: int, qber: float, erased: I64 | None, known: I64 | None) -> I16:
