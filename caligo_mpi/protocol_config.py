@@ -33,7 +33,7 @@ class Bbm92Config(_Model):
     test_fraction: Fraction = Field(
         default=0.1, description="Share of the key basis' bits disclosed to estimate the error rate"
     )
-    reconciliation: Literal["cascade", "cascade-low-leak"] = "cascade-low-leak"
+    reconciliation: Literal["cascade", "cascade-low-leak", "ldpc", "ldpc-blind"] = "cascade-low-leak"
     frame_bits: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
         default=20_000, description="Key bits per frame, about: a block's frames are equally long"
     )
@@ -52,8 +52,8 @@ class RotConfig(_Model):
     choice: Literal[0, 1] | None = Field(default=None, description="Bob's choice bit; drawn by him unless given")
     test_fraction: Fraction = Field(default=0.1, description="Share of the announced rounds that Bob opens")
     reconciliation: Literal["ldpc"] = "ldpc"
-    efficiency: Annotated[float, Field(ge=1, le=3, allow_inf_nan=False)] = Field(
-        default=1.5, description="f: syndrome bits per set over s·h(Q), at the most"
+    failure_target: Fraction = Field(
+        default=0.01, description="Bob's string may be wrong this often: a word that fails to decode fails the run"
     )
     qber_limit: Annotated[float, Field(gt=0, le=0.0417, allow_inf_nan=False)] = Field(
         default=0.0417, description="A run that tests above this is aborted; 4.17 % is the limit of a perfect code"

@@ -1,8 +1,8 @@
 """Key distribution (BBM92) on one block of pairs.
 
 Every function takes one party's data and what the other announced; where it takes both
-parties', it does the same for each in turn.  They meet only in `cascade.reconcile`, which
-keeps them apart by itself.
+parties', it does the same for each in turn.  They meet only in `reconcile`, whose codes keep
+them apart by themselves.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from .. import bits
 from ..bits import U8
+from ..errors import ConfigError
 from ..pairs import Pairs
 from ..protocol_config import Bbm92Config
-from . import cascade
+from . import cascade, ldpc
 from .amplify import amplify, seed_bits
 from .draw import ALICE, random_bits, random_subset, stream
-from .estimate import estimate
+from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import Abort, Block, BlockResult, QberEstimate, Sifted
+from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
+_CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     agreed = agree(tested, config, share, source=source, talk=talk)
+    if isinstance(agreed, Abort):
+        return _close(result, talk, abort=agreed)
     result = replace(
         result,
         corrected=int(np.count_nonzero(tested.bob != agreed.bob)),
@@ -154,23 +158,18 @@ def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | N
 
 def agree(
     tested: Disclosed, config: Bbm92Config, share: Share, *, source: np.random.PCG64, talk: Transcript
-) -> Agreed:
+) -> Agreed | Abort:
     """Reconcile frame by frame, then compare tags.
 
     A frame whose tags differ is discarded, and counts as leaked from end to end: what is left
     is then as secret as the whole would be after telling that frame (chain rule).
     """
-    corrected = cascade.reconcile(
-        tested.alice,
-        tested.bob,
-        qber=max(tested.bit.qber, 1 / tested.bit.tested),
-        seed=int(source.random_raw()),
-        variant=_VARIANTS[config.reconciliation],
-    )
+    try:
+        corrected = reconcile(tested, config.reconciliation, source=source)
+    except ConfigError as error:  # no code for this error rate
+        return Abort("reconcile", str(error), {"qber": tested.bit.qber})
     leak = [frame.leak_bits for frame in corrected]
-    count = sum(frame.messages for frame in corrected) // 2
-    talk.send("bob", "Cascade questions", bits=sum(leak), count=count)
-    talk.send("alice", "Cascade parities", bits=sum(leak), leak_bits=sum(leak), count=count)
+    _report(corrected, config.reconciliation, talk)
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
     key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames))
@@ -180,6 +179,28 @@ def agree(
     untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))
     talk.send("bob", "frames whose tags agree", bits=frames, leak_bits=frames + untold)
     return Agreed(received, same, tag_bits)
+
+
+def reconcile(tested: Disclosed, method: str, *, source: np.random.PCG64) -> list[Reconciled]:
+    """Correct Bob's frames; `ConfigError` where no code fits the error rate."""
+    if method in _VARIANTS:
+        qber = max(tested.bit.qber, 1 / tested.bit.tested)
+        seed = int(source.random_raw())
+        return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method])
+    qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
+    if method == "ldpc":
+        return ldpc.reconcile(tested.alice, tested.bob, qber=qber)
+    return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source)
+
+
+def _report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
+    """Put the messages of `reconcile` on the transcript: Bob's, to which Alice's are the answers."""
+    leak = sum(frame.leak_bits for frame in corrected)
+    messages = sum(frame.messages for frame in corrected)
+    asked = sum(frame.messages // 2 for frame in corrected)  # 1 + 2k of them where Alice speaks first
+    if asked:
+        talk.send("bob", f"{method} questions", bits=leak if method in _VARIANTS else asked, count=asked)
+    talk.send("alice", f"{method} answers", bits=leak, leak_bits=leak, count=messages - asked)
 
 
 def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:

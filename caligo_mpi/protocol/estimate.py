@@ -24,6 +24,14 @@ def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDEN
     return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
 
 
+def likely_at_most(found: QberEstimate, confidence: float) -> float:
+    """What to make a one-way code for: the upper end of the interval at this confidence.
+
+    Rounded to 1e-5: its last digits differ between machines, and must not choose between codes.
+    """
+    return round(clopper_pearson(found.errors, found.tested, confidence)[1], 5)
+
+
 def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float, float]:
     """The exact two-sided interval of a binomial rate (Clopper and Pearson, Biometrika 26:404, 1934).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -11,25 +12,23 @@ from ..bits import U8
 from ..pairs import Pairs
 from ..protocol_config import Bbm92Config, RotConfig
 from .bbm92 import distribute
+from .ldpc import choose_code
 from .rot import transfer
 from .sift import rows
-from .transfer import CodeFor, Detection
+from .transfer import LOSSLESS, Detection
 from .types import Block, BlockResult, KeyResult
 
 Config = Bbm92Config | RotConfig
 
 
-def run_protocol(
-    pairs: Pairs, config: Config, *, detection: Detection | None = None, code_for: CodeFor | None = None
-) -> KeyResult:
-    """Distill ``pairs``: the same result as `run_block` over `plan_blocks`, in any order, then `combine`."""
+def run_protocol(pairs: Pairs, config: Config, *, detection: Detection = LOSSLESS) -> KeyResult:
+    """Distill ``pairs``: the same result as `run_block` over `plan_blocks`, in any order, then `combine`.
+
+    ``detection`` is what ``rot`` takes for granted about losses; ``bbm92`` does not need it.
+    """
     plan = plan_blocks(pairs.count, config)
-    results = [
-        run_block(
-            rows(pairs, b.start, b.count), config, block=b, blocks=len(plan), detection=detection, code_for=code_for
-        )
-        for b in plan
-    ]
+    blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
+    results = [run_block(part, config, block=b, blocks=len(plan), detection=detection) for part, b in blocks]
     return combine(results, config)
 
 
@@ -47,20 +46,14 @@ def plan_blocks(count: int, config: Config) -> list[Block]:
 
 
 def run_block(
-    pairs: Pairs,
-    config: Config,
-    *,
-    block: Block,
-    blocks: int,
-    detection: Detection | None = None,
-    code_for: CodeFor | None = None,
+    pairs: Pairs, config: Config, *, block: Block, blocks: int, detection: Detection = LOSSLESS
 ) -> BlockResult:
     """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has."""
     if pairs.count != block.count:
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
     if isinstance(config, RotConfig):
-        assert code_for
-        return transfer(pairs, config, block=block, detection=detection or Detection(), code_for=code_for)
+        code_for = partial(choose_code, target=config.failure_target)
+        return transfer(pairs, config, block=block, detection=detection, code_for=code_for)
     return distribute(pairs, config, block=block, blocks=blocks)
 
 

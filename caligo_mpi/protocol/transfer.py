@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from .. import bits
 from ..bits import U8
+from ..errors import ConfigError
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
-from .estimate import estimate
+from .estimate import estimate, likely_at_most
 from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
 from .sift import Side
 from .types import Abort, QberEstimate, Reconciled
@@ -42,6 +43,8 @@ class OneWayCode(Protocol):
         ...
 
 
+_CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made for
+
 #: (bits per set, QBER) → the code that both parties use.
 CodeFor = Callable[[int, float], OneWayCode]
 
@@ -57,6 +60,9 @@ class Detection:
     single: float = 1.0
     missing: float = 0.0
     missing_best: float = 0.0
+
+
+LOSSLESS = Detection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +185,11 @@ class Alice:
             raise ValueError("make_strings before check_opening: the error rate is not known yet")
         keys = [np.delete(self._bit, self._test)[rows] for rows in sets]
         self.set_size = len(keys[0])
-        qber = max(self.estimate.qber, 1 / self.estimate.tested)
-        code = code_for(len(keys[0]), qber)
+        qber = likely_at_most(self.estimate, _CODE_CONFIDENCE)
+        try:
+            code = code_for(len(keys[0]), qber)
+        except ConfigError as error:
+            return Abort("reconcile", str(error), {"qber": self.estimate.qber})
         syndromes = (code.syndrome(keys[0]), code.syndrome(keys[1]))
         found = self.terms.length(set_size=len(keys[0]), leak_bits=len(syndromes[0]))
         if not found.bits:
@@ -257,7 +266,10 @@ class Bob:
         if self._sets is None:
             raise ValueError("receive before sort_rows: there are no sets yet")
         own = self._rows.bit[self._left][self._sets[c]]
-        code = code_for(len(own), strings.qber)
+        try:
+            code = code_for(len(own), strings.qber)
+        except ConfigError as error:
+            return Abort("reconcile", str(error), {"qber": strings.qber})
         if not _well_formed(strings, syndrome=len(code.syndrome(own)), seed=seed_bits(len(own), strings.length)):
             return Abort("transfer", "Alice's syndromes or seeds are not of the agreed length", {"set": len(own)})
         fallback = random_bits(self._source, strings.length)

@@ -35,7 +35,7 @@ def test_keys_are_equal_and_as_long_as_the_formula_says(pairs, reconciliation):
         n = block.reconciled_bits
         assert block.estimate.low < 0.02 < block.estimate.high
         assert block.corrected / n == pytest.approx(0.02, abs=0.001)
-        parities = sum(m.leak_bits for m in block.messages if m.what == "Cascade parities")
+        parities = sum(m.leak_bits for m in block.messages if m.what == f"{reconciliation} answers")
         efficiency = parities / (n * binary_entropy(block.corrected / n))
         assert 1.0 < efficiency < 1.2
         formula = finite_key_length(
@@ -57,12 +57,35 @@ def test_keys_are_equal_and_as_long_as_the_formula_says(pairs, reconciliation):
         )
 
 
+@pytest.mark.parametrize("reconciliation", ["ldpc", "ldpc-blind"])
+def test_keys_are_equal_with_syndrome_codes(pairs, reconciliation):
+    got = run_protocol(pairs(400_000, qber=0.02, seed=1), config(reconciliation=reconciliation))
+    (block,) = got.blocks
+    assert got.alice.tobytes() == got.bob.tobytes()
+    assert got.key_bits > 50_000
+    assert block.failed_frames <= 1
+    assert block.decoded
+    asked = [m for m in block.messages if m.what == f"{reconciliation} questions"]
+    assert bool(asked) == (reconciliation == "ldpc-blind")
+    (answers,) = [m for m in block.messages if m.what == f"{reconciliation} answers"]
+    efficiency = answers.leak_bits / (block.reconciled_bits * binary_entropy(block.corrected / block.reconciled_bits))
+    assert 1.0 < efficiency < 2
+
+
+def test_an_error_rate_no_code_corrects_aborts(pairs):
+    loose = config(reconciliation="ldpc", qber_limit=0.5, epsilon_sec=0.5, epsilon_cor=0.5)
+    p = phase_noise(400_000, qber_z=0.45, qber_x=0.0, seed=7)
+    (abort,) = run_protocol(p, loose.model_copy(update={"test": "X"})).aborts
+    assert abort.step == "reconcile"
+    assert "is more than the codes here correct" in abort.reason
+
+
 def test_leak_counts_every_disclosed_bit_once(pairs):
     (block,) = run_protocol(pairs(200_000, qber=0.03, seed=2), CONFIG).blocks
     leaks = {m.what: m.leak_bits for m in block.messages if m.leak_bits}
     tag_bits = 54  # ⌈log2(9 frames / 1e-15)⌉ + 1
     assert block.frames == 9
-    assert leaks.keys() == {"Cascade parities", "tags", "frames whose tags agree"}
+    assert leaks.keys() == {"cascade-low-leak answers", "tags", "frames whose tags agree"}
     assert (leaks["tags"], leaks["frames whose tags agree"]) == (9 * tag_bits, 9)
     assert block.tag_bits == 9 * tag_bits
     assert block.leak_bits == sum(leaks.values())
@@ -85,8 +108,8 @@ def test_messages_come_in_the_order_of_the_protocol(pairs):
         ("alice", "sample positions"),
         ("alice", "test bits"),
         ("bob", "test bits"),
-        ("bob", "Cascade questions"),
-        ("alice", "Cascade parities"),
+        ("bob", "cascade-low-leak questions"),
+        ("alice", "cascade-low-leak answers"),
         ("alice", "tags"),
         ("bob", "frames whose tags agree"),
         ("alice", "Toeplitz seed"),

@@ -11,11 +11,11 @@ from caligo_mpi.protocol.amplify import amplify
 from caligo_mpi.protocol.commit import Rows, commit, open_rows
 from caligo_mpi.protocol.draw import ALICE, BOB, stream
 from caligo_mpi.protocol.key_length import transfer_length
-from caligo_mpi.protocol.rot import agree_terms, converse
-from caligo_mpi.protocol.run import run_protocol
+from caligo_mpi.protocol.rot import agree_terms, converse, transfer
+from caligo_mpi.protocol.run import combine, run_protocol
 from caligo_mpi.protocol.sift import as_arrays, sides
 from caligo_mpi.protocol.transcript import Transcript
-from caligo_mpi.protocol.transfer import Alice, Bob, Detection
+from caligo_mpi.protocol.transfer import LOSSLESS, Alice, Bob, Detection
 from caligo_mpi.protocol.types import Abort, Block
 from caligo_mpi.protocol_config import RotConfig
 
@@ -24,9 +24,15 @@ CONFIG = RotConfig(mode="rot", seed=1, storage_r=0.75, storage_rate=0.002, epsil
 SMALL = CONFIG.model_copy(update={"epsilon": 0.01, "storage_rate": 1e-4})
 
 
-def parties(pairs, config=CONFIG, detection=None):
+def run(pairs, config, code_for, detection=LOSSLESS):
+    """A whole run, as `run_protocol` does it, with a code of ours."""
+    block = Block(0, 0, pairs.count)
+    return combine([transfer(pairs, config, block=block, detection=detection, code_for=code_for)], config)
+
+
+def parties(pairs, config=CONFIG, detection=LOSSLESS):
     """Alice and Bob before their first message."""
-    terms = agree_terms(pairs, config, block=Block(0, 0, pairs.count), detection=detection or Detection())
+    terms = agree_terms(pairs, config, block=Block(0, 0, pairs.count), detection=detection)
     for_alice, for_bob = sides(pairs)
     alice = Alice(for_alice, terms, source=stream(config.seed, 0, ALICE))
     return alice, Bob(for_bob, terms, source=stream(config.seed, 0, BOB), choice=config.choice)
@@ -41,9 +47,7 @@ def up_to_bases(alice, bob):
 
 @pytest.mark.parametrize("choice", [0, 1])
 def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
-    got = run_protocol(
-        pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}), code_for=hamming
-    )
+    got = run(pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}), hamming)
     assert not got.aborts
     assert got.choice == choice
     assert got.blocks[0].decoded
@@ -56,8 +60,26 @@ def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
 
 
 def test_strings_are_the_same_on_every_machine(pairs, hamming):
-    got = run_protocol(pairs(20_000, qber=0.0005, seed=1), CONFIG, code_for=hamming)
+    got = run(pairs(20_000, qber=0.0005, seed=1), CONFIG, hamming)
     assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 1067, "abbb80b30252d726")
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+def test_bob_gets_his_string_with_the_codes_of_the_package(pairs, choice):
+    config = CONFIG.model_copy(update={"choice": choice})
+    got = run_protocol(pairs(200_000, qber=0.01, seed=1), config)
+    assert not got.aborts
+    assert got.blocks[0].decoded
+    assert got.blocks[0].corrected == pytest.approx(0.01 * got.blocks[0].sifted, rel=0.15)
+    assert got.bob.tobytes() == got.alice[choice].tobytes()
+    assert got.bob.tobytes() != got.alice[1 - choice].tobytes()
+    assert got.key_bits > 1000
+
+
+def test_an_error_rate_no_code_corrects_aborts(pairs):
+    (abort,) = run_protocol(pairs(20_000, qber=0.3, seed=1), CONFIG.model_copy(update={"qber_limit": 0.5})).aborts
+    assert abort.step == "reconcile"
+    assert "is more than the codes here correct" in abort.reason
 
 
 def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
@@ -83,7 +105,7 @@ def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
 
 def test_transcript_tells_commitment_then_wait_then_bases(pairs, hamming):
     p = pairs(40_000, qber=0.0005, seed=1, duration_ns=5e6)
-    messages = run_protocol(p, CONFIG, code_for=hamming).blocks[0].messages
+    messages = run(p, CONFIG, hamming).blocks[0].messages
     assert [(m.sender, m.what, m.time_ns) for m in messages] == [
         ("bob", "rounds detected", 5e6),
         ("bob", "commitment", 5e6),
@@ -254,7 +276,7 @@ def test_alice_aborts_on_sets_no_honest_bob_sends(pairs, hamming, broken, reason
 
 
 def test_too_many_errors_abort(pairs, hamming):
-    got = run_protocol(pairs(20_000, qber=0.08, seed=5), CONFIG, code_for=hamming)
+    got = run(pairs(20_000, qber=0.08, seed=5), CONFIG, hamming)
     (abort,) = got.aborts
     assert (abort.step, abort.reason) == ("estimate", "the error rate is over the limit")
     assert abort.numbers["qber"] == pytest.approx(0.08, abs=0.03)
@@ -263,13 +285,13 @@ def test_too_many_errors_abort(pairs, hamming):
 
 def test_a_memory_as_good_as_bobs_detectors_leaves_no_bits(pairs, hamming):
     strong = CONFIG.model_copy(update={"storage_r": 1.0, "storage_rate": 1.0})
-    (abort,) = run_protocol(pairs(20_000, qber=0.0005, seed=5), strong, code_for=hamming).aborts
+    (abort,) = run(pairs(20_000, qber=0.0005, seed=5), strong, hamming).aborts
     assert (abort.step, abort.reason) == ("amplify", "no secret bits are left")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_pairs_abort(pairs, hamming, count):
-    (abort,) = run_protocol(pairs(count, qber=0, seed=5), CONFIG, code_for=hamming).aborts
+    (abort,) = run(pairs(count, qber=0, seed=5), CONFIG, hamming).aborts
     assert (abort.step, abort.reason) == ("sift", "too few pairs")
 
 
@@ -283,10 +305,10 @@ def lossy(count, *, pairs, missing, announced=None, seed=6):
 
 def test_lossy_run_works_on_the_rounds_both_registered(pairs, hamming):
     p = lossy(60_000, pairs=pairs, missing=0.3)
-    got = run_protocol(p, CONFIG, code_for=hamming, detection=Detection(missing=0.3))
+    got = run(p, CONFIG, hamming, Detection(missing=0.3))
     assert not got.aborts
     assert got.bob.tobytes() == got.alice[got.choice].tobytes()
-    lossless = run_protocol(replace(p, alice_clicks=0, index=None), CONFIG, code_for=hamming)
+    lossless = run(replace(p, alice_clicks=0, index=None), CONFIG, hamming)
     assert 0 < got.key_bits < lossless.key_bits
 
 
@@ -303,15 +325,15 @@ def test_commitment_names_the_emission_not_the_row(pairs):
 def test_losses_the_link_does_not_explain_abort(pairs, hamming, missing, reason):
     # ζ = √(ln 10⁶ / 2·60,000) = 1.07 % of the rounds, either way.
     p = lossy(60_000, pairs=pairs, missing=0.0, announced=round(60_000 * (1 - missing)))
-    got = run_protocol(p, CONFIG, code_for=hamming, detection=Detection(missing=0.3))
+    got = run(p, CONFIG, hamming, Detection(missing=0.3))
     aborted = [a.reason for a in got.aborts]
     assert aborted == (["the number of rounds Bob missed is not what the link explains"] if reason else [])
 
 
 def test_bob_never_tells_that_decoding_failed(pairs, hamming):
-    fine = run_protocol(pairs(40_000, qber=0.0005, seed=1), CONFIG, code_for=hamming)
+    fine = run(pairs(40_000, qber=0.0005, seed=1), CONFIG, hamming)
     p = pairs(40_000, qber=0.02, seed=1)  # far more than the code corrects
-    failed = run_protocol(p, CONFIG, code_for=hamming)
+    failed = run(p, CONFIG, hamming)
     assert not failed.blocks[0].decoded
     assert not failed.aborts
     assert [m.what for m in failed.blocks[0].messages] == [m.what for m in fine.blocks[0].messages]
