@@ -1,0 +1,239 @@
+"""Key distribution (BBM92) on one block of pairs.
+
+Every function takes one party's data and what the other announced; where it takes both
+parties', it does the same for each in turn.  They meet only in `reconcile`, whose codes keep
+them apart by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bits
+from ..bits import U8
+from ..errors import ConfigError
+from ..pairs import Pairs
+from ..protocol_config import Bbm92Config
+from . import cascade, ldpc
+from .amplify import amplify, seed_bits
+from .draw import ALICE, random_bits, random_subset, stream
+from .estimate import estimate, likely_at_most
+from .key_length import finite_key_length, hoeffding_margin
+from .sift import select, sides, sift
+from .transcript import Transcript, last_pair_ns
+from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted
+from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
+
+_VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
+_CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One block's share of the run's failure probabilities."""
+
+    epsilon_sec: float
+    epsilon_cor: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disclosed:
+    """After the test: what it showed, and the frames (frames, n) each party is left with.
+
+    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect.
+    """
+
+    phase: QberEstimate
+    bit: QberEstimate
+    alice: U8
+    bob: U8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreed:
+    """Bob's corrected frames, which of them have the same tag as Alice's, and all tags' bits."""
+
+    bob: U8
+    same: NDArray[np.bool_]
+    tag_bits: int
+
+
+def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) -> BlockResult:
+    """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
+    share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
+    source = stream(config.seed, block.index, ALICE)
+    talk = Transcript(last_pair_ns(pairs))
+    alice, bob = announce_bases(pairs, talk)
+    result = BlockResult(block, sifted=alice.count)
+    tested = disclose(alice, bob, config, source=source, talk=talk)
+    if isinstance(tested, Abort):
+        return _close(result, talk, abort=tested)
+    result = replace(
+        result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice)
+    )
+    if (abort := too_noisy(tested, config, share)) is not None:
+        return _close(result, talk, abort=abort)
+    agreed = agree(tested, config, share, source=source, talk=talk)
+    if isinstance(agreed, Abort):
+        return _close(result, talk, abort=agreed)
+    result = replace(
+        result,
+        corrected=int(np.count_nonzero(tested.bob != agreed.bob)),
+        failed_frames=int(np.count_nonzero(~agreed.same)),
+        tag_bits=agreed.tag_bits,
+        decoded=bool((tested.alice == agreed.bob)[agreed.same].all()),
+    )
+    length = _length(tested, share, leak_bits=talk.leak_bits)
+    if not length or not agreed.same.any():
+        numbers = {"qber": tested.phase.qber, "reconciled_bits": tested.alice.size, "leak_bits": talk.leak_bits}
+        return _close(result, talk, abort=Abort("amplify", "no secret bits are left", numbers))
+    seed = random_bits(source, seed_bits(int(agreed.same.sum()) * tested.alice.shape[1], length))
+    talk.send("alice", "Toeplitz seed", bits=len(seed))
+    keys = [bits.pack(amplify(own[agreed.same].ravel(), seed, length)) for own in (tested.alice, agreed.bob)]
+    return _close(replace(result, key_bits=length, alice=keys[0], bob=keys[1]), talk)
+
+
+def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
+    """Both tell their bases; each keeps the rows where the other's equals its own."""
+    alice, bob = sides(pairs)
+    talk.send("bob", "bases", bits=bob.count)
+    talk.send("alice", "bases", bits=alice.count)
+    return sift(alice, bob.basis), sift(bob, alice.basis)
+
+
+def disclose(
+    alice: Sifted, bob: Sifted, config: Bbm92Config, *, source: np.random.PCG64, talk: Transcript
+) -> Disclosed | Abort:
+    """Tell the test bits, count their errors, cut the rest into frames."""
+    if config.test == "random" and (abort := uneven_bases(alice, config.epsilon_sec)) is not None:
+        return abort
+    key_basis = _key_basis(alice, config)
+    (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
+    frames, frame_bits = frame_shape(count, config)
+    if not frame_bits or (config.test != "random" and count == alice.count):
+        return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
+    sample = random_subset(source, count, count - frames * frame_bits)
+    talk.send("alice", "sample positions", bits=count)
+    bit = phase = _tell(of_alice, of_bob, sample, talk)
+    if config.test != "random":
+        phase = _tell(alice.bits, bob.bits, _complement(key_basis, alice.count), talk)
+    (of_alice, of_bob), _ = select((of_alice, of_bob), _complement(sample, count))
+    shape = frames, frame_bits
+    left = (bits.unpack(own, frames * frame_bits).reshape(shape) for own in (of_alice, of_bob))
+    return Disclosed(phase, bit, *left)
+
+
+def uneven_bases(sifted: Sifted, epsilon: float) -> Abort | None:
+    """An abort unless Z and X are as frequent as fair choices make them, except with probability 2ε.
+
+    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.
+    """
+    in_x = bits.count_ones(sifted.basis)
+    if sifted.count and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon):
+        return None
+    reason = "bases were not chosen evenly, which test='random' takes for granted: use test='Z' or test='X'"
+    return Abort("sift", reason if sifted.count else "too few pairs", {"sifted": sifted.count, "in_x": in_x})
+
+
+def frame_shape(count: int, config: Bbm92Config) -> tuple[int, int]:
+    """How many frames of how many bits to make of ``count`` bits, the rest to be disclosed."""
+    left = int((1 - config.test_fraction) * count)
+    frames = max(1, round(left / config.frame_bits))
+    return frames, left // frames
+
+
+def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | None:
+    """An abort where the error rate is over the limit, or not even a leakless code would leave a bit."""
+    numbers = {"qber": tested.phase.qber, "sample_qber": tested.bit.qber, "qber_limit": config.qber_limit}
+    if max(tested.phase.qber, tested.bit.qber) > config.qber_limit:
+        return Abort("estimate", "the error rate is over the limit", numbers)
+    if not _length(tested, share, leak_bits=0):
+        numbers |= {"key_bits": tested.alice.size, "test_bits": tested.phase.tested}
+        return Abort("estimate", "too few pairs for the error rate and the failure probabilities", numbers)
+    return None
+
+
+def agree(
+    tested: Disclosed, config: Bbm92Config, share: Share, *, source: np.random.PCG64, talk: Transcript
+) -> Agreed | Abort:
+    """Reconcile frame by frame, then compare tags.
+
+    A frame whose tags differ is discarded, and counts as leaked from end to end: what is left
+    is then as secret as the whole would be after telling that frame (chain rule).
+    """
+    try:
+        corrected = reconcile(tested, config.reconciliation, source=source)
+    except ConfigError as error:  # no code for this error rate
+        return Abort("reconcile", str(error), {"qber": tested.bit.qber})
+    leak = [frame.leak_bits for frame in corrected]
+    _report(corrected, config.reconciliation, talk)
+    received = np.stack([frame.bits for frame in corrected])
+    frames, frame_bits = received.shape
+    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames))
+    same = np.array([tag(own, key) == tag(other, key) for own, other in zip(tested.alice, received, strict=True)])
+    tag_bits = frames * key.tag_bits
+    talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
+    untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))
+    talk.send("bob", "frames whose tags agree", bits=frames, leak_bits=frames + untold)
+    return Agreed(received, same, tag_bits)
+
+
+def reconcile(tested: Disclosed, method: str, *, source: np.random.PCG64) -> list[Reconciled]:
+    """Correct Bob's frames; `ConfigError` where no code fits the error rate."""
+    if method in _VARIANTS:
+        qber = max(tested.bit.qber, 1 / tested.bit.tested)
+        seed = int(source.random_raw())
+        return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method])
+    qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
+    if method == "ldpc":
+        return ldpc.reconcile(tested.alice, tested.bob, qber=qber)
+    return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source)
+
+
+def _report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
+    """Put the messages of `reconcile` on the transcript: Bob's, to which Alice's are the answers."""
+    leak = sum(frame.leak_bits for frame in corrected)
+    messages = sum(frame.messages for frame in corrected)
+    asked = sum(frame.messages // 2 for frame in corrected)  # 1 + 2k of them where Alice speaks first
+    if asked:
+        talk.send("bob", f"{method} questions", bits=leak if method in _VARIANTS else asked, count=asked)
+    talk.send("alice", f"{method} answers", bits=leak, leak_bits=leak, count=messages - asked)
+
+
+def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
+    """Packed mask of the sifted rows a key is made of."""
+    if config.test == "X":
+        return _complement(sifted.basis, sifted.count)
+    return sifted.basis if config.test == "Z" else _complement(np.zeros_like(sifted.basis), sifted.count)
+
+
+def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:
+    """Both tell their bits under ``mask``; each estimates the same."""
+    (of_alice, of_bob), count = select((alice, bob), mask)
+    talk.send("alice", "test bits", bits=count)
+    talk.send("bob", "test bits", bits=count)
+    return estimate(of_bob, of_alice, count)
+
+
+def _complement(mask: U8, count: int) -> U8:
+    out = ~mask
+    bits.clear_padding(out, count)
+    return out
+
+
+def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
+    return finite_key_length(
+        key_bits=tested.alice.size,
+        test_bits=tested.phase.tested,
+        qber=tested.phase.qber,
+        leak_bits=leak_bits,
+        epsilon_sec=share.epsilon_sec,
+        epsilon_cor=share.epsilon_cor,
+    )
+
+
+def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:
+    return replace(result, leak_bits=talk.leak_bits, messages=tuple(talk.messages), abort=abort)

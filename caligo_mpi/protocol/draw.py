@@ -1,0 +1,63 @@
+"""The parties' random decisions, from raw generator words: the same on every machine.
+
+The generator is PCG64: reproducible, and good for a simulation.  Parties that talk over a real
+channel need a cryptographic source in its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import bits
+from ..bits import U8
+
+#: Whose stream it is; what both know from the start has its own.
+ALICE, BOB, SESSION = 0, 1, 2
+
+
+def stream(seed: int, block: int, party: int) -> np.random.PCG64:
+    """A random stream of one party's own, for one block.
+
+    >>> int(stream(7, 0, ALICE).random_raw() == stream(7, 0, BOB).random_raw())
+    0
+    """
+    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(block, party)))
+
+
+def random_bytes(source: np.random.PCG64, size: int) -> U8:
+    """``size`` uniform bytes."""
+    words = np.asarray(source.random_raw(-(-size // 8)), dtype="<u8")
+    return words.view(np.uint8)[:size]
+
+
+def random_bits(source: np.random.PCG64, count: int) -> U8:
+    """``count`` uniform bits as uint8 of 0 and 1."""
+    return bits.unpack(random_bytes(source, bits.nbytes(count)), count)
+
+
+def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
+    """A uniform subset of ``size`` out of ``count`` rows, as a packed mask.
+
+    >>> bits.count_ones(random_subset(stream(7, 0, ALICE), 100, 13))
+    13
+    """
+    if not 0 <= size <= count:
+        raise ValueError(f"size={size} is not between 0 and count={count}")
+    if not size:
+        return np.zeros(bits.nbytes(count), np.uint8)
+    words = np.asarray(source.random_raw(count))
+    last = np.partition(words, size - 1)[size - 1]
+    chosen = words <= last
+    surplus = int(np.count_nonzero(chosen)) - size
+    if surplus:  # equal words: the later rows stay out, so the result does not hang on the partition algorithm
+        chosen[np.flatnonzero(words == last)[-surplus:]] = False
+    return bits.pack(chosen)
+
+
+def random_below(source: np.random.PCG64, bound: int) -> int:
+    """A uniform integer in [0, bound), for any size of ``bound``."""
+    width = bound.bit_length()
+    while True:
+        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & ((1 << width) - 1)
+        if value < bound:
+            return value

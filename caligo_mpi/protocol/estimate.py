@@ -1,0 +1,89 @@
+"""Parameter estimation: count the errors of disclosed bits, bound their rate."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+from .. import bits
+from ..bits import U8
+from .types import QberEstimate
+
+CONFIDENCE = 1 - 1e-6
+
+
+def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDENCE) -> QberEstimate:
+    """QBER of ``count`` disclosed bits (packed): this party's own against the other's.
+
+    >>> estimate(bits.pack([0, 1, 1, 0]), bits.pack([0, 1, 0, 0]), 4, confidence=0.95).qber
+    0.25
+    """
+    if not len(own) == len(announced) == bits.nbytes(count):
+        raise ValueError(f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits")
+    errors = bits.count_ones(own ^ announced)
+    return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
+
+
+def likely_at_most(found: QberEstimate, confidence: float) -> float:
+    """What to make a one-way code for: the upper end of the interval at this confidence.
+
+    Rounded to 1e-5: its last digits differ between machines, and must not choose between codes.
+    """
+    return round(clopper_pearson(found.errors, found.tested, confidence)[1], 5)
+
+
+def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float, float]:
+    """The exact two-sided interval of a binomial rate (Clopper and Pearson, Biometrika 26:404, 1934).
+
+    >>> low, high = clopper_pearson(3, 100, 0.95)
+    >>> round(low, 6), round(high, 6)
+    (0.00623, 0.085176)
+    """
+    if not 0 <= errors <= tested or not 0 < confidence < 1:
+        raise ValueError(f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval")
+    tail = (1 - confidence) / 2
+    low = 0.0 if errors == 0 else _rate_at(tail, errors, tested)
+    high = 1.0 if errors == tested else 1.0 - _rate_at(tail, tested - errors, tested)
+    return low, high
+
+
+def _rate_at(tail: float, successes: int, trials: int) -> float:
+    """The rate x at which P(at least ``successes`` of ``trials``) = ``tail``, by bisection."""
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2) not in (low, high):
+        if upper_tail(successes, trials, middle) < tail:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def upper_tail(successes: int, trials: int, rate: float) -> float:
+    """P(at least ``successes`` ≥ 1 of ``trials``) at ``rate``: a regularized incomplete beta function."""
+    a, b = float(successes), float(trials - successes + 1)
+    if rate <= 0 or rate >= 1:
+        return float(rate >= 1)
+    if rate > (a + 1) / (a + b + 2):
+        return 1 - _beta_fraction(b, a, 1 - rate)
+    return _beta_fraction(a, b, rate)
+
+
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """I_x(a, b) by its continued fraction (DLMF 8.17.22, modified Lentz), for x below the mean."""
+    log_front = a * math.log(x) + b * math.log1p(-x) - math.log(a)
+    log_front -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    value, c, d = 1.0, 1.0, 0.0
+    for i in itertools.count():  # O(sqrt(a + b)) steps
+        m = i // 2
+        if i == 0:
+            term = 1.0
+        elif i % 2 == 0:
+            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        else:
+            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        d = 1 / (1 + term * d)
+        c = 1 + term / c
+        value *= c * d
+        if i and abs(1 - c * d) < 1e-15:
+            return math.exp(log_front) * (value - 1)
+    raise AssertionError("unreachable")

@@ -1,0 +1,248 @@
+"""How many secret bits there are: closed forms with their sources.
+
+Everything is evaluated in 30-digit decimal arithmetic, whose ``ln`` and ``exp`` are correctly
+rounded: a length is the same integer on every machine.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal as D
+from functools import lru_cache
+
+_CONTEXT = decimal.Context(prec=30, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+Number = int | float | D
+
+
+def binary_entropy(rate: float) -> float:
+    """h(rate) in bits.
+
+    >>> binary_entropy(0.11)
+    0.499915958164528
+    """
+    return float(_entropy(D(rate)))
+
+
+def asymptotic_fraction(qber: float, *, efficiency: float = 1.0) -> float:
+    """Secret bits per sifted bit, 1 − (1 + f)·h(Q), for equal error rates in both bases (Shor and Preskill 2000).
+
+    >>> round(asymptotic_fraction(0.03), 4)
+    0.6112
+    """
+    return float(1 - (1 + D(efficiency)) * _entropy(D(qber)))
+
+
+def sampling_margin(*, key_bits: int, test_bits: int, epsilon_sec: float) -> float:
+    """μ: how far the key's error rate may exceed the test's, except with probability (ε_sec/4)² (Serfling's bound).
+
+    Tomamichel, Lim, Gisin and Renner, Nat. Commun. 3:634 (2012), eq. (2).
+    """
+    return float(_margin(key_bits, test_bits, D(epsilon_sec)))
+
+
+def finite_key_length(
+    *, key_bits: int, test_bits: int, qber: float, leak_bits: Number, epsilon_sec: float, epsilon_cor: float
+) -> int:
+    """Length ℓ of an ε_sec-secret and ε_cor-correct key from BB84 bases (q = 1); 0 where none is left.
+
+    ``ℓ = n[1 − h(Q + μ)] − leak − log2(2 / (ε_sec² ε_cor))`` with n key bits, k test bits of error rate Q
+    (Tomamichel et al. 2012, eqs. 1 and 2).
+
+    >>> finite_key_length(key_bits=980_000, test_bits=20_000, qber=0.0173, leak_bits=87_096,
+    ...     epsilon_sec=3.06e-9, epsilon_cor=3.06e-9)
+    612038
+    """
+    if key_bits < 1 or test_bits < 1:
+        return 0
+    with decimal.localcontext(_CONTEXT):
+        e_sec, e_cor = D(epsilon_sec), D(epsilon_cor)
+        phase_error = min(D(qber) + _margin(key_bits, test_bits, e_sec), D("0.5"))
+        length = key_bits * (1 - _entropy(phase_error)) - D(leak_bits) - _log2(2 / (e_sec * e_sec * e_cor))
+        return max(0, int(length))
+
+
+def hoeffding_margin(count: int, epsilon: float) -> float:
+    """ζ = √(ln(1/ε) / (2·count)): a mean of ``count`` bits strays further, to a given side, with probability ≤ ε."""
+    with decimal.localcontext(_CONTEXT):
+        return float((_ln(1 / D(epsilon)) / (2 * count)).sqrt())
+
+
+def dropped_limit(count: int, epsilon: float) -> float:
+    """√(2·count·ln(2/ε)): most rows an honest Bob drops when he cuts his two index sets to one size.
+
+    He drops |equal − different| of ``count`` fair coins, which exceeds this with probability ≤ ε.
+    """
+    with decimal.localcontext(_CONTEXT):
+        return float((2 * count * _ln(2 / D(epsilon))).sqrt())
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLength:
+    """Length of each string of a random oblivious transfer, and the quantities on the way to it."""
+
+    bits: int
+    coefficient: float  # C(m1), min-entropy per single-pair round
+    rate: float  # R, at which the strings would have to pass through the adversary's memory
+    exponent: float  # γ(R), the strong-converse exponent
+    min_entropy: float  # ν·n·γ(R)
+
+
+def transfer_length(
+    *,
+    rounds: int,
+    single: int,
+    dropped: int,
+    leak_bits: Number,
+    tag_bits: int,
+    storage_r: float,
+    storage_rate: float,
+    epsilon: float,
+) -> TransferLength:
+    """Length of S_0 and S_1 against an adversary with noisy storage.
+
+    ``rounds`` n announced rounds, of which ``single`` m1 valid single-pair ones are left after the
+    test, ``dropped`` d rows in neither set, ``leak_bits`` syndrome bits per set, ``tag_bits`` t
+    verification bits per set.  The memory holds ``storage_rate``·n qubits, each depolarized:
+    ρ → rρ + (1 − r)·I/2 with r = ``storage_r``.
+
+    Uncertainty: Ng, Berta and Wehner (PRA 86:042308, 2012); storage and strong converse: König,
+    Wehner and Wullschleger (IEEE Trans. Inf. Theory 58:1962, 2012); as put together by Erven et
+    al. (Nat. Commun. 5:3418, 2014).
+
+    >>> transfer_length(rounds=80_000_000, single=1_049_000, dropped=0, leak_bits=0, tag_bits=0,
+    ...     storage_r=0.75, storage_rate=0.002, epsilon=2.5e-7).bits
+    65815
+    """
+    if single < 1:
+        return TransferLength(0, 0.0, 0.0, 0.0, 0.0)
+    with decimal.localcontext(_CONTEXT):
+        overhead = _log2(1 / (2 * D(epsilon)))
+        coefficient = _coefficient(single, D(epsilon))
+        stored = D(storage_rate) * rounds
+        rate = ((coefficient * single - dropped) / 2 - 1 - overhead) / stored
+        exponent = _converse_exponent(rate, D(storage_r))
+        min_entropy = stored * exponent
+        length = min_entropy / 2 - D(leak_bits) - 2 * tag_bits - overhead
+        return TransferLength(
+            max(0, int(length)), float(coefficient), float(rate), float(exponent), float(min_entropy)
+        )
+
+
+def uncertainty_coefficient(single: int, epsilon: float) -> float:
+    """C(m1): min-entropy per round that measuring in random BB84 bases leaves, before storage.
+
+    ``max over 0 < s ≤ 1 of (1 + s − log2(1 + 2^s))/s − log2(1/(2ε))/(s·m1)``; tends to ½ for many rounds.
+    """
+    return float(_coefficient(single, D(epsilon)))
+
+
+def storage_capacity(storage_r: float) -> float:
+    """C_N = 1 − h((1 + r)/2): classical capacity of one depolarizing memory qubit."""
+    with decimal.localcontext(_CONTEXT):
+        return float(1 - _entropy((1 + D(storage_r)) / 2))
+
+
+def strong_converse_exponent(rate: float, storage_r: float) -> float:
+    """γ(R) of the depolarizing channel: success above capacity decays as 2^(−γ) per use (König and Wehner 2009)."""
+    return float(_converse_exponent(D(rate), D(storage_r)))
+
+
+def transfer_entropy_limit(*, coefficient: float, single: int, valid: int, efficiency: float) -> float:
+    """Largest h(Q) that can leave a transfer any bits: C·m1 / (2·f·m).  Asymptotically 1/(4f)."""
+    return coefficient * single / (2 * efficiency * valid)
+
+
+def transfer_qber_limit(*, efficiency: float) -> float:
+    """Largest QBER at which a random oblivious transfer is possible at all, in the limit of many rounds: h(Q) = 1/(4f).
+
+    >>> [round(100 * transfer_qber_limit(efficiency=f), 2) for f in (1, 1.1, 1.491)]
+    [4.17, 3.68, 2.48]
+    """
+    with decimal.localcontext(_CONTEXT):
+        target = 1 / (4 * D(efficiency))
+        return float(_bisect(lambda q: _entropy(q) - target, D(0), D("0.5")))
+
+
+def _entropy(rate: D) -> D:
+    with decimal.localcontext(_CONTEXT):
+        if rate <= 0 or rate >= 1:
+            return D(0)
+        return -rate * _log2(rate) - (1 - rate) * _log2(1 - rate)
+
+
+def _margin(key_bits: int, test_bits: int, epsilon_sec: D) -> D:
+    with decimal.localcontext(_CONTEXT):
+        n, k = D(key_bits), D(test_bits)
+        return ((n + k) / (n * k) * (k + 1) / k * _ln(4 / epsilon_sec)).sqrt()
+
+
+@lru_cache(maxsize=64)
+def _coefficient(single: int, epsilon: D) -> D:
+    with decimal.localcontext(_CONTEXT):
+        overhead = _log2(1 / (2 * epsilon)) / single
+
+        def at(log_s: D) -> D:
+            s = log_s.exp()
+            return (1 + s - _log2(1 + _exp2(s)) - overhead) / s
+
+        return at(_argmax(at, _ln(D("1e-4")), D(0)))
+
+
+@lru_cache(maxsize=64)
+def _converse_exponent(rate: D, storage_r: D) -> D:
+    """Over β = 1/α in [0, 1): α → ∞ is β → 0, where the expression tends to R − log2(1 + r)."""
+    with decimal.localcontext(_CONTEXT):
+
+        def at(beta: D) -> D:
+            if beta == 0:
+                return rate - _log2(1 + storage_r)
+            alpha = 1 / beta
+            powers = (1 + storage_r) ** alpha + ((1 - storage_r) ** alpha if storage_r < 1 else 0)
+            return 1 + (1 - beta) * (rate - 1) - beta * _log2(powers)
+
+        # log2 of the (1/β)-norm of (1 + r, 1 − r) is convex and rises with β: `at` is concave, and falls where R ≥ 1.
+        if rate >= 1:
+            return at(D(0))
+        return max(D(0), at(D(0)), at(_argmax(at, D("1e-6"), D(1))))
+
+
+def _argmax(f: Callable[[D], D], low: D, high: D) -> D:
+    """Where ``f``, unimodal or monotone, is largest: on a grid, then by ternary search around its best point."""
+    steps = 64
+    grid = [low + (high - low) * i / steps for i in range(steps + 1)]
+    best = max(range(steps + 1), key=lambda i: f(grid[i]))
+    low, high = grid[max(0, best - 1)], grid[min(steps, best + 1)]
+    for _ in range(80):
+        third = (high - low) / 3
+        if f(low + third) < f(high - third):
+            low += third
+        else:
+            high -= third
+    return max((low, (low + high) / 2, high), key=f)
+
+
+def _bisect(f: Callable[[D], D], low: D, high: D) -> D:
+    """The root of a rising ``f`` in [low, high]."""
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if f(middle) < 0 else (low, middle)
+    return low
+
+
+@lru_cache(maxsize=64)
+def _ln2() -> D:
+    return _CONTEXT.ln(D(2))
+
+
+def _ln(x: D) -> D:
+    return _CONTEXT.ln(x)
+
+
+def _log2(x: D) -> D:
+    return _CONTEXT.divide(_ln(x), _ln2())
+
+
+def _exp2(x: D) -> D:
+    return _CONTEXT.exp(_CONTEXT.multiply(x, _ln2()))

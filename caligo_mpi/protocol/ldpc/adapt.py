@@ -1,0 +1,122 @@
+"""Fitting a code to an error rate and to keys of any length.
+
+A key is cut into equal parts, one per word of the code.  Bits of a word that hold no key are
+**shortened** (0, known to both) or **punctured** (Alice's private random bits, of which Bob knows
+nothing).  Elkouss, Martinez-Mateo and Martin, Quantum Inf. Comput. 11:226 (2011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from ...bits import U8
+from ...errors import ConfigError
+from .code import I64, Code, Curve, Point, available_codes, load_code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Keys of ``size`` bits spread over ``words`` words each, ``punctured`` bits of a word being punctured."""
+
+    code: Code
+    size: int
+    words: int
+    punctured: int = 0
+
+    @property
+    def leak_bits(self) -> int:
+        """What the syndromes of one key tell about it: the punctured bits mask as many of theirs."""
+        return self.words * (self.code.m - self.punctured)
+
+    @property
+    def erased(self) -> I64:
+        """Punctured positions."""
+        return self.code.puncture_order[: self.punctured]
+
+    @property
+    def shortened(self) -> I64:
+        """Positions known to be 0."""
+        order = self.code.shorten_order
+        if self.punctured:
+            order = order[~np.isin(order, self.erased)]
+        return order[: self.code.n - self.punctured - -(-self.size // self.words)]
+
+    def spread(self, keys: U8) -> U8:
+        """Words (keys × words, n) that hold the ``keys`` (keys, size), 0 elsewhere."""
+        held = self._held()
+        padded = np.zeros((len(keys), self.words * len(held)), np.uint8)
+        padded[:, : self.size] = keys
+        out = np.zeros((len(keys) * self.words, self.code.n), np.uint8)
+        out[:, held] = padded.reshape(-1, len(held))
+        return out
+
+    def gather(self, words: U8) -> U8:
+        """The keys that `spread` put into the ``words``."""
+        return words[:, self._held()].reshape(len(words) // self.words, -1)[:, : self.size]
+
+    def _held(self) -> I64:
+        held = np.ones(self.code.n, bool)
+        held[self.erased] = held[self.shortened] = False
+        return np.flatnonzero(held)
+
+
+def choose_layout(size: int, qber: float, *, target: float, blind: bool = False) -> Layout:
+    """The least telling code for keys of ``size`` bits of which a share of ``target`` fails at the most.
+
+    Goes by the measured curves of the codes in the package (`predicted_failure`).  With ``blind`` every
+    word has punctured bits, and the failures are those left when all of them have been told.
+
+    >>> layout = choose_layout(12_000, 0.03, target=1e-2)
+    >>> layout.code.name, layout.words, layout.leak_bits
+    ('n4096-r70', 4, 4864)
+    """
+    layouts = [
+        Layout(code, size, words, spare)
+        for code in map(load_code, available_codes())
+        for spare in [_spare(code) if blind else 0]
+        if (words := _words_needed(code, size, qber, target=target, spare=spare))
+    ]
+    if not layouts:
+        raise ConfigError(
+            f"qber={qber} is more than the codes here correct in keys of {size} bits with a failure "
+            f"probability of {target}; allow more failures or use Cascade"
+        )
+    return min(layouts, key=lambda layout: layout.leak_bits)
+
+
+def predicted_failure(curve: Curve, qber: float) -> float:
+    """Frame errors expected at ``qber``, between measured points on a straight line of the logarithm.
+
+    1 above the highest measured point, below the lowest as there.  Where fewer than three frames
+    failed, three count: the upper end (95 %) of what no failure allows.
+    """
+    points = sorted(curve.points, key=lambda point: point.qber)
+    above = [point for point in points if point.qber >= qber]
+    below = [point for point in points if point.qber < qber]
+    if not above or not below:
+        return _rate(above[0]) if above else 1.0
+    low, high = below[-1], above[0]
+    share = Decimal((qber - low.qber) / (high.qber - low.qber))
+    ends = Decimal(_rate(low)).ln(), Decimal(_rate(high)).ln()  # decimal: the same choice on every machine
+    return float((ends[0] + share * (ends[1] - ends[0])).exp())
+
+
+def _rate(point: Point) -> float:
+    return max(point.failures, 3) / point.frames
+
+
+def _words_needed(code: Code, size: int, qber: float, *, target: float, spare: int) -> int:
+    """The fewest words with ``spare`` bits or more to fill that fail so seldom; 0 where no curve says so."""
+    for curve in sorted((c for c in code.curves if not c.punctured), key=lambda c: c.shortened):
+        words = -(-size // (code.n - max(spare, curve.shortened)))
+        if words * predicted_failure(curve, qber) <= target:
+            return words
+    return 0
+
+
+def _spare(code: Code) -> int:
+    """Bits to puncture for blind use: a tenth of the word, or as many as there are."""
+    return min(code.n // 10, len(code.puncture_order))

@@ -1,0 +1,169 @@
+"""Quasi-cyclic low-density parity-check codes: what they are, and those that come with the package.
+
+A code is a small base matrix: where entry (r, c) holds a shift s ≥ 0, check r·Z + (i + s) mod Z
+covers bit c·Z + i for i in 0 … Z − 1; −1 holds nothing.  The checks of one base row touch no bit twice,
+so a layer of Z checks can be decoded at once.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bits import U8
+from ...errors import ConfigError
+
+I64 = NDArray[np.int64]
+
+FOLDER = Path(__file__).with_name("codes")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Frames decoded at one error rate: how many, how many wrong, how many of these unnoticed."""
+
+    qber: float
+    frames: int
+    failures: int
+    undetected: int
+    iterations: float
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Measured frame errors with the first ``punctured`` or ``shortened`` bits of the code's orders."""
+
+    punctured: int
+    shortened: int
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Code:
+    """A parity-check matrix of n columns and m rows, and what was measured of it.
+
+    ``base`` is (rows, columns) of shifts.  ``puncturing`` lists base columns no two of which share a base
+    row: their bits can be punctured (untainted, so any set of them has full rank in the checks).
+    """
+
+    name: str
+    lift: int
+    base: NDArray[np.int16]
+    puncturing: tuple[int, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Bits of a frame."""
+        return int(self.base.shape[1]) * self.lift
+
+    @property
+    def m(self) -> int:
+        """Checks, and bits of a syndrome."""
+        return int(self.base.shape[0]) * self.lift
+
+    @property
+    def rate(self) -> float:
+        """1 − m/n."""
+        return 1 - self.m / self.n
+
+    @cached_property
+    def layers(self) -> tuple[I64, ...]:
+        """For each base row the bits of its checks: (degree, Z), check i of the row in column i."""
+        check = np.arange(self.lift)
+        columns = [np.flatnonzero(row >= 0) for row in self.base]
+        return tuple(
+            held[:, None] * self.lift + (check - row[held].astype(np.int64)[:, None]) % self.lift
+            for row, held in zip(self.base, columns, strict=True)
+        )
+
+    @cached_property
+    def edges(self) -> tuple[I64, I64]:
+        """Bit of every edge, layer by layer, and the degree of each layer's checks."""
+        degrees = np.array([len(layer) for layer in self.layers])
+        return np.concatenate([layer.ravel() for layer in self.layers]), degrees
+
+    @cached_property
+    def puncture_order(self) -> I64:
+        """Bits that may be punctured, in order, their base columns in turn."""
+        return _in_turn(np.array(self.puncturing, np.int64), self.lift)
+
+    @cached_property
+    def shorten_order(self) -> I64:
+        """All bits in the order of being shortened, base columns in turn."""
+        return _in_turn(np.arange(self.base.shape[1]), self.lift)
+
+
+def available_codes() -> dict[str, tuple[int, float]]:
+    """Name → (n, rate) of the codes in the package, shorter ones first, then by rate.
+
+    >>> available_codes()["n4096-r50"]
+    (4096, 0.5)
+    """
+    return {name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())}
+
+
+@cache
+def load_code(name: str) -> Code:
+    """The code of this name, with its measured curves.
+
+    >>> code = load_code("n4096-r50")
+    >>> code.n, code.m
+    (4096, 2048)
+    """
+    if name not in _names():
+        raise ConfigError(f"code={name!r} does not exist; choose one of {', '.join(_names())}")
+    return from_json(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
+
+
+def from_json(data: dict[str, Any]) -> Code:
+    """A code from what `to_json` made of it."""
+    base = np.full((len(data["circulants"]), data["columns"]), -1, np.int16)
+    for row, circulants in enumerate(data["circulants"]):
+        for column, shift in circulants:
+            base[row, column] = shift
+    curves = tuple(
+        Curve(curve["punctured"], curve["shortened"], tuple(Point(**point) for point in curve["points"]))
+        for curve in data["curves"]
+    )
+    return Code(data["name"], data["lift"], base, tuple(data["puncturing"]), curves, data["about"])
+
+
+def to_json(code: Code) -> dict[str, Any]:
+    """The code and its curves as JSON values; ``circulants`` lists (column, shift) for each base row."""
+    circulants = [[(int(c), int(row[c])) for c in np.flatnonzero(row >= 0)] for row in code.base]
+    return {
+        "name": code.name,
+        "about": code.about,
+        "lift": code.lift,
+        "columns": code.base.shape[1],
+        "puncturing": list(code.puncturing),
+        "curves": [asdict(curve) for curve in code.curves],
+        "circulants": circulants,
+    }
+
+
+def syndrome(code: Code, bits: U8) -> U8:
+    """Parities of all checks for each row of ``bits`` (frames, n): (frames, m)."""
+    columns = np.ascontiguousarray(bits.T)
+    out = np.empty((code.m, len(bits)), np.uint8)
+    for row, layer in enumerate(code.layers):
+        np.bitwise_xor.reduce(columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift])
+    return np.ascontiguousarray(out.T)
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    names = [entry.stem for entry in FOLDER.glob("*.json")]
+    return tuple(sorted(names, key=lambda name: (len(name), name)))
+
+
+def _in_turn(columns: I64, lift: int) -> I64:
+    return (columns[None, :] * lift + np.arange(lift)[:, None]).ravel()

@@ -1,0 +1,108 @@
+"""The sweep of `plain`, compiled by numba: the same integers, an order of magnitude sooner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import int16
+from numpy.typing import NDArray
+
+from .code import Code
+from .plain import FAR, I16, LIMIT
+
+_LANES = 64  # known to the compiler, which then fills whole vector registers
+
+
+def lanes(code: Code) -> int:
+    """Frames to decode side by side."""
+    return _LANES
+
+
+def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
+    """As `plain.sweep`, for 64 lanes."""
+    _sweep(*code.edges, code.lift, total, messages, syndromes)
+
+
+def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
+    """As `plain.satisfied`, for 64 lanes."""
+    wrong = np.zeros(_LANES, np.int16)
+    _violations(*code.edges, code.lift, total, syndromes, wrong)
+    return np.equal(wrong, 0)
+
+
+def _jit(function: Any) -> Any:
+    return numba.njit(error_model="numpy")(function)
+
+
+@_jit
+def _abs(x: Any) -> Any:
+    return x if x >= int16(0) else int16(-x)
+
+
+@_jit
+def _correction(x: Any) -> Any:
+    c = int16(int16(int16(38) - x) >> int16(2))
+    return c if c > int16(0) else int16(0)
+
+
+@_jit
+def _combine(x: Any, y: Any) -> Any:
+    least = x if x < y else y
+    return int16(int16(least + _correction(int16(x + y))) - _correction(_abs(int16(x - y))))
+
+
+@_jit
+def _sweep(bit: Any, degrees: Any, lift: Any, total: Any, messages: Any, syndromes: Any) -> None:
+    values = np.empty((degrees.max(), _LANES), np.int16)
+    least = np.empty(_LANES, np.int16)
+    others = np.empty(_LANES, np.int16)
+    flip = np.empty(_LANES, np.int16)
+    first = 0
+    for row in range(len(degrees)):
+        for i in range(lift):
+            for f in range(_LANES):
+                least[f] = others[f] = int16(FAR)
+                flip[f] = syndromes[row * lift + i, f]
+            for k in range(degrees[row]):
+                edge = first + k * lift + i
+                v = bit[edge]
+                for f in range(_LANES):
+                    value = int16(total[v, f] - messages[edge, f])
+                    values[k, f] = value
+                    flip[f] = int16(flip[f] ^ int16(value >> int16(15)))
+                    size = min(_abs(value), int16(LIMIT))
+                    more = max(least[f], size)
+                    least[f] = min(least[f], size)
+                    others[f] = _combine(others[f], more)
+            for k in range(degrees[row]):
+                edge = first + k * lift + i
+                v = bit[edge]
+                for f in range(_LANES):
+                    value = values[k, f]
+                    size = min(_abs(value), int16(LIMIT))
+                    whole = _combine(others[f], least[f])
+                    out = others[f] if size == least[f] else whole
+                    sign = int16(flip[f] ^ int16(value >> int16(15)))
+                    out = int16(int16(out ^ sign) - sign)
+                    messages[edge, f] = out
+                    total[v, f] = int16(value + out)
+        first += degrees[row] * lift
+
+
+@_jit
+def _violations(bit: Any, degrees: Any, lift: Any, total: Any, syndromes: Any, wrong: Any) -> None:
+    odd = np.empty(_LANES, np.int16)
+    first = 0
+    for row in range(len(degrees)):
+        for i in range(lift):
+            for f in range(_LANES):
+                odd[f] = syndromes[row * lift + i, f]
+            for k in range(degrees[row]):
+                v = bit[first + k * lift + i]
+                for f in range(_LANES):
+                    odd[f] = int16(odd[f] ^ int16(total[v, f] >> int16(15)))
+            for f in range(_LANES):
+                wrong[f] = int16(wrong[f] | odd[f])
+        first += degrees[row] * lift

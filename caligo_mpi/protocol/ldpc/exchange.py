@@ -1,0 +1,104 @@
+"""Reconciliation by syndromes: one message, or blind, where Alice tells more until Bob's words decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bits import U8
+from ..draw import random_bits
+from ..types import Reconciled
+from .adapt import Layout, choose_layout
+from .code import syndrome
+from .decoder import decode
+
+#: Parts in which blind reconciliation tells the punctured bits.
+_STEPS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneWay:
+    """A code for keys of one size: a syndrome from Alice is all Bob needs."""
+
+    layout: Layout
+    qber: float
+
+    def syndrome(self, key: U8) -> U8:
+        """Alice's message about ``key`` (size,): ``layout.leak_bits`` bits."""
+        return syndrome(self.layout.code, self.layout.spread(key[None])).ravel()
+
+    def decode(self, received: U8, syndrome: U8) -> Reconciled:
+        """What Bob makes of his ``received`` key (size,) and Alice's message about hers."""
+        return self.decode_all(received[None], syndrome)[0]
+
+    def decode_all(self, received: U8, syndromes: U8) -> list[Reconciled]:
+        """The same for several keys (keys, size), their words side by side."""
+        layout = self.layout
+        told = syndromes.reshape(-1, layout.code.m)
+        words, ok, _ = decode(layout.code, layout.spread(received), told, qber=self.qber, known=layout.shortened)
+        met = ok.reshape(-1, layout.words)
+        return [
+            Reconciled(key, layout.leak_bits, 1, bool(met[i].all())) for i, key in enumerate(layout.gather(words))
+        ]
+
+
+def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
+    """The least telling code for keys of ``size`` bits that fail with a probability of ``target`` at most.
+
+    >>> code = choose_code(4000, 0.02)
+    >>> key = np.arange(4000, dtype=np.uint8) % 7 % 2
+    >>> received = key.copy(); received[::60] ^= 1
+    >>> bool((code.decode(received, code.syndrome(key)).bits == key).all())
+    True
+    """
+    return OneWay(choose_layout(size, qber, target=target), qber)
+
+
+def reconcile(alice: U8, bob: U8, *, qber: float, target: float = 1e-3) -> list[Reconciled]:
+    """Both sides of one-way reconciliation of frames (frames, size): what Bob holds afterwards."""
+    code = choose_code(bob.shape[1], qber, target=target)
+    told = syndrome(code.layout.code, code.layout.spread(alice))
+    return code.decode_all(bob, told)
+
+
+def reconcile_blind(
+    alice: U8, bob: U8, *, qber: float, source: np.random.PCG64, target: float = 1e-3
+) -> list[Reconciled]:
+    """Both sides of blind reconciliation of frames (frames, size): what Bob holds afterwards.
+
+    Alice punctures a tenth of every word with bits from her own ``source``; of words that Bob cannot
+    decode she tells an eighth of these at a time.  With p bits still punctured the syndrome of m bits
+    and what was told of the others say m − p bits about the key (the p columns are independent).
+    Martinez-Mateo, Elkouss and Martin, Quantum Inf. Comput. 12:791 (2012).
+    """
+    layout = choose_layout(bob.shape[1], qber, target=target, blind=True)
+    code, hidden = layout.code, layout.erased
+    sent, words = layout.spread(alice), layout.spread(bob)
+    sent[:, hidden] = random_bits(source, len(sent) * len(hidden)).reshape(len(sent), -1)
+    wanted = syndrome(code, sent)
+    left = np.full(len(words), len(hidden))
+    ok = np.zeros(len(words), bool)
+    rounds = np.zeros(len(words), np.int64)
+    for step in range(_STEPS + 1):
+        count = len(hidden) * (_STEPS - step) // _STEPS
+        open_ = np.flatnonzero(~ok)
+        told = hidden[count:]
+        words[np.ix_(open_, told)] = sent[np.ix_(open_, told)]
+        known = np.concatenate([layout.shortened, told])
+        found, met, _ = decode(code, words[open_], wanted[open_], qber=qber, erased=hidden[:count], known=known)
+        left[open_], rounds[open_] = count, step
+        words[open_[met]] = found[met]
+        ok[open_] = met
+    return _per_key(layout, words, ok, code.m - left, rounds)
+
+
+def _per_key(
+    layout: Layout, words: U8, ok: NDArray[np.bool_], leak: NDArray[np.int64], rounds: NDArray[np.int64]
+) -> list[Reconciled]:
+    good, told, asked = (array.reshape(-1, layout.words) for array in (ok, leak, rounds))
+    return [
+        Reconciled(key, int(told[i].sum()), 1 + 2 * int(asked[i].max()), bool(good[i].all()))
+        for i, key in enumerate(layout.gather(words))
+    ]

@@ -1,0 +1,105 @@
+"""Random oblivious transfer on one block of pairs: what both know beforehand, and the order of the messages."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from .. import bits
+from ..pairs import Pairs
+from ..protocol_config import RotConfig
+from .commit import SESSION_BYTES
+from .draw import ALICE, BOB, SESSION, random_bytes, stream
+from .sift import sides
+from .transcript import Transcript, last_pair_ns
+from .transfer import Alice, Bob, CodeFor, Detection, Terms
+from .types import Abort, Block, BlockResult
+from .verify import SEED_BITS, tag_bits_for
+
+
+def transfer(pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection, code_for: CodeFor) -> BlockResult:
+    """One random oblivious transfer from the ``block``'s ``pairs``."""
+    result = BlockResult(block)
+    talk = Transcript(last_pair_ns(pairs))
+    terms = agree_terms(pairs, config, block=block, detection=detection)
+    if terms.test >= terms.valid - 1:
+        return _close(result, talk, abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}))
+    for_alice, for_bob = sides(pairs)
+    alice = Alice(for_alice, terms, source=stream(config.seed, block.index, ALICE))
+    bob = Bob(for_bob, terms, source=stream(config.seed, block.index, BOB), choice=config.choice)
+    abort = converse(alice, bob, talk, code_for)
+    result = replace(result, estimate=alice.estimate, choice=bob.choice)
+    if abort is not None or alice.strings is None or bob.output is None:
+        return _close(result, talk, abort=abort)
+    result = replace(
+        result,
+        sifted=alice.set_size,
+        reconciled_bits=alice.set_size,
+        corrected=bob.corrected,
+        tag_bits=2 * terms.tag_bits,
+        key_bits=bob.output.size,
+        alice=np.stack([bits.pack(string) for string in alice.strings]),
+        bob=bits.pack(bob.output),
+        decoded=bob.decoded,
+    )
+    return _close(result, talk)
+
+
+def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection) -> Terms:
+    """What is known to both before the first message."""
+    return Terms(
+        session=random_bytes(stream(config.seed, block.index, SESSION), SESSION_BYTES).tobytes(),
+        rounds=pairs.alice_clicks or pairs.count,
+        valid=pairs.count,
+        test=math.ceil(config.test_fraction * pairs.count),
+        detection=detection,
+        epsilon=config.epsilon,
+        qber_limit=config.qber_limit,
+        tag_bits=tag_bits_for(config.epsilon),
+        storage_r=config.storage_r,
+        storage_rate=config.storage_rate,
+        last_pair_ns=last_pair_ns(pairs),
+        wait_ns=config.wait_ns,
+    )
+
+
+def converse(alice: Alice, bob: Bob, talk: Transcript, code_for: CodeFor) -> Abort | None:
+    """Carry the messages from the one to the other, in the order the protocol asks for."""
+    valid, left = alice.terms.valid, alice.terms.valid - alice.terms.test
+    talk.send("bob", "rounds detected", bits=alice.terms.rounds)
+    if (abort := alice.check_losses()) is not None:
+        return abort
+    root = bob.commit()
+    talk.send("bob", "commitment", bits=8 * len(root))
+    test = alice.choose_test(root)
+    talk.send("alice", "rows to open", bits=valid)
+    opening = bob.open(test)
+    if isinstance(opening, Abort):
+        return opening
+    talk.send("bob", "opening", bits=opening.bits)
+    if (abort := alice.check_opening(opening)) is not None:
+        return abort
+    talk.wait(alice.terms.wait_ns)
+    bases = alice.reveal_bases(talk.clock_ns)
+    if isinstance(bases, Abort):
+        return bases
+    talk.send("alice", "bases", bits=len(bases))
+    sets = bob.sort_rows(bases)
+    if isinstance(sets, Abort):
+        return sets
+    talk.send("bob", "index sets", bits=2 * left)
+    last = alice.make_strings(sets, code_for)
+    if isinstance(last, Abort):
+        return last
+    told = sum(len(syndrome) for syndrome in last.syndromes)
+    talk.send("alice", "syndromes of both sets", bits=told, leak_bits=told)
+    tag_bits = 2 * alice.terms.tag_bits
+    talk.send("alice", "tags of both sets", bits=2 * SEED_BITS + tag_bits, leak_bits=tag_bits)
+    talk.send("alice", "Toeplitz seeds of both sets", bits=sum(len(seed) for seed in last.toeplitz))
+    return bob.receive(last, code_for)
+
+
+def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:
+    return replace(result, leak_bits=talk.leak_bits, messages=tuple(talk.messages), abort=abort)

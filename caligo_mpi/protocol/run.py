@@ -1,0 +1,82 @@
+"""A whole run: cut into blocks, each block by itself on any rank, keys end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+import numpy as np
+
+from .. import bits
+from ..bits import U8
+from ..pairs import Pairs
+from ..protocol_config import Bbm92Config, RotConfig
+from .bbm92 import distribute
+from .ldpc import choose_code
+from .rot import transfer
+from .sift import rows
+from .transfer import LOSSLESS, Detection
+from .types import Block, BlockResult, KeyResult
+
+Config = Bbm92Config | RotConfig
+
+
+def run_protocol(pairs: Pairs, config: Config, *, detection: Detection = LOSSLESS) -> KeyResult:
+    """Distill ``pairs``: the same result as `run_block` over `plan_blocks`, in any order, then `combine`.
+
+    ``detection`` is what ``rot`` takes for granted about losses; ``bbm92`` does not need it.
+    """
+    plan = plan_blocks(pairs.count, config)
+    blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
+    results = [run_block(part, config, block=b, blocks=len(plan), detection=detection) for part, b in blocks]
+    return combine(results, config)
+
+
+def plan_blocks(count: int, config: Config) -> list[Block]:
+    """Blocks of about equal size, each starting at a multiple of 8 rows; a transfer is one block.
+
+    >>> from caligo_mpi.protocol_config import Bbm92Config
+    >>> plan_blocks(2500, Bbm92Config(mode="bbm92", seed=1, block_size=1000))
+    [Block(index=0, start=0, count=1256), Block(index=1, start=1256, count=1244)]
+    """
+    blocks = max(1, count // config.block_size) if isinstance(config, Bbm92Config) else 1
+    size = 8 * max(1, -(-count // (8 * blocks)))
+    starts = range(0, max(1, count), size)
+    return [Block(i, start, min(size, count - start)) for i, start in enumerate(starts)]
+
+
+def run_block(
+    pairs: Pairs, config: Config, *, block: Block, blocks: int, detection: Detection = LOSSLESS
+) -> BlockResult:
+    """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has."""
+    if pairs.count != block.count:
+        raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
+    if isinstance(config, RotConfig):
+        code_for = partial(choose_code, target=config.failure_target)
+        return transfer(pairs, config, block=block, detection=detection, code_for=code_for)
+    return distribute(pairs, config, block=block, blocks=blocks)
+
+
+def combine(results: Iterable[BlockResult], config: Config) -> KeyResult:
+    """All blocks' keys end to end, in the order of the blocks."""
+    ordered = tuple(sorted(results, key=lambda result: result.block.index))
+    if config.mode == "rot":
+        (only,) = ordered
+        alice, bob, choice = only.alice, only.bob, only.choice
+    else:
+        alice = _joined([(result.alice, result.key_bits) for result in ordered])
+        bob = _joined([(result.bob, result.key_bits) for result in ordered])
+        choice = None
+    return KeyResult(
+        mode=config.mode,
+        pairs=sum(result.block.count for result in ordered),
+        blocks=ordered,
+        key_bits=sum(result.key_bits for result in ordered),
+        alice=alice,
+        bob=bob,
+        choice=choice,
+    )
+
+
+def _joined(parts: list[tuple[U8, int]]) -> U8:
+    return bits.pack(np.concatenate([bits.unpack(packed, count) for packed, count in parts]))

@@ -1,0 +1,157 @@
+"""Sifting: keep the rows where both measured in the same basis.
+
+Each party calls `sift` with its own columns and the bases the other one announced.
+Everything stays packed; nothing is unpacked on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bits
+from ..bits import U8
+from ..pairs import Pairs
+from .types import Sifted
+
+U64 = NDArray[np.uint64]
+_WORDS = 16384  # words compressed at a time: the temporaries stay in cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """What one party knows by itself: packed bases and outcomes of ``count`` rows, and their emission numbers.
+
+    ``index`` is public (both parties must name the same emissions) and absent where no pair can be lost.
+    """
+
+    basis: U8
+    outcome: U8
+    count: int
+    index: NDArray[np.uint64] | None = None
+
+
+def sides(pairs: Pairs) -> tuple[Side, Side]:
+    """Alice's and Bob's own columns."""
+    alice = Side(pairs.alice_basis, pairs.alice_outcome, pairs.count, pairs.index)
+    return alice, Side(pairs.bob_basis, pairs.bob_outcome, pairs.count, pairs.index)
+
+
+def rows(pairs: Pairs, start: int, count: int) -> Pairs:
+    """``count`` rows of ``pairs`` from row ``start`` on ; clicks and duration stay those of the whole."""
+    if start < 0 or start + count > pairs.count:
+        raise ValueError(f"rows {start} to {start + count} are not within the {pairs.count} rows there are")
+    part = slice(start, start + count)
+    columns = np.stack([bits.extract(column, start, count) for column in pairs.columns])
+    index = None if pairs.index is None else pairs.index[part]
+    time = None if pairs.time is None else pairs.time[part]
+    return replace(pairs, columns=columns, count=count, index=index, time=time)
+
+
+def equal_bases(own: U8, announced: U8, count: int) -> U8:
+    """Packed mask of the rows whose bases agree; pad bits 0."""
+    mask = ~(own ^ announced)
+    bits.clear_padding(mask, count)
+    return mask
+
+
+def sift(own: Side, announced: U8) -> Sifted:
+    """One party's outcomes at the rows where the ``announced`` (packed) bases equal its own.
+
+    >>> own = Side(bits.pack(np.array([0, 1, 1, 0])), bits.pack(np.array([1, 1, 0, 1])), 4)
+    >>> kept = sift(own, bits.pack(np.array([0, 1, 0, 1])))
+    >>> kept.count, bits.unpack(kept.bits, 2).tolist(), bits.unpack(kept.basis, 2).tolist()
+    (2, [1, 1], [0, 1])
+    """
+    if len(announced) != len(own.basis):
+        raise ValueError(f"{len(announced)} bytes of bases announced for {own.count} rows")
+    mask = equal_bases(own.basis, announced, own.count)
+    (outcome, basis), count = select((own.outcome, own.basis), mask)
+    index = None if own.index is None else own.index[bits.unpack(mask, own.count).view(bool)]
+    return Sifted(outcome, basis, count, index)
+
+
+def select(columns: tuple[U8, ...], mask: U8) -> tuple[list[U8], int]:
+    """The bits of each packed column where the packed ``mask`` is 1, packed anew; and how many there are.
+
+    The same as `bits.select`, several times faster: words are compressed in six steps
+    (Warren, Hacker's Delight, 2nd ed., section 7–4) and then joined end to end.
+    """
+    total = bits.count_ones(mask)
+    out = np.zeros((len(columns), (total >> 6) + 2), np.uint64)
+    done = 0
+    for start in range(0, len(mask), 8 * _WORDS):
+        part = slice(start, start + 8 * _WORDS)
+        keep = _words(mask[part])
+        dense = _compress([_words(column[part]) for column in columns], keep)
+        done = _join(dense, keep, out, done)
+    packed = out.astype("<u8", copy=False).view(np.uint8)
+    return [row[: bits.nbytes(total)] for row in packed], total
+
+
+def _words(packed: U8) -> U64:
+    """Little-endian 64-bit words, zero-padded; row i is bit i % 64 of word i // 64 on any machine."""
+    if len(packed) & 7:
+        packed = np.concatenate([packed, np.zeros(-len(packed) & 7, np.uint8)])
+    return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
+
+
+def _compress(words: list[U64], mask: U64) -> list[U64]:
+    """In each word, move the bits chosen by ``mask`` to the low end, in order."""
+    words = [word & mask for word in words]
+    gaps = ~mask << np.uint64(1)  # whether the number of zeros below each bit is odd, once prefixed
+    for step in range(6):
+        parity = gaps ^ (gaps << np.uint64(1))
+        for shift in (2, 4, 8, 16, 32):
+            parity ^= parity << np.uint64(shift)
+        move = parity & mask
+        distance = np.uint64(1 << step)
+        mask = (mask ^ move) | (move >> distance)
+        for i, word in enumerate(words):
+            moving = word & move
+            words[i] = (word ^ moving) | (moving >> distance)
+        gaps &= ~parity
+    return words
+
+
+def _join(dense: list[U64], mask: U64, out: U64, done: int) -> int:
+    """Write each word's ``popcount(mask)`` low bits behind the ``done`` bits already in ``out``; the new total."""
+    ends = done + np.cumsum(_popcount(mask))
+    begins = np.concatenate([[done], ends[:-1]])
+    target, shift = begins >> 6, (begins & 63).astype(np.uint64)
+    first = np.flatnonzero(np.concatenate([[True], target[1:] != target[:-1]]))
+    for word, row in zip(dense, out, strict=True):
+        low = np.bitwise_or.reduceat(word << shift, first)
+        high = np.bitwise_or.reduceat((word >> np.uint64(1)) >> (np.uint64(63) - shift), first)  # a shift by 64 is void
+        row[target[first]] |= low
+        row[target[first] + 1] |= high
+    return int(ends[-1])
+
+
+def _popcount(words: U64) -> NDArray[np.int64]:
+    counts: NDArray[np.int64]
+    if hasattr(np, "bitwise_count"):
+        counts = np.bitwise_count(words).astype(np.int64)
+    else:
+        counts = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1, dtype=np.int64)
+    return counts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrays:
+    """The plain arrays other post-processing codes take: uint8 outcomes and bases, int64 emission numbers."""
+
+    alice_outcome: U8
+    alice_basis: U8
+    bob_outcome: U8
+    bob_basis: U8
+    index: NDArray[np.int64]
+
+
+def as_arrays(pairs: Pairs) -> Arrays:
+    """Unpack ``pairs``, one element per row."""
+    alice_basis, alice_outcome, bob_basis, bob_outcome = (bits.unpack(c, pairs.count) for c in pairs.columns)
+    index = np.arange(pairs.count) if pairs.index is None else pairs.index
+    return Arrays(alice_outcome, alice_basis, bob_outcome, bob_basis, index.astype(np.int64))

@@ -1,0 +1,123 @@
+"""What the steps of the protocol hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bits import U8
+from .transcript import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Why there is no key: a result with its reason, not an exception."""
+
+    step: str
+    reason: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sifted:
+    """One party's outcomes where the two bases agree.
+
+    ``bits`` and ``basis`` (0 = Z, 1 = X) are packed and hold ``count`` rows in emission order;
+    ``index`` is their emission number where the pairs have one.
+    """
+
+    bits: U8
+    basis: U8
+    count: int
+    index: NDArray[np.uint64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QberEstimate:
+    """Errors among the tested bits and the exact (Clopper–Pearson) interval of their rate."""
+
+    errors: int
+    tested: int
+    low: float
+    high: float
+    confidence: float
+
+    @property
+    def qber(self) -> float:
+        """Observed error rate; ½ where nothing was tested."""
+        return self.errors / self.tested if self.tested else 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reconciled:
+    """Bob's frame after error correction (several frames: a list of these).
+
+    ``bits`` is uint8 of 0 and 1, one per key bit.  ``leak_bits`` counts every key-dependent bit
+    that was sent (parities, syndrome bits, revealed bits), not the verification tag; ``messages``
+    counts the messages of both directions.  ``ok`` is what the decoder itself knows (a
+    syndrome met, all passes done): equality is for `verify` to show.
+    """
+
+    bits: U8
+    leak_bits: int
+    messages: int
+    ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``count`` rows from row ``start`` on, from which one key is made."""
+
+    index: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockResult:
+    """What a block gave, seen by someone who looks over both parties' shoulders.
+
+    ``alice`` and ``bob`` are the packed keys of ``key_bits`` bits: one each in ``bbm92``; in ``rot``
+    Alice's two strings as rows of (2, nbytes), and Bob's one, that of his ``choice``.  ``corrected`` bits
+    of Bob's were changed by reconciliation; ``decoded`` is False where his string is wrong, which in
+    ``rot`` nobody but the simulator learns.  Where ``abort`` is set there is no key.
+    """
+
+    block: Block
+    sifted: int = 0
+    estimate: QberEstimate | None = None
+    reconciled_bits: int = 0
+    corrected: int = 0
+    frames: int = 0
+    failed_frames: int = 0
+    leak_bits: int = 0
+    tag_bits: int = 0
+    key_bits: int = 0
+    alice: U8 = field(default_factory=lambda: np.zeros(0, np.uint8))
+    bob: U8 = field(default_factory=lambda: np.zeros(0, np.uint8))
+    choice: int | None = None
+    decoded: bool = True
+    abort: Abort | None = None
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyResult:
+    """The keys of a run: the blocks' keys end to end, shaped as in `BlockResult`."""
+
+    mode: Literal["bbm92", "rot"]
+    pairs: int
+    blocks: tuple[BlockResult, ...]
+    key_bits: int
+    alice: U8
+    bob: U8
+    choice: int | None = None
+
+    @property
+    def aborts(self) -> list[Abort]:
+        """Why blocks gave no key."""
+        return [result.abort for result in self.blocks if result.abort]

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from caligo_mpi.protocol.amplify import amplify, fast_size, seed_bits
+
+
+def matrix(seed, count, length):
+    """The Toeplitz matrix T[i, j] = s[i − j + n − 1]."""
+    i, j = np.indices((length, count))
+    return seed[i - j + count - 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 17, 64, 101, 255, 256, 1000, 2003])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0, 1.6])
+def test_hash_equals_the_matrix_product(count, share):
+    rng = np.random.default_rng([count, int(10 * share)])
+    length = max(1, int(share * count))
+    key, seed = rng.integers(0, 2, count, np.uint8), rng.integers(0, 2, seed_bits(count, length), np.uint8)
+    assert amplify(key, seed, length).tolist() == (matrix(seed, count, length).astype(int) @ key % 2).tolist()
+
+
+def test_every_key_bit_reaches_the_output():
+    rng = np.random.default_rng(1)
+    count, length = 1000, 150
+    key, seed = rng.integers(0, 2, count, np.uint8), rng.integers(0, 2, count + length - 1, np.uint8)
+    plain = amplify(key, seed, length)
+    for bit in range(count):
+        key[bit] ^= 1
+        assert (amplify(key, seed, length) != plain).any()
+        key[bit] ^= 1
+
+
+def test_every_seed_bit_reaches_the_output():
+    count, length = 300, 40
+    key = np.ones(count, np.uint8)
+    seed = np.zeros(count + length - 1, np.uint8)
+    plain = amplify(key, seed, length)
+    for bit in range(len(seed)):
+        seed[bit] ^= 1
+        assert (amplify(key, seed, length) != plain).any()
+        seed[bit] ^= 1
+
+
+def test_worst_case_sums_are_exact():
+    # All ones: every sum is count, the largest there is; one more or less shows in the parity.
+    count, length = 1_000_001, 500_000
+    ones = np.ones(seed_bits(count, length), np.uint8)
+    assert amplify(ones[:count], ones, length).all()
+    assert not amplify(np.append(ones[: count - 1], np.uint8(0)), ones, length).any()
+
+
+def test_hash_is_linear():
+    rng = np.random.default_rng(2)
+    one, other = rng.integers(0, 2, (2, 4001), np.uint8)
+    seed = rng.integers(0, 2, seed_bits(4001, 999), np.uint8)
+    assert ((amplify(one, seed, 999) ^ amplify(other, seed, 999)) == amplify(one ^ other, seed, 999)).all()
+
+
+def test_two_keys_collide_as_seldom_as_a_universal_family_allows():
+    # 2^-4 of 20,000 seeds: 1250 expected, s = 34.2; six s is a false alarm of 1e-9.
+    rng = np.random.default_rng(3)
+    one, other = rng.integers(0, 2, (2, 12), np.uint8)
+    seeds = rng.integers(0, 2, (20_000, seed_bits(12, 4)), np.uint8)
+    collisions = sum((amplify(one, seed, 4) == amplify(other, seed, 4)).all() for seed in seeds)
+    assert 1250 - 6 * 34.2 < collisions < 1250 + 6 * 34.2
+
+
+def test_seed_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="seed of 10 bits; 8 key bits to 4 take 11"):
+        amplify(np.zeros(8, np.uint8), np.zeros(10, np.uint8), 4)
+
+
+def test_transform_length_is_the_next_smooth_number():
+    smooth = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(14) for c in range(10))
+    for least in [*range(1, 300), 12_289, 1_699_999, 2_000_003]:
+        assert fast_size(least) == next(size for size in smooth if size >= least)
