@@ -85,12 +85,24 @@ class NoiseConfig(_Model):
 class NetsquidLinkConfig(_Model):
     """The SquidASM link between Alice and Bob."""
 
-    type: Literal["perfect", "depolarise", "heralded-single-click", "heralded-double-click"] = "depolarise"
+    type: Literal["perfect", "depolarise"] = "depolarise"
     fidelity: Annotated[float, Field(ge=0.25, le=1, allow_inf_nan=False)] | None = None
     prob_max_mixed: Probability | None = None
     prob_success: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     cycle_time_ns: Positive | None = None
     length_km: Positive | None = None
+
+
+class HeraldedLinkConfig(_Model):
+    """NetSquid's heralded links: photons from both sides meet midway."""
+
+    type: Literal["heralded-single-click", "heralded-double-click"]
+    length_km: Positive
+    p_loss_init: Probability = 0.0
+    attenuation_db_per_km: NonNegative = 0.2
+    dark_count_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    detector_efficiency: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    visibility: Probability = 1.0
 
 
 class NetsquidDeviceConfig(_Model):
@@ -118,12 +130,21 @@ class NetsquidConfig(_Model):
     """The SquidASM/NetSquid engine."""
 
     name: Literal["netsquid"]
-    link: NetsquidLinkConfig
+    link: NetsquidLinkConfig | HeraldedLinkConfig
     device: NetsquidDeviceConfig = NetsquidDeviceConfig()
     alice: NetsquidSideConfig = NetsquidSideConfig()
     bob: NetsquidSideConfig = NetsquidSideConfig()
     formalism: Literal["dm", "ket"] = "dm"
     hold: Annotated[int, Field(ge=1)] | None = None
+
+
+class SequentialConfig(_Model):
+    """The protocol that Alice and Bob run inside the NetSquid simulation, after their pairs."""
+
+    delta_t_ns: NonNegative = 1e6  # bases stay secret for this long after the last pair
+    test_fraction: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1  # of the rows with equal bases
+    qber_limit: Annotated[float, Field(ge=0, le=0.11, allow_inf_nan=False)] = 0.11  # above it the run is aborted
+    classical_latency_ns: NonNegative = 0.0  # one way
 
 
 class ScheduleConfig(_Model):

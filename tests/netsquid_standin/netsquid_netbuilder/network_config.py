@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any
 
 from .yaml_loadable import YamlLoadable
 
@@ -28,6 +28,6 @@ class CLinkConfig(YamlLoadable):
 
 
 class NetworkConfig(YamlLoadable):
-    processing_nodes: List[ProcessingNodeConfig]
-    qlinks: Optional[List[QLinkConfig]] = None
-    clinks: Optional[List[CLinkConfig]] = None
+    processing_nodes: list[ProcessingNodeConfig]
+    qlinks: list[QLinkConfig] | None = None
+    clinks: list[CLinkConfig] | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import cos, sin, sqrt
 
 import numpy as np
+
 from netsquid.qubits.qubit import Matrix
 from netsquid.qubits.qubitapi import IDENTITY, PAULI_X, PAULI_Y, PAULI_Z
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import exp
 from typing import Any
 
+from pydynaa import TIMELINE, Entity, EventExpression
+
 import netsquid as ns
 from netsquid.qubits import qubitapi
 from netsquid.qubits.qubit import Qubit
-from pydynaa import TIMELINE, Entity, EventExpression
 
 from .component import Component
 from .instructions import INSTR_INIT, INSTR_MEASURE

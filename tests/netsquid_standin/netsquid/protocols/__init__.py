@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any
 
+from pydynaa import TIMELINE, Entity, EventExpression
+
 from netsquid.components.component import Port
 from netsquid.nodes import Node
-from pydynaa import TIMELINE, Entity, EventExpression
 
 
 class Protocol(Entity):

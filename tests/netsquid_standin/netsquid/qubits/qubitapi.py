@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from math import sqrt
 
-import netsquid as ns
 import numpy as np
+
+import netsquid as ns
 
 from .qubit import Matrix, Qubit, State
 

@@ -8,6 +8,7 @@ from netsquid.components import QuantumProcessor
 from netsquid_driver.classical_routing_service import ClassicalRoutingService
 from netsquid_magic.egp import EgpProtocol
 from netsquid_magic.link_layer import MagicLinkLayerProtocol
+
 from netsquid_netbuilder.modules.clinks import DefaultCLinkConfig, InstantCLinkConfig
 from netsquid_netbuilder.modules.qdevices import GenericQDeviceConfig
 from netsquid_netbuilder.modules.qlinks import (

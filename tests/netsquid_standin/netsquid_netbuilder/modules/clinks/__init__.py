@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from netsquid_netbuilder.yaml_loadable import YamlLoadable
 
 
@@ -14,8 +12,8 @@ class InstantCLinkConfig(YamlLoadable):
 
 
 class DefaultCLinkConfig(YamlLoadable):
-    delay: Optional[float] = None
-    length: Optional[float] = None
+    delay: float | None = None
+    length: float | None = None
     speed_of_light: float = 200_000
 
     @property

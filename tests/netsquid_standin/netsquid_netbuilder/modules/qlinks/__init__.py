@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import netsquid as ns
 import numpy as np
 from netsquid_magic.link_layer import BELL_STATES, BellIndex, LinkModel
+
 from netsquid_netbuilder.yaml_loadable import YamlLoadable
 
 
@@ -17,8 +16,8 @@ def _cycle(time: float | None, length: float | None, speed_of_light: float) -> f
 
 
 class PerfectQLinkConfig(YamlLoadable):
-    state_delay: Optional[float] = None
-    length: Optional[float] = None
+    state_delay: float | None = None
+    length: float | None = None
     speed_of_light: float = 200_000
 
     def model(self) -> LinkModel:
@@ -29,8 +28,8 @@ class PerfectQLinkConfig(YamlLoadable):
 class DepolariseQLinkConfig(YamlLoadable):
     fidelity: float
     prob_success: float
-    t_cycle: Optional[float] = None
-    length: Optional[float] = None
+    t_cycle: float | None = None
+    length: float | None = None
     speed_of_light: float = 200_000
     random_bell_state: bool = False
 
