@@ -111,7 +111,7 @@ def run_sequential(
             alice_clicks=pairs, bob_clicks=pairs, duration_ns=end,
         ),
         transcript=tuple(log.messages()),
-        trace=tuple(sorted(log.trace, key=lambda event: event.time_ns)),
+        trace=tuple(log.trace),
         tested=alice.tested,
         errors=alice.errors,
         abort=alice.abort,

@@ -82,6 +82,15 @@ def link_fields(config: NetsquidConfig) -> dict[str, float]:
     }
 
 
+def known_fields(model: str) -> set[str]:
+    """Fields of one of netbuilder's configuration models, which ignore those they do not know."""
+    from squidasm.run.stack import config as stack
+
+    module = stack.netbuilder_qdevices if model.endswith("DeviceConfig") else stack.netbuilder_links
+    cls = getattr(module, model)
+    return set(getattr(cls, "model_fields", None) or cls.__fields__)
+
+
 def meta(name: str, peer: str, *, hold: int, talks: bool = False) -> Any:
     """SquidASM's description of a program that shares pairs, and ``talks``, with ``peer``."""
     from squidasm.sim.stack.program import ProgramMeta
