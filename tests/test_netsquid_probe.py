@@ -24,8 +24,15 @@ USABLE = {
 }  # fmt: skip
 
 
+LINK = {"fidelity": 0.9, "cycle_time_ns": 1000}
+
+
+def config(**fields):
+    return NetsquidConfig.model_validate({"name": "netsquid", "link": LINK, **fields})
+
+
 def engine(**fields):
-    return NetsquidEngine(NetsquidConfig.model_validate({"name": "netsquid", "link": {"fidelity": 0.9}, **fields}))
+    return NetsquidEngine(config(**fields))
 
 
 def installed(directory, **versions):
@@ -131,15 +138,14 @@ def test_the_engine_can_be_described_without_netsquid():
     ],
 )
 def test_pairs_are_held_together_where_that_costs_nothing(fields, hold):
-    config = NetsquidConfig.model_validate({"name": "netsquid", "link": {"fidelity": 0.9}, **fields})
-    assert default_hold(config) == hold
+    assert default_hold(config(**fields)) == hold
 
 
 @pytest.mark.parametrize(
     ("fields", "z", "x"),
     [
-        ({"link": {"fidelity": 0.835}}, 0.11, 0.11),
-        ({"link": {"prob_max_mixed": 0.3}}, 0.15, 0.15),
+        ({"link": {"fidelity": 0.835, "cycle_time_ns": 1000}}, 0.11, 0.11),
+        ({"link": {"prob_max_mixed": 0.3, "cycle_time_ns": 1000}}, 0.15, 0.15),
         ({"link": {"type": "perfect"}, "device": {"gate_depolarizing": 0.1}}, 0.0, 0.095),
         ({"link": {"type": "perfect"}, "alice": {"readout_flip": 0.05}}, 0.05, 0.05),
         # a = 0.7, b = 0.1 per side: product a² + b² = 0.5.
@@ -153,7 +159,7 @@ def test_pairs_are_held_together_where_that_costs_nothing(fields, hold):
             0.25,
         ),
         # One pair held: nothing idles.
-        ({"link": {"fidelity": 0.9}, "device": {"T1_ns": 10.0, "T2_ns": 10.0}, "hold": 1}, 0.0666667, 0.0666667),
+        ({"device": {"T1_ns": 10.0, "T2_ns": 10.0}, "hold": 1}, 0.0666667, 0.0666667),
         # Two held, each idles for one cycle or one measurement of 1000 ns: γ = 1 − 1/e, E_Z = (1−γ)² + γ², E_X = 1/e².
         (
             {

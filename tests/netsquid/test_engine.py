@@ -19,8 +19,11 @@ if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
 
 
+LINK = {"fidelity": 0.8, "cycle_time_ns": 1000}
+
+
 def engine(**fields):
-    return NetsquidEngine(NetsquidConfig.model_validate({"name": "netsquid", "link": {"fidelity": 0.8}, **fields}))
+    return NetsquidEngine(NetsquidConfig.model_validate({"name": "netsquid", "link": LINK, **fields}))
 
 
 def seed(chunk=0):
@@ -151,7 +154,7 @@ def test_a_request_takes_its_cycles_measurements_and_gates():
         ({"type": "perfect", "cycle_time_ns": 250}, 250),
         ({"fidelity": 0.9, "length_km": 0.1}, 500),
         ({"type": "perfect", "length_km": 0.1}, 500),
-        ({"fidelity": 0.9}, 1000),
+        ({"type": "perfect"}, 1000),
     ],
 )
 def test_the_cycle_is_a_time_or_light_through_a_fiber(link, step):

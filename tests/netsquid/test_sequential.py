@@ -19,8 +19,11 @@ if probe():
 SEED = np.random.SeedSequence(13)
 
 
+LINK = {"fidelity": 0.9, "cycle_time_ns": 1000}
+
+
 def config(**fields):
-    return NetsquidConfig.model_validate({"name": "netsquid", "link": {"fidelity": 0.9}, "hold": 1, **fields})
+    return NetsquidConfig.model_validate({"name": "netsquid", "link": LINK, "hold": 1, **fields})
 
 
 def talk(pairs=100, seed=SEED, protocol=None, **fields):
@@ -29,7 +32,7 @@ def talk(pairs=100, seed=SEED, protocol=None, **fields):
 
 def test_both_modes_give_the_same_pairs_at_the_same_times():
     fields = {
-        "link": {"fidelity": 0.8, "prob_success": 0.5},
+        "link": {"fidelity": 0.8, "prob_success": 0.5, "cycle_time_ns": 1000},
         "alice": {"basis_bias": 0.3, "readout_flip": 0.1},
         "device": {"gate_depolarizing": 0.1},
     }
@@ -39,7 +42,7 @@ def test_both_modes_give_the_same_pairs_at_the_same_times():
 
 
 def test_both_modes_follow_one_law_whatever_the_latency():
-    fields = {"link": {"fidelity": 0.7}, "alice": {"basis_bias": 0.3}}
+    fields = {"link": {"fidelity": 0.7, "cycle_time_ns": 1000}, "alice": {"basis_bias": 0.3}}
     protocol = {"classical_latency_ns": 40.0}
     sequential = talk(pairs=4000, protocol=protocol, seed=np.random.SeedSequence(1), **fields).pairs
     parallel = NetsquidEngine(config(**fields)).sample(4000, np.random.SeedSequence(2))
@@ -138,7 +141,7 @@ def test_the_barrier_blocks_until_its_moment_and_no_longer():
 
 
 def test_tested_rows_have_equal_bases_and_their_errors_are_counted():
-    result = talk(pairs=600, link={"fidelity": 0.7}, protocol={"test_fraction": 0.4})
+    result = talk(pairs=600, link={"fidelity": 0.7, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.4})
     a_basis, a, b_basis, b = (bits.unpack(column, 600) for column in result.pairs.columns)
     rows = result.tested
     assert (a_basis == b_basis)[rows].all()
@@ -147,7 +150,7 @@ def test_tested_rows_have_equal_bases_and_their_errors_are_counted():
 
 
 def test_a_noisy_run_is_aborted_and_says_why():
-    result = talk(pairs=400, link={"fidelity": 0.5}, protocol={"test_fraction": 0.5})
+    result = talk(pairs=400, link={"fidelity": 0.5, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.5})
     rate = result.errors / len(result.tested)
     assert result.abort == f"QBER {rate:.4f} of {len(result.tested)} tested rows is above qber_limit=0.11"
     assert result.transcript[-1].what == "verdict"
@@ -155,7 +158,7 @@ def test_a_noisy_run_is_aborted_and_says_why():
 
 
 def test_a_clean_run_goes_on():
-    result = talk(pairs=100, link={"fidelity": 1.0}, protocol={"qber_limit": 0.0})
+    result = talk(pairs=100, link={"fidelity": 1.0, "cycle_time_ns": 1000}, protocol={"qber_limit": 0.0})
     assert (result.abort, result.errors, result.trace[-1].what) == (None, 0, "goes on")
 
 

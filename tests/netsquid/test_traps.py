@@ -207,7 +207,7 @@ def test_trap_5_the_engine_s_connections_are_short():
 
 
 def test_trap_6_loss_stretches_time_and_drops_no_round():
-    lossy = config(link={"fidelity": 1.0, "prob_success": 0.05})
+    lossy = config(link={"fidelity": 1.0, "prob_success": 0.05, "cycle_time_ns": 1000})
     pairs = NetsquidEngine(lossy).sample(200, SEED)
     assert pairs.count == 200
     assert pairs.index is None

@@ -104,7 +104,7 @@ def _fields() -> Verdict:
     wanted: dict[str, set[str]] = {
         "GenericQDeviceConfig": set(simulator.device_fields(_config(), 1)),
         "PerfectQLinkConfig": set(simulator.link_fields(_config())),
-        "DepolariseQLinkConfig": set(simulator.link_fields(_config(link={"fidelity": 0.9}))),
+        "DepolariseQLinkConfig": set(simulator.link_fields(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))),
         "HeraldedDoubleClickQLinkConfig": set(simulator.link_fields(_config(link=heralded))),
     }
     absent = [f"{name}.{field}" for name, fields in wanted.items() for field in fields - simulator.known_fields(name)]
@@ -113,14 +113,14 @@ def _fields() -> Verdict:
 
 def _same_seed() -> Verdict:
     """Chunk A, another chunk, A again."""
-    config = _config(link={"fidelity": 0.8, "prob_success": 0.5})
+    config = _config(link={"fidelity": 0.8, "prob_success": 0.5, "cycle_time_ns": 1000})
     first, other, again = (_sample(config, 500, chunk) for chunk in (0, 1, 0))
     same = first.checksum() == again.checksum()
     return same and first.checksum() != other.checksum(), f"checksums {first.checksum():x} {again.checksum():x}"
 
 
 def _prefix() -> Verdict:
-    config = _config(link={"fidelity": 0.8, "prob_success": 0.5})
+    config = _config(link={"fidelity": 0.8, "prob_success": 0.5, "cycle_time_ns": 1000})
     long, short = _sample(config, 500), _sample(config, 123)
     columns = np.stack([bits.extract(column, 0, 123) for column in long.columns])
     good = np.array_equal(columns, short.columns) and np.array_equal(_times(long)[:123], _times(short))
@@ -129,7 +129,7 @@ def _prefix() -> Verdict:
 
 def _fidelity() -> Verdict:
     """QBER = p/2 = 2(1−F)/3, told apart from (1−F)/2."""
-    pairs, config = 6000, _config(link={"fidelity": 0.8})
+    pairs, config = 6000, _config(link={"fidelity": 0.8, "cycle_time_ns": 1000})
     passed, detail = _rates(config, pairs)
     seen = tally(_sample(config, pairs, chunk=1).columns, pairs)
     sifted = seen.sifted_z + seen.sifted_x
@@ -212,6 +212,6 @@ def _checks(pairs: int) -> list[tuple[str, Callable[[], Verdict]]]:
         ("time until success", _attempts),
         ("heralded link", _heralded),
         ("sequential mode: latency and timing barrier", _barrier),
-        ("speed, default", lambda: _speed(_config(link={"fidelity": 0.9}))),
-        ("speed, one pair held", lambda: _speed(_config(link={"fidelity": 0.9}, hold=1))),
+        ("speed, default", lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))),
+        ("speed, one pair held", lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}, hold=1))),
     ]
