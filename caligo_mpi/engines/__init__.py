@@ -1,19 +1,27 @@
 """Engines: given (count, seed), return pairs.
 
 An engine is chosen by ``engine.name`` in the configuration.  Built in: ``noise`` and
-``netsquid``.  Others are found in the entry-point group ``caligo_mpi.engines``: a
-callable that takes the engine's configuration and returns an `Engine`.
+``netsquid``.  Others are found in the entry-point group `ENTRY_POINTS`: a callable that
+takes the engine's configuration and returns an `Engine`; `caligo_mpi.testing.EngineTests`
+is the contract it has to keep.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Protocol
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Protocol, cast
 
 import numpy as np
 
+from ..errors import ConfigError, EnvironmentProblem
 from ..link import Expected
 from ..pairs import Pairs
+
+#: Where engines of other packages announce themselves, by the name that configurations use.
+ENTRY_POINTS = "caligo_mpi.engines"
 
 Tick = Callable[[], None]
 
@@ -41,3 +49,68 @@ class Engine(Protocol):
     def sample(self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None) -> Pairs:
         """Simulate ``count`` emissions; call ``tick`` every few milliseconds of work at most."""
         ...
+
+
+class EngineConfig(Protocol):
+    """What all engine configurations share."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name."""
+        ...
+
+
+_BUILT_IN = {"noise": "NoiseEngine", "netsquid": "NetsquidEngine"}  # module of that name here: class
+
+
+def make_engine(config: EngineConfig, thresholds: dict[str, object] | None = None) -> Engine:
+    """The engine that ``config.name`` names, built from the configuration.
+
+    ``thresholds`` are the stored ones of a run that is resumed; plug-ins are called with the
+    configuration alone.  Raises `ConfigError` for an unknown name and `EnvironmentProblem` for an
+    engine that something is missing for.
+    """
+    name = config.name
+    if name in _BUILT_IN:
+        if reason := _missing(name):
+            raise EnvironmentProblem(reason)
+        return cast(Engine, getattr(_module(name), _BUILT_IN[name])(config, thresholds))
+    plugins = _plugins()
+    if name not in plugins:
+        known = ", ".join([*_BUILT_IN, *plugins])
+        raise ConfigError(f"engine.name={name!r} is not an installed engine; choose one of: {known}")
+    return cast(Engine, plugins[name].load()(config))
+
+
+def available() -> dict[str, str | None]:
+    """Names of all installed engines, each with what it misses to be usable, or None.
+
+    >>> available()["noise"] is None
+    True
+    """
+    plugins = {name: _unloadable(plugin) for name, plugin in _plugins().items()}
+    return plugins | {name: _missing(name) for name in _BUILT_IN}
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f".{name}", __name__)
+
+
+def _missing(name: str) -> str | None:
+    try:
+        probe = getattr(_module(name), "probe", None)
+    except ImportError as error:
+        return f"engine {name!r} cannot be imported: {error}"
+    return cast("str | None", probe()) if probe else None
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _unloadable(plugin: EntryPoint) -> str | None:
+    try:
+        plugin.load()
+    except (ImportError, AttributeError) as error:
+        return f"{plugin.value} cannot be loaded: {error}"
+    return None
