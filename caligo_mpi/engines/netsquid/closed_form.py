@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, nan
+from math import nan
 
 from ...config import NetsquidConfig, NetsquidLinkConfig, NetsquidSideConfig
-from ...link import Expected
+from ...link import Expected, decay, mixed_from_fidelity, qber
+from ...link import readout
 
 _LIGHT_KM_PER_S = 200_000
 _DEFAULT_CYCLE_NS = 1000.0
@@ -22,11 +23,11 @@ def cycle_time(link: NetsquidLinkConfig) -> float:
 def prob_max_mixed(link: NetsquidLinkConfig) -> float:
     """The weight p of I/4 in the link's state."""
     if link.fidelity is not None:
-        return 4 * (1 - link.fidelity) / 3
+        return mixed_from_fidelity(link.fidelity)
     return link.prob_max_mixed or 0.0
 
 
-def readout(side: NetsquidSideConfig) -> tuple[float, float]:
+def read_errors(side: NetsquidSideConfig) -> tuple[float, float]:
     """P(read 1 | 0) and P(read 0 | 1)."""
     if side.readout_flip is not None:
         return side.readout_flip, side.readout_flip
@@ -40,15 +41,15 @@ def expected(config: NetsquidConfig, hold: int) -> Expected:
     """
     bias_a, bias_b = config.alice.basis_bias, config.bob.basis_bias
     return Expected(
-        qber_z=(1 - _correlation_z(config, hold)) / 2,
-        qber_x=(1 - _correlation_x(config, hold)) / 2,
+        qber_z=qber(_correlation_z(config, hold)),
+        qber_x=qber(_correlation_x(config, hold)),
         sifted_z=(1 - bias_a) * (1 - bias_b),
         sifted_x=bias_a * bias_b,
     )
 
 
 def _correlation_z(config: NetsquidConfig, hold: int) -> float:
-    """Mean product of the signs recorded in Z; T1 pulls towards 0 and, in density matrices, both ends at once."""
+    """Mean product of the signs recorded in Z; T1 lets bits fall to 0, and in density matrices two fallen ones agree."""
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = 1 - prob_max_mixed(config.link)
@@ -72,17 +73,10 @@ def _correlation_x(config: NetsquidConfig, hold: int) -> float:
     return _recorded(config, sum(w * k.both for k in kept) / hold)
 
 
-def _recorded(config: NetsquidConfig, product: float, alice: float = 0.0, bob: float = 0.0) -> float:
+def _recorded(config: NetsquidConfig, product: float, mean_a: float = 0.0, mean_b: float = 0.0) -> float:
     """Mean product of signs after read-out, from its value and both sides' means before."""
-    (slope_a, offset_a), (slope_b, offset_b) = _line(config.alice), _line(config.bob)
-    mixed = slope_a * offset_b * alice + offset_a * slope_b * bob
-    return slope_a * slope_b * product + mixed + offset_a * offset_b
-
-
-def _line(side: NetsquidSideConfig) -> tuple[float, float]:
-    """Slope and offset of a recorded sign's mean as a function of the true sign."""
-    p0, p1 = readout(side)
-    return 1 - p0 - p1, p1 - p0
+    a, b = (readout(*read_errors(side)) for side in (config.alice, config.bob))
+    return a.scale * (b.scale * product + b.shift * mean_a) + a.shift * (b.scale * mean_b + b.shift)
 
 
 @dataclass(frozen=True)
@@ -105,17 +99,17 @@ def _survival(config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hol
     later = hold - 1 - position
     alice = _reading(config, config.alice.basis_bias, time) ** position
     bob = _reading(config, config.bob.basis_bias, time) ** position
-    once, twice = (_attempting(link, rate / time) ** later for rate in (1, 2))
+    once, twice = (_attempting(link, time / qubits) ** later for qubits in (1, 2))
     return _Survival(twice * alice * bob, once * alice, once * bob)
 
 
-def _attempting(link: NetsquidLinkConfig, rate: float) -> float:
-    """Mean of exp(−rate·t) over the time t until the link succeeds."""
-    cycle = exp(-rate * cycle_time(link))
+def _attempting(link: NetsquidLinkConfig, time: float) -> float:
+    """Mean of exp(−t/T) over the time t until the link succeeds."""
+    cycle = decay(cycle_time(link), time)
     return link.prob_success * cycle / (1 - (1 - link.prob_success) * cycle)
 
 
 def _reading(config: NetsquidConfig, bias: float, time: float) -> float:
     """Mean of exp(−t/T) over the time t that a side takes to read one qubit."""
-    device = config.device
-    return exp(-device.measure_time_ns / time) * (1 - bias + bias * exp(-device.single_qubit_gate_time_ns / time))
+    gate = decay(config.device.single_qubit_gate_time_ns, time)
+    return decay(config.device.measure_time_ns, time) * (1 - bias + bias * gate)

@@ -11,7 +11,7 @@ from ...errors import EngineError
 from ...pairs import Pairs
 from .. import Tick
 from . import simulator
-from .closed_form import expected, readout
+from .closed_form import expected, read_errors
 from .environment import is_stand_in
 from .programs import Party
 from .simulator import ALICE, BOB
@@ -108,7 +108,7 @@ def measured_bases(config: NetsquidConfig, seed: np.random.SeedSequence, party: 
 def recorded(config: NetsquidConfig, seed: np.random.SeedSequence, party: str, outcomes: Bits) -> Bits:
     """What the detectors of ``party`` make of ``outcomes``: SquidASM has no read-out error, so it is added here."""
     number, side = (ALICE_READOUT, config.alice) if party == ALICE else (BOB_READOUT, config.bob)
-    p0, p1 = readout(side)
+    p0, p1 = read_errors(side)
     flips = [_chances(child(seed, number), len(outcomes), p).view(np.uint8) for p in (p0, p1)]
     return outcomes ^ np.where(outcomes, flips[1], flips[0])
 
