@@ -72,7 +72,7 @@ class NoiseEngine:
     def __init__(self, config: NoiseConfig, thresholds: dict[str, object] | None = None) -> None:
         described = describe(config)
         self.expected = expected_rates(config, described)
-        self.thresholds: dict[str, object] = thresholds or integer_thresholds(config, described)
+        self.thresholds = integer_thresholds(config, described) if thresholds is None else thresholds
         known = cast("dict[str, int]", self.thresholds)
         self._law = Law(**{field.name: known[field.name] for field in fields(Law)})
         self._coincidence, self._alice_only, self._bob_only = (

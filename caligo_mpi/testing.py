@@ -1,0 +1,170 @@
+# ruff: noqa: D102  (the names of tests say it)
+"""The contract that every engine, ours or a plug-in, must pass, as pytest tests.
+
+::
+
+    from caligo_mpi.testing import EngineTests
+
+    class TestMyEngine(EngineTests):
+        def engine(self):
+            return MyEngine(MyConfig(fidelity=0.95))
+
+One class per configuration worth testing; ``count`` and ``seed`` can be overridden.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from . import bits
+from .engines import Engine
+from .pairs import Chunk, Pairs, tally
+
+#: Probability, per rate tested, that a correct engine fails.
+FALSE_ALARM = 1e-6
+
+
+def plausible(hits: int, trials: int, probability: float) -> bool:
+    """Whether ``hits`` among ``trials`` may be chance: Chernoff's bound of both tails is above `FALSE_ALARM`.
+
+    Holds at any size, and demands exactness where the probability is 0 or 1.  A deviation of 5.4
+    standard deviations fails.
+
+    >>> plausible(0, 100, 0.0), plausible(1, 100, 0.0), plausible(500, 1000, 0.5), plausible(600, 1000, 0.5)
+    (True, False, True, False)
+    """
+    if not trials:
+        return hits == 0
+    return trials * _divergence(hits / trials, probability) <= math.log(2 / FALSE_ALARM)
+
+
+def _divergence(seen: float, true: float) -> float:
+    """Kullback–Leibler divergence of two binary laws, in nats."""
+    total = 0.0
+    for p, q in ((seen, true), (1 - seen, 1 - true)):
+        if p > 0:
+            total += p * math.log(p / q) if q > 0 else math.inf
+    return total
+
+
+class EngineTests:
+    """Subclass as ``Test…`` and define `engine`; every test builds its own, as every rank does."""
+
+    #: Emissions per sample; enough of them that the rates mean something.
+    count: ClassVar[int] = 20_000
+    #: Seed of the run whose chunks are sampled.
+    seed: ClassVar[int] = 2024
+
+    def engine(self) -> Engine:
+        """A new engine of the configuration under test."""
+        raise NotImplementedError
+
+    def sample(self, count: int | None = None, chunk: int = 0) -> Pairs:
+        """Pairs of one chunk from a new engine."""
+        count = self.count if count is None else count
+        return self.engine().sample(count, Chunk(chunk, 0, count).seed_sequence(self.seed))
+
+    def test_describes_itself(self) -> None:
+        engine = self.engine()
+        assert engine.name
+        assert isinstance(engine.name, str)
+        assert isinstance(engine.stream_version, int)
+        assert json.loads(json.dumps(engine.thresholds)) == engine.thresholds, "thresholds must be JSON values"
+
+    def test_same_seed_gives_the_same_pairs(self) -> None:
+        first, second = self.sample(), self.sample()
+        assert first.count == second.count
+        assert first.checksum() == second.checksum(), "the same seed gave other pairs"
+        assert (first.alice_clicks, first.bob_clicks) == (second.alice_clicks, second.bob_clicks)
+        assert first.duration_ns == second.duration_ns
+
+    def test_one_engine_can_sample_again(self) -> None:
+        engine = self.engine()
+        seeds = [Chunk(i, 0, self.count).seed_sequence(self.seed) for i in (0, 1, 0)]
+        first, _, again = (engine.sample(self.count, seed).checksum() for seed in seeds)
+        assert first == again, "what was sampled before changed the pairs"
+
+    def test_other_chunks_have_other_pairs(self) -> None:
+        assert self.sample(chunk=0).checksum() != self.sample(chunk=1).checksum(), "two chunks are alike"
+
+    def test_shorter_sample_is_a_prefix(self) -> None:
+        whole = self.sample()
+        for count in (1, 7, 64, self.count // 3, self.count - 1):
+            part = self.sample(count)
+            rows = part.count
+            if whole.index is None or part.index is None:
+                assert rows == count
+            else:
+                assert rows == np.searchsorted(whole.index, count), f"{count=}: another number of rows"
+                assert np.array_equal(part.index, whole.index[:rows]), f"{count=}: other positions"
+            if whole.time is not None and part.time is not None:
+                assert np.array_equal(part.time, whole.time[:rows]), f"{count=}: other times"
+            for column, longer in zip(part.columns, whole.columns, strict=True):
+                assert np.array_equal(column, bits.extract(longer, 0, rows)), f"{count=}: other bits"
+
+    def test_columns_are_packed(self) -> None:
+        for count in (1, 13, 4099, self.count):
+            pairs = self.sample(count)
+            assert 0 <= pairs.count <= count
+            assert pairs.columns.dtype == np.uint8
+            assert pairs.columns.shape == (4, bits.nbytes(pairs.count))
+            padded = pairs.columns.copy()
+            bits.clear_padding(padded, pairs.count)
+            assert np.array_equal(padded, pairs.columns), f"{count=}: pad bits are not 0"
+
+    def test_rows_carry_what_was_announced(self) -> None:
+        engine, pairs = self.engine(), self.sample()
+        assert (pairs.index is not None) == engine.has_index
+        assert (pairs.time is not None) == engine.has_time
+        if pairs.index is None:
+            assert pairs.count == self.count, "pairs are lost without an index"
+        else:
+            assert pairs.index.dtype == np.uint64
+            assert pairs.index.shape == (pairs.count,)
+            assert bool((pairs.index[1:] > pairs.index[:-1]).all()), "the index does not increase"
+            assert bool((pairs.index < self.count).all()), "the index leaves the chunk"
+        if pairs.time is not None:
+            assert pairs.time.dtype == np.float64
+            assert pairs.time.shape == (pairs.count,)
+            assert bool(np.isfinite(pairs.time).all()), "a time is not finite"
+            assert bool((np.diff(pairs.time) >= 0).all()), "time runs backwards"
+        assert math.isfinite(pairs.duration_ns)
+        assert pairs.duration_ns >= 0
+
+    def test_clicks_contain_the_rows(self) -> None:
+        pairs = self.sample()
+        assert pairs.count <= pairs.alice_clicks <= self.count
+        assert pairs.count <= pairs.bob_clicks <= self.count
+
+    def test_rates_are_as_expected(self) -> None:
+        expected, pairs = self.engine().expected, self.sample()
+        counts = tally(pairs.columns, pairs.count)
+        rates = {
+            "coincidence": (pairs.count, self.count, expected.coincidence),
+            "alice_click": (pairs.alice_clicks, self.count, expected.alice_click),
+            "bob_click": (pairs.bob_clicks, self.count, expected.bob_click),
+            "sifted_z": (counts.sifted_z, pairs.count, expected.sifted_z),
+            "sifted_x": (counts.sifted_x, pairs.count, expected.sifted_x),
+            "qber_z": (counts.errors_z, counts.sifted_z, expected.qber_z),
+            "qber_x": (counts.errors_x, counts.sifted_x, expected.qber_x),
+        }
+        for name, (hits, trials, probability) in rates.items():
+            known = not math.isnan(probability)  # some simulated links have no closed form
+            assert not known or plausible(hits, trials, probability), f"{name}: {hits}/{trials} is not {probability}"
+
+    def test_tick_is_called_and_can_stop_the_sample(self) -> None:
+        class Stop(Exception):
+            pass
+
+        def stop() -> None:
+            raise Stop
+
+        try:
+            self.engine().sample(self.count, Chunk(0, 0, self.count).seed_sequence(self.seed), tick=stop)
+        except Stop:
+            return
+        raise AssertionError("tick was not called, or its exception was lost")
