@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from math import nan
 
 from ...config import NetsquidConfig, NetsquidLinkConfig, NetsquidSideConfig
-from ...link import Expected, decay, mixed_from_fidelity, qber
-from ...link import readout
+from ...link import Expected, decay, mixed_from_fidelity, qber, readout
 
 _LIGHT_KM_PER_S = 200_000
 _DEFAULT_CYCLE_NS = 1000.0
@@ -49,7 +48,7 @@ def expected(config: NetsquidConfig, hold: int) -> Expected:
 
 
 def _correlation_z(config: NetsquidConfig, hold: int) -> float:
-    """Mean product of the signs recorded in Z; T1 lets bits fall to 0, and in density matrices two fallen ones agree."""
+    """Mean product of the signs recorded in Z; T1 lets bits fall to 0, and in density matrices fallen bits agree."""
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = 1 - prob_max_mixed(config.link)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ ALICE, BOB = "alice", "bob"
 _MIN_QUBITS = 2
 
 
+@cache
 def require() -> None:
     """Raise `EnvironmentProblem` with the remedy if NetSquid cannot run here."""
     if problem := probe():
