@@ -188,22 +188,14 @@ def test_trap_5_the_engine_s_requests_leave_none():
     assert labels_after(10, receive) == [0] * 10
 
 
-def test_trap_5_the_engine_s_connections_are_short():
-    seen = set()
+@pytest.mark.parametrize("hold", [1, 10, 150])
+def test_trap_5_the_engine_s_connections_are_short(hold):
+    """A program run has its own connection; each shares about a hundred pairs."""
+    from squidasm.sim.stack.globals import GlobalSimData
 
-    class Watched(Party):
-        def run(self, context):
-            seen.add(context.app_id)
-            return super().run(context)
-
-    bases = np.zeros(300, np.uint8)
-    network = simulator.network(config(), hold=10)
-    alice = Watched(name=ALICE, peer=BOB, creates=True, bases=bases, hold=10, rounds=10)
-    bob = Party(name=BOB, peer=ALICE, creates=False, bases=bases, hold=10, rounds=10)
-    with simulator.seeded(SEED, "dm"):
-        simulator.run(network, {ALICE: alice, BOB: bob}, 3)
-    assert seen == {0, 1, 2}
-    assert len(alice.outcomes) == 300
+    NetsquidEngine(config(hold=hold)).sample(300, SEED)
+    runs = [len(stack.host.get_results()) for stack in GlobalSimData.get_network().stacks.values()]
+    assert runs == ([2, 2] if hold == 150 else [3, 3])
 
 
 def test_trap_6_loss_stretches_time_and_drops_no_round():
