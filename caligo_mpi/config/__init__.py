@@ -6,7 +6,14 @@ one `ConfigError` that lists everything that is wrong.
 
 from __future__ import annotations
 
-from .netsquid import HeraldedLinkConfig, NetsquidConfig, NetsquidDeviceConfig, NetsquidLinkConfig, NetsquidSideConfig
+from .netsquid import (
+    HeraldedLinkConfig,
+    NetsquidConfig,
+    NetsquidDeviceConfig,
+    NetsquidLinkConfig,
+    NetsquidSideConfig,
+    SequentialConfig,
+)
 from .noise import (
     ArmConfig,
     LinkConfig,
@@ -36,6 +43,7 @@ __all__ = [
     "PluginConfig",
     "RunConfig",
     "ScheduleConfig",
+    "SequentialConfig",
     "SideConfig",
     "SinglePairSource",
     "dump_config",

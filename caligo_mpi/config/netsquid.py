@@ -124,3 +124,17 @@ class NetsquidConfig(Section):
     def _rules(self) -> Iterator[Breach]:
         if isinstance(self.link, HeraldedLinkConfig) and (self.hold or 1) > 1:
             yield "hold", f"must be 1 with a {self.link.type} link, whose pairs are corrected one at a time", "rule"
+
+
+class SequentialConfig(Section):
+    """The protocol that Alice and Bob run inside the simulation after their pairs (``caligo-mpi sequential``)."""
+
+    delta_t_ns: Annotated[
+        NonNegative, about("bases stay secret for this long after the last pair", unit="ns", symbol="Δt")
+    ] = 1e6
+    test_fraction: Annotated[
+        Annotated[float, Range(0, 1, open_low=True, open_high=True)],
+        about("share of the rows with equal bases that is compared to estimate the QBER")
+    ] = 0.1
+    qber_limit: Annotated[Annotated[float, Range(0, 0.11)], about("above this measured QBER the run is aborted")] = 0.11
+    classical_latency_ns: Annotated[NonNegative, about("one-way delay of a classical message", unit="ns")] = 0.0

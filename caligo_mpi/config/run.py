@@ -21,7 +21,7 @@ from pydantic import (
 
 from ..errors import ConfigError
 from .complaints import Key, complain
-from .netsquid import NetsquidConfig
+from .netsquid import NetsquidConfig, SequentialConfig
 from .noise import NoiseConfig
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
@@ -142,6 +142,10 @@ class RunConfig(Section):
     output: Annotated[
         OutputConfig, _shorthand("output", str | OutputConfig), about("where the pairs go, or the path alone")
     ] = OutputConfig()
+
+    sequential: Annotated[SequentialConfig, about("the protocol of `caligo-mpi sequential` (NetSquid)")] = (
+        SequentialConfig()
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,56 @@
+"""Whether two engines follow the same law: the 16 outcome frequencies, compared without a formula."""
+
+from __future__ import annotations
+
+from math import erfc, exp, gamma, nan, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import bits
+from ..pairs import Pairs
+
+Counts = NDArray[np.int64]
+
+
+def outcome_counts(pairs: Pairs) -> Counts:
+    """How often each of the 16 records occurs, at 8·(Alice's basis) + 4·(her bit) + 2·(Bob's basis) + (his bit)."""
+    code = np.zeros(pairs.count, np.uint8)
+    for column in pairs.columns:
+        code = 2 * code + bits.unpack(column, pairs.count)
+    return np.bincount(code, minlength=16).astype(np.int64)
+
+
+def same_law(first: Counts, second: Counts) -> float:
+    """Probability that two samples of one law differ at least this much (two-sample χ²).
+
+    Records that neither sample has do not count.  Each engine's rows must be independent.
+
+    >>> same_law(np.array([500, 500]), np.array([5100, 4900])) > 0.5
+    True
+    >>> same_law(np.array([5000, 5000]), np.array([5600, 4400])) < 1e-15
+    True
+    """
+    seen = first + second > 0
+    a, b = first[seen].astype(float), second[seen].astype(float)
+    ratio = sqrt(b.sum() / a.sum())
+    statistic = float((((ratio * a - b / ratio) ** 2) / (a + b)).sum())
+    return chi2_tail(statistic, int(seen.sum()) - 1)
+
+
+def chi2_tail(statistic: float, degrees: int) -> float:
+    """Probability that χ² with ``degrees`` degrees of freedom exceeds ``statistic``.
+
+    Steps up from 1 or 2 degrees, where it is erfc or exp: Q(a+1, x) = Q(a, x) + xᵃ·exp(−x)/Γ(a+1).
+
+    >>> round(chi2_tail(24.996, 15), 4)
+    0.05
+    """
+    if degrees < 1:
+        return nan
+    x, a = statistic / 2, (0.5 if degrees % 2 else 1.0)
+    tail = erfc(sqrt(x)) if degrees % 2 else exp(-x)
+    while 2 * a < degrees:
+        tail += x**a * exp(-x) / gamma(a + 1)
+        a += 1
+    return tail

@@ -1,0 +1,1 @@
+"""Stand-in for netsquid-driver, for tests only."""

@@ -1,0 +1,1 @@
+"""Stand-in for netsquid-magic, for tests only."""

@@ -1,0 +1,1 @@
+"""Stand-in for netsquid-netbuilder, for tests only."""
