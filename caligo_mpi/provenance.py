@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +28,7 @@ def provenance() -> dict[str, str | int]:
     >>> sorted(provenance().keys() & {"caligo_mpi", "cwd", "host", "time", "user"})
     ['caligo_mpi', 'host', 'time']
     """
-    found: dict[str, str | int] = {"caligo_mpi": __version__, "python": platform.python_version()}
+    found: dict[str, str | int] = {"caligo_mpi": __version__, "python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)

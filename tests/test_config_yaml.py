@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import pytest
+import yaml
 
-from caligo_mpi.config.strict_yaml import parse_yaml
+from caligo_mpi.config.strict_yaml import dump_yaml, parse_yaml
 from caligo_mpi.errors import ConfigError
 
 
@@ -89,3 +90,14 @@ def test_aliases_that_multiply_are_refused() -> None:
     with pytest.raises(ConfigError) as error:
         parse_yaml("\n".join(lines), source="test")
     assert str(error.value) == "test, line 5: not a configuration: too many values; write fewer aliases"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1e9", "1:30", "yes", "010", "0x10", "true", "null", "~", "", "<<", "=", " a", "a: b", "Φ⁺", "2024-01-01", ".5",
+     1, -1.5, 1e-6, 1e300, 10**30, True, None, [1, [2, {"a": None}]], {"b": 1, "a": {"c": []}}],
+)  # fmt: skip
+def test_what_is_written_is_read_back(value: object) -> None:
+    text = dump_yaml({"key": value})
+    assert parse_yaml(text, source="test") == {"key": value}
+    assert yaml.safe_load(text) == {"key": value}

@@ -1,4 +1,4 @@
-"""One YAML document without YAML's surprises; every failure is one sentence with its line.
+"""One YAML document without YAML's surprises, read and written; every failure is one sentence with its line.
 
 Scalars follow YAML 1.2: ``1e9`` is a number, ``yes`` and ``1:30`` are text, ``010`` is ten.
 Refused: duplicate keys, keys that are not text, several documents, tags of other types, and
@@ -33,8 +33,14 @@ class _Loader(yaml.SafeLoader):
     """`yaml.SafeLoader` with the scalars of YAML 1.2."""
 
 
-# Its own table, tried for any first character: the inherited one reads 1:30 as ninety and yes as true.
-_Loader.yaml_implicit_resolvers = {None: [(_PREFIX + name, pattern) for name, pattern in _SCALARS.items()]}
+class _Dumper(yaml.SafeDumper):
+    """`yaml.SafeDumper` that quotes text which either version of YAML would read as something else."""
+
+
+# Tried for any first character; the loader has no others: the inherited ones read 1:30 as ninety and yes as true.
+_RESOLVERS = {None: [(_PREFIX + name, pattern) for name, pattern in _SCALARS.items()]}
+_Loader.yaml_implicit_resolvers = _RESOLVERS
+_Dumper.yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, **_RESOLVERS}
 _Loader.add_constructor(_PREFIX + "int", lambda loader, node: int(node.value.replace("_", "")))
 
 
@@ -74,6 +80,15 @@ def parse_yaml(text: str, *, source: str) -> Any:
         raise ConfigError(f"{source}: not a text file: character #x{error.character:04x} is not allowed") from None
     except RecursionError:
         raise ConfigError(f"{source}: not a configuration: nested too deeply") from None
+
+
+def dump_yaml(document: Any) -> str:
+    """The YAML of dicts, lists and scalars, in their order; `parse_yaml` reads the same values back.
+
+    >>> dump_yaml({"number": 1e9, "text": "1e9"})
+    "number: 1000000000.0\\ntext: '1e9'\\n"
+    """
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _check(node: yaml.Node, *, sizes: dict[int, int]) -> int:
