@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import ConfigError
 from .complaints import equals
 from .run import SHORTHANDS, RunConfig, validated
-from .strict_yaml import parse_yaml
+from .strict_yaml import dump_yaml, parse_yaml
 
 _MOST_BYTES = 1 << 20  # of a configuration file
 
@@ -51,7 +49,7 @@ def parse_config(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> R
 
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML, which `load_config` reads back."""
-    return yaml.safe_dump(config.resolved(), sort_keys=False, allow_unicode=True, width=120)
+    return dump_yaml(config.resolved())
 
 
 def _parse(data: object, overrides: Sequence[str], *, source: str) -> RunConfig:

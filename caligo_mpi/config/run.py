@@ -143,9 +143,9 @@ class RunConfig(Section):
         OutputConfig, _shorthand("output", str | OutputConfig), about("where the pairs go, or the path alone")
     ] = OutputConfig()
 
-    sequential: Annotated[SequentialConfig, about("the protocol of `caligo-mpi sequential` (NetSquid)")] = (
-        SequentialConfig()
-    )
+    sequential: Annotated[
+        SequentialConfig | None, about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate")
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
