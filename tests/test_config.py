@@ -394,7 +394,7 @@ def _uncommented(text: str, start: str) -> str:
     return "\n".join(line.replace("# ", "", 1) for line in lines)
 
 
-@pytest.mark.parametrize("start", ["  # loss:", "  # source:", "# engine:", "# schedule:"])
+@pytest.mark.parametrize("start", ["  # loss:", "  # source:", "# engine:", "# schedule:", "# sequential:"])
 def test_commented_sections_of_the_starter_are_right(start: str) -> None:
     data = parse_yaml(starter_config(), source="starter")
     section = parse_yaml(_uncommented(starter_config(), start), source=start)
