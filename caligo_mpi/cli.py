@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__, signals
 from .errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError, ConfigError
 
 if TYPE_CHECKING:
     from .config import RunConfig
-    from .generate import Map
+    from .generate import Fault, Map
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(sub)
     sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
     sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
-    sub.add_argument("--restarts", type=_count, metavar="K", help="launches after the first one (default: 100)")
+    for flag, key in (("--restarts", "faults.restarts"), ("--retries", "faults.retries")):
+        sub.add_argument(
+            flag, dest="overrides", action="append", type=f"{key}={{}}".format, metavar="K", help=f"set {key}"
+        )
+    sub.add_argument(
+        "--survive",
+        dest="overrides",
+        action="append_const",
+        const="faults.mode=survive",
+        help="set faults.mode=survive",
+    )
+    sub.add_argument("--only-chunk", type=int, metavar="I", help="simulate this chunk alone, here; write nothing")
     sub.add_argument("--force", action="store_true", help="set a file of another configuration aside and start anew")
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
@@ -99,12 +112,6 @@ def _json_argument(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 0")
-    return int(text)
-
-
 def _positive(text: str) -> int:
     value = int(text) if text.isdigit() else 0
     if value < 1:
@@ -121,10 +128,12 @@ def _generate(args: argparse.Namespace) -> int:
     signals.listen()
     if launch.is_launched():
         return _generate_on_ranks(args)
+    if args.only_chunk is not None:
+        return _only_chunk(args)
     config, path = _config_and_path(args)
     if args.ranks:
         return _supervise(args, config, path)
-    return _run(args, config, path, _serial_map(), {"ranks": 1})
+    return _run(args, config, path, _serial_map(config), {"ranks": 1})
 
 
 def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
@@ -140,13 +149,14 @@ def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
         _arguments(args),
         path=path,
         is_complete=lambda: _inode(path) != before and is_complete(config, path),
-        restarts=config.faults.restarts if args.restarts is None else args.restarts,
+        restarts=config.faults.restarts,
+        survive=config.faults.mode == "survive",
         say=say,
     )
     if code is not None:
         return code
     args.force = False
-    return _run(args, config, path, _serial_map(), {"ranks": args.ranks})
+    return _run(args, config, path, _serial_map(config), {"ranks": args.ranks})
 
 
 def _inode(path: Path) -> int | None:
@@ -168,16 +178,43 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
     with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
+        if launch.SURVIVE in os.environ:
+            _survive(args)
         if mpi.rank() > 0:
             mpi.serve(ChunkResult)
             return DONE
-        try:
-            code = _run_on_rank0(args)
-        except CaligoError as error:
-            print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
-            code = WRONG_USE
+        code = _coordinate(args, _map_over_ranks, _earlier_faults())
         mpi.release_workers()
         return launch.leave(code)
+
+
+def _survive(args: argparse.Namespace) -> NoReturn:
+    """The same where ranks may outlive others: any of them may become rank 0."""
+    from functools import partial
+
+    from . import launch, mpi, survive
+    from .generate import Fault
+    from .pairs import ChunkResult
+
+    faults = _earlier_faults() if mpi.rank() == 0 else deque()
+
+    def coordinate(root: survive.Root[ChunkResult]) -> int:
+        return _coordinate(args, lambda config: partial(root.map, retries=config.faults.retries), faults)
+
+    survive.run(
+        coordinate,
+        codec=ChunkResult,
+        leave=launch.leave,
+        stop=signals.stop_level,
+        lost=lambda what, rank, chunks: faults.append(Fault(what, rank, chunks)),
+    )
+
+
+def _earlier_faults() -> deque[Fault]:
+    from . import launch
+    from .generate import Fault
+
+    return deque(map(Fault, launch.earlier_faults()))
 
 
 def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
@@ -188,34 +225,46 @@ def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
     return EnvironmentProblem(message) if launch.is_first() else SystemExit(WRONG_USE)
 
 
-def _run_on_rank0(args: argparse.Namespace) -> int:
-    from functools import partial
-
+def _coordinate(args: argparse.Namespace, map_for: Callable[[RunConfig], Map], faults: deque[Fault]) -> int:
+    """What rank 0 does; a mistake is one sentence and exit code 2."""
     from . import launch, mpi
-    from .pairs import ChunkResult, Partition
+    from .pairs import Partition
     from .show import say
 
-    config, path = _config_and_path(args)
-    chunks = len(Partition(config.pairs, config.chunk_size))
-    if mpi.size() > chunks:
-        say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
-    map_ = partial(
+    try:
+        config, path = _config_and_path(args)
+        chunks = len(Partition(config.pairs, config.chunk_size))
+        if mpi.size() > chunks:
+            say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
+        about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
+        return _run(args, config, path, map_for(config), about, faults)
+    except CaligoError as error:
+        print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
+        return WRONG_USE
+
+
+def _map_over_ranks(config: RunConfig) -> Map:
+    from functools import partial
+
+    from . import mpi
+    from .pairs import ChunkResult
+
+    return partial(
         mpi.map_over_ranks,
         codec=ChunkResult,
         policy=config.schedule.policy,
         rank0_computes=config.schedule.rank0_computes,
+        retries=config.faults.retries,
         stop=signals.stop_level,
     )
-    identity, faults = launch.id_and_faults()
-    return _run(args, config, path, map_, {"ranks": mpi.size(), "mpi": mpi.library(), **identity}, faults)
 
 
-def _serial_map() -> Map:
+def _serial_map(config: RunConfig) -> Map:
     from functools import partial
 
     from .generate import serial_map
 
-    return partial(serial_map, stop=signals.stop_level)
+    return partial(serial_map, retries=config.faults.retries, stop=signals.stop_level)
 
 
 def _run(
@@ -224,7 +273,7 @@ def _run(
     path: Path,
     map_: Map,
     launch: dict[str, Any],
-    faults: Sequence[str] = (),
+    faults: deque[Fault] | None = None,
 ) -> int:
     from . import show
     from .generate import generate
@@ -236,6 +285,17 @@ def _run(
     print(json.dumps(show.summary_dict(summary)) if args.json else show.summary_text(summary), flush=True)
     if not summary.status.complete:
         return STOPPED
+    return DONE
+
+
+def _only_chunk(args: argparse.Namespace) -> int:
+    """One chunk, as the run would simulate it; an exception comes with its traceback."""
+    from . import show
+    from .config import load_config
+    from .generate import only_chunk
+
+    record = only_chunk(load_config(args.config, args.overrides), args.only_chunk)
+    print(json.dumps(record) if args.json else show.record_text(record))
     return DONE
 
 

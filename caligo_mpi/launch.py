@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from . import processes
 from .errors import EnvironmentProblem
 
 #: Environment variables from the launcher to the ranks: how many they are, the launch's id, where rank 0 writes its
-#: exit code, what went wrong in earlier launches (JSON), how wide the terminal is.
+#: exit code, what went wrong in earlier launches (JSON), how wide the terminal is, that ranks may outlive others.
 RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
-FAULTS, TERMINAL = "CALIGO_FAULTS", "CALIGO_TERMINAL"
+FAULTS, TERMINAL, SURVIVE = "CALIGO_FAULTS", "CALIGO_TERMINAL", "CALIGO_SURVIVE"
 
 #: Where launchers say how many processes there are, and which one this is.
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -53,9 +54,15 @@ def die_with_launcher() -> None:
         processes.dying_with_parent()()
 
 
-def id_and_faults(env: Mapping[str, str] = os.environ) -> tuple[dict[str, str], list[str]]:
-    """The launch's id for provenance, and what its launcher wants to be recorded; empty without a launcher."""
-    return ({"id": env[LAUNCH]} if LAUNCH in env else {}), json.loads(env.get(FAULTS, "[]"))
+def identity(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The launch's id for provenance; empty without a launcher."""
+    return {"id": env[LAUNCH]} if LAUNCH in env else {}
+
+
+def earlier_faults(env: Mapping[str, str] = os.environ) -> list[str]:
+    """What went wrong in earlier launches and is not in the file yet."""
+    faults: list[str] = json.loads(env.get(FAULTS, "[]"))
+    return faults
 
 
 def leave(code: int) -> int:
@@ -69,25 +76,40 @@ def leave(code: int) -> int:
     return 0
 
 
-def mpirun_command(ranks: int) -> tuple[list[str], dict[str, str]]:
+def mpirun_command(ranks: int, *, survive: bool = False) -> tuple[list[str], dict[str, str]]:
     """The command line up to the program, and defaults for the environment.
 
+    With ``survive``, `SURVIVE` is in the environment if this MPI lets ranks go on after one has died.
     Raises `EnvironmentProblem` where mpi4py or a launcher is missing.
     """
     if importlib.util.find_spec("mpi4py") is None:
         raise EnvironmentProblem(f"ranks={ranks} needs mpi4py, which is not installed; pip install mpi4py")
-    launcher = _find_launcher(ranks)
+    launcher = [_find_launcher(ranks)]
     env: dict[str, str] = {}
-    version = subprocess.run([launcher, "--version"], capture_output=True, text=True, check=False).stdout
+    version = subprocess.run([*launcher, "--version"], capture_output=True, text=True, check=False).stdout
     if "Open MPI" not in version and "open-mpi" not in version.lower():
-        return [launcher, "-n", str(ranks)], env
+        return [*launcher, "-n", str(ranks)], env
     # The OFI transport costs a second at start-up and the UCX one-sided component prints errors; neither is used.
     env.update(OMPI_MCA_btl="^ofi", OMPI_MCA_osc="^ucx")
     env.setdefault("HOME", str(Path.home()))
     if os.geteuid() == 0:
         env.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    if survive and (fault_tolerance := _fault_tolerance(version)):
+        env.update(fault_tolerance)
+        launcher += ["--with-ft", "ulfm"]
     crowded = ranks > len(os.sched_getaffinity(0)) and "SLURM_JOB_ID" not in os.environ
-    return [launcher, *(["--oversubscribe", "--bind-to", "none"] if crowded else []), "-n", str(ranks)], env
+    return [*launcher, *(["--oversubscribe", "--bind-to", "none"] if crowded else []), "-n", str(ranks)], env
+
+
+def _fault_tolerance(version: str) -> dict[str, str]:
+    """What fault tolerance needs of an Open MPI that has it: only its TCP transport notices that a peer has died."""
+    found = re.search(r"Open MPI\D* (\d+)\.", version)
+    if not found or int(found[1]) < 5:
+        return {}
+    env = {SURVIVE: "1", "OMPI_MCA_btl": "self,tcp"}
+    if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
+        env["OMPI_MCA_btl_tcp_if_include"] = "lo"
+    return env
 
 
 def _find_launcher(ranks: int) -> str:

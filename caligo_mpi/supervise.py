@@ -49,13 +49,16 @@ def run(
     path: Path,
     is_complete: Callable[[], bool],
     restarts: int,
+    survive: bool,
     say: Callable[[str], None],
 ) -> int | None:
     """Run ``python -m caligo_mpi ARGUMENTS`` on ``ranks`` ranks, again and again if need be.
 
     Returns the exit code that rank 0 meant.  None means that the file is complete, but that no rank lived to say so.
     """
-    command, env = launch.mpirun_command(ranks)
+    command, env = launch.mpirun_command(ranks, survive=survive)
+    if survive and launch.SURVIVE not in env:
+        say(f"faults.mode=survive needs Open MPI 5, which {command[0]} is not; going on with faults.mode=restart")
     command += [sys.executable, "-m", "caligo_mpi", *arguments]
     env |= os.environ | {launch.RANKS: str(ranks)}
     faults: list[str] = []

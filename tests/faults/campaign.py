@@ -237,7 +237,7 @@ def run_campaign(
     seed: int,
     survive: bool,
     workloads: tuple[str, ...] = tuple(WORKLOADS),
-    ranks: tuple[int, ...] = (2, 3, 4),
+    ranks: tuple[int, ...] = (2, 3),
     blows: int = 3,
     victims: dict[str, int] | None = None,
     progress: bool = False,
