@@ -195,8 +195,13 @@ def _survive(args: argparse.Namespace) -> NoReturn:
     from . import launch, mpi, survive
     from .generate import Fault
     from .pairs import ChunkResult
+    from .show import say
 
     faults = _earlier_faults() if mpi.rank() == 0 else deque()
+
+    def lost(what: str, rank: int, chunks: int) -> None:
+        say(what)
+        faults.append(Fault(what, rank, chunks))
 
     def coordinate(root: survive.Root[ChunkResult]) -> int:
         return _coordinate(args, lambda config: partial(root.map, retries=config.faults.retries), faults)
@@ -206,7 +211,7 @@ def _survive(args: argparse.Namespace) -> NoReturn:
         codec=ChunkResult,
         leave=launch.leave,
         stop=signals.stop_level,
-        lost=lambda what, rank, chunks: faults.append(Fault(what, rank, chunks)),
+        lost=lost,
     )
 
 

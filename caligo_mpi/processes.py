@@ -10,10 +10,12 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+
+_SEGMENTS = ("sm_segment.", "mpich_shm_")
 
 
 def dying_with_parent() -> Callable[[], None]:
@@ -46,3 +48,13 @@ def end_marked(name: str, value: str, *, patience: float = 5.0) -> int:
         ended |= found
         time.sleep(0.01)
     return len(ended)
+
+
+def mpi_segments(pids: Iterable[int]) -> set[Path]:
+    """Files in shared memory by which Open MPI or MPICH connects these processes; ranks that are killed leave them."""
+    found: set[Path] = set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            paths = (line.partition("/dev/shm/")[2] for line in Path(f"/proc/{pid}/maps").read_text().splitlines())
+            found |= {Path("/dev/shm", path) for path in paths if path.startswith(_SEGMENTS) and "/" not in path}
+    return {path for path in found if path.exists()}

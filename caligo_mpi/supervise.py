@@ -110,10 +110,18 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     process = subprocess.Popen(
         command, env={**env, **own}, start_new_session=True, preexec_fn=processes.dying_with_parent()
     )
+    segments: set[Path] = set()
+
+    def find_segments() -> None:
+        segments.update(processes.mpi_segments(processes.marked(launch.LAUNCH, identity)))
+
     try:
-        silent = _watch(process, watchdog)
+        silent = _watch(process, watchdog, begun=find_segments)
     finally:
+        find_segments()
         processes.end_marked(launch.LAUNCH, identity)
+        for segment in segments:
+            segment.unlink(missing_ok=True)
         status = process.wait()
         said = exit_file.read_text().strip()
         shutil.rmtree(scratch, ignore_errors=True)
@@ -139,9 +147,13 @@ def _cause(status: int) -> str:
     return f"mpirun ended with exit code {status}"
 
 
-def _watch(process: subprocess.Popen[bytes], watchdog: Watchdog) -> str:
-    """Pass stop requests on until the launch has ended, or is silent for too long: then a sentence about that."""
+def _watch(process: subprocess.Popen[bytes], watchdog: Watchdog, *, begun: Callable[[], None]) -> str:
+    """Pass stop requests on until the launch has ended, or is silent for too long: then a sentence about that.
+
+    ``begun`` is called once, when rank 0 has opened the file.
+    """
     level, forwarded = 0, 0.0
+    waiting = True
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_SECONDS)
@@ -152,6 +164,9 @@ def _watch(process: subprocess.Popen[bytes], watchdog: Watchdog) -> str:
             process.send_signal(signal.SIGUSR1)
         if complaint := watchdog.look(hurry=level > 1):
             return complaint
+        if waiting and watchdog.begun:
+            waiting = False
+            begun()
 
 
 class Watchdog:
