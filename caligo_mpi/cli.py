@@ -10,18 +10,17 @@ import argparse
 import sys
 
 from . import __version__
-from .errors import CaligoError, ConfigError
+from .errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError, ConfigError
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, NoReturn
 
     from .config import RunConfig
-    from .generate import Map
-
-DONE, CRASHED, WRONG_USE, STOPPED = 0, 1, 2, 75
+    from .generate import Fault, Map
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +52,18 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(sub)
     sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
     sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    for flag, key in (("--restarts", "faults.restarts"), ("--retries", "faults.retries")):
+        sub.add_argument(
+            flag, dest="overrides", action="append", type=f"{key}={{}}".format, metavar="K", help=f"set {key}"
+        )
+    sub.add_argument(
+        "--survive",
+        dest="overrides",
+        action="append_const",
+        const="faults.mode=survive",
+        help="set faults.mode=survive",
+    )
+    sub.add_argument("--only-chunk", type=int, metavar="I", help="simulate this chunk alone, here; write nothing")
     sub.add_argument("--force", action="store_true", help="set a file of another configuration aside and start anew")
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
@@ -125,13 +136,39 @@ def _generate(args: argparse.Namespace) -> int:
     signals.listen()
     if launch.is_launched():
         return _generate_on_ranks(args)
+    if args.only_chunk is not None:
+        return _only_chunk(args)
     config, path = _config_and_path(args)
     if args.ranks:
-        from .generate import preflight
+        return _supervise(args, config, path)
+    return _run(args, config, path, _serial_map(config), {"ranks": 1})
 
-        preflight(config, path, force=args.force)
-        return launch.run(args.ranks, _arguments(args))
-    return _run(args, config, path, _serial_map(), {"ranks": 1})
+
+def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
+    """Launch ranks, and again if they die."""
+    from . import supervise
+    from .generate import is_complete, preflight
+    from .show import say
+
+    preflight(config, path, force=args.force)
+    before = _inode(path)  # with --force, a complete file may be there that is to be made anew
+    code = supervise.run(
+        args.ranks,
+        _arguments(args),
+        path=path,
+        is_complete=lambda: _inode(path) != before and is_complete(config, path),
+        restarts=config.faults.restarts,
+        survive=config.faults.mode == "survive",
+        say=say,
+    )
+    if code is not None:
+        return code
+    args.force = False
+    return _run(args, config, path, _serial_map(config), {"ranks": args.ranks})
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
 
 
 def _generate_on_ranks(args: argparse.Namespace) -> int:
@@ -139,6 +176,7 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
     from . import launch
     from .pairs import ChunkResult
 
+    launch.die_with_launcher()
     try:
         from . import mpi
 
@@ -147,17 +185,52 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
         raise _only_on_first_rank(f"several processes were started but MPI cannot be used: {error}") from error
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
-    with mpi.abort_on_error():
+    with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
+        if launch.survives():
+            _survive(args)
         if mpi.rank() > 0:
             mpi.serve(ChunkResult)
             return DONE
-        try:
-            code = _run_on_rank0(args)
-        except CaligoError as error:
-            print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
-            code = WRONG_USE
+        code = _coordinate(args, _map_over_ranks, _earlier_faults())
         mpi.release_workers()
         return launch.leave(code)
+
+
+def _survive(args: argparse.Namespace) -> NoReturn:
+    """The same where ranks may outlive others: any of them may become rank 0."""
+    from collections import deque
+    from functools import partial
+
+    from . import launch, mpi, signals, survive
+    from .generate import Fault
+    from .pairs import ChunkResult
+    from .show import say
+
+    faults = _earlier_faults() if mpi.rank() == 0 else deque()
+
+    def lost(what: str, rank: int, chunks: int) -> None:
+        say(what)
+        faults.append(Fault(what, rank, chunks))
+
+    def coordinate(root: survive.Root[ChunkResult]) -> int:
+        return _coordinate(args, lambda config: partial(root.map, retries=config.faults.retries), faults)
+
+    survive.run(
+        coordinate,
+        codec=ChunkResult,
+        leave=launch.leave,
+        stop=signals.stop_level,
+        lost=lost,
+    )
+
+
+def _earlier_faults() -> deque[Fault]:
+    from collections import deque
+
+    from . import launch
+    from .generate import Fault
+
+    return deque(map(Fault, launch.earlier_faults()))
 
 
 def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
@@ -168,45 +241,78 @@ def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
     return EnvironmentProblem(message) if launch.is_first() else SystemExit(WRONG_USE)
 
 
-def _run_on_rank0(args: argparse.Namespace) -> int:
+def _coordinate(args: argparse.Namespace, map_for: Callable[[RunConfig], Map], faults: deque[Fault]) -> int:
+    """What rank 0 does; a mistake is one sentence and exit code 2."""
+    from . import launch, mpi
+    from .pairs import Partition
+    from .show import say
+
+    try:
+        config, path = _config_and_path(args)
+        chunks = len(Partition(config.pairs, config.chunk_size))
+        if mpi.size() > chunks:
+            say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
+        about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
+        return _run(args, config, path, map_for(config), about, faults)
+    except CaligoError as error:
+        print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
+        return WRONG_USE
+
+
+def _map_over_ranks(config: RunConfig) -> Map:
     from functools import partial
 
     from . import mpi, signals
-    from .pairs import ChunkResult, Partition
-    from .show import say
+    from .pairs import ChunkResult
 
-    config, path = _config_and_path(args)
-    chunks = len(Partition(config.pairs, config.chunk_size))
-    if mpi.size() > chunks:
-        say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
-    map_ = partial(
+    return partial(
         mpi.map_over_ranks,
         codec=ChunkResult,
         policy=config.schedule.policy,
         rank0_computes=config.schedule.rank0_computes,
+        retries=config.faults.retries,
         stop=signals.stop_level,
     )
-    return _run(args, config, path, map_, {"ranks": mpi.size(), "mpi": mpi.library()})
 
 
-def _serial_map() -> Map:
+def _serial_map(config: RunConfig) -> Map:
     from functools import partial
 
     from . import signals
     from .generate import serial_map
 
-    return partial(serial_map, stop=signals.stop_level)
+    return partial(serial_map, retries=config.faults.retries, stop=signals.stop_level)
 
 
-def _run(args: argparse.Namespace, config: RunConfig, path: Path, map_: Map, launch: dict[str, Any]) -> int:
+def _run(
+    args: argparse.Namespace,
+    config: RunConfig,
+    path: Path,
+    map_: Map,
+    launch: dict[str, Any],
+    faults: deque[Fault] | None = None,
+) -> int:
     from . import show
     from .generate import generate
 
     with show.progress(quiet=args.quiet) as report:
-        summary = generate(config, path, map=map_, launch=launch, force=args.force, report=report, say=show.say)
+        summary = generate(
+            config, path, map=map_, launch=launch, force=args.force, faults=faults, report=report, say=show.say
+        )
     _print(args, show.summary_dict(summary), show.summary_text(summary))
     if not summary.status.complete:
         return STOPPED
+    return DONE
+
+
+def _only_chunk(args: argparse.Namespace) -> int:
+    """One chunk, as the run would simulate it; an exception comes with its traceback."""
+    from . import show
+    from .config import load_config
+    from .generate import only_chunk
+
+    record = only_chunk(load_config(args.config, args.overrides), args.only_chunk)
+    _print(args, record, show.record_text(record))
     return DONE
 
 

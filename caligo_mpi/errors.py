@@ -14,6 +14,9 @@ constraint, and what to do.  The command line prints it alone and exits with 2.
 
 from __future__ import annotations
 
+#: Exit codes of the command: done; crash; wrong use or environment; stopped cleanly, run the same command again.
+DONE, CRASHED, WRONG_USE, STOPPED = 0, 1, 2, 75
+
 
 class CaligoError(Exception):
     """Base class of every error this package raises on purpose."""

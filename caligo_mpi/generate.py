@@ -8,6 +8,7 @@ import json
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from . import store
 from .config import RunConfig
 from .engines import Engine, Tick, make_engine
-from .errors import EngineError
+from .errors import ConfigError, EngineError
 from .link import Expected
 from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, tally
 from .provenance import provenance
@@ -39,6 +40,15 @@ class Progress:
     rows: int
     launched: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that went wrong elsewhere, to be recorded in ``/faults``: its rank, and how many chunks it cost."""
+
+    what: str
+    rank: int = 0
+    chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,12 @@ class Forecast:
 
 
 def serial_map(
-    setup: Callable[[], Work], items: Items, *, stop: Callable[[], int] = lambda: 0
+    setup: Callable[[], Work], items: Items, *, retries: int = 0, stop: Callable[[], int] = lambda: 0
 ) -> Generator[tuple[int, ChunkResult], None, None]:
-    """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one."""
+    """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one.
+
+    An item whose work raises is tried again ``retries`` times.
+    """
 
     def tick() -> None:
         if stop() > 1:
@@ -78,7 +91,14 @@ def serial_map(
         for item in items:
             if stop():
                 return
-            yield 0, work(int(item), tick)
+            yield 0, _tried(work, int(item), tick, retries)
+
+
+def _tried(work: Work, item: int, tick: Tick, retries: int) -> ChunkResult:
+    for _ in range(retries):
+        with contextlib.suppress(EngineError):
+            return work(item, tick)
+    return work(item, tick)
 
 
 class _StopNow(BaseException):
@@ -86,12 +106,18 @@ class _StopNow(BaseException):
 
 
 def chunk_work(config: RunConfig, thresholds: dict[str, object] | None) -> Work:
-    """The function that simulates one chunk; made once in each process."""
+    """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`."""
     engine = make_engine(config.engine, thresholds)
     partition = Partition(config.pairs, config.chunk_size)
 
     def work(index: int, tick: Tick | None = None) -> ChunkResult:
-        return run_chunk(engine, partition[index], config.seed, tick=tick)
+        try:
+            return run_chunk(engine, partition[index], config.seed, tick=tick)
+        except Exception as error:
+            raise EngineError(
+                f"chunk={index} of seed={config.seed} failed ({type(error).__name__}: {error}); "
+                f"repeat it alone, with a traceback: caligo-mpi generate CONFIG --only-chunk {index}"
+            ) from error
 
     return work
 
@@ -135,6 +161,17 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
     return replace(pairs, index=pairs.index + np.uint64(chunk.start))
 
 
+def only_chunk(config: RunConfig, index: int) -> dict[str, int | float]:
+    """Simulate one chunk as the run would, and give its record; what the engine raises is raised."""
+    partition = Partition(config.pairs, config.chunk_size)
+    if index not in range(len(partition)):
+        raise ConfigError(f"only-chunk={index} is not a chunk of this run; they are 0 to {len(partition) - 1}")
+    record = run_chunk(make_engine(config.engine), partition[index], config.seed).record
+    names = [*(CHUNK_DTYPE.names or ())]
+    simulated = [*names[: names.index("run")], "checksum"]  # the rest is known when a chunk is committed
+    return {name: record[name][0].item() for name in simulated if name != "row"}
+
+
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
     """What the file says about its run."""
     return store.RunInfo(
@@ -160,6 +197,7 @@ def generate(
     map: Map = serial_map,
     launch: Mapping[str, object] | None = None,
     force: bool = False,
+    faults: deque[Fault] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda message: None,
 ) -> Summary:
@@ -167,8 +205,9 @@ def generate(
 
     The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.  ``map`` decides where
     chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside `provenance`, ``force`` sets a finished
-    file of another configuration aside.  ``report`` is called after each chunk, ``say`` with each
-    sentence about what was found in the file.  Raises `StoreError`.
+    file of another configuration aside, ``faults`` are moved into ``/faults``, also those that are added while
+    the run goes on.  ``report`` is called after each chunk, ``say`` with each sentence about what was found in the
+    file.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
     path, begin = Path(path), time.perf_counter()
     engine = make_engine(config.engine)
@@ -183,11 +222,13 @@ def generate(
     ) as pair_store:
         for message in pair_store.messages:
             say(message)
+        _record(faults, pair_store)
         done = config.pairs - _emissions(config, pair_store.todo)
         setup = functools.partial(chunk_work, config, pair_store.thresholds)
         with contextlib.closing(map(setup, pair_store.todo)) as results:
             for rank, result in results:
                 pair_store.append(result, rank=rank)
+                _record(faults, pair_store)
                 launched += int(result.record["count"][0])
                 report(Progress(done + launched, config.pairs, pair_store.rows, launched, time.perf_counter() - begin))
         if pair_store.is_complete:
@@ -195,6 +236,12 @@ def generate(
     return Summary(
         store.status(path), engine.expected, launched, time.perf_counter() - begin, tuple(pair_store.messages)
     )
+
+
+def _record(faults: deque[Fault] | None, pair_store: store.PairStore) -> None:
+    while faults:
+        fault = faults.popleft()
+        pair_store.record_fault(fault.what, rank=fault.rank, chunks=fault.chunks)
 
 
 def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
@@ -207,6 +254,11 @@ def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
     store.preflight(path, run_info(config, make_engine(config.engine)), force=force)
+
+
+def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is a finished file of this configuration with at least its pairs."""
+    return store.completed(path, run_info(config, make_engine(config.engine))) is not None
 
 
 def forecast(config: RunConfig) -> Forecast:

@@ -12,6 +12,7 @@ END        0 → w   drop everything; the map is over
 DONE       w → 0   positions, sizes and seconds of finished items; small results travel inside
 DATA       w → 0   the bytes of the results just announced, where they are not small
 IDLE       w → 0   answer to RECALL and END: nothing more is coming
+FAILED     w → 0   a position whose work raised, and the traceback; rank 0 gives it to another rank, or up
 =========  ======  ==================================================================================
 
 Results leave the map in the order of the items.  What bounds memory: a rank holds at most `IN_FLIGHT` grants
@@ -40,10 +41,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schedule
-from .errors import CaligoError, EnvironmentProblem
+from .errors import CaligoError, EngineError, EnvironmentProblem
 
 mpi4py.rc.threads = False
-from mpi4py import MPI  # noqa: E402
+from mpi4py import MPI as MPI  # noqa: E402
 
 WORLD = MPI.COMM_WORLD
 
@@ -81,7 +82,7 @@ class Traffic:
 
 
 class _Tag(IntEnum):
-    JOB, GRANT, RECALL, END, DONE, DATA, IDLE = range(1, 8)
+    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED = range(1, 9)
 
 
 class _Released(BaseException):
@@ -115,17 +116,27 @@ def library() -> str:
 
 
 @contextlib.contextmanager
-def abort_on_error() -> Iterator[None]:
-    """Take the whole job down when one rank fails, with its traceback, instead of leaving the others waiting."""
+def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Take the whole job down when one rank fails, with its traceback, instead of leaving the others waiting.
+
+    ``note`` is called first, unless the failure is MPI's own: that may only tell of another rank's death.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if not isinstance(error, MPI.Exception):
+            note()
         if WORLD.size == 1:
             raise
-        lines = traceback.format_exc()
-        sys.stderr.write(f"rank {WORLD.rank} of {WORLD.size} on {socket.gethostname()} failed:\n{lines}")
+        sys.stderr.write(failure(error)[1])
         sys.stderr.flush()
         WORLD.Abort(1)
+
+
+def failure(error: BaseException) -> tuple[str, str]:
+    """What a rank tells of an exception: the sentence, and where it came from."""
+    lines = "".join(traceback.format_exception(error))
+    return str(error), f"rank {WORLD.rank} of {WORLD.size} on {socket.gethostname()} failed:\n{lines}"
 
 
 def release_workers() -> None:
@@ -186,8 +197,10 @@ class _Worker:
         group = _Outgoing()
         for position, item in grant:
             start = time.perf_counter()
-            parts = self.codec.parts(work(item, self.tick))
-            group.add(position, parts, time.perf_counter() - start)
+            try:
+                group.add(position, self.codec.parts(work(item, self.tick)), start)
+            except Exception as error:
+                self.send(_Tag.FAILED, np.frombuffer(pickle.dumps((position, *failure(error))), np.uint8))
             if self.recalled:
                 break
             if group.nbytes >= GROUP_BYTES:
@@ -247,12 +260,13 @@ class _Outgoing:
     seconds: float = 0.0
     nbytes: int = 0
 
-    def add(self, position: int, parts: list[NDArray[np.uint8]], seconds: float) -> None:
+    def add(self, position: int, parts: list[NDArray[np.uint8]], start: float) -> None:
+        """Take a result whose work began at ``start``."""
         size = sum(part.nbytes for part in parts)
         self.positions.append(position)
         self.sizes.append(size)
         self.parts += parts
-        self.seconds += seconds
+        self.seconds += time.perf_counter() - start
         self.nbytes += size
 
 
@@ -266,6 +280,7 @@ def map_over_ranks(
     codec: Codec[R],
     policy: str = "dynamic",
     rank0_computes: str = "auto",
+    retries: int = 0,
     stop: Callable[[], int] = lambda: 0,
     traffic: Traffic | None = None,
 ) -> Generator[tuple[int, R], None, None]:
@@ -273,9 +288,10 @@ def map_over_ranks(
 
     ``setup`` is pickled, sent to every rank once and gives the work function there.  ``stop()`` is asked often:
     1 means finish what is running, then end early; 2 means end now.  Closing the iterator ends the map at once.
+    An item whose work raises is given to another rank ``retries`` times; then the map ends with an `EngineError`.
     To be called on rank 0 while the other ranks `serve`.
     """
-    return _Coordinator(setup, items, codec, policy, rank0_computes, stop, traffic or Traffic()).results()
+    return _Coordinator(setup, items, codec, policy, rank0_computes, retries, stop, traffic or Traffic()).results()
 
 
 @dataclass(order=True)
@@ -313,11 +329,14 @@ class _Coordinator(Generic[R]):
         codec: Codec[R],
         policy: str,
         rank0_computes: str,
+        retries: int,
         stop: Callable[[], int],
         traffic: Traffic,
     ) -> None:
         self.setup, self.items, self.codec, self.policy = setup, items, codec, policy
-        self.stop, self.traffic = stop, traffic
+        self.retries, self.stop, self.traffic = retries, stop, traffic
+        self.failures: dict[int, int] = {}
+        self.failed: EngineError | None = None
         self.computes = rank0_computes != "no" or WORLD.size == 1
         self.ranks = [_Rank(cursor=r) for r in range(WORLD.size)]
         self.shared = WORLD.size if self.computes else WORLD.size - 1
@@ -344,6 +363,8 @@ class _Coordinator(Generic[R]):
             work = self.setup()
             while self.next_commit < len(self.items):
                 self.poll()
+                if self.failed:
+                    break
                 while self.next_commit in self.ready and self.level < 2:
                     source, result, nbytes = self.ready.pop(self.next_commit)
                     self.next_commit += 1
@@ -363,6 +384,8 @@ class _Coordinator(Generic[R]):
             raise
         # Any other exception is a bug, which takes the job down without waiting for anybody.
         self._end()
+        if self.failed:
+            raise self.failed
 
     # One turn of listening; also what the work function calls on rank 0.
 
@@ -376,16 +399,25 @@ class _Coordinator(Generic[R]):
                 self._grant(worker)
 
     def _listen(self) -> None:
+        # Not ANY_TAG: that may find data that is not wanted yet, in front of what is.  And IDLE first: when it is seen,
+        # all that its rank sent before can be seen, too.
         status = MPI.Status()
-        while WORLD.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG, status) and status.Get_tag() != _Tag.DATA:
-            source = status.Get_source()
-            payload = self._receive(source, status)
-            if status.Get_tag() == _Tag.DONE:
-                self._announced(source, payload)
-            else:
-                self.ranks[source].idle = True
-                self.ranks[source].gone = bool(payload[0])
+        for tag in (_Tag.IDLE, _Tag.FAILED, _Tag.DONE):
+            while WORLD.Iprobe(MPI.ANY_SOURCE, tag, status):
+                source = status.Get_source()
+                self._heard(tag, source, self._receive(source, status))
         self.sending = [(request, data) for request, data in self.sending if not request.Test()]
+
+    def _heard(self, tag: _Tag, source: int, payload: NDArray[np.uint8]) -> None:
+        state = self.ranks[source]
+        if tag == _Tag.DONE:
+            self._announced(source, payload)
+        elif tag == _Tag.FAILED:
+            state.granted -= 1
+            state.flying -= 1
+            self._failed(source, *pickle.loads(payload.data))
+        else:
+            state.idle, state.gone = True, bool(payload[0])
 
     def tick(self) -> None:
         now = time.perf_counter()
@@ -393,7 +425,7 @@ class _Coordinator(Generic[R]):
             return
         self.poll()
         self.last_poll = time.perf_counter()
-        if self.level > 1:
+        if self.level > 1 or self.failed:
             raise _Released
 
     def _obey(self) -> None:
@@ -463,15 +495,35 @@ class _Coordinator(Generic[R]):
         return bool(self.own) and (self.held < HELD_BYTES or self.own[0] == self.next_commit)
 
     def _compute(self, work: Callable[[int, Tick | None], R]) -> None:
-        position = self.own[0]
+        position = self.own.popleft()
         start = time.perf_counter()
-        result = work(int(self.items[position]), self.tick)
+        try:
+            result = work(int(self.items[position]), self.tick)
+        except Exception as error:
+            self._failed(0, position, *failure(error))
+            return
         self._measured(0, 1, time.perf_counter() - start)
-        if self.own:  # else recalled meanwhile
-            self.own.popleft()
         nbytes = sum(part.nbytes for part in self.codec.parts(result)) if WORLD.size > 1 else 0
         self.ready[position] = (0, result, nbytes)
         self.held += nbytes
+
+    def _failed(self, source: int, position: int, sentence: str, where: str) -> None:
+        """Have another rank try again, or give up; not by raising here, which may be inside a work function."""
+        sys.stderr.write(where)
+        self.failures[position] = self.failures.get(position, 0) + 1
+        if self.failures[position] > self.retries:
+            self.failed = self.failed or EngineError(sentence)
+        elif not self.level:
+            other = (source + 1) % WORLD.size
+            self._retry(other if other or self.computes else 1, position)
+
+    def _retry(self, rank: int, position: int) -> None:
+        if not rank:
+            self.own.appendleft(position)
+            return
+        self.ranks[rank].granted += 1
+        self.ranks[rank].flying += 1
+        self._send(rank, _Tag.GRANT, np.array([position, self.items[position]], np.int64).view(np.uint8))
 
     # Receiving.
 

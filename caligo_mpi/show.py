@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .config import RunConfig, dump_config
@@ -207,6 +207,11 @@ def status_text(status: Status) -> str:
         f"  {len(status.runs)} launches, {len(status.faults)} faults, last commit {age} ago",
     ]
     return "\n".join(lines + ([f"  data digest {status.data_digest}"] if status.complete else []))
+
+
+def record_text(record: Mapping[str, float]) -> str:
+    """What ``generate --only-chunk`` prints."""
+    return "\n".join(f"{name:<13} {value:{'x' if name == 'checksum' else ''}}" for name, value in record.items())
 
 
 def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:

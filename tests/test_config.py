@@ -339,6 +339,7 @@ def test_resolved_form_has_every_default() -> None:
         },
         "schedule": {"policy": "dynamic", "rank0_computes": "auto"},
         "output": {"durability": "flush"},
+        "faults": {"mode": "restart", "restarts": 100, "retries": 0},
     }  # fmt: skip
 
 

@@ -112,8 +112,24 @@ class OutputConfig(Section):
             yield "path", "must be a file name", "rule"
 
 
+FaultMode = Literal["restart", "survive"]
+
+
+class FaultsConfig(Section):
+    """What is done when ranks die or chunks fail; never changes a bit of the result."""
+
+    mode: Annotated[
+        FaultMode,
+        about("restart begins again from the file; survive goes on with the ranks that are left (Open MPI 5)"),
+    ] = "restart"
+    restarts: Annotated[int, Range(0, 1_000_000), about("launches after the first one; needs --ranks")] = 100
+    retries: Annotated[
+        int, Range(0, 1000), about("how often a chunk whose simulation raises is tried again, elsewhere if possible")
+    ] = 0
+
+
 #: Sections that may be given as text, which is then the value of this key.
-SHORTHANDS = {"schedule": "policy", "output": "path"}
+SHORTHANDS = {"schedule": "policy", "output": "path", "faults": "mode"}
 
 
 def _shorthand(section: str, accepts: Any) -> BeforeValidator:
@@ -142,6 +158,11 @@ class RunConfig(Section):
     output: Annotated[
         OutputConfig, _shorthand("output", str | OutputConfig), about("where the pairs go, or the path alone")
     ] = OutputConfig()
+    faults: Annotated[
+        FaultsConfig,
+        _shorthand("faults", FaultMode | FaultsConfig),
+        about("what is done about them, or the mode alone"),
+    ] = FaultsConfig()
 
     sequential: Annotated[
         SequentialConfig | None, about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate")

@@ -9,7 +9,7 @@ from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
 from .export import export
 from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
-from .prepare import preflight
+from .prepare import preflight, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
@@ -32,4 +32,5 @@ __all__ = [
     "read_pairs",
     "status",
     "verify_file",
+    "working_files",
 ]

@@ -25,8 +25,8 @@ from .records import batches, damaged_chunks, intact, read_records, scan, table_
 class Status:
     """Where a run stands.  Counts are sums over its committed chunks; times are seconds since 1970.
 
-    ``path`` is the file that was looked at, partial or finished; ``owner`` describes the launch that is
-    writing it, as far as the lock file tells, and is empty otherwise.
+    ``path`` is the file that was looked at, partial or finished; ``slowest`` is the longest time of a chunk;
+    ``owner`` describes the launch that is writing it, as far as the lock file tells, and is empty otherwise.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class Status:
     alice_clicks: int
     bob_clicks: int
     seconds: float
+    slowest: float
     runs: NDArray[Any]
     faults: NDArray[Any]
     last_commit: float
@@ -94,11 +95,12 @@ def _status_of(path: Path, final: Path) -> Status:
 
 
 def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
-    sums, done, seconds = dict.fromkeys(_SUMS, 0), 0, 0.0
+    sums, done, seconds, slowest = dict.fromkeys(_SUMS, 0), 0, 0.0, 0.0
     for first, records in batches(fd, layout, range(len(layout.info.partition))):
         good = records[intact(records, first, layout)]
         done += len(good)
         seconds += float(good["seconds"].sum())
+        slowest = max(slowest, float(good["seconds"].max(initial=0.0)))
         for name in _SUMS:
             sums[name] += int(good[name].sum())
     runs = read_table(fd, layout, "runs")
@@ -115,6 +117,7 @@ def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
         alice_clicks=sums["alice_clicks"],
         bob_clicks=sums["bob_clicks"],
         seconds=seconds,
+        slowest=slowest,
         runs=runs,
         faults=read_table(fd, layout, "faults"),
         last_commit=float(runs["last_commit"].max(initial=0.0)),

@@ -11,6 +11,7 @@ from ..errors import StoreError
 from . import layout as layouts
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
 from .layout import Damaged, Layout, RunInfo
+from .lock import lock_path
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables
 
@@ -23,6 +24,12 @@ def part_path(path: Path) -> Path:
 def aside_path(path: Path) -> Path:
     """Where a file is made before it gets the name ``path``."""
     return path.with_name(path.name + ".tmp")
+
+
+def working_files(path: Path) -> tuple[Path, ...]:
+    """What may stand beside ``path`` while its run goes on; one of them changes at every commit."""
+    part = part_path(path)
+    return part, aside_path(part), aside_path(path), lock_path(path)
 
 
 def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout:
