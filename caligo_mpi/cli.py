@@ -91,7 +91,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes"])
     sub.add_argument("-o", "--output", metavar="PATH", help="default: the file's name with another ending")
 
-    _json_argument(verb("engines", _engines, "list the simulation engines, and what keeps one from being used"))
+    sub = verb("sequential", _sequential, "pairs and protocol inside one NetSquid simulation, for validation")
+    _config_arguments(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
+    sub.add_argument("--trace", metavar="FILE", help="write the simulator's event log as tab-separated text")
+    sub.add_argument("--force", action="store_true", help="set a file that is there aside")
+    _json_argument(sub)
+
+    sub = verb("engines", _engines, "list the simulation engines, and what keeps one from being used")
+    sub.add_argument("--accept", choices=["netsquid"], help="check the licensed simulator against the closed forms")
+    _json_argument(sub)
+
     verb("schema", _schema, "print the JSON Schema of the configuration")
     return parser
 
@@ -252,6 +262,8 @@ def _coordinate(args: argparse.Namespace, map_for: Callable[[RunConfig], Map], f
         chunks = len(Partition(config.pairs, config.chunk_size))
         if mpi.size() > chunks:
             say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
+        elif chunks < 4 * mpi.size():
+            say(f"only {chunks} chunks for {mpi.size()} ranks: a smaller chunk_size would share the work more evenly")
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
         return _run(args, config, path, map_for(config), about, faults)
     except CaligoError as error:
@@ -325,6 +337,11 @@ def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     path = args.output or config.output.path
     if not path:
         raise ConfigError("output is not given; name the pairs file with -o FILE or output: in the configuration")
+    if config.engine.name == "auto":
+        from .generate import settle_engine
+        from .show import say
+
+        config = settle_engine(config, path, say=say)
     return config, Path(path)
 
 
@@ -363,9 +380,9 @@ def _init(args: argparse.Namespace) -> int:
 def _validate(args: argparse.Namespace) -> int:
     from . import show
     from .config import load_config
-    from .generate import forecast
+    from .generate import forecast, settle_engine
 
-    config = load_config(args.config, args.overrides)
+    config = settle_engine(load_config(args.config, args.overrides), say=show.say)
     plan = forecast(config)
     _print(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
     return DONE
@@ -398,13 +415,36 @@ def _export(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _sequential(args: argparse.Namespace) -> int:
+    from . import show
+    from .sequential import run_sequential
+
+    config, path = _config_and_path(args)
+    outcome = run_sequential(config, path, trace=args.trace, force=args.force)
+    _print(args, show.sequential_dict(outcome), show.sequential_text(outcome))
+    return DONE
+
+
 def _engines(args: argparse.Namespace) -> int:
+    if args.accept:
+        return _accept()
     from . import show
     from .engines import available
 
     engines = available()
     _print(args, engines, show.engines_text(engines))
     return DONE
+
+
+def _accept() -> int:
+    from .engines import available
+    from .errors import EnvironmentProblem
+
+    if missing := available()["netsquid"]:
+        raise EnvironmentProblem(missing)
+    from .engines.netsquid.acceptance import accept
+
+    return DONE if accept() else CRASHED
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -17,12 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import store
-from .config import RunConfig
-from .engines import Engine, Tick, make_engine
-from .errors import ConfigError, EngineError
+from .config import AutoConfig, RunConfig
+from .engines import Engine, Tick, available, make_engine
+from .errors import ConfigError, EngineError, EnvironmentProblem, StoreError
 from .link import Expected
 from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, tally
 from .provenance import provenance
+
+#: Below this ``engine: auto`` simulates with NetSquid where it can.
+_FEW_PAIRS = 1000
+
+#: Above this a stop or a fault costs more than it should.
+_LONG_CHUNK_SECONDS = 10.0
 
 Items = Sequence[int] | NDArray[np.int64]
 Work = Callable[[int, "Tick | None"], ChunkResult]
@@ -126,20 +132,23 @@ def run_chunk(engine: Engine, chunk: Chunk, seed: int, *, tick: Tick | None = No
     """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
     start = time.perf_counter()
     pairs = _placed(engine, chunk, engine.sample(chunk.count, chunk.seed_sequence(seed), tick=tick))
+    result = chunk_result(chunk, pairs)
+    result.record["seconds"] = time.perf_counter() - start
+    return result
+
+
+def chunk_result(chunk: Chunk, pairs: Pairs, *, seconds: float = 0.0) -> ChunkResult:
+    """Pairs with their record: what was counted, and their checksum."""
     counts = tally(pairs.columns, pairs.count)
     record = np.zeros(1, CHUNK_DTYPE)
-    record["index"], record["start"], record["count"], record["rows"] = (
-        chunk.index,
-        chunk.start,
-        chunk.count,
-        pairs.count,
-    )
+    record["index"], record["start"], record["count"] = chunk.index, chunk.start, chunk.count
+    record["rows"] = pairs.count
     record["sifted_z"], record["errors_z"] = counts.sifted_z, counts.errors_z
     record["sifted_x"], record["errors_x"] = counts.sifted_x, counts.errors_x
     record["alice_clicks"], record["bob_clicks"] = pairs.alice_clicks, pairs.bob_clicks
     record["duration_ns"] = pairs.duration_ns
     record["checksum"] = pairs.checksum()
-    record["seconds"] = time.perf_counter() - start
+    record["seconds"] = seconds
     return ChunkResult(record, pairs)
 
 
@@ -170,6 +179,38 @@ def only_chunk(config: RunConfig, index: int) -> dict[str, int | float]:
     names = [*(CHUNK_DTYPE.names or ())]
     simulated = [*names[: names.index("run")], "checksum"]  # the rest is known when a chunk is committed
     return {name: record[name][0].item() for name in simulated if name != "row"}
+
+
+def settle_engine(
+    config: RunConfig, path: str | os.PathLike[str] | None = None, *, say: Callable[[str], None] = lambda message: None
+) -> RunConfig:
+    """The configuration with ``engine.name: auto`` replaced by an engine; others as they are.
+
+    The file at ``path`` goes on with the engine it was begun with.
+    """
+    if not isinstance(config.engine, AutoConfig):
+        return config
+    missing = available()["netsquid"]
+    if (begun := _engine_of(path)) is not None:
+        name, why = begun, f"{path} was begun with it"
+    elif config.engine.needs_time and missing:
+        raise EnvironmentProblem(f"engine.needs_time=true, which only netsquid can give: {missing}")
+    elif config.engine.needs_time:
+        name, why = "netsquid", "times are needed"
+    elif config.pairs < _FEW_PAIRS and not missing:
+        name, why = "netsquid", f"pairs={config.pairs} is below {_FEW_PAIRS}"
+    else:
+        name, why = "noise", "no times are needed" if config.pairs >= _FEW_PAIRS else "netsquid cannot be used here"
+    say(f"engine auto: {name} ({why})")
+    return config.with_engine("netsquid" if name == "netsquid" else "noise")
+
+
+def _engine_of(path: str | os.PathLike[str] | None) -> str | None:
+    """The name of the engine that a file at ``path``, partial or not, was begun with."""
+    with contextlib.suppress(StoreError):
+        if path is not None:
+            return store.status(path).engine.split()[0]
+    return None
 
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
@@ -229,6 +270,11 @@ def generate(
             for rank, result in results:
                 pair_store.append(result, rank=rank)
                 _record(faults, pair_store)
+                if not launched and (seconds := float(result.record["seconds"][0])) > _LONG_CHUNK_SECONDS:
+                    say(
+                        f"chunk_size={config.chunk_size} takes {seconds:.0f} s per chunk, which a kill loses; "
+                        "a smaller one (it is part of the run's identity) makes that less"
+                    )
                 launched += int(result.record["count"][0])
                 report(Progress(done + launched, config.pairs, pair_store.rows, launched, time.perf_counter() - begin))
         if pair_store.is_complete:
@@ -287,6 +333,8 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
     if not resample:
         return store.verify_file(path)
     info = store.status(path).info
+    if "sequential" in info.engine:
+        raise ConfigError(f"resample={resample}: {path} is one sequential simulation; run it again and compare digests")
     config = RunConfig.from_json(info.config)
     work = chunk_work(config, dict(info.thresholds))
     chunks = len(Partition(config.pairs, config.chunk_size))

@@ -14,6 +14,7 @@ from .generate import Forecast, Progress, Summary
 from .launch import TERMINAL
 from .link import Expected
 from .pairs import Tally
+from .sequential import Sequential
 from .store import Status, Verification
 
 #: Seconds between two lines of progress where there is no terminal.
@@ -212,6 +213,32 @@ def status_text(status: Status) -> str:
 def record_text(record: Mapping[str, float]) -> str:
     """What ``generate --only-chunk`` prints."""
     return "\n".join(f"{name:<13} {value:{'x' if name == 'checksum' else ''}}" for name, value in record.items())
+
+
+def sequential_dict(outcome: Sequential) -> dict[str, Any]:
+    """What ``sequential --json`` prints."""
+    return {
+        **status_dict(outcome.status),
+        "tested": outcome.tested,
+        "test_errors": outcome.errors,
+        "test_qber": outcome.errors / outcome.tested if outcome.tested else None,
+        "abort": outcome.abort,
+        "messages": outcome.messages,
+        "duration_ns": outcome.duration_ns,
+    }
+
+
+def sequential_text(outcome: Sequential) -> str:
+    """What ``sequential`` prints."""
+    verdict = f"aborted: {outcome.abort}" if outcome.abort else "Alice and Bob go on"
+    rate = f", QBER {100 * outcome.errors / outcome.tested:.4f} %" if outcome.tested else ""
+    return "\n".join(
+        [
+            status_text(outcome.status),
+            f"  {outcome.messages} messages in {outcome.duration_ns:.6g} ns of simulated time",
+            f"  test: {outcome.tested:,} rows, {outcome.errors:,} errors{rate}; {verdict}",
+        ]
+    )
 
 
 def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:

@@ -7,6 +7,7 @@ one `ConfigError` that lists everything that is wrong.
 from __future__ import annotations
 
 from .netsquid import (
+    AutoConfig,
     HeraldedLinkConfig,
     NetsquidConfig,
     NetsquidDeviceConfig,
@@ -30,6 +31,7 @@ from .schema import schema, starter_config
 __all__ = [
     "ENGINE_GROUP",
     "ArmConfig",
+    "AutoConfig",
     "FaultsConfig",
     "HeraldedLinkConfig",
     "LinkConfig",

@@ -126,6 +126,28 @@ class NetsquidConfig(Section):
             yield "hold", f"must be 1 with a {self.link.type} link, whose pairs are corrected one at a time", "rule"
 
 
+class AutoConfig(Section):
+    """What both engines can express; which one runs is settled when the run begins."""
+
+    name: Annotated[
+        Literal["auto"],
+        about("netsquid if times are needed or the run is short, and it can be used here; else noise"),
+    ]
+    link: Annotated[NetsquidLinkConfig, about("link that makes the pairs")]
+    alice: Annotated[NetsquidSideConfig, about("Alice's choice of basis and read-out")] = NetsquidSideConfig()
+    bob: Annotated[NetsquidSideConfig, about("Bob's choice of basis and read-out")] = NetsquidSideConfig()
+    needs_time: Annotated[bool, about("whether rows need a simulated time, which NetSquid alone gives")] = False
+
+    def as_engine(self, name: Literal["noise", "netsquid"]) -> dict[str, Any]:
+        """The same as a section of the engine ``name``."""
+        sides = {side: getattr(self, side).model_dump(exclude_none=True) for side in ("alice", "bob")}
+        link = self.link.model_dump(exclude_none=True)
+        if name == "noise":
+            state: dict[str, Any] = {key: link[key] for key in ("fidelity", "prob_max_mixed") if key in link}
+            link = state or {"fidelity": 1.0}  # a perfect link
+        return {"name": name, "link": link, **sides}
+
+
 class SequentialConfig(Section):
     """The protocol that Alice and Bob run inside the simulation after their pairs (``caligo-mpi sequential``)."""
 

@@ -21,7 +21,7 @@ from pydantic import (
 
 from ..errors import ConfigError
 from .complaints import Key, complain
-from .netsquid import NetsquidConfig, SequentialConfig
+from .netsquid import AutoConfig, NetsquidConfig, SequentialConfig
 from .noise import NoiseConfig
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
@@ -34,6 +34,7 @@ ENGINE_GROUP = "caligo_mpi.engines"
 # How many emissions a chunk holds unless told; part of a run's identity, so these never change.
 _CHUNK_SIZE = {"noise": 1 << 24, "netsquid": 1000}
 _PLUGIN_CHUNK_SIZE = 1 << 16
+_AUTO_CHUNK_SIZE = 1 << 28  # until the engine is settled; nobody would ask for it
 _MOST_CHUNKS = 1 << 32
 
 
@@ -71,12 +72,13 @@ def _engine_tag(value: object) -> str | None:
     name = chosen(value, "name")
     if not isinstance(name, str):
         return None
-    return {"noise": "<noise>", "netsquid": "<netsquid>"}.get(name, "<plugin>")
+    return f"<{name}>" if name in (*_CHUNK_SIZE, "auto") else "<plugin>"
 
 
 AnyEngine = Annotated[
     Annotated[NoiseConfig, Tag("<noise>")]
     | Annotated[NetsquidConfig, Tag("<netsquid>")]
+    | Annotated[AutoConfig, Tag("<auto>")]
     | Annotated[PluginConfig, Tag("<plugin>")],
     Discriminator(
         _engine_tag,
@@ -173,13 +175,22 @@ class RunConfig(Section):
     def _fill_chunk_size(cls, data: Any) -> Any:
         if isinstance(data, Mapping) and data.get("chunk_size") is None:
             name = chosen(data.get("engine"), "name")
-            size = _CHUNK_SIZE.get(name, _PLUGIN_CHUNK_SIZE) if isinstance(name, str) else _PLUGIN_CHUNK_SIZE
+            sizes = {**_CHUNK_SIZE, "auto": _AUTO_CHUNK_SIZE}
+            size = sizes.get(name, _PLUGIN_CHUNK_SIZE) if isinstance(name, str) else _PLUGIN_CHUNK_SIZE
             return {**data, "chunk_size": size}
         return data
 
     def _rules(self) -> Iterator[Breach]:
         if self.pairs > _MOST_CHUNKS * self.chunk_size:
             yield "chunk_size", f"would make more than {_MOST_CHUNKS:_} chunks of pairs={self.pairs}; raise it", "rule"
+
+    def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:
+        """The run with its ``auto`` engine settled; a chunk size that was not given becomes that engine's."""
+        assert isinstance(self.engine, AutoConfig)
+        values = {**self.resolved(), "engine": self.engine.as_engine(name)}
+        if self.chunk_size == _AUTO_CHUNK_SIZE:
+            del values["chunk_size"]
+        return type(self).model_validate(values)
 
     def digest(self, stream_version: int) -> str:
         """SHA-256 over all that changes bits: seed, chunk size, engine and its stream's version."""
@@ -227,7 +238,7 @@ def validated(data: object, *, source: str, overrides: Sequence[str] = (), insta
 
 def _missing_engine(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     name = chosen(data.get("engine"), "name")
-    if isinstance(name, str) and name not in _CHUNK_SIZE and name not in (names := engine_names()):
+    if isinstance(name, str) and name not in _CHUNK_SIZE and name != "auto" and name not in (names := engine_names()):
         sentence = f"no such engine; there are {', '.join(names)}"
         yield {"type": "choice", "loc": ("engine", "name"), "input": name, "msg": sentence}
 

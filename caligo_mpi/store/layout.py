@@ -70,7 +70,8 @@ class RunInfo:
 
     ``engine`` is the engine's name for provenance, ``config`` the resolved configuration as JSON,
     ``config_digest`` covers everything that changes bits; ``coincidence`` is the expected number of rows
-    per emission (1 where no pair can be lost), ``software`` maps dependencies to versions and more.
+    per emission (1 where no pair can be lost), ``software`` maps dependencies to versions and more,
+    ``notes`` are further attributes of the file (written, not read back).
     """
 
     pairs: int
@@ -85,6 +86,7 @@ class RunInfo:
     has_time: bool = False
     coincidence: float = 1.0
     software: Mapping[str, object] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def partition(self) -> Partition:
@@ -181,6 +183,7 @@ def _attributes(info: RunInfo) -> dict[str, object]:
         "pairs": np.uint64(info.pairs),
         "chunk_size": np.uint64(info.chunk_size),
         "coincidence": np.float64(info.coincidence),
+        **info.notes,
     }
 
 
