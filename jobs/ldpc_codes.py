@@ -2,6 +2,7 @@
 
     python jobs/ldpc_codes.py build                  # every code anew, without curves
     python jobs/ldpc_codes.py measure n4096-r50 …    # curves of these codes (default: all)
+    python jobs/ldpc_codes.py table                  # what the curves say, for the documentation
 
 Codes and curves are written to caligo_mpi/protocol/ldpc/codes/, one JSON file each.
 """
@@ -16,7 +17,8 @@ from math import log2
 
 import numpy as np
 
-from caligo_mpi.protocol.ldpc import Code, decode, load_code, syndrome
+from caligo_mpi.protocol.ldpc import Code, available_codes, decode, load_code, syndrome
+from caligo_mpi.protocol.ldpc.adapt import predicted_failure
 from caligo_mpi.protocol.ldpc.code import FOLDER, Curve, Point, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
 
@@ -84,12 +86,16 @@ def build_one(name: str, rows: int, degrees: dict[int, int], lift: int) -> Code:
     raise SystemExit(f"{name}: no seed below 100 gives a code without 4-cycles")
 
 
-def error_rate(entropy: float) -> float:
-    """Q with h(Q) = entropy, to four digits."""
+def entropy(q: float) -> float:
+    return -q * log2(q) - (1 - q) * log2(1 - q)
+
+
+def error_rate(share: float) -> float:
+    """Q with h(Q) = share, to four digits."""
     low, high = 0.0, 0.5
     for _ in range(60):
         q = (low + high) / 2
-        low, high = (q, high) if -q * log2(q) - (1 - q) * log2(1 - q) < entropy else (low, q)
+        low, high = (q, high) if entropy(q) < share else (low, q)
     return round(low, 4)
 
 
@@ -147,14 +153,47 @@ def measure(name: str, *, frames: int, floor: int, seed: int) -> None:
         save(replace(code, curves=tuple(curves), about={**code.about, "measured_by": command}))
 
 
+def reached(curve: Curve, target: float) -> float:
+    """The highest Q at which the curve promises no more failures than ``target``; 0 if none."""
+    low, high = 0.0, 0.5
+    for _ in range(40):
+        q = (low + high) / 2
+        low, high = (q, high) if predicted_failure(curve, q) <= target else (low, q)
+    return low if low > 1e-9 else 0.0
+
+
+def table_row(code: Code, curve: Curve) -> str:
+    """Q and f at given frame errors, and the lowest point measured."""
+    leak = (code.m - curve.punctured) / (code.n - curve.punctured - curve.shortened)
+    cells = []
+    for target in (1e-1, 1e-2, 1e-3, 1e-4):
+        q = reached(curve, target)
+        cells.append(f"{100 * q:.2f} % ({leak / entropy(q):.2f})" if q else "")
+    low = curve.points[0]
+    last = f"{low.failures} / {low.frames} at {100 * low.qber:.2f} %"
+    undetected = sum(point.undetected for point in curve.points)
+    return f"| {code.name} | {curve.punctured} | {curve.shortened} | {' | '.join(cells)} | {last} | {undetected} |"
+
+
+def print_table(names: list[str]) -> None:
+    print("| code | punctured | shortened | 10 % | 1 % | 0.1 % | 0.01 % | lowest point | undetected |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for code in map(load_code, names):
+        for curve in code.curves:
+            print(table_row(code, curve))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("build", "measure"))
+    parser.add_argument("verb", choices=("build", "measure", "table"))
     parser.add_argument("names", nargs="*", help="codes; all of them by default")
     parser.add_argument("--frames", type=int, default=20_000, help="frames per point, at the most")
     parser.add_argument("--floor", type=int, default=200_000, help="the same for the bare code")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    if args.verb == "table":
+        print_table(args.names or list(available_codes()))
+        return
     for name in args.names or plans():
         if args.verb == "measure":
             measure(name, frames=args.frames, floor=args.floor, seed=args.seed)
