@@ -37,7 +37,7 @@ def mount(tmp_path):
         pytest.skip("no mount command")
     yield run
     for place in mounted:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def large(kind="lossless"):
