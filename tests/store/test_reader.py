@@ -134,6 +134,20 @@ def test_only_the_committed_beginning_of_a_partial_file_is_read(tmp_path):
     assert np.array_equal(arrays.bob_outcome, rows[3][:1528])
 
 
+def test_a_partial_file_is_read_up_to_its_first_damaged_record(tmp_path):
+    path, part = tmp_path / "run.h5", tmp_path / "run.h5.part"
+    write(path, made_info(), chunks=9)
+    with h5py.File(part, "r") as file:
+        at = file["chunks"].id.get_offset() + 136 * 4 + 50
+    content = bytearray(part.read_bytes())
+    content[at] ^= 1
+    part.write_bytes(content)
+    with open_pairs(part) as file:
+        assert (file.rows, len(file.chunks)) == (4000, 4)
+        assert sum(block.count for block in file.blocks(999)) == 4000
+    assert status(part).chunks_done == 8
+
+
 def test_verify_simulates_chunks_again(made):
     path, kind, _ = made
     partition = made_info(kind).partition
@@ -159,11 +173,26 @@ def test_verify_names_every_damaged_chunk(tmp_path, dataset, byte, records, data
     assert (found.ok, found.records, found.data) == (False, records, data)
 
 
-def test_verify_notices_a_digest_that_does_not_fit(tmp_path):
+@pytest.mark.parametrize("chunk", [0, 5, 9])
+def test_a_damaged_record_stops_readers(tmp_path, chunk):
+    path = tmp_path / "run.h5"
+    write(path, made_info("lossy"), "lossy")
+    with h5py.File(path, "r") as file:
+        at = file["chunks"].id.get_offset() + 136 * chunk + 50
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+    for read in (read_pairs, lambda path: open_pairs(path).tally()):
+        with pytest.raises(StoreError, match=rf"chunk {chunk} is damaged \(its record does not have its checksum\)"):
+            read(path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("data_digest", np.bytes_(b"0" * 64)), ("rows", np.uint64(10_002))])
+def test_verify_notices_a_digest_that_does_not_fit(tmp_path, name, value):
     path = tmp_path / "run.h5"
     write(path, made_info())
     with h5py.File(path, "r+") as file:
-        file.attrs.modify("data_digest", np.bytes_(b"0" * 64))
+        file.attrs.modify(name, value)
     assert verify_file(path).digest_fits is False
     assert not verify_file(path).ok
 

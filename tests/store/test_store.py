@@ -10,8 +10,9 @@ import pytest
 from made_chunks import KINDS, made_info, made_pairs, made_result, made_rows, write
 
 from caligo_mpi import store
-from caligo_mpi.pairs import COLUMNS, Chunk, ChunkResult
+from caligo_mpi.pairs import CHUNK_DTYPE, COLUMNS, Chunk, ChunkResult
 from caligo_mpi.store import PairStore, StoreError, layout, open_pairs, pairs_hash, read_pairs, status, verify_file
+from caligo_mpi.store.records import seal
 
 # data_digest and pairs_hash of the three made runs of 10,003 emissions.
 GOLDEN = {
@@ -189,13 +190,13 @@ def test_more_pairs_extend_what_is_there(path, part, kind, pairs, finished):
 
 
 def test_damage_is_not_carried_into_the_larger_file(path):
-    write(path, made_info(pairs=9_500))
+    write(path, made_info(pairs=99_500))
     flip(path, "pairs/bob_basis", 300)  # in chunk 2
     flip(path, "chunks", 5 * 136 + 20)  # the record of chunk 5
-    messages = write(path, made_info())
-    assert "7 whole chunks are kept" in messages[0]
+    messages = write(path, made_info(pairs=100_000))
+    assert "97 whole chunks are kept" in messages[0]
     assert any("2 damaged chunks are redone: 2, 5" in message for message in messages)
-    assert identity(path) == GOLDEN["lossless"]
+    assert verify_file(path).ok
 
 
 def test_fewer_pairs_than_begun_are_refused(path, part):
@@ -231,6 +232,15 @@ def test_force_resumes_its_own_partial_file(path):
     write(path, made_info(), force=True)
     assert names(path.parent) == ["run.h5", "run.h5.old-1"]
     assert identity(path) == identity(path.with_name("run.h5.old-1")) == GOLDEN["lossless"]
+
+
+def test_force_starts_anew_although_a_kill_left_the_partial_name(path, part):
+    write(path, made_info())
+    os.link(path, part)  # published, but killed before the partial name went
+    with PairStore.open(path, made_info(), launch={}, force=True) as pair_store:
+        assert len(pair_store.todo) == 11
+    assert status(path.with_name("run.h5.old-1")).complete
+    assert names(path.parent) == ["run.h5.old-1", "run.h5.part"]
 
 
 def test_a_complete_file_is_not_written_again(path):
@@ -270,6 +280,12 @@ def offset(path, dataset):
         return file[dataset].id.get_offset()
 
 
+def raw_columns(path):
+    """The bytes of the four columns as they are in the file."""
+    with h5py.File(path, "r") as file:
+        return [file["pairs"][name][:].tobytes() for name in COLUMNS]
+
+
 def flip(path, dataset, byte, bit=3):
     """Flip one bit in a dataset, behind everyone's back."""
     at = offset(path, dataset) + byte
@@ -298,6 +314,38 @@ def test_a_chunk_with_flipped_bits_is_redone_in_place(path, part, kind, column, 
     with open_pairs(path) as file:
         assert [fault["what"] for fault in file.faults] == [b"damaged chunks found on opening: %d" % chunk]
         assert file.faults["chunks"].tolist() == [1]
+
+
+@pytest.mark.parametrize("field", CHUNK_DTYPE.names)
+def test_no_field_of_a_record_is_damaged_unnoticed(path, part, field):
+    write(path, made_info("lossy"), "lossy", chunks=9, finish=False)
+    before = status(path)
+    flip(part, "chunks", 4 * 136 + CHUNK_DTYPE.fields[field][1], bit=0)
+    assert status(path).chunks_done == 8
+    write(path, made_info("lossy"), "lossy", chunks=1, finish=False)
+    after = status(path)
+    assert (after.chunks_done, after.tally, after.rows) == (9, before.tally, before.rows)
+
+
+def test_a_valid_record_at_the_wrong_row_is_not_trusted(path, part):
+    write(path, made_info("lossy"), "lossy", chunks=9, finish=False)
+    with open_pairs(part) as file:
+        record = file.chunks[4:5]
+    record["row"] += 8
+    seal(record[0])
+    at = offset(part, "chunks") + 4 * 136
+    part.write_bytes(part.read_bytes()[:at] + record.tobytes() + part.read_bytes()[at + 136 :])
+    write(path, made_info("lossy"), "lossy")
+    assert identity(path) == GOLDEN["lossy"]
+
+
+def test_redone_chunks_count_their_attempts(path, part):
+    for _ in range(2):
+        write(path, made_info(), chunks=9, finish=False)
+        flip(part, "pairs/bob_basis", 500)
+    write(path, made_info())
+    with open_pairs(path) as file:
+        assert file.chunks["attempt"].tolist() == [0, 0, 0, 0, 2, *[0] * 6]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -341,9 +389,12 @@ def test_damage_in_a_lossy_run_is_found_when_it_is_finished(path, part):
     assert verify_file(path).ok
 
 
+@pytest.mark.parametrize(("pairs", "chunk_size"), [(10_003, 1000), (83, 8)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_random_damage_everywhere_still_ends_in_the_same_bits(path, part, kind):
-    info = made_info(kind)
+def test_random_damage_everywhere_still_ends_in_the_same_bits(path, part, kind, pairs, chunk_size):
+    info = made_info(kind, pairs=pairs, chunk_size=chunk_size)
+    write(path, info, kind)
+    expected, raw = identity(path), raw_columns(path)
     rng = np.random.default_rng(5)
     for _ in range(12):
         path.unlink(missing_ok=True)
@@ -357,7 +408,18 @@ def test_random_damage_everywhere_still_ends_in_the_same_bits(path, part, kind):
             else:
                 flip(part, "chunks", int(rng.integers(136 * chunks)), bit)
         write(path, info, kind)
-        assert identity(path) == GOLDEN[kind]
+        assert identity(path) == expected
+        assert raw_columns(path) == raw
+
+
+def test_bits_behind_the_last_row_are_0(path, part):
+    info = made_info("lossy")
+    write(path, info, "lossy", finish=False)
+    with open_pairs(part) as file:
+        assert file.rows % 8 == 4
+        flip(part, "pairs/alice_basis", file.rows // 8, bit=6)
+    write(path, info, "lossy")
+    assert raw_columns(path)[0][-1] < 16
 
 
 def test_an_engine_that_does_not_reproduce_itself_is_found_out(path, part):

@@ -17,6 +17,7 @@ from made_chunks import KINDS, in_child, made_info, made_result, write
 
 from caligo_mpi import store
 from caligo_mpi.store import PairStore, StoreError, open_pairs, pairs_hash, status, verify_file
+from caligo_mpi.store import lock as locks
 
 # Python 3.12 warns of any fork once numpy has made its threads; the children touch none of them.
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -247,6 +248,20 @@ def test_a_lock_left_behind_is_taken_over_and_said(path):
     assert [p.name for p in path.parent.iterdir()] == ["run.h5"]
 
 
+def test_only_one_of_many_holds_the_lock(path):
+    inside = path.with_name("inside")
+
+    def take_turns():
+        for _ in range(60):
+            lock = locks.acquire(path, {"id": "turn"}, patience=30.0)
+            inside.touch(exist_ok=False)
+            inside.unlink()
+            locks.release(lock)
+
+    children = [in_child(take_turns, wait=False) for _ in range(4)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0, 0]
+
+
 def test_an_orphan_of_an_earlier_launch_stops_itself(path):
     lock = path.with_name("run.h5.lock")
     with PairStore.open(path, made_info(), launch={"id": "orphan"}) as orphan:
@@ -265,6 +280,15 @@ def test_an_orphan_of_an_earlier_launch_stops_itself(path):
             assert later.todo[0] == 1
     assert not lock.exists()
     assert status(path).chunks_done == 1
+
+
+def test_an_orphan_does_not_publish(path):
+    write(path, made_info(), finish=False)
+    with PairStore.open(path, made_info(), launch={"id": "orphan"}) as orphan:
+        path.with_name("run.h5.lock").write_text('{"id": "later"}')
+        with pytest.raises(StoreError, match="no longer names this launch but launch later"):
+            orphan.finish()
+    assert not path.exists()
 
 
 def test_readers_look_at_a_running_file_and_disturb_nothing(path):

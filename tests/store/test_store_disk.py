@@ -12,7 +12,7 @@ import pytest
 from made_chunks import in_child, made_info, made_result, write
 
 from caligo_mpi.pairs import Chunk
-from caligo_mpi.store import PairStore, StoreError, completed, status, verify_file
+from caligo_mpi.store import PairStore, StoreError, completed, layout, status, verify_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
@@ -37,7 +37,7 @@ def mount(tmp_path):
         pytest.skip("no mount command")
     yield run
     for place in mounted:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def large(kind="lossless"):
@@ -130,6 +130,25 @@ def test_limits_of_the_process_are_one_sentence_too(tmp_path, capfd, limit, begu
     assert "set aside" not in "".join(messages)
     assert verify_file(path).ok
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_write_that_is_cut_short_is_noticed(tmp_path):
+    path = tmp_path / "run.h5"
+    write(path, made_info(), chunks=0)
+    last = layout.read(tmp_path / "run.h5.part").offsets["pairs/bob_outcome"]
+
+    def run():
+        with PairStore.open(path, made_info(), launch={}) as pair_store:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (last + 700, last + 700))
+            for chunk in made_info().partition:
+                pair_store.append(made_result(chunk), rank=0)
+            try:
+                pair_store.commit()
+            except StoreError:
+                os._exit(3)
+
+    assert in_child(run) == 3
+    assert status(path).chunks_done == 0
 
 
 def test_a_file_cut_short_under_a_reader_is_one_sentence(tmp_path):
