@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = verb("engines", _engines, "list the simulation engines, and what keeps one from being used")
     sub.add_argument("--accept", choices=["netsquid"], help="check the licensed simulator against the closed forms")
+    sub.add_argument("--pairs", type=_positive, default=6000, help="pairs per check of --accept (default: 6000)")
     _json_argument(sub)
 
     verb("schema", _schema, "print the JSON Schema of the configuration")
@@ -427,7 +428,7 @@ def _sequential(args: argparse.Namespace) -> int:
 
 def _engines(args: argparse.Namespace) -> int:
     if args.accept:
-        return _accept()
+        return _accept(args.pairs)
     from . import show
     from .engines import available
 
@@ -436,7 +437,7 @@ def _engines(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _accept() -> int:
+def _accept(pairs: int) -> int:
     from .engines import available
     from .errors import EnvironmentProblem
 
@@ -444,7 +445,7 @@ def _accept() -> int:
         raise EnvironmentProblem(missing)
     from .engines.netsquid.acceptance import accept
 
-    return DONE if accept() else CRASHED
+    return DONE if accept(pairs=pairs) else CRASHED
 
 
 def _schema(args: argparse.Namespace) -> int:

@@ -100,4 +100,4 @@ def test_auto_takes_netsquid_for_times_and_for_few_pairs(run, tmp_path):
 
 
 def test_the_engines_verb_runs_the_acceptance(run):
-    assert "FAIL" not in run("engines", "--accept", "netsquid").stdout
+    assert "FAIL" not in run("engines", "--accept", "netsquid", "--pairs", "300").stdout
