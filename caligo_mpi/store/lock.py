@@ -23,6 +23,9 @@ from ..errors import StoreError
 # A killed process can take a moment to go; a relaunch comes within 0.3 s.
 _PATIENCE_S = 2.0
 
+# A file server frees the locks of a host that went down when its lease ends (NFS 4: 90 s).
+_LEASE_S = 120.0
+
 
 @dataclass(frozen=True, slots=True)
 class Lock:
@@ -50,7 +53,7 @@ def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATI
             if _try_lock(fd, before, launch):
                 if _is_current(fd, lock_path(path)):
                     return _sign(path, fd, before, launch)
-            elif time.monotonic() > deadline:
+            elif time.monotonic() > deadline + (_LEASE_S if _is_earlier_launch(before, launch) else 0.0):
                 raise StoreError(
                     f"{path} is being written by {describe(before)}; wait for that run, end it, "
                     f"or, if it is dead for certain, remove {lock_path(path)}"
@@ -107,10 +110,14 @@ def _try_lock(fd: int, before: bytes, launch: Mapping[str, object]) -> bool:
     except BlockingIOError:
         return False
     except OSError:  # no flock on this file system
-        # The batch system runs a job once: an owner with our job's id is its earlier, ended launch.
-        same_job = bool(launch.get("job")) and _fields(before).get("job") == launch["job"]
-        return not before or _is_dead(before) or (same_job and _fields(before).get("host") != socket.gethostname())
+        return not before or _is_dead(before) or _is_earlier_launch(before, launch)
     return True
+
+
+def _is_earlier_launch(before: bytes, launch: Mapping[str, object]) -> bool:
+    """Whether the owner is our own batch job on another host: it runs once, so that launch has ended."""
+    fields = _fields(before)
+    return bool(launch.get("job")) and fields.get("job") == launch["job"] and fields.get("host") != socket.gethostname()
 
 
 def _is_current(fd: int, path: Path) -> bool:

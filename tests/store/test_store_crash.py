@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -246,6 +247,22 @@ def test_a_lock_left_behind_is_taken_over_and_said(path):
     messages = write(path, made_info())
     assert messages[0].startswith("took over the lock left behind by launch dead (host ")
     assert [p.name for p in path.parent.iterdir()] == ["run.h5"]
+
+
+def test_a_requeued_job_waits_for_the_lock_of_the_host_that_went_down(path):
+    lock = path.with_name("run.h5.lock")
+    lock.write_text('{"id": "first", "host": "elsewhere", "pid": 1, "job": "4711"}')
+
+    def hold():
+        with lock.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            time.sleep(2.7)
+
+    child = in_child(hold, wait=False)
+    time.sleep(0.3)
+    with PairStore.open(path, made_info(), launch={"job": "4711"}) as pair_store:
+        assert pair_store.messages[0].startswith("took over the lock left behind by launch first")
+    os.waitpid(child, 0)
 
 
 def test_only_one_of_many_holds_the_lock(path):
