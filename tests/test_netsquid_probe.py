@@ -13,6 +13,7 @@ import pytest
 
 from caligo_mpi.config import NetsquidConfig
 from caligo_mpi.engines.netsquid import NetsquidEngine, default_hold, environment, probe
+from caligo_mpi.engines.netsquid.engine import measured_bases, recorded
 from caligo_mpi.errors import EnvironmentProblem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,10 +111,10 @@ def test_the_stand_in_runs_from_its_checkout(tmp_path):
 @pytest.mark.usefixtures("no_netsquid")
 def test_an_installed_package_refuses_the_stand_in(tmp_path):
     site = open_wheels(tmp_path / "site-packages")
-    shutil.copytree(ROOT / "caligo_mpi", site / "caligo_mpi")
+    shutil.copytree(ROOT / "caligo_mpi", site / "caligo_mpi", ignore=shutil.ignore_patterns("__pycache__"))
     refusal = "engine 'netsquid' needs netsquid (found: a stand-in outside its source checkout); "
     assert probe_in([STAND_IN], package=site).startswith(refusal)
-    shutil.copytree(STAND_IN, site, dirs_exist_ok=True)
+    shutil.copytree(STAND_IN, site, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     assert probe_in([], package=site).startswith(refusal)
 
 
@@ -182,6 +183,37 @@ def test_pairs_are_held_together_where_that_costs_nothing(fields, hold):
 def test_expected_rates_follow_the_closed_forms(fields, z, x):
     expected = engine(**fields).expected
     assert (expected.qber_z, expected.qber_x) == pytest.approx((z, x), abs=5e-8)
+
+
+@pytest.mark.parametrize(
+    ("read_errors", "read"),
+    [
+        ({"p_read1_given0": 1.0, "p_read0_given1": 0.0}, [1, 1, 1, 1]),
+        ({"p_read1_given0": 0.0, "p_read0_given1": 1.0}, [0, 0, 0, 0]),
+        ({"p_read1_given0": 1.0, "p_read0_given1": 1.0}, [1, 1, 0, 0]),
+        ({}, [0, 0, 1, 1]),
+    ],
+)
+def test_read_out_errors_turn_the_bits_they_are_named_after(read_errors, read):
+    seed, bits = np.random.SeedSequence(1), np.array([0, 0, 1, 1], np.uint8)
+    assert recorded(config(alice=read_errors), seed, "alice", bits).tolist() == read
+    assert recorded(config(alice=read_errors), seed, "bob", bits).tolist() == [0, 0, 1, 1]
+
+
+def test_bases_and_read_out_errors_come_from_streams_of_their_own():
+    """Literal bits: a change of them changes every file."""
+    seed = np.random.SeedSequence(1)
+    drawn = [measured_bases(config(), seed, name, 24) for name in ("alice", "bob")]
+    flips = [
+        recorded(config(**{name: {"readout_flip": 0.5}}), seed, name, np.zeros(24, np.uint8))
+        for name in ("alice", "bob")
+    ]
+    assert ["".join(map(str, column)) for column in (*drawn, *flips)] == [
+        "101101011001011010110111",
+        "111001100001110001011111",
+        "100100010010000001011011",
+        "010011111011101011001110",
+    ]
 
 
 def test_heralded_links_have_no_closed_form():

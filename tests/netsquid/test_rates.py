@@ -42,7 +42,7 @@ def samples():
     """Two at a time: they are most of the time that these tests take."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         futures = {
-            case: pool.submit(engine(case).sample, 20_000 if case in FULL else 6_000, np.random.SeedSequence(21))
+            case: pool.submit(engine(case).sample, 20_000 if case in FULL else 5_000, np.random.SeedSequence(21))
             for case in PARAMETERS
         }
         return {case: future.result() for case, future in futures.items()}

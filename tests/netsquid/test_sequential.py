@@ -44,10 +44,10 @@ def test_both_modes_give_the_same_pairs_at_the_same_times():
 def test_both_modes_follow_one_law_whatever_the_latency():
     fields = {"link": {"fidelity": 0.7, "cycle_time_ns": 1000}, "alice": {"basis_bias": 0.3}}
     protocol = {"classical_latency_ns": 40.0}
-    sequential = talk(pairs=4000, protocol=protocol, seed=np.random.SeedSequence(1), **fields).pairs
-    parallel = NetsquidEngine(config(**fields)).sample(4000, np.random.SeedSequence(2))
+    sequential = talk(pairs=2000, protocol=protocol, seed=np.random.SeedSequence(1), **fields).pairs
+    parallel = NetsquidEngine(config(**fields)).sample(2000, np.random.SeedSequence(2))
     assert same_law(outcome_counts(sequential), outcome_counts(parallel)) > 1e-6
-    counts = tally(sequential.columns, 4000)
+    counts = tally(sequential.columns, 2000)
     for errors, sifted in ((counts.errors_z, counts.sifted_z), (counts.errors_x, counts.sifted_x)):
         assert abs(errors / sifted - 0.2) < 4.9 * np.sqrt(0.16 / sifted)
 

@@ -69,7 +69,5 @@ class MagicLinkLayerProtocol(Protocol):
             end = self.ends[node_id]
             position = end.node.qmemory.free_position()
             end.node.qmemory.put(qubit, position)
-            end.send_signal(
-                ResCreateAndKeep.__name__, ResCreateAndKeep(bell_state=label, logical_qubit_id=position)
-            )
+            end.send_signal(ResCreateAndKeep.__name__, ResCreateAndKeep(bell_state=label, logical_qubit_id=position))
         self._attempt()
