@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-PLUGINS = Path(__file__).parent / "plugins"
+from helpers import environment
 
 # Doctests of mpi.py cannot even be collected where mpi4py is not installed; it has none.
 collect_ignore_glob = ["plugins/*"]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """The environment of a subprocess: finds this package and the test engines."""
-    paths = [str(ROOT), str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from helpers import environment
 
-from caligo_mpi import status, store
+from caligo_mpi import load_config, status, store
+from caligo_mpi.generate import generate
 
 pytestmark = pytest.mark.mpi
 
@@ -69,13 +70,11 @@ def wait_for_chunks(path, chunks, timeout=60):
 
 
 @pytest.fixture
-def reference(tmp_path, caligo, write_config):
+def reference(tmp_path, write_config):
     """Digest and hash of the serial run of a configuration."""
 
     def run(**changes):
-        config = write_config("reference.yaml", **changes)
-        result = caligo("generate", config, "-o", "reference.h5", "-q")
-        assert result.returncode == 0, result.stderr
+        generate(load_config(write_config("reference.yaml", **changes)), tmp_path / "reference.h5")
         return identity(tmp_path / "reference.h5")
 
     return run
@@ -174,10 +173,10 @@ def test_a_signal_to_the_launcher_stops_cleanly_and_the_same_command_goes_on(
 def test_chunks_running_at_the_stop_are_kept(tmp_path, write_config, start):
     config = write_config(engine={"name": "trouble", "seconds": 1.0}, schedule="static")
     process = start(3, config, bare=False)
-    wait_for_chunks(tmp_path / "run.h5", 1)
+    wait_for_chunks(tmp_path / "run.h5", 4)  # 0 and 3 on rank 0; now 4 and 5 are running on the others
     process.send_signal(signal.SIGTERM)
     assert finish(process)[0] == 75
-    assert status(tmp_path / "run.h5").chunks_done >= 3
+    assert status(tmp_path / "run.h5").chunks_done >= 6
 
 
 def test_a_second_signal_does_not_wait_for_running_chunks(tmp_path, write_config, start):
@@ -200,9 +199,9 @@ def test_usr1_to_a_bare_mpirun_stops_cleanly(tmp_path, write_config, start):
     process = start(2, write_config(engine=SLOW))
     wait_for_chunks(tmp_path / "run.h5", 2)
     process.send_signal(signal.SIGUSR1)
-    code, _, err = finish(process)
+    code, out, _ = finish(process)
     assert code != 0
-    assert "stopped" in err
+    assert "stopped" in out
     assert 2 <= status(tmp_path / "run.h5").chunks_done < 20
 
 

@@ -203,9 +203,12 @@ def read(path: Path) -> Layout:
             layout = _parse(file)
     except StoreError:
         raise
-    # Damaged HDF5 metadata comes out of h5py as nearly any exception.
+    # Damaged HDF5 metadata comes out of h5py as nearly any exception; what the system refuses has a number.
     except Exception as error:
-        raise Damaged(f"{path} is not an HDF5 file with pairs, or it is damaged ({error})".replace("\n", " ")) from error
+        text = " ".join(str(error).split())
+        if isinstance(error, OSError) and error.errno:
+            raise StoreError(f"{path} cannot be read ({text})") from error
+        raise Damaged(f"{path} is not an HDF5 file with pairs, or it is damaged ({text})") from error
     if path.stat().st_size < layout.size:
         raise Damaged(f"{path} is truncated: {path.stat().st_size} bytes of {layout.size}")
     return layout
