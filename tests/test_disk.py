@@ -40,8 +40,9 @@ def start(tmp_path):
     def popen(*arguments, **options):
         command = [sys.executable, "-m", "caligo_mpi", "generate", *map(str, arguments)]
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
-        )
+            command, cwd=tmp_path, env=environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        )  # fmt: skip
         processes.append(process)
         return process
 

@@ -19,7 +19,7 @@ from tests.faults.campaign import MARK, children, ranks_of
 
 pytestmark = pytest.mark.mpi
 
-SLOW = {"name": "trouble", "seconds": 0.3}
+SLOW = {"name": "trouble", "seconds": 0.2}
 
 
 class Run:
@@ -229,8 +229,8 @@ def test_force_makes_a_finished_file_anew_in_spite_of_a_kill(tmp_path, write_con
 
 def test_large_results_do_not_hide_what_other_ranks_announce(write_config, start, reference):
     """Rank 0 and rank 1 fill rank 0's store of results while the next one in order is with slow rank 2."""
-    engine = {"name": "trouble", "seconds": 0.001, "slow_rank": 2, "slowness": 3000}
-    run = start(write_config(engine=engine, pairs=220 << 20, chunk_size=1 << 20), "--ranks", 3, "-q")
+    engine = {"name": "trouble", "seconds": 0.001, "slow_rank": 2, "slowness": 2000}
+    run = start(write_config(engine=engine, pairs=150 << 20, chunk_size=1 << 20), "--ranks", 3, "-q")
     code, _, err = run.finish()
     assert code == 0
     assert "nothing was written" not in err
