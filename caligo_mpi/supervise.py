@@ -27,7 +27,8 @@ from .errors import CRASHED, STOPPED, EnvironmentProblem, StoreError
 WATCHDOG = "CALIGO_WATCHDOG_SECONDS"
 _SILENCE_SECONDS = 30.0
 
-_LOOK_SECONDS = 0.05
+#: How often the launcher looks at its ranks and their files.
+LOOK_SECONDS = 0.05
 # Ranks count stop requests that come closer together as one.
 _FORWARD_SECONDS = 0.5
 # Launches in a row that commit nothing: whatever kills them will kill the next one, too.
@@ -156,7 +157,7 @@ def _watch(process: subprocess.Popen[bytes], watchdog: Watchdog, *, begun: Calla
     waiting = True
     while True:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK_SECONDS)
+            process.wait(LOOK_SECONDS)
             return ""
         if signals.stop_level() > level and time.monotonic() - forwarded > _FORWARD_SECONDS:
             level, forwarded = level + 1, time.monotonic()

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,10 @@ import baselines
 import numpy as np
 
 import caligo_mpi
-from caligo_mpi import launch, store
+from caligo_mpi import launch, store, supervise
 from caligo_mpi.engines import make_engine
 from caligo_mpi.generate import generate, run_chunk, run_info
-from caligo_mpi.pairs import Chunk, ChunkResult, Partition
+from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition
 
 Result = dict[str, Any]
 QUICK = False
@@ -375,10 +375,47 @@ def descendants(pid: int) -> list[int]:
     return children + [grandchild for child in children for grandchild in descendants(child)]
 
 
+def protection() -> dict[str, Result]:
+    """What checksums, commits and the watchdog take of an undisturbed run, by the time spent in each of these parts.
+
+    A commit is counted whole: flushing the rows, checking the lock, the records.  The watchdog runs in the launcher.
+    """
+    pairs = 10**8 if QUICK else 10**9
+    with scratch(tmpfs()) as folder:
+        path = Path(folder, "run.h5")
+        with timed(Pairs, "checksum") as checksums, timed(store.PairStore, "commit") as commits:
+            start = time.perf_counter()
+            generate(configuration(pairs=pairs), path)
+            total = time.perf_counter() - start
+        watchdog = supervise.Watchdog(path, path)
+        looks = seconds(watchdog.look) / supervise.LOOK_SECONDS
+    parts = {"checksums": sum(checksums) / total, "commits": sum(commits) / total, "watchdog": looks}
+    return {"checksums, commits and watchdog, share of the run": at_most(sum(parts.values()), 0.05, **parts)}
+
+
+@contextlib.contextmanager
+def timed(owner: type, name: str) -> Iterator[list[float]]:
+    """Time every call of a method."""
+    method, times = getattr(owner, name), []
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return method(*args, **kwargs)
+        finally:
+            times.append(time.perf_counter() - start)
+
+    setattr(owner, name, wrapper)
+    try:
+        yield times
+    finally:
+        setattr(owner, name, method)
+
+
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────
 
 MEASUREMENTS = [
-    kernel, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, memory, identity,
+    kernel, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, memory, identity, protection,
 ]  # fmt: skip
 PARTS = {"policy": _policy, "messages": _messages, "transport": _transport, "memory": _memory}
 

@@ -4,6 +4,7 @@ It is found through the entry point of the distribution beside it, as any third-
 """
 
 import os
+import signal
 import time
 
 from caligo_mpi.config import parse_config
@@ -11,16 +12,23 @@ from caligo_mpi.engines import make_engine
 
 
 class Trouble:
-    """``seconds`` per chunk (``slow_rank`` takes ``slowness`` times as long), an exception in chunk ``fail_at``."""
+    """``seconds`` per chunk (``slow_rank`` takes ``slowness`` times as long), an exception in chunk ``fail_at``.
+
+    Its process dies in chunk ``die_at``; with ``efficiency`` below 1 pairs are lost.
+    """
 
     name = "trouble"
 
     def __init__(self, config, thresholds=None):
-        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, **config.parameters}
+        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, "die_at": -1}
+        params |= {"efficiency": None}
+        params |= config.parameters
         self.__dict__.update(params)
         # Not a parameter, since those are part of the run's identity.
         self.seconds = float(os.environ.get("CALIGO_TEST_SECONDS", self.seconds))
         engine = {"name": "noise", "link": {"fidelity": 0.9}}
+        if self.efficiency is not None:
+            engine["loss"] = {"alice": {"detector_efficiency": self.efficiency}}
         self.noise = make_engine(parse_config({"pairs": 8, "seed": 0, "engine": engine}).engine, thresholds)
         for attribute in ("stream_version", "has_index", "has_time", "thresholds", "expected"):
             setattr(self, attribute, getattr(self.noise, attribute))
@@ -32,6 +40,8 @@ class Trouble:
             time.sleep(1e-3)
             if tick:
                 tick()
+        if seed.spawn_key[-1] == self.die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
         if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:
             raise RuntimeError(f"boom in chunk {seed.spawn_key[-1]}")
         return self.noise.sample(count, seed, tick=tick)

@@ -1,0 +1,173 @@
+"""Disks that fill up, go away or refuse: one sentence, exit code 2, nothing lost, no second launch, no hang."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import environment
+
+from caligo_mpi import load_config, status, store
+from caligo_mpi.generate import generate
+
+SLOW = {"name": "trouble", "seconds": 0.1}
+LOSSY = {"name": "trouble", "seconds": 0.1, "efficiency": 0.5}
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 8 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here (needs root and the right to mount)")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start ``caligo-mpi generate`` in the background."""
+    processes = []
+
+    def popen(*arguments, **options):
+        command = [sys.executable, "-m", "caligo_mpi", "generate", *map(str, arguments)]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield popen
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_chunks(process, path, chunks):
+    while process.poll() is None:
+        if path.with_name(path.name + ".part").exists() and status(path).chunks_done >= chunks:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"{path} did not reach {chunks} chunks: {process.communicate()}")
+
+
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """Fill the file system of ``folder`` up to ``leave`` bytes."""
+    file = folder / "fill"
+    free = shutil.disk_usage(folder).free - leave
+    with file.open("wb") as stream:
+        stream.write(bytes(free))
+    return file
+
+
+def refused(process, reason):
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2, err
+    assert out == ""
+    assert reason in err
+    assert "Traceback" not in err
+    assert "restart" not in err
+    return err
+
+
+def identity(path):
+    return status(path).data_digest, store.pairs_hash(path)
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(disk, write_config, start):
+    refused(start(write_config(pairs=200_000_000), "-o", disk / "run.h5"), "GB free in")
+    assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "ranks"),
+    [(SLOW, 1), pytest.param({**SLOW, "seconds": 0.5}, 2, marks=pytest.mark.mpi), (LOSSY, 1)],
+    ids=["plain", "two ranks", "lossy"],
+)
+def test_a_disk_that_fills_up_in_the_middle_costs_nothing(disk, tmp_path, write_config, caligo, start, engine, ranks):
+    config = write_config(engine=engine, pairs=400_000, chunk_size=20_000)
+    command = [config, "-q", "-o", disk / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
+    process = start(*command)
+    wait_for_chunks(process, disk / "run.h5", 4)
+    filler = fill(disk)
+    refused(process, "No space left on device")
+    kept = status(disk / "run.h5").chunks_done
+    assert 4 <= kept < 20
+    refused(start(*command), "GB free in")
+    filler.unlink()
+    assert caligo("generate", *command).returncode == 0
+    generate(load_config(config), tmp_path / "reference.h5")
+    assert identity(disk / "run.h5") == identity(tmp_path / "reference.h5")
+
+
+def test_a_disk_that_fills_up_while_the_rows_are_copied_leaves_all_chunks(disk, write_config, caligo, start):
+    config = write_config(engine=LOSSY, pairs=400_000, chunk_size=20_000)
+    process = start(config, "-q", "-o", disk / "run.h5")
+    wait_for_chunks(process, disk / "run.h5", 15)
+    filler = fill(disk, leave=1_000_000)  # the rest of the rows fits, their copy of 1.7 MB does not
+    refused(process, "No space left on device")
+    assert status(disk / "run.h5").chunks_done == 20
+    assert not (disk / "run.h5.tmp").exists()
+    filler.unlink()
+    result = caligo("generate", config, "--json", "-o", disk / "run.h5")
+    assert result.returncode == 0
+    assert '"launched": 0' in result.stdout
+
+
+def test_a_disk_that_becomes_read_only_is_named_and_the_run_goes_on_later(disk, write_config, caligo, start):
+    config = write_config(engine=SLOW)
+    process = start(config, "-q", "-o", disk / "run.h5")
+    wait_for_chunks(process, disk / "run.h5", 4)
+    process.terminate()
+    assert process.wait(30) == 75
+    process.communicate()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    refused(start(config, "-q", "-o", disk / "run.h5"), f"{disk} is not writable")
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    assert caligo("generate", config, "-q", "-o", disk / "run.h5").returncode == 0
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
+def test_a_directory_that_vanishes_ends_the_run(tmp_path, write_config, caligo, start, ranks):
+    config, folder = write_config(engine=SLOW), tmp_path / "out"
+    folder.mkdir()
+    command = [config, "-q", "-o", folder / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
+    process = start(*command)
+    wait_for_chunks(process, folder / "run.h5", 4)
+    folder.rename(tmp_path / "elsewhere")
+    refused(process, f"{folder}/run.h5")
+    refused(start(*command), f"{folder} is not a directory")
+    (tmp_path / "elsewhere").rename(folder)
+    assert 4 <= status(folder / "run.h5").chunks_done < 20
+    assert caligo("generate", *command).returncode == 0
+
+
+@pytest.mark.parametrize("files", [5, 6, 8])
+def test_exhausted_file_descriptors_never_set_a_partial_file_aside(tmp_path, write_config, start, files):
+    config = write_config(engine=SLOW)
+    process = start(config, "-q")
+    wait_for_chunks(process, tmp_path / "run.h5", 4)
+    process.terminate()
+    assert process.wait(30) == 75
+    kept = status(tmp_path / "run.h5").chunks_done
+    limit = (files, files)
+    process = start(config, "-q", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode in (0, 2), err
+    assert status(tmp_path / "run.h5").chunks_done >= kept
+    assert list(tmp_path.glob("*damaged*")) == []
+
+
+def test_a_limit_of_the_file_size_is_named(tmp_path, write_config, start):
+    limit = (100_000, 100_000)
+    process = start(write_config(), "-q", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    refused(process, "File too large")
