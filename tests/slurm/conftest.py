@@ -1,0 +1,174 @@
+"""A real Slurm of one node in a temporary directory: munged, slurmctld and slurmd, without root, systemd or a database."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PLUGINS = ROOT / "tests" / "plugins"
+DAEMONS = ("munged", "slurmctld", "slurmd")
+
+# Ranks share the machine with whatever else runs there, so more CPUs are declared than there may be.
+CONFIGURATION = """\
+ClusterName=caligo
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+SlurmUser={user}
+SlurmdUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+SlurmdParameters=config_overrides
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=0
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+ReturnToService=2
+SlurmdTimeout=10
+KillWait=5
+NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=16000 State=UNKNOWN
+PartitionName=debug Nodes={host} Default=YES MaxTime=01:00:00 State=UP
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Slurm:
+    """A running cluster and the commands that talk to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "munge.key").write_bytes(os.urandom(128))
+        (folder / "munge.key").chmod(0o400)
+        for name in ("state", "spool", "bin"):
+            (folder / name).mkdir()
+        self.configuration = folder / "slurm.conf"
+        self.configuration.write_text(
+            CONFIGURATION.format(
+                folder=folder, host=socket.gethostname(), user=getpass.getuser(),
+                controller_port=free_port(), node_port=free_port(),
+            )
+        )  # fmt: skip
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "CALIGO_"))}
+        command = folder / "bin" / "caligo-mpi"
+        command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m caligo_mpi "$@"\n')
+        command.chmod(0o755)
+        self.env |= {
+            "SLURM_CONF": str(self.configuration),
+            "PYTHONPATH": f"{ROOT}:{PLUGINS}",
+            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}:/usr/sbin",
+        }
+
+    # Daemons.
+
+    def start(self) -> None:
+        paths = [f"--{name}={self.folder}/munge.{name.split('-')[0]}" for name in ("key-file", "socket", "seed-file")]
+        self._daemon("munged", "--force", f"--pid-file={self.folder}/munged.pid",
+                     f"--log-file={self.folder}/munged.log", *paths)  # fmt: skip
+        self._daemon("slurmctld", "-f", str(self.configuration))
+        self.start_node()
+
+    def start_node(self) -> None:
+        self._daemon("slurmd", "-f", str(self.configuration), "-N", socket.gethostname())
+        self.wait(lambda: self.run("sinfo", "-h", "-o", "%T", check=False) in ("idle", "mixed", "allocated"), "node up")
+
+    def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> None:
+        pid_file = self.folder / f"{name}.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        self.wait(lambda: not Path(f"/proc/{pid}").exists(), f"end of {name}")
+
+    def stop(self) -> None:
+        self.run("scancel", "--user", getpass.getuser(), check=False)
+        with contextlib.suppress(AssertionError):
+            self.wait(lambda: not self.run("squeue", "-h", check=False), "end of all jobs", timeout=15)
+        for name in reversed(DAEMONS):
+            self.stop_daemon(name)
+
+    def _daemon(self, *command: str) -> None:
+        # Captured output would be held open by the daemon.
+        with (self.folder / "daemons.log").open("a") as log:
+            subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+
+    # Commands.
+
+    def run(self, *command: object, check: bool = True, **options: object) -> str:
+        """Standard output of a command that knows this cluster."""
+        options = {"env": self.env, "capture_output": True, "text": True, "timeout": 120, **options}
+        result = subprocess.run([str(word) for word in command], check=False, **options)  # type: ignore[call-overload]
+        assert not check or result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
+        return str(result.stdout).strip()
+
+    def submit(self, *arguments: object, cwd: Path, **env: str) -> str:
+        """``sbatch`` something; returns the job's id."""
+        return self.run("sbatch", "--parsable", *arguments, cwd=cwd, env={**self.env, **env})
+
+    def show(self, job: str) -> dict[str, str]:
+        """What ``scontrol`` knows about a job."""
+        text = self.run("scontrol", "show", "job", job, check=False)
+        return dict(re.findall(r"(?:^|\s)(\w+)=(\S*)", text))
+
+    def finish(self, job: str, timeout: float = 120) -> str:
+        """Wait for a job's end, without the pause before a requeued one; returns ``STATE code:signal``."""
+        facts: dict[str, str] = {}
+
+        def ended() -> bool:
+            nonlocal facts
+            facts = self.show(job)
+            if facts.get("JobState") == "PENDING" and facts.get("Reason") == "BeginTime":
+                self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+            return facts.get("JobState") not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", None)
+
+        self.wait(ended, f"end of job {job}", timeout=timeout)
+        return f"{facts['JobState']} {facts['ExitCode']}"
+
+    @staticmethod
+    def wait(condition, what: str, timeout: float = 30) -> None:
+        end = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < end, f"{what} did not come within {timeout} s"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """The cluster; one for all tests."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if missing := [name for name in (*DAEMONS, "sbatch") if not shutil.which(name, path=path)]:
+        pytest.skip(f"Slurm is not installed ({', '.join(missing)}); .ci/install_slurm.sh does it where apt is available")
+    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
