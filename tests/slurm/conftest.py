@@ -1,4 +1,4 @@
-"""A real Slurm of one node in a temporary directory: munged, slurmctld and slurmd, without root, systemd or a database."""
+"""A real Slurm of one node in a temporary directory: munged, slurmctld and slurmd, no systemd, no database."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 MpiDefault=none
 ReturnToService=2
+DefMemPerCPU=500
 SlurmdTimeout=10
 KillWait=5
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=16000 State=UNKNOWN
@@ -165,7 +166,9 @@ def slurm(tmp_path_factory):
     """The cluster; one for all tests."""
     path = f"{os.environ['PATH']}:/usr/sbin"
     if missing := [name for name in (*DAEMONS, "sbatch") if not shutil.which(name, path=path)]:
-        pytest.skip(f"Slurm is not installed ({', '.join(missing)}); .ci/install_slurm.sh does it where apt is available")
+        pytest.skip(
+            f"Slurm is not installed ({', '.join(missing)}); .ci/install_slurm.sh does it where apt is available"
+        )
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
     try:
         cluster.start()
