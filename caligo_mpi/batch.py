@@ -171,6 +171,8 @@ def _requests(forecast: Forecast, chosen: Plan, *, name: str, source: str, resid
         "#SBATCH --output=%x-%j.log",
         "",
         f"CALIGO_HURRY={chosen.warning // 2}",
+        "# Slurm may warn of the time limit before anything else has been done.",
+        "trap 'stopped=limit' USR1",
         "",
     ]
 

@@ -10,8 +10,8 @@
 # CALIGO_SCRATCH=DIR   work in DIR, copy back when the run ends, check the copy before it gets its name
 # CALIGO_HURRY=60      seconds after Slurm's warning until chunks that are still running are given up
 
-stopped='' # why the run was asked to stop: limit, or cancel
-run=''     # its process
+stopped=${stopped:-} # why the run was asked to stop: limit, or cancel
+run=''               # its process
 
 # Slurm sends USR1 before the time limit (--signal=B:USR1@120), up to a minute earlier than it was asked for.
 on_warning() {
@@ -42,9 +42,11 @@ time_limit() {
     date -d "${end/T/ }" +%s 2>/dev/null || echo 9999999999
 }
 
-# Chunks that are in FILE; empty if there is no such file yet.
+# Chunks that are in FILE.
 chunks_in() {
-    caligo-mpi status "$1" --json 2>/dev/null | sed -n 's/.*"chunks_done": \([0-9]*\).*/\1/p'
+    local found
+    found=$(caligo-mpi status "$1" --json 2>/dev/null | sed -n 's/.*"chunks_done": \([0-9]*\).*/\1/p')
+    echo "${found:-0}"
 }
 
 # Run a command to its end; its exit code goes to $code.

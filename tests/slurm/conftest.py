@@ -59,7 +59,7 @@ AccountingStorageType=accounting_storage/none
 MpiDefault=none
 ReturnToService=2
 DefMemPerCPU=500
-SlurmdTimeout=10
+SlurmdTimeout=5
 KillWait=5
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=16000 State=UNKNOWN
 PartitionName=debug Nodes={host} Default=YES MaxTime=01:00:00 State=UP
@@ -138,12 +138,14 @@ class Slurm:
             subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
 
     def _hurry(self) -> None:
-        """Let requeued jobs start at once: Slurm waits for two minutes."""
+        """Let requeued jobs start soon: Slurm waits for two minutes, and refuses a job in the second of its requeue."""
+        hurried: dict[str, float] = {}
         while not self._stopping.wait(0.5):
             for line in self.run("squeue", "-h", "-t", "PENDING", "-o", "%i %r", check=False).splitlines():
                 job, reason = line.split(maxsplit=1)
-                if reason == "BeginTime":
-                    self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+                if reason == "BeginTime" and time.monotonic() > hurried.get(job, 0) + 10:
+                    hurried[job] = time.monotonic()
+                    self.run("scontrol", "update", f"JobId={job}", "StartTime=now+2", check=False)
 
     # Commands.
 

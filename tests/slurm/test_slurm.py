@@ -31,13 +31,13 @@ def long_jobs(slurm, tmp_path_factory, make_runs):
     """Jobs that run into Slurm's clock, which ticks twice a minute; they wait while the other tests run."""
     warned, srun, late = (make_runs(tmp_path_factory.mktemp(name)) for name in ("warned", "srun", "late"))
     for runs in (warned, srun):
-        runs.set_site(SLOW_LAUNCHES.format(3).replace("0.5", "1.5"))
+        runs.set_site(SLOW_LAUNCHES.format(3).replace("0.5", "3"))
     late.set_site(FIRST_SLOW.replace("0.5", "5"))
     script = late.scripts / "generate.sbatch"
     script.write_text(re.sub("#SBATCH --signal=.*", "", script.read_text()))
     return {
-        "generate.sbatch": (warned, warned.submit("--time=1", "--signal=B:USR1@1")),
-        "generate-srun.sbatch": (srun, srun.submit("--time=1", "--signal=B:USR1@1", script="generate-srun.sbatch")),
+        "generate.sbatch": (warned, warned.submit("--time=1", "--signal=B:USR1@20")),
+        "generate-srun.sbatch": (srun, srun.submit("--time=1", "--signal=B:USR1@20", script="generate-srun.sbatch")),
         "late": (late, late.submit("--time=1")),
     }
 
