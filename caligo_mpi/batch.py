@@ -71,7 +71,7 @@ def plan(forecast: Forecast, *, cores: int, resident: int, ranks: int | None = N
     ranks = ranks or max(1, min(ceil(forecast.seconds * RESERVE / usable), forecast.chunks, cores))
     seconds = 10 + forecast.seconds / min(ranks, forecast.chunks) + forecast.file_bytes / WRITING
     if limit is None:
-        limit = min(LONGEST, max(least, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
+        limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
     held = resident + HELD_CHUNKS * forecast.rank_bytes + HELD_BYTES
     return Plan(ranks, ceil(ranks / cores), cores, seconds, warning, limit, max(512, 256 * ceil(held / (256 << 20))))
 
