@@ -68,6 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
 
+    sub = verb("slurm", _slurm, "print a batch script for a run, with ranks, time and memory from a short trial")
+    _config_arguments(sub)
+    sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
+    sub.add_argument(
+        "-n", "--ranks", type=_positive, metavar="N", help="ranks (default: half an hour's, at most a node)"
+    )
+    sub.add_argument("--time", metavar="TIME", help="time limit as sbatch takes it (default: by the trial)")
+
     sub = verb("init", _init, "write a commented starter configuration")
     sub.add_argument("path", nargs="?", default="caligo.yaml", help="where to (default: caligo.yaml; - prints it)")
 
@@ -357,6 +365,18 @@ def _arguments(args: argparse.Namespace) -> list[str]:
 
 
 # ── the other verbs ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _slurm(args: argparse.Namespace) -> int:
+    from . import batch
+    from .generate import forecast, preflight
+
+    limit = batch.minutes(args.time) if args.time else None
+    config, path = _config_and_path(args)
+    preflight(config, path)
+    options = {"config_path": args.config, "output": path, "overrides": args.overrides}
+    print(batch.script(config, forecast(config), **options, ranks=args.ranks, limit=limit), end="")
+    return DONE
 
 
 def _init(args: argparse.Namespace) -> int:

@@ -18,12 +18,15 @@ _JOB_VARIABLES = (
     "SLURM_CLUSTER_NAME", "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID",
 )  # fmt: skip
 
+# Of these, the names that tell the job from every other.
+_JOB_IDS = ("slurm_job_id", "pbs_jobid", "lsb_jobid", "job_id")
+
 
 def provenance() -> dict[str, str | int]:
     """What a run records about itself, flat; what cannot be found out is left out.
 
     Versions are those of the installed metadata: nothing is imported for them.  Neither paths
-    nor user names are recorded, since files travel.
+    nor user names are recorded, since files travel.  ``job`` is the batch job's id, whatever the batch system.
 
     >>> sorted(provenance().keys() & {"caligo_mpi", "cwd", "host", "time", "user"})
     ['caligo_mpi', 'host', 'time']
@@ -40,7 +43,10 @@ def provenance() -> dict[str, str | int]:
     found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
     if commit := _commit(Path(__file__).parents[1]):
         found["commit"] = commit
-    return found | batch_job()
+    batch = batch_job()
+    if job := next((batch[name] for name in _JOB_IDS if name in batch), None):
+        found["job"] = job
+    return found | batch
 
 
 def batch_job() -> dict[str, str]:

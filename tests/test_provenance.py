@@ -61,6 +61,7 @@ def test_batch_job_is_named_by_its_system(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PBS_JOBID", "a\udcff")
     assert batch_job() == {"slurm_job_id": "4711", "slurm_array_task_id": "3", "pbs_jobid": "a?"}
     assert provenance()["slurm_job_id"] == "4711"
+    assert provenance()["job"] == "4711"
 
 
 def _checkout(root: Path, head: str, **files: str) -> Path:

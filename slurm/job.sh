@@ -1,0 +1,1 @@
+../caligo_mpi/job.sh
