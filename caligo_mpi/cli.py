@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .config import RunConfig
+    from .distill import Job
     from .generate import Map
 
 DONE, CRASHED, WRONG_USE, STOPPED = 0, 1, 2, 75
@@ -57,6 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
 
+    sub = verb("distill", _distill, "make keys of a finished pairs file, or go on with it")
+    sub.add_argument("run", help="pairs file")
+    sub.add_argument("--config", required=True, metavar="PROTOCOL", help="YAML file, such as configs/bbm92.yaml")
+    _set_argument(sub, example="qber_limit=0.05")
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="keys file")
+    sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    sub.add_argument("--force", action="store_true", help="set another file aside and start anew")
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    _json_argument(sub)
+
     sub = verb("init", _init, "write a commented starter configuration")
     sub.add_argument("path", nargs="?", default="caligo.yaml", help="where to (default: caligo.yaml; - prints it)")
 
@@ -66,11 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(sub)
     _json_argument(sub)
 
-    sub = verb("status", _status, "show how far a finished, running or stopped pairs file is")
+    sub = verb("status", _status, "show how far a finished, running or stopped pairs or keys file is")
     sub.add_argument("file")
     _json_argument(sub)
 
-    sub = verb("verify", _verify, "recompute every checksum of a pairs file")
+    sub = verb("verify", _verify, "recompute every checksum of a pairs or keys file")
     sub.add_argument("file")
     sub.add_argument("--resample", type=_positive, metavar="N", default=0, help="simulate N random chunks again, too")
     _json_argument(sub)
@@ -81,19 +92,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", metavar="PATH", help="default: the file's name with another ending")
 
     _json_argument(verb("engines", _engines, "list the simulation engines, and what keeps one from being used"))
-    verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub = verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub.add_argument("--protocol", action="store_true", help="of the configuration of distill")
     return parser
 
 
 def _config_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("config", help="YAML file")
+    _set_argument(sub, example="engine.link.fidelity=0.97")
+
+
+def _set_argument(sub: argparse.ArgumentParser, *, example: str) -> None:
     sub.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one value, such as engine.link.fidelity=0.97",
+        help=f"override one value, such as {example}",
     )
 
 
@@ -136,8 +152,14 @@ def _generate(args: argparse.Namespace) -> int:
 
 def _generate_on_ranks(args: argparse.Namespace) -> int:
     """One of several processes: rank 0 runs, the others serve."""
-    from . import launch
     from .pairs import ChunkResult
+
+    return _on_ranks(ChunkResult, lambda: _run_on_rank0(args))
+
+
+def _on_ranks(codec: Any, on_rank0: Callable[[], int]) -> int:
+    """Serve as a worker, with ``codec`` for the results, or do what rank 0 is to do; returns the exit code."""
+    from . import launch
 
     try:
         from . import mpi
@@ -149,10 +171,10 @@ def _generate_on_ranks(args: argparse.Namespace) -> int:
         raise _only_on_first_rank(str(error)) from error
     with mpi.abort_on_error():
         if mpi.rank() > 0:
-            mpi.serve(ChunkResult)
+            mpi.serve(codec)
             return DONE
         try:
-            code = _run_on_rank0(args)
+            code = on_rank0()
         except CaligoError as error:
             print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
             code = WRONG_USE
@@ -189,7 +211,7 @@ def _run_on_rank0(args: argparse.Namespace) -> int:
     return _run(args, config, path, map_, {"ranks": mpi.size(), "mpi": mpi.library()})
 
 
-def _serial_map() -> Map:
+def _serial_map() -> Any:
     from functools import partial
 
     from . import signals
@@ -232,6 +254,65 @@ def _arguments(args: argparse.Namespace) -> list[str]:
     return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
 
 
+# ── distill ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _distill(args: argparse.Namespace) -> int:
+    from . import launch, signals
+
+    signals.listen()
+    if launch.is_launched():
+        from .distill import Finished
+
+        return _on_ranks(Finished, lambda: _distill_on_rank0(args))
+    from .distill import preflight
+
+    job = _job(args)
+    if args.ranks:
+        preflight(job, args.output, force=args.force)
+        return launch.run(args.ranks, _distill_arguments(args))
+    return _run_distill(args, job, _serial_map(), {"ranks": 1})
+
+
+def _distill_on_rank0(args: argparse.Namespace) -> int:
+    from functools import partial
+
+    from . import mpi, signals
+    from .distill import Finished
+    from .show import say
+
+    job = _job(args)
+    if mpi.size() > len(job.plan):
+        say(f"ranks={mpi.size()} but blocks={len(job.plan)}: {mpi.size() - len(job.plan)} ranks will be idle")
+    map_ = partial(mpi.map_over_ranks, codec=Finished, stop=signals.stop_level)
+    return _run_distill(args, job, map_, {"ranks": mpi.size(), "mpi": mpi.library()})
+
+
+def _job(args: argparse.Namespace) -> Job:
+    from .distill import prepare
+    from .protocol_config import load_protocol
+
+    return prepare(args.run, load_protocol(args.config, args.overrides))
+
+
+def _run_distill(args: argparse.Namespace, job: Job, map_: Any, launch: dict[str, Any]) -> int:
+    from . import show
+    from .distill import distill
+
+    with show.progress(quiet=args.quiet) as report:
+        done = distill(job, args.output, map=map_, launch=launch, force=args.force, report=report, say=show.say)
+    _print(args, show.distilled_dict(done), show.distilled_text(done))
+    return DONE if done.keys else STOPPED
+
+
+def _distill_arguments(args: argparse.Namespace) -> list[str]:
+    """The command line for the ranks: the same without --ranks."""
+    line = ["distill", args.run, "--config", args.config, "--output", args.output]
+    for override in args.overrides:
+        line += ["--set", override]
+    return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
+
+
 # ── the other verbs ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -267,7 +348,12 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from . import show, store
+    from .store.keys import is_keys_file, keys_status
 
+    if is_keys_file(args.file):
+        found = keys_status(args.file)
+        _print(args, show.keys_status_dict(found), show.keys_status_text(found))
+        return DONE
     status = store.status(args.file)
     _print(args, show.status_dict(status), show.status_text(status))
     return DONE
@@ -276,7 +362,14 @@ def _status(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from . import show
     from .generate import verify
+    from .store.keys import is_keys_file, verify_keys
 
+    if is_keys_file(args.file):
+        if args.resample:
+            raise ConfigError(f"resample={args.resample} is for pairs files; {args.file} holds keys: distill again")
+        found = verify_keys(args.file)
+        _print(args, show.keys_verification_dict(found), show.keys_verification_text(found))
+        return DONE if found.ok else CRASHED
     verification = verify(args.file, resample=args.resample)
     _print(args, show.verification_dict(verification), show.verification_text(verification))
     return DONE if verification.ok else CRASHED
@@ -305,8 +398,9 @@ def _schema(args: argparse.Namespace) -> int:
     import json
 
     from .config import schema
+    from .protocol_config import protocol_schema
 
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(protocol_schema() if args.protocol else schema(), indent=2))
     return DONE
 
 

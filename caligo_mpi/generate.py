@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from .link import Expected
 from .pairs import CHUNK_DTYPE, Chunk, ChunkResult, PairArrays, Pairs, Partition, tally
 from .provenance import provenance
 
+R = TypeVar("R")
 Items = Sequence[int] | NDArray[np.int64]
 Work = Callable[[int, "Tick | None"], ChunkResult]
 #: Calls the work function that ``setup()`` makes on each item; yields (rank, result) in the order of the items.
@@ -65,8 +67,8 @@ class Forecast:
 
 
 def serial_map(
-    setup: Callable[[], Work], items: Items, *, stop: Callable[[], int] = lambda: 0
-) -> Generator[tuple[int, ChunkResult], None, None]:
+    setup: Callable[[], Callable[[int, Tick | None], R]], items: Items, *, stop: Callable[[], int] = lambda: 0
+) -> Generator[tuple[int, R], None, None]:
     """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one."""
 
     def tick() -> None:

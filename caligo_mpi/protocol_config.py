@@ -139,9 +139,7 @@ def parse_protocol(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
 
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a protocol configuration file."""
-    modes: TypeAdapter[ProtocolConfig] = TypeAdapter(
-        Annotated[Bbm92Config | RotConfig, Field(discriminator="mode")]
-    )
+    modes: TypeAdapter[ProtocolConfig] = TypeAdapter(Annotated[Bbm92Config | RotConfig, Field(discriminator="mode")])
     body = tidy(modes.json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
