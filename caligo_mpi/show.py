@@ -349,7 +349,9 @@ def _key_lines(keys: Keys) -> list[str]:
     sifted, tested, errors = (int(blocks[name].sum()) for name in ("sifted", "tested", "errors"))
     lines = [f"  {sifted:,} sifted; {tested:,} tested, {errors:,} errors" + _percent(", QBER", errors, tested)]
     if keys.key_bits:
-        lines.append(f"  key: {keys.key_bits:,} bits" + _whose(keys) + _percent(";", keys.key_bits, sifted, " of sifted"))
+        lines.append(
+            f"  key: {keys.key_bits:,} bits" + _whose(keys) + _percent(";", keys.key_bits, sifted, " of sifted")
+        )
     else:
         lines.append("  key: none")
     for (step, reason), rows in _aborts(keys).items():
