@@ -54,7 +54,7 @@ PUBLISHED: dict[int, tuple[int, dict[int, float]]] = {
 }  # fmt: skip
 
 #: Frames per decoder call, by length.
-TOGETHER = {4096: 2048, 65536: 128}
+TOGETHER = {4096: 512, 65536: 128}
 
 
 def columns_of(shares: dict[int, float], columns: int) -> dict[int, int]:
@@ -119,10 +119,10 @@ def measure_point(code: Code, qber: float, *, punctured: int, shortened: int, fr
 
 
 def measure_curve(code: Code, *, punctured: int, shortened: int, frames: int, seed: int) -> Curve:
-    """From f = leak / h(Q) = 1.05 upward until no more than three of all frames fail."""
+    """From f = leak / h(Q) = 1.1 (n = 4096) or 1.04 upward until no more than three of all frames fail."""
     leak = (code.m - punctured) / (code.n - punctured - shortened)
     points: list[Point] = []
-    for f in np.arange(1.05, 3, 0.05 if code.n < 65536 else 0.02):
+    for f in (np.arange(1.1, 3, 0.05) if code.n < 65536 else np.arange(1.04, 3, 0.03)):
         begin = time.perf_counter()
         qber = error_rate(leak / f)
         point = measure_point(code, qber, punctured=punctured, shortened=shortened, frames=frames, seed=seed)
@@ -140,17 +140,22 @@ def save(code: Code) -> None:
     path.write_text(json.dumps(to_json(code), separators=(",", ":")).replace(',"', ',\n"') + "\n", "utf-8")
 
 
-def measure(name: str, *, frames: int, floor: int, seed: int) -> None:
-    """All curves of one code: bare, shortened by sixteenths, punctured by twentieths."""
+def measure(name: str, args: argparse.Namespace) -> None:
+    """All curves of one code: bare, shortened by sixteenths of n, punctured by halves of a tenth."""
     code = load_code(name)
-    command = f"python jobs/ldpc_codes.py measure {name} --frames {frames} --floor {floor} --seed {seed}"
-    tenth = min(code.n // 10, len(code.puncture_order))
-    cases = [(0, s * code.n // 16) for s in range(5)] + [(tenth // 2, 0), (tenth, 0)]
+    shortened = [(0, sixteenths * code.n // 16) for sixteenths in args.shortened]
+    punctured = [(halves * min(code.n // 10, len(code.puncture_order)) // 2, 0) for halves in args.punctured]
     curves: list[Curve] = []
-    for punctured, shortened in cases:
-        most = frames if punctured or shortened else floor
-        curves.append(measure_curve(code, punctured=punctured, shortened=shortened, frames=most, seed=seed))
-        save(replace(code, curves=tuple(curves), about={**code.about, "measured_by": command}))
+    for p, s in shortened + punctured:
+        frames = args.frames if p or s else args.floor
+        curves.append(measure_curve(code, punctured=p, shortened=s, frames=frames, seed=args.seed))
+        save(replace(code, curves=tuple(curves), about={**code.about, "measured_by": _command(name, args)}))
+
+
+def _command(name: str, args: argparse.Namespace) -> str:
+    options = {key: getattr(args, key) for key in ("shortened", "punctured", "frames", "floor", "seed")}
+    said = (f"--{key} {' '.join(map(str, np.atleast_1d(value)))}" for key, value in options.items())
+    return f"python jobs/ldpc_codes.py measure {name} {' '.join(said)}"
 
 
 def reached(curve: Curve, target: float) -> float:
@@ -187,6 +192,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("build", "measure", "table"))
     parser.add_argument("names", nargs="*", help="codes; all of them by default")
+    parser.add_argument("--shortened", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="sixteenths of n")
+    parser.add_argument("--punctured", type=int, nargs="*", default=[1, 2], help="halves of a tenth of n")
     parser.add_argument("--frames", type=int, default=20_000, help="frames per point, at the most")
     parser.add_argument("--floor", type=int, default=200_000, help="the same for the bare code")
     parser.add_argument("--seed", type=int, default=1)
@@ -196,7 +203,7 @@ def main() -> None:
         return
     for name in args.names or plans():
         if args.verb == "measure":
-            measure(name, frames=args.frames, floor=args.floor, seed=args.seed)
+            measure(name, args)
         else:
             FOLDER.mkdir(exist_ok=True)
             rows, degrees, lift = plans()[name]

@@ -169,7 +169,7 @@ def agree(
     except ConfigError as error:  # no code for this error rate
         return Abort("reconcile", str(error), {"qber": tested.bit.qber})
     leak = [frame.leak_bits for frame in corrected]
-    _report(corrected, config.reconciliation, talk)
+    report(corrected, config.reconciliation, talk)
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
     key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames))
@@ -193,7 +193,7 @@ def reconcile(tested: Disclosed, method: str, *, source: np.random.PCG64) -> lis
     return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source)
 
 
-def _report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
+def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
     """Put the messages of `reconcile` on the transcript: Bob's, to which Alice's are the answers."""
     leak = sum(frame.leak_bits for frame in corrected)
     messages = sum(frame.messages for frame in corrected)

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import beta, binom
 
 from caligo_mpi import bits
-from caligo_mpi.protocol.estimate import clopper_pearson, estimate, upper_tail
+from caligo_mpi.protocol.estimate import clopper_pearson, estimate, likely_at_most, upper_tail
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 1 - 1e-6, 1 - 1e-10])
@@ -74,3 +74,10 @@ def test_interval_of_an_impossible_count_is_refused(errors, tested, confidence):
     with pytest.raises(ValueError, match="is not a binomial interval"):
         clopper_pearson(errors, tested, confidence)
 
+
+
+def test_codes_are_made_for_the_upper_end_of_the_interval():
+    found = estimate(bits.pack(np.arange(20_000) < 200), np.zeros(2500, np.uint8), 20_000)
+    assert found.qber == 0.01
+    assert likely_at_most(found, 0.9) == 0.01124
+    assert likely_at_most(found, 0.998) > likely_at_most(found, 0.9)
