@@ -424,7 +424,7 @@ def test_a_transfer_is_stored_and_read_back(tmp_path):
     pairs = caligo_mpi.read_pairs(tmp_path / "run.h5").packed()
 
     def code_for(size, qber):
-        return OneWay(Layout(load_code("n4096-r80"), size), 0.005)
+        return OneWay(Layout(load_code("n4096-r85"), size, words=-(-size // 4096)), qber)
 
     result = combine(
         [transfer(pairs, config, block=found.plan[0], detection=devices.LOSSLESS, code_for=code_for)], config
