@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from .generate import Progress, Summary, generate_pairs
     from .link import Expected
     from .pairs import Chunk, PairArrays, Pairs, Tally, tally
+    from .protocol.run import run_protocol
+    from .protocol.types import KeyResult
+    from .protocol_config import load_protocol, parse_protocol
     from .store import PairsFile, open_pairs, read_pairs, status
+    from .store.keys import read_keys
 
 __version__ = "0.1.0"
 
@@ -25,6 +29,10 @@ _HOME = {
     "generate": ("Progress", "Summary", "generate_pairs"),
     "link": ("Expected",),
     "pairs": ("Chunk", "PairArrays", "Pairs", "Tally", "tally"),
+    "protocol.run": ("run_protocol",),
+    "protocol.types": ("KeyResult",),
+    "protocol_config": ("load_protocol", "parse_protocol"),
+    "store.keys": ("read_keys",),
     "store": ("PairsFile", "open_pairs", "read_pairs", "status"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -36,6 +44,7 @@ __all__ = [
     "EngineError",
     "EnvironmentProblem",
     "Expected",
+    "KeyResult",
     "PairArrays",
     "Pairs",
     "PairsFile",
@@ -47,9 +56,13 @@ __all__ = [
     "__version__",
     "generate_pairs",
     "load_config",
+    "load_protocol",
     "open_pairs",
     "parse_config",
+    "parse_protocol",
+    "read_keys",
     "read_pairs",
+    "run_protocol",
     "status",
     "tally",
 ]

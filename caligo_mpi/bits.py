@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 U8 = NDArray[np.uint8]
 
 # numpy 2 counts bits in hardware; before that, a table over 16-bit halves.
-_POPCOUNT16 = None if hasattr(np, "bitwise_count") else np.unpackbits(
-    np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1
-).sum(axis=1, dtype=np.uint8)
+_POPCOUNT16 = (
+    None
+    if hasattr(np, "bitwise_count")
+    else np.unpackbits(np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1).sum(
+        axis=1, dtype=np.uint8
+    )
+)
 
 
 def nbytes(count: int) -> int:

@@ -14,13 +14,13 @@ from .errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError, ConfigError
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from typing import Any, NoReturn
+    from typing import Any
 
     from .config import RunConfig
-    from .generate import Fault, Map
+    from .distill import Job as Task
+    from .ranks import Faults, Job
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +68,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     _json_argument(sub)
 
+    sub = verb("distill", _distill, "make keys of a finished pairs file, or go on with it")
+    sub.add_argument("run", help="pairs file")
+    sub.add_argument("--config", required=True, metavar="PROTOCOL", help="YAML file, such as configs/bbm92.yaml")
+    _set_argument(sub, example="qber_limit=0.05")
+    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="keys file")
+    sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    sub.add_argument("--restarts", type=int, default=100, metavar="K", help="launches after the first (default: 100)")
+    sub.add_argument("--force", action="store_true", help="set another file aside and start anew")
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    _json_argument(sub)
+
     sub = verb("slurm", _slurm, "print a batch script for a run, with ranks, time and memory from a short trial")
     _config_arguments(sub)
     sub.add_argument("-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)")
@@ -111,19 +122,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--pairs", type=_positive, default=6000, help="pairs per check of --accept (default: 6000)")
     _json_argument(sub)
 
-    verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub = verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub.add_argument("--protocol", action="store_true", help="of the configuration of distill")
     return parser
 
 
 def _config_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("config", help="YAML file")
+    _set_argument(sub, example="engine.link.fidelity=0.97")
+
+
+def _set_argument(sub: argparse.ArgumentParser, *, example: str) -> None:
     sub.add_argument(
         "--set",
         dest="overrides",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one value, such as engine.link.fidelity=0.97",
+        help=f"override one value, such as {example}",
     )
 
 
@@ -150,168 +166,40 @@ def _positive(text: str) -> int:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from . import launch, signals
-
-    signals.listen()
-    if launch.is_launched():
-        return _generate_on_ranks(args)
     if args.only_chunk is not None:
         return _only_chunk(args)
-    config, path = _config_and_path(args)
-    if args.ranks:
-        return _supervise(args, config, path)
-    return _run(args, config, path, _serial_map(config), {"ranks": 1})
+    from . import ranks
+    from .pairs import ChunkResult
+
+    return ranks.execute(lambda: _generate_job(args), codec=ChunkResult, ranks=args.ranks)
 
 
-def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
-    """Launch ranks, and again if they die."""
+def _generate_job(args: argparse.Namespace) -> Job:
     from . import supervise
     from .generate import is_complete, preflight
-    from .show import say
-
-    preflight(config, path, force=args.force)
-    before = _inode(path)  # with --force, a complete file may be there that is to be made anew
-    code = supervise.run(
-        args.ranks,
-        _arguments(args),
-        path=path,
-        is_complete=lambda: _inode(path) != before and is_complete(config, path),
-        restarts=config.faults.restarts,
-        survive=config.faults.mode == "survive",
-        say=say,
-    )
-    if code is not None:
-        return code
-    args.force = False
-    return _run(args, config, path, _serial_map(config), {"ranks": args.ranks})
-
-
-def _inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
-
-
-def _generate_on_ranks(args: argparse.Namespace) -> int:
-    """One of several processes: rank 0 runs, the others serve."""
-    from . import launch
-    from .pairs import ChunkResult
-
-    launch.die_with_launcher()
-    try:
-        from . import mpi
-
-        mpi.check_size(launch.world_size())
-    except ImportError as error:
-        raise _only_on_first_rank(f"several processes were started but MPI cannot be used: {error}") from error
-    except CaligoError as error:
-        raise _only_on_first_rank(str(error)) from error
-    with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
-        if launch.survives():
-            _survive(args)
-        if mpi.rank() > 0:
-            mpi.serve(ChunkResult)
-            return DONE
-        code = _coordinate(args, _map_over_ranks, _earlier_faults())
-        mpi.release_workers()
-        return launch.leave(code)
-
-
-def _survive(args: argparse.Namespace) -> NoReturn:
-    """The same where ranks may outlive others: any of them may become rank 0."""
-    from collections import deque
-    from functools import partial
-
-    from . import launch, mpi, signals, survive
-    from .generate import Fault
-    from .pairs import ChunkResult
-    from .show import say
-
-    faults = _earlier_faults() if mpi.rank() == 0 else deque()
-
-    def lost(what: str, rank: int, chunks: int) -> None:
-        say(what)
-        faults.append(Fault(what, rank, chunks))
-
-    def coordinate(root: survive.Root[ChunkResult]) -> int:
-        return _coordinate(args, lambda config: partial(root.map, retries=config.faults.retries), faults)
-
-    survive.run(
-        coordinate,
-        codec=ChunkResult,
-        leave=launch.leave,
-        stop=signals.stop_level,
-        lost=lost,
-    )
-
-
-def _earlier_faults() -> deque[Fault]:
-    from collections import deque
-
-    from . import launch
-    from .generate import Fault
-
-    return deque(map(Fault, launch.earlier_faults()))
-
-
-def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
-    """MPI itself is what fails here, so the launcher's word is taken for who comes first."""
-    from . import launch
-    from .errors import EnvironmentProblem
-
-    return EnvironmentProblem(message) if launch.is_first() else SystemExit(WRONG_USE)
-
-
-def _coordinate(args: argparse.Namespace, map_for: Callable[[RunConfig], Map], faults: deque[Fault]) -> int:
-    """What rank 0 does; a mistake is one sentence and exit code 2."""
-    from . import launch, mpi
     from .pairs import Partition
-    from .show import say
+    from .ranks import Job
 
-    try:
-        config, path = _config_and_path(args)
-        chunks = len(Partition(config.pairs, config.chunk_size))
-        if mpi.size() > chunks:
-            say(f"ranks={mpi.size()} but there are only {chunks} chunks: {mpi.size() - chunks} ranks will be idle")
-        elif chunks < 4 * mpi.size():
-            say(f"only {chunks} chunks for {mpi.size()} ranks: a smaller chunk_size would share the work more evenly")
-        about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
-        return _run(args, config, path, map_for(config), about, faults)
-    except CaligoError as error:
-        print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
-        return WRONG_USE
-
-
-def _map_over_ranks(config: RunConfig) -> Map:
-    from functools import partial
-
-    from . import mpi, signals
-    from .pairs import ChunkResult
-
-    return partial(
-        mpi.map_over_ranks,
-        codec=ChunkResult,
+    config, path = _config_and_path(args)
+    return Job(
+        items=len(Partition(config.pairs, config.chunk_size)),
+        noun="chunks",
+        path=path,
+        arguments=["generate", args.config, *_options(args)],
+        run=lambda map_, launch, faults: _run_generate(args, config, path, map_, launch, faults),
+        preflight=lambda: preflight(config, path, force=args.force),
+        is_complete=lambda: is_complete(config, path),
+        state=lambda: supervise.pairs_state(path),
         policy=config.schedule.policy,
         rank0_computes=config.schedule.rank0_computes,
+        restarts=config.faults.restarts,
         retries=config.faults.retries,
-        stop=signals.stop_level,
+        survive=config.faults.mode == "survive",
     )
 
 
-def _serial_map(config: RunConfig) -> Map:
-    from functools import partial
-
-    from . import signals
-    from .generate import serial_map
-
-    return partial(serial_map, retries=config.faults.retries, stop=signals.stop_level)
-
-
-def _run(
-    args: argparse.Namespace,
-    config: RunConfig,
-    path: Path,
-    map_: Map,
-    launch: dict[str, Any],
-    faults: deque[Fault] | None = None,
+def _run_generate(
+    args: argparse.Namespace, config: RunConfig, path: Path, map_: Any, launch: dict[str, Any], faults: Faults
 ) -> int:
     from . import show
     from .generate import generate
@@ -321,9 +209,7 @@ def _run(
             config, path, map=map_, launch=launch, force=args.force, faults=faults, report=report, say=show.say
         )
     _print(args, show.summary_dict(summary), show.summary_text(summary))
-    if not summary.status.complete:
-        return STOPPED
-    return DONE
+    return DONE if summary.status.complete else STOPPED
 
 
 def _only_chunk(args: argparse.Namespace) -> int:
@@ -354,14 +240,54 @@ def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     return config, Path(path)
 
 
-def _arguments(args: argparse.Namespace) -> list[str]:
-    """The command line for the ranks: the same without --ranks."""
-    line = ["generate", args.config]
-    for override in args.overrides:
-        line += ["--set", override]
-    if args.output:
-        line += ["--output", args.output]
+def _options(args: argparse.Namespace) -> list[str]:
+    """The command line for the ranks, behind its files: the same without --ranks."""
+    line = [word for override in args.overrides for word in ("--set", override)]
+    line += ["--output", args.output] if args.output else []
     return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
+
+
+# ── distill ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _distill(args: argparse.Namespace) -> int:
+    from . import ranks
+    from .distill import Finished
+
+    return ranks.execute(lambda: _distill_job(args), codec=Finished, ranks=args.ranks)
+
+
+def _distill_job(args: argparse.Namespace) -> Job:
+    from pathlib import Path
+
+    from .distill import is_complete, preflight, prepare, state
+    from .protocol_config import load_protocol
+    from .ranks import Job
+
+    task = prepare(args.run, load_protocol(args.config, args.overrides))
+    return Job(
+        items=len(task.plan),
+        noun="blocks",
+        path=Path(args.output),
+        arguments=["distill", args.run, "--config", args.config, *_options(args)],
+        run=lambda map_, launch, faults: _run_distill(args, task, map_, launch, faults),
+        preflight=lambda: preflight(task, args.output, force=args.force),
+        is_complete=lambda: is_complete(task, args.output),
+        state=lambda: state(args.output),
+        restarts=args.restarts,
+    )
+
+
+def _run_distill(args: argparse.Namespace, task: Task, map_: Any, launch: dict[str, Any], faults: Faults) -> int:
+    from . import show
+    from .distill import distill
+
+    if faults:
+        launch["faults"] = [fault.what for fault in faults]
+    with show.progress(quiet=args.quiet) as report:
+        done = distill(task, args.output, map=map_, launch=launch, force=args.force, report=report, say=show.say)
+    _print(args, show.distilled_dict(done), show.distilled_text(done))
+    return DONE if done.keys else STOPPED
 
 
 # ── the other verbs ──────────────────────────────────────────────────────────────────────────────────────────
@@ -411,7 +337,12 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> int:
     from . import show, store
+    from .store.keys import is_keys_file, keys_status
 
+    if is_keys_file(args.file):
+        found = keys_status(args.file)
+        _print(args, show.keys_status_dict(found), show.keys_status_text(found))
+        return DONE
     status = store.status(args.file)
     _print(args, show.status_dict(status), show.status_text(status))
     return DONE
@@ -420,7 +351,14 @@ def _status(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from . import show
     from .generate import verify
+    from .store.keys import is_keys_file, verify_keys
 
+    if is_keys_file(args.file):
+        if args.resample:
+            raise ConfigError(f"resample={args.resample} is for pairs files; {args.file} holds keys: distill again")
+        found = verify_keys(args.file)
+        _print(args, show.keys_verification_dict(found), show.keys_verification_text(found))
+        return DONE if found.ok else CRASHED
     verification = verify(args.file, resample=args.resample)
     _print(args, show.verification_dict(verification), show.verification_text(verification))
     return DONE if verification.ok else CRASHED
@@ -472,8 +410,9 @@ def _schema(args: argparse.Namespace) -> int:
     import json
 
     from .config import schema
+    from .protocol_config import protocol_schema
 
-    print(json.dumps(schema(), indent=2))
+    print(json.dumps(protocol_schema() if args.protocol else schema(), indent=2))
     return DONE
 
 

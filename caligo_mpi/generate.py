@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ _FEW_PAIRS = 1000
 #: Above this a stop or a fault costs more than it should.
 _LONG_CHUNK_SECONDS = 10.0
 
+R = TypeVar("R")
 Items = Sequence[int] | NDArray[np.int64]
 Work = Callable[[int, "Tick | None"], ChunkResult]
 #: Calls the work function that ``setup()`` makes on each item; yields (rank, result) in the order of the items.
@@ -81,8 +83,12 @@ class Forecast:
 
 
 def serial_map(
-    setup: Callable[[], Work], items: Items, *, retries: int = 0, stop: Callable[[], int] = lambda: 0
-) -> Generator[tuple[int, ChunkResult], None, None]:
+    setup: Callable[[], Callable[[int, Tick | None], R]],
+    items: Items,
+    *,
+    retries: int = 0,
+    stop: Callable[[], int] = lambda: 0,
+) -> Generator[tuple[int, R], None, None]:
     """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one.
 
     An item whose work raises is tried again ``retries`` times.
@@ -100,7 +106,7 @@ def serial_map(
             yield 0, _tried(work, int(item), tick, retries)
 
 
-def _tried(work: Work, item: int, tick: Tick, retries: int) -> ChunkResult:
+def _tried(work: Callable[[int, Tick | None], R], item: int, tick: Tick, retries: int) -> R:
     for _ in range(retries):
         with contextlib.suppress(EngineError):
             return work(item, tick)

@@ -96,6 +96,12 @@ class PairArrays(NamedTuple):
         a_basis, a_bit, b_basis, b_bit = (bits.unpack(column, pairs.count) for column in pairs.columns)
         return cls(a_basis, a_bit, b_basis, b_bit, pairs.index, pairs.time)
 
+    def packed(self) -> Pairs:
+        """The same pairs, eight rows per byte; clicks and duration are not known any more and 0."""
+        columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
+        packed = np.stack([bits.pack(column) for column in columns])
+        return Pairs(packed, len(self.alice_basis), self.index, self.time)
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -49,6 +49,7 @@ def run(
     *,
     path: Path,
     is_complete: Callable[[], bool],
+    state: Callable[[], State],
     restarts: int,
     survive: bool,
     say: Callable[[str], None],
@@ -64,7 +65,7 @@ def run(
     env |= os.environ | {launch.RANKS: str(ranks)}
     faults: list[str] = []
     futile = 0
-    before = _state(path)
+    before = state()
     for number in range(restarts + 1):
         ended = _launch(command, env | {launch.FAULTS: json.dumps(faults)}, path)
         if ended.code is not None:
@@ -74,7 +75,7 @@ def run(
         if signals.stop_level():
             say(f"stopped ({ended.what}); run the same command again to go on")
             return STOPPED
-        after = _state(path)
+        after = state()
         futile = futile + 1 if after.chunks <= before.chunks else 0
         faults = [ended.what] if after.faults > before.faults else [*faults, ended.what]
         say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
@@ -228,17 +229,18 @@ def _trace(path: Path) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
-    """What a run's file holds."""
+class State:
+    """What a job's file holds: items that are done, of how many, and recorded faults."""
 
     chunks: int = 0
     total: int = 0
     faults: int = 0
 
 
-def _state(path: Path) -> _State:
+def pairs_state(path: Path) -> State:
+    """That of a pairs file, partial or finished."""
     try:
         status = store.status(path)
     except (StoreError, OSError):
-        return _State()
-    return _State(status.chunks_done, status.chunks_total, len(status.faults))
+        return State()
+    return State(status.chunks_done, status.chunks_total, len(status.faults))

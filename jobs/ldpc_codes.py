@@ -122,7 +122,7 @@ def measure_curve(code: Code, *, punctured: int, shortened: int, frames: int, se
     """From f = leak / h(Q) = 1.1 (n = 4096) or 1.04 upward until no more than three of all frames fail."""
     leak = (code.m - punctured) / (code.n - punctured - shortened)
     points: list[Point] = []
-    for f in (np.arange(1.1, 3, 0.05) if code.n < 65536 else np.arange(1.04, 3, 0.03)):
+    for f in np.arange(1.1, 3, 0.05) if code.n < 65536 else np.arange(1.04, 3, 0.03):
         begin = time.perf_counter()
         qber = error_rate(leak / f)
         point = measure_point(code, qber, punctured=punctured, shortened=shortened, frames=frames, seed=seed)

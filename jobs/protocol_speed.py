@@ -1,6 +1,6 @@
 """Measure the protocol's steps on one core, printed as a table; each figure is the best of several runs.
 
-    python jobs/protocol_speed.py
+python jobs/protocol_speed.py
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measure reconciliation: efficiency f = leak / (n·h(Q)), failures and speed, printed as a table.
 
-    python jobs/reconciliation.py cascade cascade-low-leak -n 10000 --keys 20000
-    python jobs/reconciliation.py ldpc ldpc-blind -n 3600 --keys 20000
+python jobs/reconciliation.py cascade cascade-low-leak -n 10000 --keys 20000
+python jobs/reconciliation.py ldpc ldpc-blind -n 3600 --keys 20000
 """
 
 from __future__ import annotations

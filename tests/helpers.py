@@ -13,3 +13,7 @@ def environment(**extra: str) -> dict[str, str]:
     """The environment of a subprocess: finds this package and the test engines."""
     paths = [str(ROOT), str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
+
+
+#: The examples that configure runs; the others configure protocols.
+RUN_CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8"))

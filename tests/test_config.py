@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import RUN_CONFIGS
 
 from caligo_mpi.config import (
     HeraldedLinkConfig,
@@ -312,7 +313,7 @@ def test_digest_reads_integers_and_floats_alike() -> None:
     assert parse_config(one).digest(1) == parse_config(other).digest(1)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda path: path.stem)
 def test_resolved_form_reads_back(path: Path) -> None:
     config = load_config(path)
     again = RunConfig.from_json(json.dumps(config.resolved()))

@@ -8,12 +8,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from helpers import RUN_CONFIGS
 
 from caligo_mpi.config import load_config, schema, starter_config
 from caligo_mpi.config.strict_yaml import parse_yaml
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 RUN = {"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 0.9}}}
 
 
@@ -45,7 +45,7 @@ def test_keys_with_a_unit_in_their_name_state_it() -> None:
         assert field.get("unit") == expected, key
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda path: path.name)
 def test_example_fits_schema_and_loads(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.startswith("# yaml-language-server: $schema=../caligo_mpi/schema.json\n# ")

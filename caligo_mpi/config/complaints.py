@@ -20,6 +20,7 @@ _REASONS = {
 
 #: A choice that a key depends on: its path and the values it may have.
 Need = tuple[str, tuple[str | None, ...]]
+Answers = Mapping[str, tuple[tuple[str, ...], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,18 @@ def equals(value: object) -> str:
 
 
 def complain(
-    errors: Sequence[Mapping[str, Any]], *, given: object, keys: Sequence[Key], source: str, overrides: Sequence[str]
+    errors: Sequence[Mapping[str, Any]],
+    *,
+    given: object,
+    keys: Sequence[Key],
+    source: str,
+    overrides: Sequence[str],
+    answers: Answers = ANSWERS,
 ) -> str:
-    """One message for all ``errors`` (dicts with type, loc, input, msg, ctx): one line, or a header and a line each."""
+    """One message for all ``errors`` (dicts with type, loc, input, msg, ctx): one line, or a header and a line each.
+
+    ``answers`` are names of other designs: what to use instead of each.
+    """
     answered: set[str] = set()
     lines: dict[str, None] = {}
     for error in sorted(errors, key=lambda error: error["type"] in ("missing", "none")):
@@ -71,7 +81,7 @@ def complain(
         if error["type"] in ("missing", "none") and path != "engine" and any(_inside(new, path) for new in answered):
             continue
         prefix = "--set " if any(_inside(path, one) or _inside(one, path) for one in overrides) else ""
-        for line in _lines(error, path, given=given, keys=keys, answered=answered):
+        for line in _lines(error, path, given=given, keys=keys, answered=answered, answers=answers):
             lines[prefix + line] = None
     if len(lines) == 1:
         return f"{source}: {next(iter(lines))}"
@@ -79,15 +89,21 @@ def complain(
 
 
 def _lines(
-    error: Mapping[str, Any], path: str, *, given: object, keys: Sequence[Key], answered: set[str]
+    error: Mapping[str, Any],
+    path: str,
+    *,
+    given: object,
+    keys: Sequence[Key],
+    answered: set[str],
+    answers: Answers,
 ) -> Iterator[str]:
     kind, value = error["type"], error["input"]
     here = path + equals(value)
     if kind == "extra_forbidden":
         valid = [key.path for key in keys if not key.unmet(given)]
-        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if _is_old(name, keys)]
+        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if _is_old(name, keys, answers)]
         for below, name in old:
-            new, meaning = ANSWERS[name.lower()]
+            new, meaning = answers[name.lower()]
             answered.update(new)
             use = [path for path in new if path in valid] or new
             yield f"{below}: not a key; " + (f"use {', '.join(use)}: " if use else "") + meaning
@@ -111,9 +127,9 @@ def _lines(
         yield f"{here}: {error['msg']}"
 
 
-def _is_old(name: str, keys: Sequence[Key]) -> bool:
+def _is_old(name: str, keys: Sequence[Key], answers: Answers) -> bool:
     """Known from other designs, in upper or lower case, unless it is a key of ours as it is written."""
-    return name in ANSWERS or (name.lower() in ANSWERS and all(_last(key.path) != name for key in keys))
+    return name in answers or (name.lower() in answers and all(_last(key.path) != name for key in keys))
 
 
 def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[Key]) -> str:

@@ -156,7 +156,7 @@ class SequentialConfig(Section):
     ] = 1e6
     test_fraction: Annotated[
         Annotated[float, Range(0, 1, open_low=True, open_high=True)],
-        about("share of the rows with equal bases that is compared to estimate the QBER")
+        about("share of the rows with equal bases that is compared to estimate the QBER"),
     ] = 0.1
     qber_limit: Annotated[Annotated[float, Range(0, 0.11)], about("above this measured QBER the run is aborted")] = 0.11
     classical_latency_ns: Annotated[NonNegative, about("one-way delay of a classical message", unit="ns")] = 0.0

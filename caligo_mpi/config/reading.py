@@ -13,6 +13,7 @@ from .run import SHORTHANDS, RunConfig, validated
 from .strict_yaml import dump_yaml, parse_yaml
 
 _MOST_BYTES = 1 << 20  # of a configuration file
+_STARTER = "`caligo-mpi init` writes a starter"
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
@@ -20,20 +21,25 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
     Raises one `ConfigError` with everything that is wrong, a line each.
     """
+    return _parse(read_yaml(path, remedy=_STARTER), overrides, source=os.fspath(path))
+
+
+def read_yaml(path: str | os.PathLike[str], *, remedy: str) -> Any:
+    """The document in a YAML file of a reasonable size; ``remedy`` is what to do where there is none."""
     source = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{source}: cannot be read: {reason}; `caligo-mpi init` writes a starter") from None
+        raise ConfigError(f"{source}: cannot be read: {reason}; {remedy}") from None
     if len(raw) > _MOST_BYTES:
         raise ConfigError(f"{source}: larger than {_MOST_BYTES:_} bytes; not a configuration")
     try:
         text = raw.decode()
     except UnicodeDecodeError:
         raise ConfigError(f"{source}: not UTF-8 text; a configuration is a YAML file") from None
-    return _parse(parse_yaml(text, source=source), overrides, source=source)
+    return parse_yaml(text, source=source)
 
 
 def parse_config(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> RunConfig:
@@ -54,20 +60,24 @@ def dump_config(config: RunConfig) -> str:
 
 def _parse(data: object, overrides: Sequence[str], *, source: str) -> RunConfig:
     if data is None:
-        raise ConfigError(f"{source}: is empty; `caligo-mpi init` writes a starter")
+        raise ConfigError(f"{source}: is empty; {_STARTER}")
     if isinstance(data, Mapping):
         for override in overrides:
-            data = _overridden(data, override)
-    paths = [override.partition("=")[0].strip() for override in overrides]
-    return validated(data, source=source, overrides=paths, installed=True)
+            data = overridden(data, override)
+    return validated(data, source=source, overrides=overridden_paths(overrides), installed=True)
 
 
-def _overridden(data: Mapping[str, Any], override: str) -> dict[str, Any]:
+def overridden_paths(overrides: Sequence[str]) -> list[str]:
+    """The keys that ``path=value`` overrides name."""
+    return [override.partition("=")[0].strip() for override in overrides]
+
+
+def overridden(data: Mapping[str, Any], override: str, *, example: str = "engine.link.fidelity=0.97") -> dict[str, Any]:
     """A copy of ``data`` in which one ``path=value`` holds; sections are made where there are none."""
     path, sign, text = override.partition("=")
     names = path.strip().split(".")
     if not sign or not all(names):
-        raise ConfigError(f"--set {override}: must be a dotted key and a value, such as engine.link.fidelity=0.97")
+        raise ConfigError(f"--set {override}: must be a dotted key and a value, such as {example}")
     value = parse_yaml(text, source=f"--set {path.strip()}")
     out = section = dict(data)
     for depth, name in enumerate(names[:-1]):

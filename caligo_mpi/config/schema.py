@@ -15,7 +15,7 @@ def starter_config() -> str:
 
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a configuration file."""
-    body = _tidy(RunConfig.model_json_schema())
+    body = tidy(RunConfig.model_json_schema())
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of a caligo-mpi run",
@@ -23,13 +23,13 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _tidy(part: Any) -> Any:
+def tidy(part: Any) -> Any:
     """Without generated titles and without defaults that only repeat a section's own."""
     if isinstance(part, list):
-        return [_tidy(item) for item in part]
+        return [tidy(item) for item in part]
     if not isinstance(part, dict):
         return part
     noise = {"title"} if isinstance(part.get("title"), str) else set()
     if isinstance(part.get("default"), dict) or part.get("default", 0) is None:
         noise.add("default")
-    return {key: _tidy(value) for key, value in part.items() if key not in noise}
+    return {key: tidy(value) for key, value in part.items() if key not in noise}

@@ -124,7 +124,7 @@ def describe(config: NoiseConfig) -> Model:
 
     Raises `ConfigError` for what a down-conversion source cannot express, and for a missing link.
     """
-    arms = [(1.0, 0.0)] * 2 if config.loss is None else [_arm(config.loss.alice), _arm(config.loss.bob)]
+    arms = [(1.0, 0.0)] * 2 if config.loss is None else [arm_rates(config.loss.alice), arm_rates(config.loss.bob)]
     if config.source.type == "pdc":
         return _pdc_model(config, config.source, *arms)
     alice_click, bob_click = (link.click(*arm) for arm in arms)
@@ -184,7 +184,7 @@ def _readout(side: SideConfig) -> Channel:
     return link.readout(side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0)
 
 
-def _arm(arm: ArmConfig) -> tuple[float, float]:
+def arm_rates(arm: ArmConfig) -> tuple[float, float]:
     """Efficiency and dark-count probability."""
     fiber = link.transmission(arm.length_km, arm.attenuation_db_per_km)
     dark = arm.dark_count_probability or 0.0

@@ -71,9 +71,7 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     tested = disclose(alice, bob, config, source=source, talk=talk)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
-    result = replace(
-        result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice)
-    )
+    result = replace(result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice))
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     agreed = agree(tested, config, share, source=source, talk=talk)

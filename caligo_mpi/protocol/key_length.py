@@ -125,9 +125,7 @@ def transfer_length(
         exponent = _converse_exponent(rate, D(storage_r))
         min_entropy = stored * exponent
         length = min_entropy / 2 - D(leak_bits) - 2 * tag_bits - overhead
-        return TransferLength(
-            max(0, int(length)), float(coefficient), float(rate), float(exponent), float(min_entropy)
-        )
+        return TransferLength(max(0, int(length)), float(coefficient), float(rate), float(exponent), float(min_entropy))
 
 
 def uncertainty_coefficient(single: int, epsilon: float) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from .. import bits
 from ..bits import U8
-from ..pairs import Pairs
-from ..protocol_config import Bbm92Config, RotConfig
+from ..pairs import PairArrays, Pairs
+from ..protocol_config import Bbm92Config, RotConfig, parse_protocol
 from .bbm92 import distribute
 from .ldpc import choose_code
 from .rot import transfer
@@ -21,11 +22,24 @@ from .types import Block, BlockResult, KeyResult
 Config = Bbm92Config | RotConfig
 
 
-def run_protocol(pairs: Pairs, config: Config, *, detection: Detection = LOSSLESS) -> KeyResult:
-    """Distill ``pairs``: the same result as `run_block` over `plan_blocks`, in any order, then `combine`.
+def run_protocol(
+    pairs: Pairs | PairArrays, config: Config | Mapping[str, Any], *, detection: Detection = LOSSLESS
+) -> KeyResult:
+    """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
 
-    ``detection`` is what ``rot`` takes for granted about losses; ``bbm92`` does not need it.
+    ``config`` may be a mapping as in a YAML file.  ``detection`` is what ``rot`` takes for granted about losses;
+    ``bbm92`` does not need it.
+
+    >>> from caligo_mpi import generate_pairs, parse_config
+    >>> run = {"pairs": 100_000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 0.99}}}
+    >>> keys = run_protocol(generate_pairs(parse_config(run)), {"mode": "bbm92", "seed": 1})
+    >>> keys.key_bits > 10_000, bool((keys.alice == keys.bob).all())
+    (True, True)
     """
+    if isinstance(pairs, PairArrays):
+        pairs = pairs.packed()
+    if isinstance(config, Mapping):
+        config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)
     blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
     results = [run_block(part, config, block=b, blocks=len(plan), detection=detection) for part, b in blocks]

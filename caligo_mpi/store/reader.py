@@ -22,7 +22,7 @@ from ..pairs import COLUMNS, PairArrays, Pairs, Tally, tally
 from . import layout as layouts
 from .files import read_at
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
-from .records import SPAN_ROWS, Records, cut, damaged, join, read_records, read_rows, scan, spans
+from .records import SPAN_ROWS, Records, cut, damaged, join, read_records, read_rows, scan, spans, table_digest
 
 _BLOCK_ROWS = 1 << 22
 _HASH_BYTES = 1 << 22
@@ -182,6 +182,10 @@ class PairsFile:
         """Sift and count errors over all rows, on the packed columns."""
         pieces = self._pieces(0, self.rows, verify=verify, reuse=True)
         return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
+
+    def digest_fits(self) -> bool:
+        """Whether the records of a finished file are those its data digest was made of; reads no pairs."""
+        return self.complete and table_digest(self._fd, self._layout) == self.data_digest
 
     def _bits(self, name: str) -> Column:
         return Column(self.rows, lambda start, stop: bits.unpack(self.packed(name, start, stop), stop - start))

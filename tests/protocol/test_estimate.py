@@ -75,7 +75,6 @@ def test_interval_of_an_impossible_count_is_refused(errors, tested, confidence):
         clopper_pearson(errors, tested, confidence)
 
 
-
 def test_codes_are_made_for_the_upper_end_of_the_interval():
     found = estimate(bits.pack(np.arange(20_000) < 200), np.zeros(2500, np.uint8), 20_000)
     assert found.qber == 0.01

@@ -39,9 +39,7 @@ class OneWay:
         told = syndromes.reshape(-1, layout.code.m)
         words, ok, _ = decode(layout.code, layout.spread(received), told, qber=self.qber, known=layout.shortened)
         met = ok.reshape(-1, layout.words)
-        return [
-            Reconciled(key, layout.leak_bits, 1, bool(met[i].all())) for i, key in enumerate(layout.gather(words))
-        ]
+        return [Reconciled(key, layout.leak_bits, 1, bool(met[i].all())) for i, key in enumerate(layout.gather(words))]
 
 
 def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
