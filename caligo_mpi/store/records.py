@@ -66,7 +66,7 @@ def intact(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
     if not info.has_index:
         good &= (records["row"] == start) & (records["rows"] == count)
     good[good] = sealed(records[good])
-    # A record that does not continue an intact one is not to be trusted either.
+    # A record that does not begin where an intact one ends is not to be trusted either.
     good[1:] &= ~good[:-1] | (records["row"][1:] == records["row"][:-1] + records["rows"][:-1])
     return good
 

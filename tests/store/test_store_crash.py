@@ -265,6 +265,19 @@ def test_a_requeued_job_waits_for_the_lock_of_the_host_that_went_down(path):
     os.waitpid(child, 0)
 
 
+def test_a_lock_file_removed_while_it_is_being_locked_is_made_anew(path):
+    def remove_once(frame, event, called):
+        if event == "c_call" and getattr(called, "__name__", "") == "flock":
+            sys.setprofile(None)
+            path.with_name("run.h5.lock").unlink()
+
+    sys.setprofile(remove_once)
+    lock = locks.acquire(path, {"id": "mine"})
+    locks.check(lock)
+    locks.release(lock)
+    assert list(path.parent.iterdir()) == []
+
+
 def test_only_one_of_many_holds_the_lock(path):
     inside = path.with_name("inside")
 
