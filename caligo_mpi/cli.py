@@ -143,18 +143,23 @@ def _supervise(args: argparse.Namespace, config: RunConfig, path: Path) -> int:
     from .show import say
 
     preflight(config, path, force=args.force)
-    before = _inode(path)  # with --force, a complete file may be there that is to be made anew
-    code = supervise.run(
-        args.ranks,
-        _arguments(args),
-        path=path,
-        is_complete=lambda: _inode(path) != before and is_complete(config, path),
-        restarts=config.faults.restarts,
-        survive=config.faults.mode == "survive",
-        say=say,
-    )
-    if code is not None:
-        return code
+    before = _inode(path) if args.force else None  # then a complete file may be there that is to be made anew
+
+    def complete() -> bool:
+        return _inode(path) != before and is_complete(config, path)
+
+    if not complete():
+        code = supervise.run(
+            args.ranks,
+            _arguments(args),
+            path=path,
+            is_complete=complete,
+            restarts=config.faults.restarts,
+            survive=config.faults.mode == "survive",
+            say=say,
+        )
+        if code is not None:
+            return code
     args.force = False
     return _run(args, config, path, _serial_map(config), {"ranks": args.ranks})
 

@@ -108,7 +108,7 @@ def _fault_tolerance(version: str) -> dict[str, str]:
         return {}
     env = {SURVIVE: "1", "OMPI_MCA_btl": "self,tcp"}
     if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
-        env["OMPI_MCA_btl_tcp_if_include"] = "lo"
+        env["OMPI_MCA_btl_tcp_if_include"] = os.environ.get("OMPI_MCA_btl_tcp_if_include", "lo")
     return env
 
 
