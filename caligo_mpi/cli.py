@@ -184,11 +184,13 @@ def _generate_job(args: argparse.Namespace) -> Job:
     return Job(
         items=len(Partition(config.pairs, config.chunk_size)),
         noun="chunks",
+        hint="a smaller chunk_size would share the work more evenly",
         path=path,
         arguments=["generate", args.config, *_options(args)],
-        run=lambda map_, launch, faults: _run_generate(args, config, path, map_, launch, faults),
+        run=lambda map_, about, faults, force: _run_generate(args, config, path, map_, about, faults, force),
         preflight=lambda: preflight(config, path, force=args.force),
         is_complete=lambda: is_complete(config, path),
+        forced=args.force,
         state=lambda: supervise.pairs_state(path),
         policy=config.schedule.policy,
         rank0_computes=config.schedule.rank0_computes,
@@ -199,14 +201,20 @@ def _generate_job(args: argparse.Namespace) -> Job:
 
 
 def _run_generate(
-    args: argparse.Namespace, config: RunConfig, path: Path, map_: Any, launch: dict[str, Any], faults: Faults
+    args: argparse.Namespace,
+    config: RunConfig,
+    path: Path,
+    map_: Any,
+    launch: dict[str, Any],
+    faults: Faults,
+    force: bool,
 ) -> int:
     from . import show
     from .generate import generate
 
     with show.progress(quiet=args.quiet) as report:
         summary = generate(
-            config, path, map=map_, launch=launch, force=args.force, faults=faults, report=report, say=show.say
+            config, path, map=map_, launch=launch, force=force, faults=faults, report=report, say=show.say
         )
     _print(args, show.summary_dict(summary), show.summary_text(summary))
     return DONE if summary.status.complete else STOPPED
@@ -270,22 +278,25 @@ def _distill_job(args: argparse.Namespace) -> Job:
         noun="blocks",
         path=Path(args.output),
         arguments=["distill", args.run, "--config", args.config, *_options(args)],
-        run=lambda map_, launch, faults: _run_distill(args, task, map_, launch, faults),
+        run=lambda map_, about, faults, force: _run_distill(args, task, map_, about, faults, force),
         preflight=lambda: preflight(task, args.output, force=args.force),
         is_complete=lambda: is_complete(task, args.output),
+        forced=args.force,
         state=lambda: state(args.output),
         restarts=args.restarts,
     )
 
 
-def _run_distill(args: argparse.Namespace, task: Task, map_: Any, launch: dict[str, Any], faults: Faults) -> int:
+def _run_distill(
+    args: argparse.Namespace, task: Task, map_: Any, launch: dict[str, Any], faults: Faults, force: bool
+) -> int:
     from . import show
     from .distill import distill
 
     if faults:
         launch["faults"] = [fault.what for fault in faults]
     with show.progress(quiet=args.quiet) as report:
-        done = distill(task, args.output, map=map_, launch=launch, force=args.force, report=report, say=show.say)
+        done = distill(task, args.output, map=map_, launch=launch, force=force, report=report, say=show.say)
     _print(args, show.distilled_dict(done), show.distilled_text(done))
     return DONE if done.keys else STOPPED
 

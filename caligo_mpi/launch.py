@@ -112,8 +112,9 @@ def _fault_tolerance(version: str) -> dict[str, str]:
     if not found or int(found[1]) < 5:
         return {}
     env = {SURVIVE: "1", "OMPI_MCA_btl": "self,tcp"}
-    if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
-        env["OMPI_MCA_btl_tcp_if_include"] = "lo"
+    interface = "OMPI_MCA_btl_tcp_if_include"
+    if interface not in os.environ and int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
+        env[interface] = "lo"
     return env
 
 

@@ -22,18 +22,21 @@ Faults = deque[Fault]
 class Job:
     """A run that can be launched: what it is called in sentences, what it writes, and how it is done with a map.
 
-    ``arguments`` are the command line for the ranks, ``run`` takes a map, what is known of the launch and the faults
-    so far and returns the exit code, ``preflight`` raises now what ``run`` would raise at its start.
+    ``arguments`` are the command line for the ranks; ``run`` takes a map, what is known of the launch, the faults
+    so far and whether other files are set aside, and returns the exit code; ``preflight`` raises now what ``run``
+    would raise at its start; ``hint`` is for jobs with few items.
     """
 
     items: int
     noun: str
     path: Path
     arguments: list[str]
-    run: Callable[[Any, dict[str, Any], Faults], int]
+    run: Callable[[Any, dict[str, Any], Faults, bool], int]
     preflight: Callable[[], None]
     is_complete: Callable[[], bool]
     state: Callable[[], supervise.State]
+    forced: bool = False
+    hint: str = ""
     policy: str = "dynamic"
     rank0_computes: str = "auto"
     restarts: int = 100
@@ -47,32 +50,37 @@ def execute(prepare: Callable[[], Job], *, codec: Any, ranks: int | None) -> int
     if launch.is_launched():
         return _one_of_several(prepare, codec)
     job = prepare()
-    return _supervised(job, ranks) if ranks else _alone(job, ranks=1)
+    return _supervised(job, ranks) if ranks else _alone(job, ranks=1, forced=job.forced)
 
 
-def _alone(job: Job, *, ranks: int) -> int:
+def _alone(job: Job, *, ranks: int, forced: bool) -> int:
     map_ = functools.partial(serial_map, retries=job.retries, stop=signals.stop_level)
-    return job.run(map_, {"ranks": ranks}, deque())
+    return job.run(map_, {"ranks": ranks}, deque(), forced)
 
 
 def _supervised(job: Job, ranks: int) -> int:
     """Launch ranks, and again if they die."""
     job.preflight()
-    before = _inode(job.path)  # with --force, a complete file may be there that is to be made anew
-    code = supervise.run(
-        ranks,
-        job.arguments,
-        path=job.path,
-        is_complete=lambda: _inode(job.path) != before and job.is_complete(),
-        state=job.state,
-        restarts=job.restarts,
-        survive=job.survive,
-        say=say,
-    )
-    if code is not None:
-        return code
-    say("the file is complete; the rank that finished it did not live to say so")
-    return DONE
+    before = _inode(job.path) if job.forced else None  # then a complete file may be there that is to be made anew
+
+    def is_complete() -> bool:
+        return _inode(job.path) != before and job.is_complete()
+
+    if not is_complete():
+        code = supervise.run(
+            ranks,
+            job.arguments,
+            path=job.path,
+            is_complete=is_complete,
+            state=job.state,
+            restarts=job.restarts,
+            survive=job.survive,
+            say=say,
+        )
+        if code is not None:
+            return code
+    # Complete, and nobody has said so: this finds it done and prints the summary.
+    return _alone(job, ranks=ranks, forced=False)
 
 
 def _inode(path: Path) -> int | None:
@@ -134,8 +142,10 @@ def _coordinate(prepare: Callable[[], Job], map_for: Callable[[Job], Any], fault
         job = prepare()
         if (idle := mpi.size() - job.items) > 0:
             say(f"ranks={mpi.size()} but there are only {job.items} {job.noun}: {idle} ranks will be idle")
+        elif job.hint and job.items < 4 * mpi.size():
+            say(f"only {job.items} {job.noun} for {mpi.size()} ranks: {job.hint}")
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
-        return job.run(map_for(job), about, faults)
+        return job.run(map_for(job), about, faults, job.forced)
     except CaligoError as error:
         print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
         return WRONG_USE

@@ -62,7 +62,9 @@ def run(
     if survive and launch.SURVIVE not in env:
         say(f"faults.mode=survive needs Open MPI 5, which {command[0]} is not; going on with faults.mode=restart")
     command += [sys.executable, "-m", "caligo_mpi", *arguments]
-    env |= os.environ | {launch.RANKS: str(ranks)}
+    # The user's own settings of MPI go first, unless fault tolerance depends on ours.
+    env = {**os.environ, **env} if launch.SURVIVE in env else {**env, **os.environ}
+    env[launch.RANKS] = str(ranks)
     faults: list[str] = []
     futile = 0
     before = state()

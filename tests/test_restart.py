@@ -234,3 +234,13 @@ def test_large_results_do_not_hide_what_other_ranks_announce(write_config, start
     code, _, err = run.finish()
     assert code == 0
     assert "nothing was written" not in err
+
+
+def test_a_complete_file_needs_no_launch(write_config, start, tmp_path):
+    config = write_config()
+    generate(load_config(config), tmp_path / "run.h5")
+    run = start(config, "--ranks", 2, CALIGO_MPIRUN="/bin/false")
+    code, out, err = run.finish()
+    assert code == 0, err
+    assert "is already complete" in err
+    assert "complete, 163,840 pairs simulated" in out
