@@ -62,7 +62,7 @@ def test_long_chunks_get_a_long_warning():
 
 
 def test_a_limit_that_leaves_no_time_is_refused():
-    with pytest.raises(ConfigError, match="time=4 min is too short.*at least 5 min"):
+    with pytest.raises(ConfigError, match=r"time=4 min is too short.*at least 5 min"):
         plan(3600, limit=4)
 
 
