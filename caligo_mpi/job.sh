@@ -13,21 +13,27 @@
 stopped=${stopped:-} # why the run was asked to stop: limit, or cancel
 run=''               # its process
 
-# Slurm sends USR1 before the time limit (--signal=B:USR1@120), up to a minute earlier than it was asked for.
-on_warning() {
-    signaled=1 stopped=${stopped:-limit}
+# Ask the run to stop, and again after so many seconds: then chunks that are still running are given up.
+stop_run() {
+    signaled=1
     [ -n "$run" ] || return
     kill -USR1 "$run" 2>/dev/null
-    { sleep "${CALIGO_HURRY:-60}" && kill -USR1 "$run"; } 2>/dev/null &
+    { sleep "$1" && kill -USR1 "$run"; } 2>/dev/null &
     timer=$!
 }
 
+# Slurm sends USR1 before the time limit (--signal=B:USR1@120), up to a minute earlier than it was asked for.
+on_warning() {
+    stopped=${stopped:-limit}
+    stop_run "${CALIGO_HURRY:-60}"
+}
+
 # TERM comes with scancel, preemption and `scontrol requeue`, after which a job must not queue itself again; and at the
-# time limit, if the warning was too short.
+# time limit, if the warning was too short.  KILL follows, as a rule after 30 seconds.
 on_term() {
-    signaled=1 stopped=cancel
+    stopped=cancel
     [ "$(date +%s)" -lt "$limit" ] || stopped=limit
-    [ -z "$run" ] || kill -USR1 "$run" 2>/dev/null
+    stop_run 10
 }
 
 trap on_warning USR1

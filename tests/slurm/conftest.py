@@ -60,7 +60,7 @@ MpiDefault=none
 ReturnToService=2
 DefMemPerCPU=500
 SlurmdTimeout=5
-KillWait=5
+KillWait=15
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=16000 State=UNKNOWN
 PartitionName=debug Nodes={host} Default=YES MaxTime=01:00:00 State=UP
 """
@@ -113,6 +113,7 @@ class Slurm:
 
     def start_node(self) -> None:
         self._daemon("slurmd", "-f", str(self.configuration), "-N", socket.gethostname())
+        self.run("scontrol", "update", f"NodeName={socket.gethostname()}", "State=RESUME", check=False)
         self.wait(lambda: self.run("sinfo", "-h", "-o", "%T", check=False) in ("idle", "mixed", "allocated"), "node up")
 
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> None:
@@ -188,7 +189,7 @@ class Slurm:
         self.wait(again, f"restart of job {job}", timeout=60)
 
     def kill_node(self) -> None:
-        """What a power failure leaves of a node: neither slurmd nor anything that ran in a job."""
+        """What a power failure leaves of a node: neither slurmd nor anything that ran in a job; Slurm is told."""
         self.stop_daemon("slurmd", signal.SIGKILL)
         mark = f"SLURM_CONF={self.configuration}".encode()
         for entry in Path("/proc").iterdir():
@@ -200,6 +201,8 @@ class Slurm:
             with contextlib.suppress(OSError, ValueError):
                 if b"slurmstepd" in (entry / "cmdline").read_bytes() and mark in (entry / "environ").read_bytes():
                     os.kill(int(entry.name), signal.SIGKILL)
+
+        self.run("scontrol", "update", f"NodeName={socket.gethostname()}", "State=DOWN", "Reason=power")
 
     @staticmethod
     def wait(condition, what: str, timeout: float = 30) -> None:
