@@ -163,9 +163,10 @@ def test_a_killed_or_stopped_run_goes_on_to_the_same_file(caligo, run, tmp_path,
 
 
 def stopped_after(run, path, blocks):
-    """Leave the partial file of a stopped run behind."""
-    distill(job(run), path, map=lambda setup, items: serial_map(setup, items[:blocks]))
-    assert keys_status(path).blocks_done == blocks
+    """Distill so many blocks more, and leave the partial file of a stopped run behind."""
+    done = distill(job(run), path, map=lambda setup, items: serial_map(setup, items[:blocks]))
+    assert keys_status(path).blocks_done == done.blocks_done
+    return done
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped"])
@@ -179,8 +180,9 @@ def test_a_damaged_record_is_made_again(run, tmp_path, damage):
         raw[-100] ^= 1
     part.write_bytes(raw)
     assert not verify_keys(part).ok
+    assert "2 of 6 blocks are in" in stopped_after(run, tmp_path / "keys.h5", 2).messages[0]
     done = distill(job(run), tmp_path / "keys.h5")
-    assert "2 of 6 blocks are in" in done.messages[0]
+    assert "4 of 6 blocks are in" in done.messages[0]
     assert done.keys.digest == DIGEST
 
 
