@@ -1,12 +1,12 @@
-"""Pairs to keys for many seeds: is Alice's key Bob's, and is it as long as the formula says?
+"""Pairs to keys for many seeds: Alice's key against Bob's, and its length against the formula.
 
 ``python jobs/secret_fraction.py --seeds 20`` simulates 1e7 Werner pairs of fidelity 0.97 per seed, distills them with
 the configuration named by ``--config``, and compares the share of secret bits among the sifted ones with
 
     Σ over blocks  n·[1 − h(Q + μ) − f·h(Q)] − log2(2 / (ε_sec²·ε_cor)),   μ = √[(n+k)/(n·k) · (k+1)/k · ln(4/ε_sec)]
 
-(Tomamichel et al. 2012), where Q = 2(1 − F)/3 is the true error rate, not the observed one, n and k are what the configured
-shares make of half of the pairs, and f is the measured leak per n·h(Q).
+(Tomamichel et al. 2012), where Q = 2(1 − F)/3 is the true error rate, not the observed one, n and k are what the
+configured shares make of half of the pairs, and f is the measured leak per n·h(Q).
 """
 
 from __future__ import annotations

@@ -14,5 +14,6 @@ def environment(**extra: str) -> dict[str, str]:
     paths = [str(ROOT), str(PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
+
 #: The examples that configure runs; the others configure protocols.
 RUN_CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8"))
