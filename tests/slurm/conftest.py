@@ -131,7 +131,7 @@ class Slurm:
         with contextlib.suppress(AssertionError):
             self.wait(lambda: not self.run("squeue", "-h", check=False), "end of all jobs", timeout=15)
         for name in reversed(DAEMONS):
-            self.stop_daemon(name)
+            self.stop_daemon(name, signal.SIGKILL)
 
     def _daemon(self, *command: str) -> None:
         # Captured output would be held open by the daemon.
@@ -191,18 +191,20 @@ class Slurm:
     def kill_node(self) -> None:
         """What a power failure leaves of a node: neither slurmd nor anything that ran in a job; Slurm is told."""
         self.stop_daemon("slurmd", signal.SIGKILL)
-        mark = f"SLURM_CONF={self.configuration}".encode()
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                words = (entry / "environ").read_bytes().split(b"\0")
-                if mark in words and any(word.startswith(b"SLURM_JOB_ID=") for word in words):
-                    os.kill(int(entry.name), signal.SIGKILL)
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                if b"slurmstepd" in (entry / "cmdline").read_bytes() and mark in (entry / "environ").read_bytes():
-                    os.kill(int(entry.name), signal.SIGKILL)
-
+        # What reports the end of a job goes before the job.
+        for pid in [*self._processes("cmdline", b"slurmstepd"), *self._processes("environ", b"SLURM_JOB_ID=")]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.run("scontrol", "update", f"NodeName={socket.gethostname()}", "State=DOWN", "Reason=power")
+
+    def _processes(self, file: str, pattern: bytes) -> list[int]:
+        """Processes that belong to this cluster and have ``pattern`` in that file of ``/proc``."""
+        found, mark = [], f"SLURM_CONF={self.configuration}\0".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes() and pattern in (entry / file).read_bytes():
+                    found.append(int(entry.name))
+        return found
 
     @staticmethod
     def wait(condition, what: str, timeout: float = 30) -> None:
