@@ -50,6 +50,15 @@ def end_marked(name: str, value: str, *, patience: float = 5.0) -> int:
     return len(ended)
 
 
+def any_stopped(name: str, value: str) -> bool:
+    """Whether one of these processes was stopped by a signal."""
+    for pid in marked(name, value):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return True
+    return False
+
+
 def mpi_segments(pids: Iterable[int]) -> set[Path]:
     """Files in shared memory by which Open MPI or MPICH connects these processes; ranks that are killed leave them."""
     found: set[Path] = set()

@@ -109,7 +109,7 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     own = {launch.LAUNCH: identity, launch.EXIT_FILE: str(exit_file), "TMPDIR": str(scratch)}
     if sys.stderr.isatty():
         own[launch.TERMINAL] = str(shutil.get_terminal_size().columns)
-    watchdog = Watchdog(path, exit_file)
+    watchdog = Watchdog(path, exit_file, is_stopped=lambda: processes.any_stopped(launch.LAUNCH, identity))
     # A session of its own keeps a terminal's Ctrl-C away from mpirun, which would kill the ranks at once.
     process = subprocess.Popen(
         command, env={**env, **own}, start_new_session=True, preexec_fn=processes.dying_with_parent()
@@ -181,8 +181,8 @@ class Watchdog:
     that the file records.
     """
 
-    def __init__(self, path: Path, exit_file: Path) -> None:
-        self.path, self.exit_file = path, exit_file
+    def __init__(self, path: Path, exit_file: Path, *, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        self.path, self.exit_file, self.is_stopped = path, exit_file, is_stopped
         self.unit = float(os.environ.get(WATCHDOG, _SILENCE_SECONDS))
         self.begun = self.said = False
         self.silence, self.limit = 0.0, 0.0
@@ -199,8 +199,6 @@ class Watchdog:
             self.seen, self.silence, self.limit = traces, 0.0, 0.0
         if self.said or hurry:
             return self._complaint(self.unit / 3)
-        if not self.begun:
-            return self._complaint(10 * self.unit)
         if self.silence > self.unit and not self.limit:
             self.limit = self._allowed()
         return self._complaint(self.limit or self.unit)
@@ -210,6 +208,10 @@ class Watchdog:
 
     def _allowed(self) -> float:
         """Seconds of silence that this run may keep: a few chunks of every rank, or reading the file as a whole."""
+        if self.is_stopped():
+            return self.unit
+        if not self.begun:
+            return 10 * self.unit
         try:
             status = store.status(self.path)
             size = status.path.stat().st_size

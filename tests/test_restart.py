@@ -136,6 +136,15 @@ def test_a_rank_that_stops_answering_is_noticed_by_the_silence(write_config, sta
     assert identity(run.path) == reference(engine=engine)
 
 
+def test_a_rank_that_is_stopped_before_the_first_chunk_is_noticed(write_config, start):
+    run = start(write_config(engine=SLOW), "--ranks", 2, "-q", CALIGO_WATCHDOG_SECONDS="6")
+    run.wait_for_chunks(0)
+    run.kill(0, signal.SIGSTOP)
+    code, _, err = run.finish(timeout=60)
+    assert code == 0, err
+    assert "nothing was written for 6 s" in err
+
+
 def test_a_rank_that_was_stopped_for_a_moment_is_left_alone(write_config, start):
     run = start(write_config(engine=SLOW), "--ranks", 2, "-q")
     run.wait_for_chunks(4)
