@@ -225,7 +225,7 @@ def read(path: Path) -> Layout:
     # Damaged HDF5 metadata comes out of h5py as nearly any exception; what the system refuses has a number.
     except Exception as error:
         text = " ".join(str(error).split())
-        if "errno = " in text:
+        if "errno = " in text or (isinstance(error, OSError) and error.errno):
             raise StoreError(f"{path} cannot be read ({text})") from error
         raise Damaged(f"{path} is not an HDF5 file with pairs, or damaged ({text})") from error
     if path.stat().st_size < layout.size:

@@ -71,7 +71,7 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
 
     >>> layout = choose_layout(12_000, 0.03, target=1e-2)
     >>> layout.code.name, layout.words, layout.leak_bits
-    ('n4096-r70', 4, 4864)
+    ('n4096-r50', 3, 6144)
     """
     layouts = [
         Layout(code, size, words, spare)
