@@ -133,6 +133,11 @@ caligo_job() {
         fetch
     fi
     [ -n "$stopped" ] || run_to_end "$@" -o "$work"
+    # Launchers have been seen to exit with 0 without having started anything.
+    if [ "$code" -eq 0 ] && [ ! -e "$work" ]; then
+        say "the command ended with 0, but $work is not there; look above for what the launcher says"
+        code=1
+    fi
     if [ "$work" != "$file" ]; then
         bring_back
         rm -f "$file.lock"

@@ -88,6 +88,8 @@ class Slurm:
                 controller_port=free_port(), node_port=free_port(),
             )
         )  # fmt: skip
+        # In /tmp, what a killed step leaves behind would meet the same step of the next cluster.
+        (folder / "mpi.conf").write_text(f"PMIxCliTmpDirBase={folder}\n")
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "CALIGO_"))}
         command = folder / "bin" / "caligo-mpi"
         command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m caligo_mpi "$@"\n')

@@ -81,6 +81,15 @@ def test_a_wrong_configuration_is_not_queued_again(runs, slurm):
     assert "nosuch" in runs.log(job)
 
 
+def test_success_is_judged_by_the_file(runs, slurm):
+    (runs.folder / "bin").mkdir()
+    (runs.folder / "bin" / "srun").symlink_to("/bin/true")
+    runs.set_site(f"PATH='{runs.folder}/bin':\"$PATH\"")
+    job = runs.submit(script="generate-srun.sbatch")
+    assert slurm.finish(job) == "FAILED 1:0"
+    assert "run.h5 is not there" in runs.log(job)
+
+
 def test_a_warned_job_queues_itself_again_and_completes_the_file(runs, slurm, undisturbed):
     runs.set_site(FIRST_SLOW)
     job = runs.submit()
