@@ -354,7 +354,8 @@ def test_installed_engine_keeps_its_keys_as_given(installed: str) -> None:
     assert config.engine.parameters == keys
     assert config.chunk_size == 65_536
     assert config.resolved()["engine"] == {"name": "toy", **keys}
-    assert engine_names() == ("noise", "netsquid", "toy")
+    assert engine_names()[:2] == ("noise", "netsquid")
+    assert "toy" in engine_names()
 
 
 def test_stored_configuration_is_read_without_its_engine() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from caligo_mpi.config import RunConfig, load_config, parse_config
+from caligo_mpi.config import RunConfig, engine_names, load_config, parse_config
 from caligo_mpi.config.old_keys import ANSWERS
 from caligo_mpi.config.sections import keys_of
 from caligo_mpi.errors import ConfigError
@@ -88,7 +88,7 @@ def _with(path: str, value: object, engine: dict[str, Any] = NOISE) -> dict[str,
         ),
         ("engine", None, "engine=null: must be a section with the name of an engine, such as {name: noise, link: …}"),
         ("engine", {}, "engine: must be a section with the name of an engine, such as {name: noise, link: …}"),
-        ("engine", {"name": "nosie"}, 'engine.name="nosie": no such engine; there are noise, netsquid'),
+        ("engine", {"name": "nosie"}, f'engine.name="nosie": no such engine; there are {", ".join(engine_names())}'),
         ("engine", {"name": "noise"}, "engine.link: missing; give exactly one of fidelity, prob_max_mixed, pauli"),
         ("engine.link", {}, "engine.link: give exactly one of fidelity, prob_max_mixed, pauli"),
         (
