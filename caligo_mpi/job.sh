@@ -51,7 +51,7 @@ time_limit() {
 # Chunks that are in FILE.
 chunks_in() {
     local found
-    found=$(caligo-mpi status "$1" --json 2>/dev/null | sed -n 's/.*"chunks_done": \([0-9]*\).*/\1/p')
+    found=$(caligo-mpi status "$1" --json 2>/dev/null | sed -n 's/.*"\(chunks\|blocks\)_done": \([0-9]*\).*/\2/p')
     echo "${found:-0}"
 }
 

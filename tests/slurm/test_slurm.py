@@ -229,3 +229,17 @@ def test_a_node_that_dies_and_comes_back(runs, slurm, undisturbed):
     assert slurm.finish(job) == "COMPLETED 0:0", runs.log(job)
     assert slurm.show(job)["Restarts"] == "1"
     assert runs.identity() == undisturbed
+
+
+def test_keys_are_distilled_by_a_job(runs, slurm):
+    from helpers import ROOT
+
+    from caligo_mpi.store.keys import verify_keys
+
+    job = runs.submit()
+    assert slurm.finish(job) == "COMPLETED 0:0", runs.log(job)
+    protocol = ROOT / "configs" / "bbm92.yaml"
+    line = ["-n", 2, runs.scripts / "distill.sbatch", "run.h5", protocol, "my keys.h5"]
+    job = slurm.submit(*line, cwd=runs.folder)
+    assert slurm.finish(job) == "COMPLETED 0:0", runs.log(job)
+    assert verify_keys(runs.folder / "my keys.h5").ok
