@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -113,9 +114,11 @@ def duration(seconds: float) -> str:
 def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
     """How many standard deviations a measured QBER is off its closed form; None where that says nothing.
 
-    >>> qber_sigma(60, 1000, 0.05)
-    1.45
+    >>> qber_sigma(60, 1000, 0.05), qber_sigma(60, 1000, float("nan"))
+    (1.45, None)
     """
+    if math.isnan(expected):  # a heralded link, of which no closed form is known
+        return None
     spread = (sifted * expected * (1 - expected)) ** 0.5
     return round((errors - sifted * expected) / spread, 2) if spread else None
 
@@ -141,7 +144,7 @@ def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
         measured = f"QBER {100 * errors / sifted:.4f} %" if sifted else "no QBER"
         sigma = qber_sigma(errors, sifted, closed_form)
         off = "" if sigma is None or not sifted else f", {sigma:+.2f} σ"
-        theory = f"closed form {100 * closed_form:.4f} %{off}"
+        theory = "no closed form" if math.isnan(closed_form) else f"closed form {100 * closed_form:.4f} %{off}"
         yield f"  {basis}: {sifted:,} sifted, {errors:,} errors, {measured} ({theory})"
 
 
@@ -155,7 +158,7 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
     out = status_dict(summary.status)
     for basis, sifted, errors, closed_form in _bases(summary.status.tally, summary.expected):
         key = basis.lower()
-        out[f"expected_qber_{key}"] = closed_form
+        out[f"expected_qber_{key}"] = None if math.isnan(closed_form) else closed_form
         out[f"sigma_{key}"] = qber_sigma(errors, sifted, closed_form)
     return {**out, "launched": summary.launched, "seconds": summary.seconds, "messages": list(summary.messages)}
 
@@ -253,8 +256,8 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
         "file_bytes": plan.file_bytes,
         "rank_bytes": plan.rank_bytes,
         "seconds_on_one_rank": plan.seconds,
-        "qber_z": plan.expected.qber_z,
-        "qber_x": plan.expected.qber_x,
+        "qber_z": None if math.isnan(plan.expected.qber_z) else plan.expected.qber_z,
+        "qber_x": None if math.isnan(plan.expected.qber_x) else plan.expected.qber_x,
         "coincidence": plan.expected.coincidence,
     }
 
