@@ -22,18 +22,18 @@ from caligo_mpi.protocol.ldpc.adapt import predicted_failure
 from caligo_mpi.protocol.ldpc.code import FOLDER, Curve, Point, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
 
-#: Rate in % → base rows, and base columns by degree, of 128 base columns: from a local search that counted
-#: frame errors at n = 4096.  Of lower rates the longer codes use them too.
+#: Rate in % → base rows, and base columns by degree, of 128 or 256 base columns: from a local search that
+#: counted frame errors at n = 4096.  The long codes of rates up to 0.65 use them too.
 SEARCHED: dict[int, tuple[int, dict[int, int]]] = {
     50: (64, {2: 40, 3: 69, 4: 2, 5: 2, 8: 1, 14: 2, 16: 3, 18: 1, 24: 5, 28: 3}),
     55: (58, {2: 41, 3: 67, 4: 2, 6: 1, 16: 13, 28: 4}),
     60: (51, {2: 40, 3: 68, 16: 14, 18: 5, 24: 1}),
     65: (45, {2: 31, 3: 74, 4: 2, 16: 21}),
     70: (38, {2: 26, 3: 75, 6: 2, 7: 4, 16: 21}),
-    75: (32, {2: 11, 3: 85, 4: 3, 5: 5, 10: 12, 16: 7, 18: 3, 24: 2}),
-    80: (26, {2: 10, 3: 90, 12: 28}),
-    85: (19, {2: 11, 3: 79, 6: 2, 7: 3, 8: 3, 9: 9, 10: 17, 12: 4}),
-    90: (13, {3: 100, 4: 10, 8: 10, 9: 8}),
+    75: (64, {2: 24, 3: 180, 16: 52}),
+    80: (51, {2: 16, 3: 184, 14: 56}),
+    85: (38, {2: 22, 3: 158, 6: 4, 7: 6, 8: 6, 9: 18, 10: 34, 12: 8}),
+    90: (26, {3: 150, 5: 30, 8: 76}),
 }
 
 #: Rate in % → base rows, and share of the edges by degree of the bits, of 256 base columns: table I of
@@ -53,6 +53,14 @@ PUBLISHED: dict[int, tuple[int, dict[int, float]]] = {
     90: (26, {2: 0.07689, 3: 0.28096, 5: 0.08933, 9: 0.19620, 12: 0.30631, 21: 0.05031}),
 }  # fmt: skip
 
+#: Where the curves begin, end and step in f, by length and for high rates.
+STEPS = {
+    (4096, False): (1.1, 3, 0.05),
+    (4096, True): (1.1, 3, 0.1),
+    (65536, False): (1.04, 3, 0.03),
+    (65536, True): (1.04, 3, 0.04),
+}
+
 #: Frames per decoder call, by length.
 TOGETHER = {4096: 512, 65536: 128}
 
@@ -69,12 +77,13 @@ def columns_of(shares: dict[int, float], columns: int) -> dict[int, int]:
 
 def plans() -> dict[str, tuple[int, dict[int, int], int]]:
     """Name → base rows, base columns by degree, lift."""
-    found = {f"n4096-r{rate}": (rows, degrees, 32) for rate, (rows, degrees) in SEARCHED.items()}
-    for rate, (rows, degrees) in SEARCHED.items():
-        if rate in PUBLISHED:
-            rows, degrees = PUBLISHED[rate][0], columns_of(PUBLISHED[rate][1], 256)
-        found[f"n65536-r{rate}"] = (rows, degrees, 256 if rate in PUBLISHED else 512)
-    return found
+    searched = {f"r{rate}": plan for rate, plan in SEARCHED.items()}
+    published = {f"r{rate}": (rows, columns_of(shares, 256)) for rate, (rows, shares) in PUBLISHED.items()}
+    return {
+        f"n{n}-{rate}": (rows, degrees, n // sum(degrees.values()))
+        for n, tables in ((4096, searched), (65536, searched | published))
+        for rate, (rows, degrees) in tables.items()
+    }
 
 
 def build_one(name: str, rows: int, degrees: dict[int, int], lift: int) -> Code:
@@ -119,10 +128,10 @@ def measure_point(code: Code, qber: float, *, punctured: int, shortened: int, fr
 
 
 def measure_curve(code: Code, *, punctured: int, shortened: int, frames: int, seed: int) -> Curve:
-    """From f = leak / h(Q) = 1.1 (n = 4096) or 1.04 upward until no more than three of all frames fail."""
+    """From f = leak / h(Q) a little above 1 upward until no more than three of all frames fail."""
     leak = (code.m - punctured) / (code.n - punctured - shortened)
     points: list[Point] = []
-    for f in np.arange(1.1, 3, 0.05) if code.n < 65536 else np.arange(1.04, 3, 0.03):
+    for f in np.arange(*STEPS[code.n, code.rate > 0.72]):
         begin = time.perf_counter()
         qber = error_rate(leak / f)
         point = measure_point(code, qber, punctured=punctured, shortened=shortened, frames=frames, seed=seed)

@@ -31,22 +31,42 @@ def build(name: str, *, rows: int, degrees: Mapping[int, int], lift: int, seed: 
         for _ in range(degree):
             row, shift = _place(base, column, lift=lift, limit=limit, draw=draw)
             base[row, column] = shift
+    _break_four_cycles(base, lift=lift, limit=limit, draw=draw)
     return Code(name, lift, base, _untainted(base))
 
 
 def four_cycles(code: Code) -> int:
-    """Cycles of four edges, per lift: two bits that share two checks.
+    """Base entries that lie on a cycle of four edges: two bits that share two checks."""
+    return len(_on_four_cycles(code.base, code.lift))
 
-    Two rows close one wherever the differences of their shifts agree in two columns.
-    """
-    count = 0
-    for i, row in enumerate(code.base):
-        for other in code.base[:i]:
-            both = (row >= 0) & (other >= 0)
-            difference = (row[both].astype(np.int64) - other[both]) % code.lift
-            times = np.bincount(difference, minlength=1)
-            count += int((times * (times - 1) // 2).sum())
-    return count
+
+def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
+    """Rows and columns (k, 2) of entries where two rows have the same difference of shifts in two columns."""
+    bad = np.zeros(base.shape, bool)
+    for i, row in enumerate(base):
+        for j, other in enumerate(base[:i]):
+            both = np.flatnonzero((row >= 0) & (other >= 0))
+            difference = (row[both].astype(np.int64) - other[both]) % lift
+            repeated = np.bincount(difference, minlength=lift)[difference] > 1
+            bad[i, both[repeated]] = bad[j, both[repeated]] = True
+    return np.argwhere(bad)
+
+
+def _break_four_cycles(base: NDArray[np.int16], *, lift: int, limit: int, draw: np.random.Generator) -> None:
+    """Move circulants on cycles of four, one after the other, as long as that leaves fewer of them."""
+    bad = _on_four_cycles(base, lift)
+    for _ in range(4 * len(bad)):
+        if not len(bad):
+            return
+        row, column = draw.choice(bad)
+        shift, base[row, column] = base[row, column], -1
+        place, new = _place(base, int(column), lift=lift, limit=limit, draw=draw)
+        base[place, column] = new
+        left = _on_four_cycles(base, lift)
+        if len(left) <= len(bad):
+            bad = left
+        else:
+            base[place, column], base[row, column] = -1, shift
 
 
 def _place(
