@@ -15,8 +15,8 @@ IDLE       w → 0   answer to RECALL and END: nothing more is coming
 FAILED     w → 0   a position whose work raised, and the traceback; rank 0 gives it to another rank, or up
 =========  ======  ==================================================================================
 
-Results leave the map in the order of the items.  What bounds memory: a rank holds at most `IN_FLIGHT` grants
-that rank 0 has not received, and rank 0 receives results only for the next item or up to `HELD_BYTES`; a worker's
+Results leave the map in the order of the items.  What bounds memory: a rank holds at most `IN_FLIGHT` grants or
+`FLIGHT_BYTES` that rank 0 has not received, and rank 0 receives only the next item or up to `HELD_BYTES`; a worker's
 larger results stay where they are (a rendezvous send) until then.  No rank ever waits inside a blocking call: that
 would make it deaf to signals.
 """
@@ -51,7 +51,9 @@ WORLD = MPI.COMM_WORLD
 #: Grants a rank may hold whose results rank 0 has not received.
 IN_FLIGHT = 8
 #: Results rank 0 keeps before their turn.
-HELD_BYTES = 64 << 20
+HELD_BYTES = 16 << 20
+#: Results of one worker that rank 0 has not received, beyond two items.
+FLIGHT_BYTES = 24 << 20
 #: Results up to this size travel inside the DONE message.
 INLINE_BYTES = 32 << 10
 #: A worker announces finished results at least when they add up to this; smaller ones are copied together.
@@ -345,6 +347,7 @@ class _Coordinator(Generic[R]):
                 state.cursor = r - 1
         self.next_grant = self.next_commit = 0
         self.seconds = 0.0  # per item, recent
+        self.item_bytes = 0  # the same
         self.own: deque[int] = deque()
         self.announced: list[_Incoming[R]] = []  # a heap: lowest position first
         self.receiving: list[_Incoming[R]] = []
@@ -450,14 +453,20 @@ class _Coordinator(Generic[R]):
         least = schedule.quantum(self.seconds)
         while left := self._left(state):
             ahead = schedule.looks_ahead(self.policy, left=left, ranks=self.shared, share=share)
-            if state.granted > (least if ahead else 0) or state.flying >= IN_FLIGHT * least:
+            room = self._room(least) - state.flying
+            if state.granted > (least if ahead else 0) or room <= 0:
                 return
             size = schedule.grant_size(self.policy, left=left, ranks=self.shared, least=least, share=share)
-            positions = self._positions(state, min(size, IN_FLIGHT // 2 * least))
+            positions = self._positions(state, min(size, IN_FLIGHT // 2 * least, room))
             state.granted += len(positions)
             state.flying += len(positions)
             pairs = np.array([(p, self.items[p]) for p in positions], np.int64)
             self._send(worker, _Tag.GRANT, pairs.view(np.uint8).ravel())
+
+    def _room(self, least: int) -> int:
+        """Items that a worker may have been granted and not delivered."""
+        by_size = FLIGHT_BYTES // self.item_bytes if self.item_bytes else 1
+        return min(IN_FLIGHT * least, max(2, by_size))
 
     def _left(self, state: _Rank) -> int:
         if self.policy == "static":
@@ -504,6 +513,7 @@ class _Coordinator(Generic[R]):
             return
         self._measured(0, 1, time.perf_counter() - start)
         nbytes = sum(part.nbytes for part in self.codec.parts(result)) if WORLD.size > 1 else 0
+        self.item_bytes = nbytes
         self.ready[position] = (0, result, nbytes)
         self.held += nbytes
 
@@ -532,6 +542,7 @@ class _Coordinator(Generic[R]):
         numbers = np.frombuffer(payload, np.int64, 2 * n + n_pieces, 24).tolist()
         positions, sizes, pieces = numbers[:n], numbers[n : 2 * n], numbers[2 * n :]
         self._measured(source, n, nanoseconds * 1e-9)
+        self.item_bytes = sum(sizes) // n
         self.ranks[source].granted -= n
         group: _Incoming[R] = _Incoming(positions[0], positions, sizes, source, pieces=pieces)
         if pieces:
