@@ -51,9 +51,9 @@ WORLD = MPI.COMM_WORLD
 #: Grants a rank may hold whose results rank 0 has not received.
 IN_FLIGHT = 8
 #: Results rank 0 keeps before their turn.
-HELD_BYTES = 16 << 20
+HELD_BYTES = 32 << 20
 #: Results of one worker that rank 0 has not received, beyond two items.
-FLIGHT_BYTES = 24 << 20
+FLIGHT_BYTES = 32 << 20
 #: Results up to this size travel inside the DONE message.
 INLINE_BYTES = 32 << 10
 #: A worker announces finished results at least when they add up to this; smaller ones are copied together.

@@ -13,7 +13,7 @@ The schedule changes when and where a chunk is simulated, never a bit of it.
 from __future__ import annotations
 
 #: A grant is worth at least this much work, so that a message per grant costs nothing beside it.
-GRANT_SECONDS = 0.02
+GRANT_SECONDS = 0.005
 MAX_QUANTUM = 4096
 
 
@@ -21,7 +21,7 @@ def quantum(seconds_per_chunk: float) -> int:
     """Chunks that make up `GRANT_SECONDS` of work; 1 while nothing has been measured (0).
 
     >>> quantum(0.0), quantum(5.0), quantum(1e-3), quantum(1e-9)
-    (1, 1, 20, 4096)
+    (1, 1, 5, 4096)
     """
     if seconds_per_chunk <= 0:
         return 1
