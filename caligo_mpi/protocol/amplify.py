@@ -1,13 +1,39 @@
-"""Privacy amplification: a random Toeplitz matrix times the key, by fast Fourier transform."""
+"""Privacy amplification: a random Toeplitz matrix times the key, by fast Fourier transforms.
+
+One long transform would read and write main memory again and again.  The matrix is cut into square
+blocks instead; those along a diagonal are equal, so the transforms are as many as there are diagonals,
+and each fits in a cache.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from ..bits import U8
 
 #: A product is rounded to the nearest integer; further away than this, the transform was not exact enough.
 MAX_ROUNDING = 1e-3
+
+# Blocks down and across together: more make the transforms smaller, but their products grow as the square.
+_BLOCKS = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Toeplitz:
+    """A Toeplitz matrix with ``length`` rows and ``count`` columns, ready to be multiplied by keys.
+
+    ``spectra[d]`` is the transform of the 2·``size`` seed bits that the square blocks on diagonal d are made of; the
+    first diagonal is the one at the upper right.
+    """
+
+    count: int
+    length: int
+    size: int
+    spectra: NDArray[np.complex128]
 
 
 def seed_bits(count: int, length: int) -> int:
@@ -15,44 +41,59 @@ def seed_bits(count: int, length: int) -> int:
     return count + length - 1
 
 
+def toeplitz(seed: U8, count: int, length: int) -> Toeplitz:
+    """The matrix ``T_ij = s_(i−j+n−1)`` from n + ``length`` − 1 bits s, n = ``count``."""
+    if len(seed) != seed_bits(count, length):
+        raise ValueError(f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}")
+    size = 1 << (len(seed) // _BLOCKS).bit_length()
+    across, down = _blocks(count, size), _blocks(length, size)
+    padded = np.zeros((across + down) * size)
+    first = across * size - count
+    padded[first : first + len(seed)] = seed
+    return Toeplitz(count, length, size, np.fft.rfft(sliding_window_view(padded, 2 * size)[::size]))
+
+
 def amplify(key: U8, seed: U8, length: int) -> U8:
     """``length`` bits y of a key x: ``y_i = Σ_j s_(i−j+n−1) x_j mod 2``; all arrays uint8 of 0 and 1.
 
     ``seed`` s has n + ``length`` − 1 bits.  Toeplitz matrices are 2-universal (Krawczyk, EUROCRYPT '95),
-    which is what the leftover hash lemma asks for.  The linear convolution's outputs n−1 … n+length−2 are
-    the product; a cyclic one of n + ``length`` − 1 points or more leaves exactly these unmixed.
+    which is what the leftover hash lemma asks for.
 
     >>> amplify(np.array([1, 0, 1], np.uint8), np.array([1, 1, 0, 1], np.uint8), 2).tolist()
     [1, 0]
     """
-    count = len(key)
-    if len(seed) != seed_bits(count, length):
-        raise ValueError(f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}")
-    if not count or not length:
-        return np.zeros(length, np.uint8)
-    points = fast_size(len(seed))
-    spectrum = np.fft.rfft(key.astype(np.float64), points)
-    spectrum *= np.fft.rfft(seed.astype(np.float64), points)
-    sums = np.fft.irfft(spectrum, points)[count - 1 : count - 1 + length]
-    nearest = np.rint(sums)
-    if np.abs(sums - nearest).max() >= MAX_ROUNDING:
-        raise ArithmeticError(f"Fourier transform of {points} points is off by {np.abs(sums - nearest).max():.1e}")
-    return (nearest.astype(np.int64) & 1).astype(np.uint8)
+    return multiply(toeplitz(seed, len(key), length), key)
 
 
-def fast_size(least: int) -> int:
-    """The smallest 2^a·3^b·5^c ≥ ``least``: a length that a Fourier transform likes.
+def multiply(matrix: Toeplitz, key: U8) -> U8:
+    """The matrix times ``key``, modulo 2.
 
-    >>> fast_size(1_000_003)
-    1012500
+    A block times its part of the key is ``size`` outputs of a linear convolution, which a cyclic one of
+    2·``size`` points leaves unmixed.
     """
-    best = 1 << max(0, least - 1).bit_length()
-    five = 1
-    while five < best:
-        three = five
-        while three < best:
-            rest = -(-least // three)
-            best = min(best, three << max(0, rest - 1).bit_length())
-            three *= 3
-        five *= 5
-    return best
+    if len(key) != matrix.count:
+        raise ValueError(f"key of {len(key)} bits for a Toeplitz matrix of {matrix.count} columns")
+    size = matrix.size
+    down = _blocks(matrix.length, size)
+    parts = np.zeros((_blocks(matrix.count, size), size))
+    parts.reshape(-1)[: matrix.count] = key
+    spectra = np.fft.rfft(parts[::-1], 2 * size)
+    out = np.empty((down, size), np.uint8)
+    for row in range(down):
+        total = np.zeros(size + 1, np.complex128)
+        for part, block in zip(spectra, matrix.spectra[row:], strict=False):
+            total += part * block
+        out[row] = _parities(np.fft.irfft(total, 2 * size)[size - 1 : -1])
+    return out.reshape(-1)[: matrix.length]
+
+
+def _blocks(count: int, size: int) -> int:
+    return max(1, -(-count // size))
+
+
+def _parities(sums: NDArray[np.float64]) -> U8:
+    nearest = np.rint(sums)
+    off = np.abs(sums - nearest).max()
+    if off >= MAX_ROUNDING:
+        raise ArithmeticError(f"Fourier transform of {2 * len(sums)} points is off by {off:.1e}")
+    return (nearest.astype(np.int64) & 1).astype(np.uint8)

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..pairs import Pairs
 from ..protocol_config import Bbm92Config
 from . import cascade, ldpc
-from .amplify import amplify, seed_bits
+from .amplify import multiply, seed_bits, toeplitz
 from .draw import ALICE, random_bits, random_subset, stream
 from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
@@ -88,9 +88,11 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     if not length or not agreed.same.any():
         numbers = {"qber": tested.phase.qber, "reconciled_bits": tested.alice.size, "leak_bits": talk.leak_bits}
         return _close(result, talk, abort=Abort("amplify", "no secret bits are left", numbers))
-    seed = random_bits(source, seed_bits(int(agreed.same.sum()) * tested.alice.shape[1], length))
+    count = int(agreed.same.sum()) * tested.alice.shape[1]
+    seed = random_bits(source, seed_bits(count, length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
-    keys = [bits.pack(amplify(own[agreed.same].ravel(), seed, length)) for own in (tested.alice, agreed.bob)]
+    matrix = toeplitz(seed, count, length)  # public, so made once for both
+    keys = [bits.pack(multiply(matrix, own[agreed.same].ravel())) for own in (tested.alice, agreed.bob)]
     return _close(replace(result, key_bits=length, alice=keys[0], bob=keys[1]), talk)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from caligo_mpi.protocol.amplify import amplify, fast_size, seed_bits
+from caligo_mpi.protocol.amplify import amplify, multiply, seed_bits, toeplitz
 
 
 def matrix(seed, count, length):
@@ -70,7 +70,19 @@ def test_seed_of_another_length_is_refused():
         amplify(np.zeros(8, np.uint8), np.zeros(10, np.uint8), 4)
 
 
-def test_transform_length_is_the_next_smooth_number():
-    smooth = sorted(2**a * 3**b * 5**c for a in range(22) for b in range(14) for c in range(10))
-    for least in [*range(1, 300), 12_289, 1_699_999, 2_000_003]:
-        assert fast_size(least) == next(size for size in smooth if size >= least)
+def test_one_matrix_hashes_both_keys():
+    rng = np.random.default_rng(4)
+    seed, keys = rng.integers(0, 2, seed_bits(5003, 2999), np.uint8), rng.integers(0, 2, (2, 5003), np.uint8)
+    prepared, plain = toeplitz(seed, 5003, 2999), matrix(seed, 5003, 2999).astype(int)
+    for key in keys:
+        assert multiply(prepared, key).tolist() == (plain @ key % 2).tolist()
+
+
+def test_key_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="key of 9 bits for a Toeplitz matrix of 8 columns"):
+        multiply(toeplitz(np.zeros(11, np.uint8), 8, 4), np.zeros(9, np.uint8))
+
+
+def test_nothing_hashes_to_zeros():
+    assert amplify(np.zeros(0, np.uint8), np.zeros(3, np.uint8), 4).tolist() == [0, 0, 0, 0]
+    assert amplify(np.ones(4, np.uint8), np.zeros(3, np.uint8), 0).tolist() == []
