@@ -31,6 +31,8 @@ VARIANTS = ("original", "low-leak")
 #: Frames handled together by `reconcile`: enough to fill the vectors, little enough for the caches.
 _TOGETHER = 128
 
+_EACH_BYTE = np.uint64(0x0101010101010101)
+
 
 class Oracle:
     """Alice's side: answers parity questions about her frames and counts what the answers tell.
@@ -224,11 +226,16 @@ class _Pass:
 
 
 def _prefix_parities(bits: U8, order: I64) -> U8:
-    """Parity of the first 0, 1, …, n bits of each row in the given order: (frames, n + 1)."""
-    out = np.zeros((bits.shape[0], bits.shape[1] + 1), np.uint8)
-    np.cumsum(np.take(bits, order, axis=1), axis=1, dtype=np.uint8, out=out[:, 1:])
-    out &= 1
-    return out
+    """Parity of the first 0, 1, …, n bits of each row in the given order: (frames, at least n + 1)."""
+    frames, n = bits.shape
+    words = np.zeros((frames, n // 8 + 1), "<u8")
+    words.view(np.uint8)[:, :n] = np.take(bits, order, axis=1)
+    words *= _EACH_BYTE  # byte i: how many of the bytes 0 to i are 1; at most 8, so nothing is carried
+    ends = np.cumsum(words >> np.uint64(56), axis=1)
+    words <<= np.uint64(8)
+    words[:, 1:] += (ends[:, :-1] & np.uint64(1)) * _EACH_BYTE
+    words &= _EACH_BYTE
+    return words.view(np.uint8)
 
 
 def _range_parities(prefix: U8, frame: I64, start: I64, stop: I64) -> U8:
