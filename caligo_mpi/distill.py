@@ -186,7 +186,10 @@ def block_work(source: Source, config: ProtocolConfig) -> Work:
         except StoreError as error:
             # Raised here it would be a crash of this rank; rank 0 can say it in one sentence.
             return Finished(None, str(error))
-        return Finished(run_block(pairs, config, block=block, blocks=len(plan), detection=source.detection))
+        result = run_block(
+            pairs, config, block=block, blocks=len(plan), detection=source.detection, tick=tick or (lambda: None)
+        )
+        return Finished(result)
 
     return work
 

@@ -304,6 +304,30 @@ def _ready_work() -> Any:
     return lambda index, tick: result
 
 
+def distill() -> dict[str, Result]:
+    """64 blocks from pairs to keys (Cascade, Q = 2 %): two ranks over one, distilling alone and the whole command."""
+    times: dict[int, list[float]] = {1: [], 2: []}
+    wholes: dict[int, list[float]] = {1: [], 2: []}
+    with scratch(tmpfs()) as folder:
+        source, keys, config = (Path(folder, name) for name in ("run.h5", "keys.h5", "protocol.yaml"))
+        block = 10**5 if QUICK else 2 * 10**6
+        generate(configuration(pairs=64 * block), source)
+        protocol = {"mode": "bbm92", "seed": 1, "block_size": block, "reconciliation": "cascade"}
+        config.write_text(json.dumps(protocol))
+        command = [sys.executable, "-m", "caligo_mpi", "distill", source, "--config", config, "-o", keys, "--json"]
+        for _ in range(5):
+            for ranks in times:
+                start = time.perf_counter()
+                said = subprocess.run([*command, "-q", "-n", str(ranks)], check=True, stdout=subprocess.PIPE).stdout
+                wholes[ranks].append(time.perf_counter() - start)
+                times[ranks].append(json.loads(said)["seconds"])
+                keys.unlink()
+    return {
+        f"{name}, two ranks over one": at_least(min(taken[1]) / min(taken[2]), 1.7, seconds=taken)
+        for name, taken in (("distilling 64 blocks", times), ("the same with start and end", wholes))
+    }
+
+
 def memory() -> dict[str, Result]:
     """Peak resident memory of the largest of two ranks, a long run over a short one."""
     small, large = (10**8, 10**9) if QUICK else (10**8, 10**10)
@@ -415,7 +439,8 @@ def timed(owner: type, name: str) -> Iterator[list[float]]:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────
 
 MEASUREMENTS = [
-    kernel, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, memory, identity, protection,
+    kernel, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, distill, memory, identity,
+    protection,
 ]  # fmt: skip
 PARTS = {"policy": _policy, "messages": _messages, "transport": _transport, "memory": _memory}
 

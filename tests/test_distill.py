@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import re
 import shutil
@@ -167,6 +169,15 @@ def stopped_after(run, path, blocks):
     done = distill(job(run), path, map=lambda setup, items: serial_map(setup, items[:blocks]))
     assert keys_status(path).blocks_done == done.blocks_done
     return done
+
+
+def test_a_second_stop_request_ends_within_a_block(run, tmp_path):
+    # The first question comes before the block, the others from within it.
+    questions = itertools.count()
+    path = tmp_path / "keys.h5"
+    done = distill(job(run), path, map=functools.partial(serial_map, stop=lambda: 2 * (next(questions) > 5)))
+    assert (done.blocks_done, done.keys) == (0, None)
+    assert distill(job(run), path).keys.digest == DIGEST
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped"])

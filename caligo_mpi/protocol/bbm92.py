@@ -24,7 +24,7 @@ from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted
+from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted, Tick
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
@@ -61,12 +61,15 @@ class Agreed:
     tag_bits: int
 
 
-def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) -> BlockResult:
+def distribute(
+    pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int, tick: Tick = lambda: None
+) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
     share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
     source = stream(config.seed, block.index, ALICE)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
+    tick()
     result = BlockResult(block, sifted=alice.count)
     tested = disclose(alice, bob, config, source=source, talk=talk)
     if isinstance(tested, Abort):
@@ -74,7 +77,8 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     result = replace(result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice))
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
-    agreed = agree(tested, config, share, source=source, talk=talk)
+    tick()
+    agreed = agree(tested, config, share, source=source, talk=talk, tick=tick)
     if isinstance(agreed, Abort):
         return _close(result, talk, abort=agreed)
     result = replace(
@@ -91,8 +95,12 @@ def distribute(pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int) 
     count = int(agreed.same.sum()) * tested.alice.shape[1]
     seed = random_bits(source, seed_bits(count, length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
+    tick()
     matrix = toeplitz(seed, count, length)  # public, so made once for both
-    keys = [bits.pack(multiply(matrix, own[agreed.same].ravel())) for own in (tested.alice, agreed.bob)]
+    keys = []
+    for own in (tested.alice, agreed.bob):
+        tick()
+        keys.append(bits.pack(multiply(matrix, own[agreed.same].ravel())))
     return _close(replace(result, key_bits=length, alice=keys[0], bob=keys[1]), talk)
 
 
@@ -157,7 +165,13 @@ def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | N
 
 
 def agree(
-    tested: Disclosed, config: Bbm92Config, share: Share, *, source: np.random.PCG64, talk: Transcript
+    tested: Disclosed,
+    config: Bbm92Config,
+    share: Share,
+    *,
+    source: np.random.PCG64,
+    talk: Transcript,
+    tick: Tick = lambda: None,
 ) -> Agreed | Abort:
     """Reconcile frame by frame, then compare tags.
 
@@ -165,7 +179,7 @@ def agree(
     is then as secret as the whole would be after telling that frame (chain rule).
     """
     try:
-        corrected = reconcile(tested, config.reconciliation, source=source)
+        corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
     except ConfigError as error:  # no code for this error rate
         return Abort("reconcile", str(error), {"qber": tested.bit.qber})
     leak = [frame.leak_bits for frame in corrected]
@@ -181,12 +195,14 @@ def agree(
     return Agreed(received, same, tag_bits)
 
 
-def reconcile(tested: Disclosed, method: str, *, source: np.random.PCG64) -> list[Reconciled]:
+def reconcile(
+    tested: Disclosed, method: str, *, source: np.random.PCG64, tick: Tick = lambda: None
+) -> list[Reconciled]:
     """Correct Bob's frames; `ConfigError` where no code fits the error rate."""
     if method in _VARIANTS:
         qber = max(tested.bit.qber, 1 / tested.bit.tested)
         seed = int(source.random_raw())
-        return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method])
+        return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method], tick=tick)
     qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
     if method == "ldpc":
         return ldpc.reconcile(tested.alice, tested.bob, qber=qber)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..bits import U8
 from ..errors import ConfigError
-from .types import Reconciled
+from .types import Reconciled, Tick
 
 I64 = NDArray[np.int64]
 
@@ -80,12 +80,14 @@ def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
     return sizes
 
 
-def reconcile(alice: U8, bob: U8, *, qber: float, seed: int, variant: str = "original") -> list[Reconciled]:
+def reconcile(
+    alice: U8, bob: U8, *, qber: float, seed: int, variant: str = "original", tick: Tick = lambda: None
+) -> list[Reconciled]:
     """Both sides of Cascade on frames (frames, n): what Bob holds afterwards, frame by frame.
 
     ``qber`` is the expected share of errors: one too high costs parities; one too low does too, and four
     passes of ``original`` may then leave errors.  ``seed`` draws the permutations, which both sides know
-    and all frames share.
+    and all frames share.  ``tick`` is called before every pass.
 
     >>> bob = np.zeros((1, 1000), np.uint8)
     >>> alice = bob.copy(); alice[0, [5, 77, 500]] = 1
@@ -97,14 +99,14 @@ def reconcile(alice: U8, bob: U8, *, qber: float, seed: int, variant: str = "ori
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
         oracle = Oracle(alice[rows])
-        bits, ok = correct(oracle, bob[rows], qber=qber, seed=seed, variant=variant)
+        bits, ok = correct(oracle, bob[rows], qber=qber, seed=seed, variant=variant, tick=tick)
         for i in range(len(bits)):
             results.append(Reconciled(bits[i], int(oracle.leak_bits[i]), int(oracle.messages[i]), bool(ok[i])))
     return results
 
 
 def correct(
-    alice: Oracle, received: U8, *, qber: float, seed: int, variant: str = "original"
+    alice: Oracle, received: U8, *, qber: float, seed: int, variant: str = "original", tick: Tick = lambda: None
 ) -> tuple[U8, NDArray[np.bool_]]:
     """Bob's side: his ``received`` frames (frames, n) corrected by asking Alice for parities.
 
@@ -116,6 +118,7 @@ def correct(
     corrections = np.zeros(frames, np.int64)
     passes: list[_Pass] = []
     for step, size in enumerate(block_sizes(n, qber, variant)):
+        tick()
         order = _permutation(n, seed, step)
         alice.open_pass(order)
         passes.append(_Pass(step, bits, order, size, keep=variant != "original"))

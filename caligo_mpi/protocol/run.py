@@ -17,7 +17,7 @@ from .ldpc import choose_code
 from .rot import transfer
 from .sift import rows
 from .transfer import LOSSLESS, Detection
-from .types import Block, BlockResult, KeyResult
+from .types import Block, BlockResult, KeyResult, Tick
 
 Config = Bbm92Config | RotConfig
 
@@ -60,15 +60,24 @@ def plan_blocks(count: int, config: Config) -> list[Block]:
 
 
 def run_block(
-    pairs: Pairs, config: Config, *, block: Block, blocks: int, detection: Detection = LOSSLESS
+    pairs: Pairs,
+    config: Config,
+    *,
+    block: Block,
+    blocks: int,
+    detection: Detection = LOSSLESS,
+    tick: Tick = lambda: None,
 ) -> BlockResult:
-    """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has."""
+    """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has.
+
+    ``tick`` is called every few milliseconds while blocks of ``bbm92`` are reconciled by Cascade, else between steps.
+    """
     if pairs.count != block.count:
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
     if isinstance(config, RotConfig):
         code_for = partial(choose_code, target=config.failure_target)
         return transfer(pairs, config, block=block, detection=detection, code_for=code_for)
-    return distribute(pairs, config, block=block, blocks=blocks)
+    return distribute(pairs, config, block=block, blocks=blocks, tick=tick)
 
 
 def combine(results: Iterable[BlockResult], config: Config) -> KeyResult:
