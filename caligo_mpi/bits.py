@@ -93,7 +93,10 @@ def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
 
 
 def count_ones(packed: NDArray[Any]) -> int:
-    """How many bits are set (any unsigned dtype; fastest on a uint64 view)."""
+    """How many bits are set (any unsigned dtype)."""
+    if packed.itemsize == 1 and packed.ndim == 1 and packed.size > 64 and packed.flags.c_contiguous:
+        whole = packed.size & ~7  # by words it goes several times faster
+        return count_ones(packed[:whole].view(np.uint64)) + count_ones(packed[whole:])
     if _POPCOUNT16 is None:
         return int(np.bitwise_count(packed).sum(dtype=np.uint64))
     flat = np.ascontiguousarray(packed).view(np.uint8).ravel()

@@ -7,6 +7,8 @@ Everything stays packed; nothing is unpacked on the way.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from .types import Sifted
 
 U64 = NDArray[np.uint64]
 _WORDS = 16384  # words compressed at a time: the temporaries stay in cache
+_COMPILE_BYTES = 1 << 24  # for a smaller mask the second that compiling takes is never made up for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,26 +79,45 @@ def sift(own: Side, announced: U8) -> Sifted:
 def select(columns: tuple[U8, ...], mask: U8) -> tuple[list[U8], int]:
     """The bits of each packed column where the packed ``mask`` is 1, packed anew; and how many there are.
 
-    The same as `bits.select`, several times faster: words are compressed in six steps
-    (Warren, Hacker's Delight, 2nd ed., section 7–4) and then joined end to end.
+    The same as `bits.select`, several times faster.
     """
     total = bits.count_ones(mask)
     out = np.zeros((len(columns), (total >> 6) + 2), np.uint64)
+    if len(mask) >= _COMPILE_BYTES and (pext := _pext()) is not None:
+        keep = _words(mask)
+        for column, row in zip(columns, out, strict=True):
+            pext.gather(_words(column), keep, row)
+    else:
+        _gather(columns, mask, out)
+    packed = out.astype("<u8", copy=False).view(np.uint8)
+    return [row[: bits.nbytes(total)] for row in packed], total
+
+
+@cache
+def _pext() -> ModuleType | None:
+    """The compiled way, where numba is installed and the CPU is made for it."""
+    try:
+        from . import pext
+    except ImportError:
+        return None
+    return pext
+
+
+def _gather(columns: tuple[U8, ...], mask: U8, out: U64) -> None:
+    """Compress words in six steps (Warren, Hacker's Delight, 2nd ed., section 7–4), then join them end to end."""
     done = 0
     for start in range(0, len(mask), 8 * _WORDS):
         part = slice(start, start + 8 * _WORDS)
         keep = _words(mask[part])
         dense = _compress([_words(column[part]) for column in columns], keep)
         done = _join(dense, keep, out, done)
-    packed = out.astype("<u8", copy=False).view(np.uint8)
-    return [row[: bits.nbytes(total)] for row in packed], total
 
 
 def _words(packed: U8) -> U64:
     """Little-endian 64-bit words, zero-padded; row i is bit i % 64 of word i // 64 on any machine."""
     if len(packed) & 7:
         packed = np.concatenate([packed, np.zeros(-len(packed) & 7, np.uint8)])
-    return np.ascontiguousarray(packed).view("<u8").astype(np.uint64, copy=False)
+    return np.require(np.ascontiguousarray(packed).view("<u8"), np.uint64, "A")
 
 
 def _compress(words: list[U64], mask: U64) -> list[U64]:

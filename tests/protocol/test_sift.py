@@ -3,6 +3,7 @@ import pytest
 
 from caligo_mpi import bits
 from caligo_mpi.pairs import tally
+from caligo_mpi.protocol import sift as module
 from caligo_mpi.protocol.sift import Side, as_arrays, rows, select, sides, sift
 
 
@@ -53,6 +54,15 @@ def test_select_equals_the_plain_selection(count, share):
     assert kept == bits.count_ones(mask)
     for column, packed in zip(columns, got, strict=True):
         assert packed.tobytes() == bits.select(column, mask, count).tobytes()
+
+
+@pytest.mark.skipif(module._pext() is None, reason="needs numba and a CPU with BMI2")
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.98, 1.0])
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 63, 64, 65, 127, 128, 1000, 4099, (1 << 20) + 77])
+def test_compiled_selection_equals_the_plain_one(monkeypatch, count, share):
+    monkeypatch.setattr(module, "_COMPILE_BYTES", 0)
+    monkeypatch.setattr(module, "_gather", None)
+    test_select_equals_the_plain_selection(count, share)
 
 
 def test_bases_of_another_length_are_refused(pairs):
