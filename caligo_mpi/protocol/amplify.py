@@ -18,8 +18,10 @@ from ..bits import U8
 #: A product is rounded to the nearest integer; further away than this, the transform was not exact enough.
 MAX_ROUNDING = 1e-3
 
-# Blocks down and across together: more make the transforms smaller, but their products grow as the square.
-_BLOCKS = 16
+# Blocks down and across together.  With more of them transforms are smaller, but the products of blocks grow as the
+# square, so more than a few are worth it only where transforms would leave the cache.
+_FEW, _MANY = 16, 64
+_CACHED = (1 << 17) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +47,7 @@ def toeplitz(seed: U8, count: int, length: int) -> Toeplitz:
     """The matrix ``T_ij = s_(i−j+n−1)`` from n + ``length`` − 1 bits s, n = ``count``."""
     if len(seed) != seed_bits(count, length):
         raise ValueError(f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}")
-    size = 1 << (len(seed) // _BLOCKS).bit_length()
+    size = 1 << max(len(seed) // _MANY, min(len(seed) // _FEW, _CACHED)).bit_length()
     across, down = _blocks(count, size), _blocks(length, size)
     padded = np.zeros((across + down) * size)
     first = across * size - count
