@@ -46,3 +46,9 @@ def test_select_packs_what_the_mask_picks():
     mask = np.random.default_rng(2).integers(0, 2, 1003, dtype=np.uint8)
     picked = bits.select(PACKED, bits.pack(mask), 1003)
     assert (bits.unpack(picked, int(mask.sum())) == PLAIN[mask == 1]).all()
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 64, 65, 71, 72, 1000])
+def test_ones_are_counted_wherever_the_bytes_stand(size):
+    packed = np.random.default_rng(size).integers(0, 256, size + 1, np.uint8)[1:]
+    assert bits.count_ones(packed) == int(np.unpackbits(packed).sum())
