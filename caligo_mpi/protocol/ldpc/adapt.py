@@ -78,7 +78,7 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
     if not layouts:
         raise ConfigError(
             f"qber={qber} is more than the codes here correct in keys of {size} bits with a failure "
-            f"probability of {target}; allow more failures or use Cascade"
+            f"probability of {target}; allow more failures, ask for shorter keys, or use Cascade where that is allowed"
         )
     return min(layouts, key=lambda layout: layout.leak_bits)
 
