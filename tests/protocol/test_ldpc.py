@@ -10,10 +10,12 @@ from scipy.stats import binom
 from caligo_mpi.bits import U8
 from caligo_mpi.errors import ConfigError
 from caligo_mpi.protocol import ldpc
+from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import decoder, plain
 from caligo_mpi.protocol.ldpc.adapt import predicted_failure
 from caligo_mpi.protocol.ldpc.code import Code, Curve, Point, from_json, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
+from caligo_mpi.protocol.run import run_protocol
 
 CODES = sorted(ldpc.available_codes())
 HALF = "n4096-r50"
@@ -73,8 +75,11 @@ def test_syndromes_are_matrix_products(name):
 
 @pytest.mark.parametrize("name", CODES)
 def test_every_code_of_the_package_has_measured_curves(name):
-    assert all(curve.points for curve in ldpc.load_code(name).curves)
-    assert len(ldpc.load_code(name).curves) >= 1
+    code = ldpc.load_code(name)
+    assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in range(5)]
+    assert [curve.shortened for curve in code.curves if curve.punctured] == [0, 0]
+    assert all(curve.points and curve.points[0].frames >= 8000 for curve in code.curves)
+    assert f"measure {name}" in code.about["measured_by"]
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -249,6 +254,28 @@ def test_one_way_code_is_what_reconcile_uses():
     code = ldpc.choose_code(5001, 0.02)
     for own, received, result in zip(alice, bob, ldpc.reconcile(alice, bob, qber=0.02), strict=True):
         assert (code.decode(received, code.syndrome(own)).bits == result.bits).all()
+
+
+@pytest.mark.parametrize(
+    # 20,000 bits are five words or more, which may fail in 1/500 of cases each at an error rate 1 % above Q.  There the
+    # curves have f = 1.3 to 1.5 (2 %), 1.22 to 1.3 (5 %), 1.2 (8 %); rates are 5 points apart, words not always full.
+    ("method", "qber", "bound"),
+    [
+        ("ldpc", 0.02, 1.85), ("ldpc", 0.05, 1.45), ("ldpc", 0.08, 1.30),
+        ("ldpc-blind", 0.02, 1.30), ("ldpc-blind", 0.05, 1.22), ("ldpc-blind", 0.08, 1.23),
+    ],
+)  # fmt: skip
+def test_keys_come_out_equal_and_little_is_told(pairs, method, qber, bound):
+    keys = run_protocol(pairs(2_000_000, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method})
+    (block,) = keys.blocks
+    assert not keys.aborts
+    assert keys.key_bits > 10_000
+    assert keys.alice.tobytes() == keys.bob.tobytes()
+    assert (block.frames, block.decoded) == (45, True)
+    assert block.failed_frames <= 6  # 1 % of them: false alarm 2e-7
+    if not block.failed_frames:
+        told = block.leak_bits - block.tag_bits - block.frames
+        assert 1 < told / (block.reconciled_bits * binary_entropy(qber)) < bound
 
 
 def test_a_syndrome_of_other_bits_is_not_met_unnoticed():
