@@ -148,6 +148,14 @@ def test_words_fail_no_more_often_than_promised(name, blind):
             assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (curve.shortened, size)
 
 
+@pytest.mark.parametrize("size", [4000, 60_000, 400_000])
+def test_the_failure_target_is_that_of_all_words_together(size):
+    layout = ldpc.choose_layout(size, 0.01, target=0.01)
+    known = len(layout.shortened)
+    curves = [c for c in layout.code.curves if not c.punctured and c.shortened <= known]
+    assert layout.words * min(predicted_failure(curve, 0.01) for curve in curves) <= 0.01
+
+
 def failed_words(layout, frames, qber):
     """How many of the frames come out wrong, all punctured bits having been told."""
     keys, received = noisy((frames, layout.size), qber, seed=layout.size)
