@@ -71,7 +71,7 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
 
     >>> layout = choose_layout(12_000, 0.03, target=1e-2)
     >>> layout.code.name, layout.words, layout.leak_bits
-    ('n4096-r50', 3, 6144)
+    ('n4096-r70', 3, 3648)
     """
     fits = (fit(code, size, qber, target=target, blind=blind) for code in map(load_code, available_codes()))
     layouts = [layout for layout in fits if layout is not None]
