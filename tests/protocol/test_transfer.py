@@ -64,6 +64,11 @@ def test_strings_are_the_same_on_every_machine(pairs, hamming):
     assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 1067, "abbb80b30252d726")
 
 
+def test_strings_with_a_code_of_the_package_are_the_same_on_every_machine(pairs):
+    got = run_protocol(pairs(40_000, qber=0.005, seed=1), CONFIG)
+    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 989, "51eef81379099aaf")
+
+
 @pytest.mark.parametrize("choice", [0, 1])
 def test_bob_gets_his_string_with_a_code_of_the_package(pairs, choice):
     config = CONFIG.model_copy(update={"choice": choice})
