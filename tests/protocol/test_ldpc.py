@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -141,10 +142,11 @@ def test_words_fail_no_more_often_than_promised(name, blind):
     # The most bits and a quarter of them, at the highest error rate for which a curve promises 3 %.  The points of a
     # curve rest on some 100 failures each; for 1.3 times the promise, the false alarm is 1e-7 for each size.
     code = ldpc.load_code(name)
-    for curve in [c for c in code.curves if not c.punctured][::2]:
+    most = (500 if find_spec("numba") else 120) * 4096 // code.n
+    for curve in [c for c in code.curves if not c.punctured and c.shortened in (0, code.n // 8)][blind:]:
         qber, full = fullest(code, curve, target=0.03, blind=blind)
         assert full > 0.6 * code.n
-        for size, frames in ((full, 500), (full // 4, 100)) if code.n == 4096 else ((full, 30), (full // 4, 10)):
+        for size, frames in ((full, most), (full // 4, most // 5)):
             layout = ldpc.fit(code, size, qber, target=0.03, blind=blind)
             assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (curve.shortened, size)
 
@@ -267,21 +269,21 @@ def test_one_way_code_is_what_reconcile_uses():
 
 @pytest.mark.parametrize(
     # 20,000 bits are five words or more, which may fail in 1/500 of cases each at an error rate 1 % above Q.  There the
-    # curves have f = 1.3 to 1.5 (2 %), 1.22 to 1.3 (5 %), 1.2 (8 %); rates are 5 points apart, words not always full.
-    ("method", "qber", "bound"),
+    # curves have f = 1.4 to 1.5 (2 %), 1.25 to 1.3 (5 %), 1.2 (8 %); rates are 5 points apart, words not always full.
+    ("method", "qber", "bound", "count"),
     [
-        ("ldpc", 0.02, 1.85), ("ldpc", 0.05, 1.45), ("ldpc", 0.08, 1.30),
-        ("ldpc-blind", 0.02, 1.30), ("ldpc-blind", 0.05, 1.22), ("ldpc-blind", 0.08, 1.23),
+        ("ldpc", 0.02, 1.85, 400_000), ("ldpc", 0.05, 1.45, 400_000), ("ldpc", 0.08, 1.30, 2_000_000),
+        ("ldpc-blind", 0.02, 1.32, 400_000), ("ldpc-blind", 0.05, 1.30, 400_000), ("ldpc-blind", 0.08, 1.23, 2_000_000),
     ],
 )  # fmt: skip
-def test_keys_come_out_equal_and_little_is_told(pairs, method, qber, bound):
-    keys = run_protocol(pairs(2_000_000, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method})
+def test_keys_come_out_equal_and_little_is_told(pairs, method, qber, bound, count):
+    keys = run_protocol(pairs(count, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method})
     (block,) = keys.blocks
     assert not keys.aborts
-    assert keys.key_bits > 10_000
+    assert keys.key_bits > 5_000
     assert keys.alice.tobytes() == keys.bob.tobytes()
-    assert (block.frames, block.decoded) == (45, True)
-    assert block.failed_frames <= 6  # 1 % of them: false alarm 2e-7
+    assert block.decoded
+    assert block.failed_frames <= binom.isf(1e-7, block.frames, 0.01)
     if not block.failed_frames:
         told = block.leak_bits - block.tag_bits - block.frames
         assert 1 < told / (block.reconciled_bits * binary_entropy(qber)) < bound
