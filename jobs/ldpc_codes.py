@@ -53,6 +53,9 @@ PUBLISHED: dict[int, tuple[int, dict[int, float]]] = {
     90: (26, {2: 0.07689, 3: 0.28096, 5: 0.08933, 9: 0.19620, 12: 0.30631, 21: 0.05031}),
 }  # fmt: skip
 
+#: First seed to try: the code of seed 1 fails in 15 of 60,000 words at Q = 3 %, and at 2.5 % still in 11.
+FIRST_SEED = {"n4096-r65": 3}
+
 #: Where the curves begin, end and step in f, by length and for high rates.
 STEPS = {
     (4096, False): (1.1, 3, 0.05),
@@ -88,7 +91,7 @@ def plans() -> dict[str, tuple[int, dict[int, int], int]]:
 
 def build_one(name: str, rows: int, degrees: dict[int, int], lift: int) -> Code:
     """The first seed's code that has no cycle of four."""
-    for seed in range(1, 100):
+    for seed in range(FIRST_SEED.get(name, 1), 100):
         code = build(name, rows=rows, degrees=degrees, lift=lift, seed=seed)
         if not four_cycles(code):
             return replace(code, about={"built_by": "python jobs/ldpc_codes.py build", "seed": seed})

@@ -21,13 +21,11 @@ from helpers import ROOT, environment
 
 import caligo_mpi
 from caligo_mpi import bits, devices, store
-from caligo_mpi.distill import Finished, as_keys, distill, preflight, prepare
+from caligo_mpi.distill import Finished, distill, preflight, prepare
 from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.generate import generate, serial_map
 from caligo_mpi.pairs import CHUNK_DTYPE
-from caligo_mpi.protocol.ldpc import Layout, OneWay, load_code
-from caligo_mpi.protocol.rot import transfer
-from caligo_mpi.protocol.run import combine, run_block
+from caligo_mpi.protocol.run import run_block
 from caligo_mpi.protocol.types import Abort, Block
 from caligo_mpi.store.keys import KeysStore, is_keys_file, keys_status, read_keys, verify_keys
 from caligo_mpi.store.records import seal
@@ -429,22 +427,67 @@ def test_a_result_survives_the_way_between_ranks():
 # ── oblivious transfer ───────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_the_commands_of_the_readme_end_with_a_transfer(caligo, tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    lines = re.findall(r"^caligo-mpi (.*rot-pairs[^#\n]*)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["generate", "distill"]
+    results = [caligo(*line.split(), "--json") for line in lines]
+    assert [result.returncode for result in results] == [0, 0], results[1].stderr
+    summary = json.loads(results[1].stdout)
+    assert (summary["mode"], summary["key"], summary["aborts"]) == ("rot", "equal", [])
+    keys = read_keys(tmp_path / "transfer.h5")
+    assert keys.key_bits == summary["key_bits"] > 10_000
+    assert keys.bob.tobytes() == keys.alice[keys.choice].tobytes() != keys.alice[1 - keys.choice].tobytes()
+    for name in ("generate configs/rot-pairs.yaml", "distill rot-pairs.h5"):
+        assert f"caligo-mpi {name}" in (ROOT / "configs/rot.yaml").read_text()
+
+
+@pytest.mark.parametrize("loss", [None, {"bob": {"detector_efficiency": 0.6}}], ids=["lossless", "lossy"])
+@pytest.mark.parametrize("choice", [0, 1])
+def test_bob_gets_the_string_of_his_choice_whatever_the_seeds(tmp_path, choice, loss):
+    # A string is wrong in one run of a hundred or fewer (failure_target): more than two of these five, 1e-5; the codes
+    # used here fail in fewer than one of 10⁴, false alarm 1e-11.
+    decoded = []
+    for seed in range(5):
+        engine = {"name": "noise", "link": {"fidelity": 0.9985}, "loss": loss}
+        generate(run_config(pairs=80_000, seed=seed, engine=engine), tmp_path / f"run{seed}.h5")
+        found = prepare(tmp_path / f"run{seed}.h5", caligo_mpi.parse_protocol({**ROT, "seed": seed, "choice": choice}))
+        assert (found.source.alice_clicks > found.source.rows) == (loss is not None)
+        keys = distill(found, tmp_path / f"keys{seed}.h5").keys
+        assert (keys.choice, keys.agree, keys.blocks["abort_step"][0]) == (choice, True, b"")
+        assert keys.key_bits > 1500
+        decoded.append(bool(keys.hidden["decoded"][0]))
+        assert (keys.bob.tobytes() == keys.alice[choice].tobytes()) == decoded[-1]
+        assert keys.bob.tobytes() != keys.alice[1 - choice].tobytes()
+    assert sum(decoded) >= 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"qber_limit": 0.0001}, b"estimate"),
+        ({"storage_rate": 0.5}, b"amplify"),
+        ({"failure_target": 1e-6}, b"reconcile"),
+    ],
+)
+def test_a_transfer_that_cannot_be_is_an_abort(caligo, tmp_path, changes, step):
+    engine = {"name": "noise", "link": {"fidelity": 0.993}}
+    generate(run_config(pairs=40_000, engine=engine), tmp_path / "run.h5")
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump({**ROT, **changes}))
+    result = caligo(*COMMAND, "-q")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "  key: none" in result.stdout.splitlines()
+    keys = read_keys(tmp_path / "keys.h5")
+    assert (keys.key_bits, keys.alice.size, keys.bob.size, keys.blocks["abort_step"][0]) == (0, 0, 0, step)
+    assert verify_keys(tmp_path / "keys.h5").ok
+
+
 def test_a_transfer_is_stored_and_read_back(tmp_path):
     engine = {"name": "noise", "link": {"fidelity": 0.9995}}
     generate(run_config(pairs=40_000, engine=engine), tmp_path / "run.h5")
-    config = caligo_mpi.parse_protocol(ROT)
-    found = prepare(tmp_path / "run.h5", config)
-    pairs = caligo_mpi.read_pairs(tmp_path / "run.h5").packed()
-
-    def code_for(size, qber):
-        return OneWay(Layout(load_code("n4096-r85"), size, words=-(-size // 4096)), qber)
-
-    result = combine(
-        [transfer(pairs, config, block=found.plan[0], detection=devices.LOSSLESS, code_for=code_for)], config
-    )
-    with KeysStore.open(tmp_path / "keys.h5", found.info, launch={}) as keys_store:
-        keys_store.finish(as_keys(result, found.info))
-    keys = read_keys(tmp_path / "keys.h5")
+    keys = distill(prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(ROT)), tmp_path / "keys.h5").keys
+    in_memory = caligo_mpi.run_protocol(caligo_mpi.read_pairs(tmp_path / "run.h5"), ROT)
+    assert keys.alice.tobytes() == in_memory.alice.tobytes()
     assert keys.alice.shape == (2, bits.nbytes(keys.key_bits))
     assert keys.key_bits > 500
     assert keys.bob.tobytes() == keys.alice[keys.choice].tobytes() != keys.alice[1 - keys.choice].tobytes()

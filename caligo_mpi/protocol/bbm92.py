@@ -29,6 +29,7 @@ from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
 _CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
+_FRAMES_LOST = 0.01  # share of the frames such a code may fail on: a safer one tells more than these hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +206,8 @@ def reconcile(
         return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method], tick=tick)
     qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
     if method == "ldpc":
-        return ldpc.reconcile(tested.alice, tested.bob, qber=qber)
-    return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source)
+        return ldpc.reconcile(tested.alice, tested.bob, qber=qber, target=_FRAMES_LOST)
+    return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source, target=_FRAMES_LOST)
 
 
 def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from bisect import bisect
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.stats import binom
 
 from caligo_mpi.bits import U8
 from caligo_mpi.errors import ConfigError
 from caligo_mpi.protocol import ldpc
+from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import decoder, plain
 from caligo_mpi.protocol.ldpc.adapt import predicted_failure
 from caligo_mpi.protocol.ldpc.code import Code, Curve, Point, from_json, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
+from caligo_mpi.protocol.run import run_protocol
 
 CODES = sorted(ldpc.available_codes())
 HALF = "n4096-r50"
@@ -70,8 +76,12 @@ def test_syndromes_are_matrix_products(name):
 
 @pytest.mark.parametrize("name", CODES)
 def test_every_code_of_the_package_has_measured_curves(name):
-    assert all(curve.points for curve in ldpc.load_code(name).curves)
-    assert len(ldpc.load_code(name).curves) >= 1
+    code = ldpc.load_code(name)
+    sixteenths, punctured, frames = (range(5), 2, 8000) if code.n == 4096 else ((0, 2, 4), 0, 3000)
+    assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in sixteenths]
+    assert [curve.shortened for curve in code.curves if curve.punctured] == [0] * punctured
+    assert all(curve.points and curve.points[0].frames >= frames for curve in code.curves)
+    assert f"measure {name}" in code.about["measured_by"]
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -110,11 +120,60 @@ def test_measured_curves_are_met_again(name):
     assert abs(found - expected) < 6 * np.sqrt(expected * (1 - expected) * (1 / 300 + 1 / point.frames))
 
 
+def largest(values, good):
+    """The last of the rising ``values`` that is good, all before it being so."""
+    return values[bisect(values, False, key=lambda value: not good(value)) - 1]
+
+
+def fullest(code, curve, *, target, blind):
+    """The highest error rate at which the curve promises ``target``, and the most bits that then fit one word."""
+    qber = float(largest(np.arange(0.001, 0.2, 1e-5), lambda q: predicted_failure(curve, q) <= target))
+
+    def fits(size):
+        layout = ldpc.fit(code, size, qber, target=target, blind=blind)
+        return layout is not None and layout.words == 1
+
+    return qber, largest(range(1, code.n + 1), fits)
+
+
+@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("name", CODES)
+def test_words_fail_no_more_often_than_promised(name, blind):
+    # The most bits and a quarter of them, at the highest error rate for which a curve promises 3 %.  The points of a
+    # curve rest on some 100 failures each; for 1.3 times the promise, the false alarm is 1e-7 for each size.
+    code = ldpc.load_code(name)
+    most = (500 if find_spec("numba") else 120) * 4096 // code.n
+    for curve in [c for c in code.curves if not c.punctured and c.shortened in (0, code.n // 8)][blind:]:
+        qber, full = fullest(code, curve, target=0.03, blind=blind)
+        assert full > 0.6 * code.n
+        for size, frames in ((full, most), (full // 4, most // 5)):
+            layout = ldpc.fit(code, size, qber, target=0.03, blind=blind)
+            assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (curve.shortened, size)
+
+
+@pytest.mark.parametrize("size", [4000, 60_000, 400_000])
+def test_the_failure_target_is_that_of_all_words_together(size):
+    layout = ldpc.choose_layout(size, 0.01, target=0.01)
+    known = len(layout.shortened)
+    curves = [c for c in layout.code.curves if not c.punctured and c.shortened <= known]
+    assert layout.words * min(predicted_failure(curve, 0.01) for curve in curves) <= 0.01
+
+
+def failed_words(layout, frames, qber):
+    """How many of the frames come out wrong, all punctured bits having been told."""
+    keys, received = noisy((frames, layout.size), qber, seed=layout.size)
+    alice, bob = layout.spread(keys), layout.spread(received)
+    alice[:, layout.erased] = bob[:, layout.erased] = np.random.default_rng(1).integers(0, 2, layout.punctured)
+    known = np.concatenate([layout.shortened, layout.erased])
+    found, _, _ = ldpc.decode(layout.code, bob, ldpc.syndrome(layout.code, alice), qber=qber, known=known)
+    return int((found != alice).any(axis=1).sum())
+
+
 @pytest.mark.parametrize("name", CODES)
 def test_curves_fall_to_where_the_floor_was_looked_for(name):
     bare = [curve for curve in ldpc.load_code(name).curves if not curve.punctured and not curve.shortened]
     lowest = bare[0].points[0]
-    assert lowest.failures / lowest.frames <= 1e-4
+    assert lowest.failures / lowest.frames <= (1e-4 if name.startswith("n4096") else 1e-3)
 
 
 def test_a_frame_does_not_depend_on_its_neighbors():
@@ -208,6 +267,28 @@ def test_one_way_code_is_what_reconcile_uses():
         assert (code.decode(received, code.syndrome(own)).bits == result.bits).all()
 
 
+@pytest.mark.parametrize(
+    # 20,000 bits are five words or more, which may fail in 1/500 of cases each at an error rate 1 % above Q.  There the
+    # curves have f = 1.4 to 1.5 (2 %), 1.25 to 1.3 (5 %), 1.2 (8 %); rates are 5 points apart, words not always full.
+    ("method", "qber", "bound", "count"),
+    [
+        ("ldpc", 0.02, 1.85, 400_000), ("ldpc", 0.05, 1.45, 400_000), ("ldpc", 0.08, 1.30, 2_000_000),
+        ("ldpc-blind", 0.02, 1.32, 400_000), ("ldpc-blind", 0.05, 1.30, 400_000), ("ldpc-blind", 0.08, 1.23, 2_000_000),
+    ],
+)  # fmt: skip
+def test_keys_come_out_equal_and_little_is_told(pairs, method, qber, bound, count):
+    keys = run_protocol(pairs(count, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method})
+    (block,) = keys.blocks
+    assert not keys.aborts
+    assert keys.key_bits > 5_000
+    assert keys.alice.tobytes() == keys.bob.tobytes()
+    assert block.decoded
+    assert block.failed_frames <= binom.isf(1e-7, block.frames, 0.01)
+    if not block.failed_frames:
+        told = block.leak_bits - block.tag_bits - block.frames
+        assert 1 < told / (block.reconciled_bits * binary_entropy(qber)) < bound
+
+
 def test_a_syndrome_of_other_bits_is_not_met_unnoticed():
     alice, bob = noisy((1, 4000), 0.02, seed=9)
     code = ldpc.choose_code(4000, 0.02)
@@ -228,10 +309,10 @@ def test_blind_without_errors_tells_only_what_the_syndrome_does():
 
 
 def test_blind_tells_eighths_until_the_word_decodes():
-    layout = ldpc.choose_layout(3600, 0.09, target=1e-3, blind=True)
+    layout = ldpc.choose_layout(3400, 0.09, target=1e-3, blind=True)
     assert layout.words == 1
     least, hidden = layout.code.m - layout.punctured, layout.punctured
-    alice, bob = noisy((60, 3600), 0.09, seed=11)
+    alice, bob = noisy((60, 3400), 0.09, seed=11)
     results = ldpc.reconcile_blind(alice, bob, qber=0.09, source=source())
     rounds = [(r.messages - 1) // 2 for r in results]
     assert [r.leak_bits for r in results] == [least + hidden - hidden * (8 - k) // 8 for k in rounds]
@@ -255,7 +336,9 @@ def test_blind_leaks_less_than_one_way_on_the_average():
 
 
 def test_too_noisy_a_key_is_refused_with_a_remedy():
-    with pytest.raises(ConfigError, match=r"qber=0\.2 .* use Cascade"):
+    with pytest.raises(
+        ConfigError, match=r"qber=0\.2 is more .* allow more failures, .* or use Cascade where that is allowed"
+    ):
         ldpc.choose_code(4000, 0.2)
     with pytest.raises(ConfigError, match="code='n17' does not exist; choose one of n4096-r50"):
         ldpc.load_code("n17")
@@ -279,7 +362,8 @@ def test_failure_is_predicted_between_measured_points():
     curve = Curve(0, 0, measured)
     assert predicted_failure(curve, 0.07) == 1.0
     assert predicted_failure(curve, 0.05) == pytest.approx(0.1)
-    assert predicted_failure(curve, 0.045) == pytest.approx(np.sqrt(3e-5 * 0.1))
+    # √−ln: 3.22701 and 1.51743, 2.37222 halfway between
+    assert predicted_failure(curve, 0.045) == pytest.approx(0.003599, rel=1e-3)
     assert predicted_failure(curve, 0.001) == pytest.approx(3e-5)
 
 

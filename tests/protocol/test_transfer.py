@@ -11,7 +11,6 @@ from caligo_mpi.protocol.amplify import amplify
 from caligo_mpi.protocol.commit import Rows, commit, open_rows
 from caligo_mpi.protocol.draw import ALICE, BOB, stream
 from caligo_mpi.protocol.key_length import transfer_length
-from caligo_mpi.protocol.ldpc import Layout, OneWay, load_code
 from caligo_mpi.protocol.rot import agree_terms, converse, transfer
 from caligo_mpi.protocol.run import combine, run_protocol
 from caligo_mpi.protocol.sift import as_arrays, sides
@@ -65,13 +64,15 @@ def test_strings_are_the_same_on_every_machine(pairs, hamming):
     assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 1067, "abbb80b30252d726")
 
 
+def test_strings_with_a_code_of_the_package_are_the_same_on_every_machine(pairs):
+    got = run_protocol(pairs(40_000, qber=0.005, seed=1), CONFIG)
+    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (0, 989, "51eef81379099aaf")
+
+
 @pytest.mark.parametrize("choice", [0, 1])
 def test_bob_gets_his_string_with_a_code_of_the_package(pairs, choice):
-    def code_for(size, qber):
-        return OneWay(Layout(load_code("n4096-r85"), size, words=-(-size // 4096)), qber)
-
     config = CONFIG.model_copy(update={"choice": choice})
-    got = run(pairs(100_000, qber=0.005, seed=1), config, code_for)
+    got = run_protocol(pairs(100_000, qber=0.005, seed=1), config)
     assert not got.aborts
     assert got.blocks[0].decoded
     assert got.blocks[0].corrected == pytest.approx(0.005 * got.blocks[0].sifted, rel=0.3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .adapt import Layout, choose_layout
+from .adapt import Layout, choose_layout, fit
 from .code import Code, available_codes, load_code, syndrome
 from .decoder import decode
 from .exchange import OneWay, choose_code, reconcile, reconcile_blind
@@ -15,6 +15,7 @@ __all__ = [
     "choose_code",
     "choose_layout",
     "decode",
+    "fit",
     "load_code",
     "reconcile",
     "reconcile_blind",

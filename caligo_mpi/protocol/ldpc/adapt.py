@@ -71,26 +71,36 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
 
     >>> layout = choose_layout(12_000, 0.03, target=1e-2)
     >>> layout.code.name, layout.words, layout.leak_bits
-    ('n4096-r50', 3, 6144)
+    ('n4096-r70', 3, 3648)
     """
-    layouts = [
-        Layout(code, size, words, spare)
-        for code in map(load_code, available_codes())
-        for spare in [_spare(code) if blind else 0]
-        if (words := _words_needed(code, size, qber, target=target, spare=spare))
-    ]
+    fits = (fit(code, size, qber, target=target, blind=blind) for code in map(load_code, available_codes()))
+    layouts = [layout for layout in fits if layout is not None]
     if not layouts:
         raise ConfigError(
             f"qber={qber} is more than the codes here correct in keys of {size} bits with a failure "
-            f"probability of {target}; allow more failures or use Cascade"
+            f"probability of {target}; allow more failures, ask for shorter keys, or use Cascade where that is allowed"
         )
     return min(layouts, key=lambda layout: layout.leak_bits)
 
 
-def predicted_failure(curve: Curve, qber: float) -> float:
-    """Frame errors expected at ``qber``, between measured points on a straight line of the logarithm.
+def fit(code: Code, size: int, qber: float, *, target: float, blind: bool = False) -> Layout | None:
+    """The fewest words of one code for `choose_layout`; ``None`` where none of its curves promises as much.
 
-    1 above the highest measured point, below the lowest as there.  Where fewer than three frames
+    A curve speaks for every word in which Bob knows all bits that he knew when it was measured, and maybe more.
+    """
+    spare = _spare(code) if blind else 0
+    for curve in sorted((c for c in code.curves if not c.punctured), key=lambda c: c.shortened):
+        words = -(-size // _room(code, spare, curve.shortened))
+        if words * predicted_failure(curve, qber) <= target:
+            return Layout(code, size, words, spare)
+    return None
+
+
+def predicted_failure(curve: Curve, qber: float) -> float:
+    """Frame errors expected at ``qber``: between measured points P = exp(−x²), with x on a straight line.
+
+    That follows a normal tail, which the spread of the number of errors makes of P; a straight line of ln P promises
+    less than fails.  1 above the highest measured point, below the lowest as there.  Where fewer than three frames
     failed, three count: the upper end (95 %) of what no failure allows.
     """
     points = sorted(curve.points, key=lambda point: point.qber)
@@ -100,21 +110,22 @@ def predicted_failure(curve: Curve, qber: float) -> float:
         return _rate(above[0]) if above else 1.0
     low, high = below[-1], above[0]
     share = Decimal((qber - low.qber) / (high.qber - low.qber))
-    ends = Decimal(_rate(low)).ln(), Decimal(_rate(high)).ln()  # decimal: the same choice on every machine
-    return float((ends[0] + share * (ends[1] - ends[0])).exp())
+    # decimal: the same choice on every machine
+    ends = [(-Decimal(_rate(point)).ln()).sqrt() for point in (low, high)]
+    return float((-((ends[0] + share * (ends[1] - ends[0])) ** 2)).exp())
 
 
 def _rate(point: Point) -> float:
     return max(point.failures, 3) / point.frames
 
 
-def _words_needed(code: Code, size: int, qber: float, *, target: float, spare: int) -> int:
-    """The fewest words with ``spare`` bits or more to fill that fail so seldom; 0 where no curve says so."""
-    for curve in sorted((c for c in code.curves if not c.punctured), key=lambda c: c.shortened):
-        words = -(-size // (code.n - max(spare, curve.shortened)))
-        if words * predicted_failure(curve, qber) <= target:
-            return words
-    return 0
+def _room(code: Code, spare: int, shortened: int) -> int:
+    """Bits of a word left for the key if the first ``shortened`` bits are known once ``spare`` punctured ones are told.
+
+    Those punctured are of low degree, and knowing them helps less than knowing as many others.
+    """
+    among = np.isin(code.shorten_order[:shortened], code.puncture_order[:spare])
+    return code.n - spare - shortened + int(np.count_nonzero(among))
 
 
 def _spare(code: Code) -> int:
