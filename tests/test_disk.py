@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -15,8 +17,10 @@ from helpers import environment
 
 from caligo_mpi import load_config, status, store
 from caligo_mpi.generate import generate
+from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
 SLOW = {"name": "trouble", "seconds": 0.1}
+RANKS = [1, pytest.param(2, marks=pytest.mark.mpi)]
 LOSSY = {"name": "trouble", "seconds": 0.1, "efficiency": 0.5}
 
 
@@ -34,11 +38,11 @@ def disk(tmp_path):
 
 @pytest.fixture
 def start(tmp_path):
-    """Start ``caligo-mpi generate`` in the background."""
+    """Start ``caligo-mpi generate`` or another verb in the background."""
     processes = []
 
-    def popen(*arguments, **options):
-        command = [sys.executable, "-m", "caligo_mpi", "generate", *map(str, arguments)]
+    def popen(*arguments, verb="generate", **options):
+        command = [sys.executable, "-m", "caligo_mpi", verb, *map(str, arguments)]
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
@@ -50,6 +54,53 @@ def start(tmp_path):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+class Image:
+    """A file system in a file, made by ``mkfs`` and mounted with ``options``."""
+
+    def __init__(self, folder, kind, size, options="loop"):
+        self.file, self.folder, self.kind, self.options = folder / "image", folder / "disk", kind, options
+        self.folder.mkdir()
+        with self.file.open("wb") as file:
+            file.truncate(size)
+        tool = shutil.which(f"mkfs.{kind}")
+        if tool is None:
+            pytest.skip(f"mkfs.{kind} is not installed; .ci/install_packages.sh does it where apt is available")
+        subprocess.run([tool, "-q", str(self.file)], check=True)
+        if os.geteuid() or self.mount().returncode:
+            pytest.skip(f"a file system of type {kind} cannot be mounted here (needs root and the right to mount)")
+
+    def mount(self):
+        line = ["mount", "-t", self.kind, "-o", self.options, str(self.file), str(self.folder)]
+        return subprocess.run(line, capture_output=True, check=False)
+
+    def device(self):
+        words = ["findmnt", "--noheadings", "--output", "SOURCE", str(self.folder)]
+        return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()).name
+
+    def unmount(self, *options):
+        subprocess.run(["umount", *options, str(self.folder)], check=True)
+
+
+@pytest.fixture
+def ext4(tmp_path):
+    """A file system of 32 MiB that turns read-only when it finds an error."""
+    image = Image(tmp_path, "ext4", 32 << 20, "loop,errors=remount-ro")
+    yield image
+    image.unmount("--lazy")
+
+
+def find_error(image):
+    """Let the file system find an error in itself."""
+    Path("/sys/fs/ext4", image.device(), "trigger_fs_error").write_text("1")
+
+
+def go_away(image):
+    """Let the file system lose its disk: EXT4_IOC_SHUTDOWN without a last word to the journal."""
+    fd = os.open(image.folder, os.O_RDONLY)
+    fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 2))
+    os.close(fd)
 
 
 def wait_for_chunks(process, path, chunks):
@@ -136,7 +187,98 @@ def test_a_disk_that_becomes_read_only_is_named_and_the_run_goes_on_later(disk, 
     assert caligo("generate", config, "-q", "-o", disk / "run.h5").returncode == 0
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.mpi)])
+@pytest.mark.parametrize("ranks", RANKS)
+@pytest.mark.parametrize(
+    ("fail", "reason"), [(find_error, "Read-only file system"), (go_away, "Input/output error")], ids=["error", "gone"]
+)
+def test_a_file_system_that_fails_in_the_middle_costs_nothing_once_it_is_repaired(
+    ext4, tmp_path, write_config, caligo, start, monkeypatch, ranks, fail, reason
+):
+    config = write_config(engine=SLOW, output={"durability": "fsync"})
+    command = [config, "-q", "-o", ext4.folder / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
+    process = start(*command)
+    wait_for_chunks(process, ext4.folder / "run.h5", 4)
+    fail(ext4)
+    refused(process, reason)
+    refused(start(*command), str(ext4.folder))
+    ext4.unmount()
+    subprocess.run(["fsck.ext4", "-p", str(ext4.file)], capture_output=True, check=False)
+    ext4.mount()
+    assert 4 <= status(ext4.folder / "run.h5").chunks_done < 20
+    monkeypatch.setenv("CALIGO_TEST_SECONDS", "0")
+    done = caligo("generate", *command)
+    assert done.returncode == 0
+    assert "damaged" not in done.stderr
+    generate(load_config(config), tmp_path / "reference.h5")
+    assert identity(ext4.folder / "run.h5") == identity(tmp_path / "reference.h5")
+
+
+@pytest.mark.parametrize("ranks", RANKS)
+def test_keys_on_a_file_system_that_goes_away_are_made_once_it_is_back(ext4, tmp_path, caligo, start, ranks):
+    config, protocol = tmp_path / "run.yaml", tmp_path / "protocol.yaml"
+    config.write_text("{pairs: 2_000_000, seed: 7, engine: {name: noise, link: {fidelity: 0.98}}}")
+    protocol.write_text("{mode: bbm92, seed: 5, block_size: 100_000}")
+    generate(load_config(config), tmp_path / "run.h5")
+    keys = ext4.folder / "keys.h5"
+    command = ["run.h5", "--config", protocol, "-q", "-o", keys, *(["--ranks", "2"] if ranks > 1 else [])]
+    process = start(*command, verb="distill")
+    while process.poll() is None and (not keys.with_name("keys.h5.part").exists() or keys_status(keys).blocks_done < 3):
+        time.sleep(0.01)
+    go_away(ext4)
+    refused(process, "Input/output error")
+    ext4.unmount()
+    ext4.mount()
+    assert 3 <= keys_status(keys).blocks_done < 20
+    assert caligo("distill", *command).returncode == 0
+    assert verify_keys(keys).ok
+    assert caligo("distill", *command[:4], "-o", tmp_path / "reference.h5").returncode == 0
+    assert read_keys(keys).digest == read_keys(tmp_path / "reference.h5").digest
+
+
+@pytest.fixture
+def quota(tmp_path):
+    """A directory that may hold as much as it is told: a subvolume of Btrfs, whose limits bind root, too."""
+    if shutil.which("btrfs") is None:
+        pytest.skip("btrfs is not installed; .ci/install_packages.sh does it where apt is available")
+    image = Image(tmp_path, "btrfs", 200 << 20)
+    folder = image.folder / "limited"
+    for words in (["quota", "enable", image.folder], ["subvolume", "create", folder]):
+        subprocess.run(["btrfs", *map(str, words)], check=True, capture_output=True)
+
+    def limit(size):
+        subprocess.run(["btrfs", "qgroup", "limit", size, str(folder)], check=True)
+        return folder
+
+    yield limit
+    image.unmount("--lazy")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "changes", "size"),
+    [
+        (1, {"engine": SLOW, "pairs": 16_000_000, "chunk_size": 800_000}, "4M"),
+        pytest.param(2, {"engine": SLOW, "pairs": 16_000_000, "chunk_size": 800_000}, "4M", marks=pytest.mark.mpi),
+        (1, {"engine": LOSSY, "pairs": 400_000, "chunk_size": 20_000}, "3M"),
+        pytest.param(2, {"engine": LOSSY, "pairs": 400_000, "chunk_size": 20_000}, "3M", marks=pytest.mark.mpi),
+    ],
+    ids=["one rank", "two ranks", "copying, one rank", "copying, two ranks"],
+)
+def test_a_quota_that_is_used_up_is_named(
+    quota, tmp_path, write_config, caligo, start, monkeypatch, ranks, changes, size
+):
+    folder, config = quota(size), write_config(**changes)
+    command = [config, "-q", "-o", folder / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
+    refused(start(*command), "Disk quota exceeded")
+    assert 1 <= status(folder / "run.h5").chunks_done <= 20
+    quota("none")
+    monkeypatch.setenv("CALIGO_TEST_SECONDS", "0")
+    done = caligo("generate", *command)
+    assert done.returncode == 0, done.stderr
+    generate(load_config(config), tmp_path / "reference.h5")
+    assert identity(folder / "run.h5") == identity(tmp_path / "reference.h5")
+
+
+@pytest.mark.parametrize("ranks", RANKS)
 def test_a_directory_that_vanishes_ends_the_run(tmp_path, write_config, caligo, start, ranks):
     config, folder = write_config(engine=SLOW), tmp_path / "out"
     folder.mkdir()
