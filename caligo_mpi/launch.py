@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def leave(code: int) -> int:
     except (KeyError, OSError):
         return code
     return 0
+
+
+def allow_open_files(ranks: int) -> None:
+    """Make room for what a launcher keeps open for its ranks; many systems allow more than they begin with."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # below 0: none
+    ample, least = 64 + 8 * ranks, 32 + 4 * min(ranks, os.cpu_count() or 1)
+    if 0 <= limit < ample:
+        limit = min(ample, most) if most >= 0 else ample
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    if 0 <= limit < least:
+        raise EnvironmentProblem(f"ranks={ranks} need {least} open files and {limit} are allowed; raise `ulimit -n`")
 
 
 def mpirun_command(

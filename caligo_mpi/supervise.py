@@ -58,6 +58,7 @@ def run(
 
     Returns the exit code that rank 0 meant.  None means that the file is complete, but that no rank lived to say so.
     """
+    launch.allow_open_files(ranks)
     command, env = launch.mpirun_command(ranks, survive=survive, export=launch.exported())
     if survive and launch.SURVIVE not in env:
         say(f"faults.mode=survive needs Open MPI 5, which {command[0]} is not; going on with faults.mode=restart")

@@ -43,7 +43,8 @@ def reason(error: BaseException) -> str:
     """
     text = " ".join(str(error).split())
     found = re.search(r"errno = (\d+)", text)
-    return getattr(error, "strerror", None) or (os.strerror(int(found[1])) if found else text)
+    number = int(found[1]) if found else getattr(error, "errno", None)
+    return os.strerror(number) if number else text
 
 
 def write_at(fd: int, data: NDArray[Any] | bytes | bytearray, offset: int) -> None:
