@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import uuid
 
 import pytest
-from helpers import environment
+from helpers import ROOT, environment
 
 from caligo_mpi import load_config, processes, status, store
 from caligo_mpi.generate import generate
@@ -72,9 +73,11 @@ def identity(path):
 
 
 @pytest.fixture
-def reference(tmp_path, write_config):
+def reference(tmp_path, write_config, monkeypatch):
     def make(**changes):
-        generate(load_config(write_config("reference.yaml", **changes)), tmp_path / "reference.h5")
+        with monkeypatch.context() as patch:
+            patch.setenv("CALIGO_TEST_SECONDS", "0")
+            generate(load_config(write_config("reference.yaml", **changes)), tmp_path / "reference.h5")
         return identity(tmp_path / "reference.h5")
 
     return make
@@ -154,6 +157,28 @@ def test_a_rank_that_was_stopped_for_a_moment_is_left_alone(write_config, start)
     code, _, err = run.finish()
     assert code == 0
     assert "restart" not in err
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400], ids=["forward", "back"])
+def test_a_clock_that_is_set_is_no_silence(tmp_path, write_config, start, reference, jump):
+    compiler, library = shutil.which("cc"), tmp_path / "clock.so"
+    if compiler is None:
+        pytest.skip("no C compiler (cc); .ci/install_packages.sh installs one where apt is available")
+    source = ROOT / "tests" / "faults" / "clock.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    shift = tmp_path / "shift"
+    shift.write_text("0")
+    preload = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)}
+    run = start(write_config(engine=SLOW), "--ranks", 2, "-q", CALIGO_WATCHDOG_SECONDS="6", **preload)
+    run.wait_for_chunks(4)
+    shift.write_text(str(jump))
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert "restart" not in err
+    found = status(run.path)
+    assert len(found.runs) == 1
+    assert abs(found.runs["last_commit"][0] - found.runs["started"][0] - jump) < 3600
+    assert identity(run.path) == reference(engine=SLOW)
 
 
 def test_a_stop_request_goes_first_even_if_a_rank_no_longer_answers(write_config, start):
