@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, environment
 
 from caligo_mpi import load_config, processes, status, store
-from caligo_mpi.generate import generate
+from caligo_mpi.generate import generate, serial_map
 from tests.faults.campaign import MARK, children, ranks_of
 
 pytestmark = pytest.mark.mpi
@@ -200,6 +201,54 @@ def test_launches_that_commit_nothing_are_not_repeated_for_ever(tmp_path, write_
     assert code == 1
     assert "2 launches in a row committed nothing" in err
     assert status(run.path).chunks_done < 20
+
+
+def test_kills_while_the_finished_file_is_made_are_borne_four_times(tmp_path, write_config, start):
+    lossy = {"name": "trouble", "efficiency": 0.5}
+    config = write_config(engine=lossy, pairs=20_000_000, chunk_size=1 << 20)
+    with pytest.raises(Interrupted):
+        generate(load_config(config), tmp_path / "run.h5", map=all_chunks_but_no_end)
+    run = start(config, "--ranks", 2, "-q")
+    for _ in range(5):
+        while not run.path.with_name("run.h5.tmp").exists():
+            assert run.process.poll() is None, run.process.communicate()
+            time.sleep(0.001)
+        victim = ranks_of(run.mark)[0]
+        run.kill(0)
+        while Path(f"/proc/{victim}").exists() or run.path.with_name("run.h5.tmp").exists():
+            if run.process.poll() is not None:
+                break
+            time.sleep(0.001)
+    code, _, err = run.finish()
+    assert code == 1, err
+    assert "5 launches in a row committed nothing" in err
+    assert status(run.path).chunks_done == 20
+    assert start(config, "--ranks", 2, "-q").finish()[0] == 0
+
+
+class Interrupted(Exception):
+    pass
+
+
+def all_chunks_but_no_end(setup, items):
+    yield from serial_map(setup, items)
+    raise Interrupted
+
+
+@pytest.mark.parametrize("victim", ["rank 1", "mpirun"])
+def test_a_kill_after_a_stop_request_is_not_followed_by_a_launch(write_config, start, victim):
+    run = start(write_config(engine={"name": "trouble", "seconds": 1.0}), "--ranks", 2, "-q")
+    run.wait_for_chunks(2)
+    run.process.terminate()
+    time.sleep(0.2)
+    hit = ranks_of(run.mark)[1] if victim == "rank 1" else children(run.process.pid)[0]
+    os.kill(hit, signal.SIGKILL)
+    code, _, err = run.finish()
+    assert code == 75, err
+    assert "run the same command again to go on" in err
+    assert "restart" not in err
+    assert run.left() == []
+    assert 2 <= status(run.path).chunks_done < 20
 
 
 def test_the_number_of_restarts_is_limited(write_config, start):
