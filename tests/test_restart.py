@@ -101,6 +101,41 @@ def test_a_killed_rank_costs_one_restart_and_is_recorded(tmp_path, write_config,
     assert identity(run.path) == reference(engine=SLOW)
 
 
+@pytest.fixture
+def starve():
+    """Leave a process next to no memory beyond what it has; the kernel then kills it as out of memory."""
+    groups = []
+
+    def begin(pid):
+        root, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        if not root.exists():
+            root, limit = Path("/sys/fs/cgroup"), "memory.max"
+        group = root / f"caligo-{pid}"
+        try:
+            group.mkdir()
+            groups.append(group)
+            (group / limit).write_text("4000000")
+            (group / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            pytest.skip(f"a control group with a memory limit cannot be made here ({error})")
+
+    yield begin
+    for group in groups:
+        group.rmdir()
+
+
+def test_a_rank_that_runs_out_of_memory_is_a_killed_rank(write_config, start, reference, starve):
+    leaky = SLOW | {"leak": 2_000_000}
+    run = start(write_config(engine=leaky), "--ranks", 2, "-q")
+    run.wait_for_chunks(2)
+    starve(ranks_of(run.mark)[1])
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert "a rank was ended by SIGKILL" in err or "mpirun ended with exit code 9" in err
+    assert "restart 1 of at most 100" in err
+    assert identity(run.path) == reference(engine=leaky)
+
+
 def test_a_killed_launcher_takes_mpirun_and_all_ranks_along(tmp_path, write_config, start, reference):
     config = write_config(engine=SLOW)
     run = start(config, "--ranks", 3, "-q")
