@@ -117,14 +117,22 @@ class Pair:
             host.boot()
 
     def environment(self, *slots: int) -> dict[str, str]:
-        """For so many ranks on each host, by Open MPI's launcher."""
-        places = zip((self.here, self.there), slots, strict=True)
-        hostfile = self.folder / "hosts"
-        hostfile.write_text("".join(f"{host.address} slots={count}\n" for host, count in places))
+        """For so many ranks on each host: what Open MPI reads, and what MPICH does."""
+        files = {"slots": self.folder / "hosts", "colons": self.folder / "hosts-mpich"}
+        agent = self.folder / "ssh"
+        agent.write_text(f'#!/bin/sh\nexec dbclient -y -y -i {self.folder}/home/.ssh/id "$@"\n')
+        agent.chmod(0o755)
+        places = [(host.address, count) for host, count in zip((self.here, self.there), slots, strict=True)]
+        files["slots"].write_text("".join(f"{address} slots={count}\n" for address, count in places))
+        files["colons"].write_text("".join(f"{address}:{count}\n" for address, count in places))
         return {
-            "PRTE_MCA_prte_default_hostfile": str(hostfile),
-            "PRTE_MCA_plm_ssh_agent": f"dbclient -y -y -i {self.folder}/home/.ssh/id",
+            "PRTE_MCA_prte_default_hostfile": str(files["slots"]),
+            "PRTE_MCA_plm_ssh_agent": str(agent),
             "PRTE_MCA_hwloc_default_binding_policy": "none",  # both hosts are the same cores
+            "HYDRA_HOST_FILE": str(files["colons"]),
+            "HYDRA_LAUNCHER": "rsh",
+            "HYDRA_LAUNCHER_EXEC": str(agent),
+            "UCX_TLS": "tcp,self",  # else it finds both hosts on one machine and tries its memory
         }
 
     def remove(self) -> None:
