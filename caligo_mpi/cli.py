@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 crash, 2 wrong use, 75 stopped cleanly, run the same comma
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 
 from . import __version__
@@ -36,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has gone; keep the interpreter from complaining about it at exit.
         sys.stdout = None
         return DONE
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        print(f"caligo-mpi: {error.strerror}; raise `ulimit -n` and run the same command again", file=sys.stderr)
+        return WRONG_USE
 
 
 def _parser() -> argparse.ArgumentParser:

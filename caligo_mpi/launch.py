@@ -10,10 +10,11 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from . import processes
@@ -23,6 +24,9 @@ from .errors import EnvironmentProblem
 #: exit code, what went wrong in earlier launches (JSON), how wide the terminal is, that ranks may outlive others.
 RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
 FAULTS, TERMINAL, SURVIVE = "CALIGO_FAULTS", "CALIGO_TERMINAL", "CALIGO_SURVIVE"
+
+#: Where users and batch systems say which hosts there are, and by that how many ranks fit.
+_HOSTS = ("PRTE_MCA_prte_default_hostfile", "SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "PE_HOSTFILE")
 
 #: Where launchers say how many processes there are, and which one this is.
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -81,10 +85,24 @@ def leave(code: int) -> int:
     return 0
 
 
-def mpirun_command(ranks: int, *, survive: bool = False) -> tuple[list[str], dict[str, str]]:
+def allow_open_files(ranks: int) -> None:
+    """Make room for what a launcher keeps open for its ranks; many systems allow more than they begin with."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # below 0: none
+    ample, least = 64 + 8 * ranks, 32 + 4 * min(ranks, os.cpu_count() or 1)
+    if 0 <= limit < ample:
+        limit = min(ample, most) if most >= 0 else ample
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+    if 0 <= limit < least:
+        raise EnvironmentProblem(f"ranks={ranks} need {least} open files and {limit} are allowed; raise `ulimit -n`")
+
+
+def mpirun_command(
+    ranks: int, *, survive: bool = False, export: Iterable[str] = ()
+) -> tuple[list[str], dict[str, str]]:
     """The command line up to the program, and defaults for the environment.
 
     With ``survive``, `SURVIVE` is in the environment if this MPI lets ranks go on after one has died.
+    ``export`` names variables, to be set by the caller, that ranks on other hosts are to have, too.
     Raises `EnvironmentProblem` where mpi4py or a launcher is missing.
     """
     if importlib.util.find_spec("mpi4py") is None:
@@ -102,8 +120,25 @@ def mpirun_command(ranks: int, *, survive: bool = False) -> tuple[list[str], dic
     if survive and (fault_tolerance := _fault_tolerance(version)):
         env.update(fault_tolerance)
         launcher += ["--with-ft", "ulfm"]
-    crowded = ranks > len(os.sched_getaffinity(0)) and "SLURM_JOB_ID" not in os.environ
-    return [*launcher, *(["--oversubscribe", "--bind-to", "none"] if crowded else []), "-n", str(ranks)], env
+    if ranks > len(os.sched_getaffinity(0)) and not _named_hosts():
+        launcher += ["--oversubscribe", "--bind-to", "none"]
+    # Other hosts are reached by ssh, which hands nothing on by itself; MPICH's launcher sends all it has.
+    launcher += [word for name in sorted({*export, *({SURVIVE} & env.keys())}) for word in ("-x", name)]
+    return [*launcher, "-n", str(ranks)], env
+
+
+def exported(env: Mapping[str, str] = os.environ) -> set[str]:
+    """The variables that every rank needs: ours, those that `run` sets for each launch, and the way to this package.
+
+    >>> sorted(exported({"CALIGO_HURRY": "9", "HOME": "/"}))
+    ['CALIGO_EXIT_FILE', 'CALIGO_FAULTS', 'CALIGO_HURRY', 'CALIGO_LAUNCH', 'CALIGO_RANKS']
+    """
+    named = {name for name in env if name.startswith("CALIGO_") or name == "PYTHONPATH"}
+    return named | {RANKS, LAUNCH, EXIT_FILE, FAULTS}
+
+
+def _named_hosts() -> list[str]:
+    return [name for name in _HOSTS if name in os.environ]
 
 
 def _fault_tolerance(version: str) -> dict[str, str]:
@@ -113,9 +148,14 @@ def _fault_tolerance(version: str) -> dict[str, str]:
         return {}
     env = {SURVIVE: "1", "OMPI_MCA_btl": "self,tcp"}
     interface = "OMPI_MCA_btl_tcp_if_include"
-    if interface not in os.environ and int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
+    if interface not in os.environ and _on_one_host():
         env[interface] = "lo"
     return env
+
+
+def _on_one_host() -> bool:
+    named = _named_hosts()
+    return not named or (named == ["SLURM_JOB_ID"] and int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1)
 
 
 def _find_launcher(ranks: int) -> str:

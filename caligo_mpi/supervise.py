@@ -31,8 +31,9 @@ _SILENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.05
 # Ranks count stop requests that come closer together as one.
 _FORWARD_SECONDS = 0.5
-# Launches in a row that commit nothing: whatever kills them will kill the next one, too.
-_FUTILE = 2
+# Launches in a row that commit nothing: whatever kills them will kill the next one, too.  Where everything is in and
+# only the finished file is to be made, none can commit anything, so a few more may be bad luck.
+_FUTILE, _FUTILE_AT_THE_END = 2, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def run(
 
     Returns the exit code that rank 0 meant.  None means that the file is complete, but that no rank lived to say so.
     """
-    command, env = launch.mpirun_command(ranks, survive=survive)
+    launch.allow_open_files(ranks)
+    command, env = launch.mpirun_command(ranks, survive=survive, export=launch.exported())
     if survive and launch.SURVIVE not in env:
         say(f"faults.mode=survive needs Open MPI 5, which {command[0]} is not; going on with faults.mode=restart")
     command += [sys.executable, "-m", "caligo_mpi", *arguments]
@@ -81,8 +83,8 @@ def run(
         futile = futile + 1 if after.chunks <= before.chunks else 0
         faults = [ended.what] if after.faults > before.faults else [*faults, ended.what]
         say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
-        if futile == _FUTILE:
-            say(f"{_FUTILE} launches in a row committed nothing, so this one is the last; what was committed is kept")
+        if futile >= (_FUTILE_AT_THE_END if after.total and after.chunks == after.total else _FUTILE):
+            say(f"{futile} launches in a row committed nothing, so this one is the last; what was committed is kept")
             return CRASHED
         if number < restarts:
             say(f"going on from the file, restart {number + 1} of at most {restarts}")

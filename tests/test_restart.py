@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
-from helpers import environment
+from helpers import ROOT, environment
 
 from caligo_mpi import load_config, processes, status, store
-from caligo_mpi.generate import generate
+from caligo_mpi.generate import generate, serial_map
 from tests.faults.campaign import MARK, children, ranks_of
 
 pytestmark = pytest.mark.mpi
@@ -72,9 +74,11 @@ def identity(path):
 
 
 @pytest.fixture
-def reference(tmp_path, write_config):
+def reference(tmp_path, write_config, monkeypatch):
     def make(**changes):
-        generate(load_config(write_config("reference.yaml", **changes)), tmp_path / "reference.h5")
+        with monkeypatch.context() as patch:
+            patch.setenv("CALIGO_TEST_SECONDS", "0")
+            generate(load_config(write_config("reference.yaml", **changes)), tmp_path / "reference.h5")
         return identity(tmp_path / "reference.h5")
 
     return make
@@ -95,6 +99,41 @@ def test_a_killed_rank_costs_one_restart_and_is_recorded(tmp_path, write_config,
     assert len(found.faults) == 1
     assert found.faults["what"][0].startswith((b"a rank was ended by SIGKILL", b"mpirun ended with exit code 9"))
     assert identity(run.path) == reference(engine=SLOW)
+
+
+@pytest.fixture
+def starve():
+    """Leave a process next to no memory beyond what it has; the kernel then kills it as out of memory."""
+    groups = []
+
+    def begin(pid):
+        root, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        if not root.exists():
+            root, limit = Path("/sys/fs/cgroup"), "memory.max"
+        group = root / f"caligo-{pid}"
+        try:
+            group.mkdir()
+            groups.append(group)
+            (group / limit).write_text("4000000")
+            (group / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            pytest.skip(f"a control group with a memory limit cannot be made here ({error})")
+
+    yield begin
+    for group in groups:
+        group.rmdir()
+
+
+def test_a_rank_that_runs_out_of_memory_is_a_killed_rank(write_config, start, reference, starve):
+    leaky = SLOW | {"leak": 2_000_000}
+    run = start(write_config(engine=leaky), "--ranks", 2, "-q")
+    run.wait_for_chunks(2)
+    starve(ranks_of(run.mark)[1])
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert "a rank was ended by SIGKILL" in err or "mpirun ended with exit code 9" in err
+    assert "restart 1 of at most 100" in err
+    assert identity(run.path) == reference(engine=leaky)
 
 
 def test_a_killed_launcher_takes_mpirun_and_all_ranks_along(tmp_path, write_config, start, reference):
@@ -156,6 +195,28 @@ def test_a_rank_that_was_stopped_for_a_moment_is_left_alone(write_config, start)
     assert "restart" not in err
 
 
+@pytest.mark.parametrize("jump", [86_400, -86_400], ids=["forward", "back"])
+def test_a_clock_that_is_set_is_no_silence(tmp_path, write_config, start, reference, jump):
+    compiler, library = shutil.which("cc"), tmp_path / "clock.so"
+    if compiler is None:
+        pytest.skip("no C compiler (cc); .ci/install_packages.sh installs one where apt is available")
+    source = ROOT / "tests" / "faults" / "clock.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    shift = tmp_path / "shift"
+    shift.write_text("0")
+    preload = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)}
+    run = start(write_config(engine=SLOW), "--ranks", 2, "-q", CALIGO_WATCHDOG_SECONDS="6", **preload)
+    run.wait_for_chunks(4)
+    shift.write_text(str(jump))
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert "restart" not in err
+    found = status(run.path)
+    assert len(found.runs) == 1
+    assert abs(found.runs["last_commit"][0] - found.runs["started"][0] - jump) < 3600
+    assert identity(run.path) == reference(engine=SLOW)
+
+
 def test_a_stop_request_goes_first_even_if_a_rank_no_longer_answers(write_config, start):
     run = start(write_config(engine=SLOW), "--ranks", 2, "-q", CALIGO_WATCHDOG_SECONDS="6")
     run.wait_for_chunks(2)
@@ -175,6 +236,54 @@ def test_launches_that_commit_nothing_are_not_repeated_for_ever(tmp_path, write_
     assert code == 1
     assert "2 launches in a row committed nothing" in err
     assert status(run.path).chunks_done < 20
+
+
+def test_kills_while_the_finished_file_is_made_are_borne_four_times(tmp_path, write_config, start):
+    lossy = {"name": "trouble", "efficiency": 0.5}
+    config = write_config(engine=lossy, pairs=20_000_000, chunk_size=1 << 20)
+    with pytest.raises(Interrupted):
+        generate(load_config(config), tmp_path / "run.h5", map=all_chunks_but_no_end)
+    run = start(config, "--ranks", 2, "-q")
+    for _ in range(5):
+        while not run.path.with_name("run.h5.tmp").exists():
+            assert run.process.poll() is None, run.process.communicate()
+            time.sleep(0.001)
+        victim = ranks_of(run.mark)[0]
+        run.kill(0)
+        while Path(f"/proc/{victim}").exists() or run.path.with_name("run.h5.tmp").exists():
+            if run.process.poll() is not None:
+                break
+            time.sleep(0.001)
+    code, _, err = run.finish()
+    assert code == 1, err
+    assert "5 launches in a row committed nothing" in err
+    assert status(run.path).chunks_done == 20
+    assert start(config, "--ranks", 2, "-q").finish()[0] == 0
+
+
+class Interrupted(Exception):
+    pass
+
+
+def all_chunks_but_no_end(setup, items):
+    yield from serial_map(setup, items)
+    raise Interrupted
+
+
+@pytest.mark.parametrize("victim", ["rank 1", "mpirun"])
+def test_a_kill_after_a_stop_request_is_not_followed_by_a_launch(write_config, start, victim):
+    run = start(write_config(engine={"name": "trouble", "seconds": 1.0}), "--ranks", 2, "-q")
+    run.wait_for_chunks(2)
+    run.process.terminate()
+    time.sleep(0.2)
+    hit = ranks_of(run.mark)[1] if victim == "rank 1" else children(run.process.pid)[0]
+    os.kill(hit, signal.SIGKILL)
+    code, _, err = run.finish()
+    assert code == 75, err
+    assert "run the same command again to go on" in err
+    assert "restart" not in err
+    assert run.left() == []
+    assert 2 <= status(run.path).chunks_done < 20
 
 
 def test_the_number_of_restarts_is_limited(write_config, start):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,7 +32,19 @@ def disk_errors(path: Path, doing: str, *, remedy: str = _RESUMABLE) -> Iterator
     except StoreError:
         raise
     except OSError as error:
-        raise StoreError(f"{path}: {doing} failed ({error.strerror or error}); {remedy}") from error
+        raise StoreError(f"{path}: {doing} failed ({reason(error)}); {remedy}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What the operating system says; HDF5 hides it in a long sentence of its own.
+
+    >>> reason(OSError("unable to open file: name = 'x', errno = 122, error message = '…'"))
+    'Disk quota exceeded'
+    """
+    text = " ".join(str(error).split())
+    found = re.search(r"errno = (\d+)", text)
+    number = int(found[1]) if found else getattr(error, "errno", None)
+    return os.strerror(number) if number else text
 
 
 def write_at(fd: int, data: NDArray[Any] | bytes | bytearray, offset: int) -> None:

@@ -482,17 +482,17 @@ class KeysStore:
 
     def append(self, record: bytes) -> None:
         """Add the next block's record and press it to the disk."""
-        locks.check(self._lock)
         with disk_errors(part_path(self.path), "writing"):
+            locks.check(self._lock)
             _append(self._fd, record)
 
     def finish(self, keys: Keys) -> None:
         """Write the keys file and publish it; it replaces nothing."""
-        locks.check(self._lock)
         aside, part = aside_path(self.path), part_path(self.path)
-        aside.unlink(missing_ok=True)
-        write_file(aside, keys)
         with disk_errors(self.path, "publishing"):
+            locks.check(self._lock)
+            aside.unlink(missing_ok=True)
+            write_file(aside, keys)
             sync_file(aside)
             try:
                 move_new(aside, self.path)

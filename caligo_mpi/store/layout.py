@@ -23,7 +23,7 @@ from .. import __version__
 from ..bits import nbytes
 from ..errors import StoreError
 from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
-from .files import disk_errors
+from .files import disk_errors, reason
 
 FORMAT = "caligo-pairs"
 FORMAT_VERSION = (1, 0)
@@ -226,7 +226,7 @@ def read(path: Path) -> Layout:
     except Exception as error:
         text = " ".join(str(error).split())
         if "errno = " in text or (isinstance(error, OSError) and error.errno):
-            raise StoreError(f"{path} cannot be read ({text})") from error
+            raise StoreError(f"{path} cannot be read ({reason(error)})") from error
         raise Damaged(f"{path} is not an HDF5 file with pairs, or damaged ({text})") from error
     if path.stat().st_size < layout.size:
         raise Damaged(f"{path} is truncated: {path.stat().st_size} bytes of {layout.size}")

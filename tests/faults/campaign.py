@@ -15,12 +15,13 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from caligo_mpi import processes, status, store
+from caligo_mpi.store.keys import is_keys_file, keys_status, read_keys
 
 ROOT = Path(__file__).parents[2]
 MARK = "CALIGO_CAMPAIGN"
@@ -31,12 +32,15 @@ SILENCE_SECONDS = "10"
 
 NOISE = {"name": "noise", "link": {"fidelity": 0.95}}
 ARM = {"detector_efficiency": 0.5}
-#: Slow chunks, chunks at full speed, and pairs that get lost, so that finishing copies the file.
+#: Slow chunks, chunks at full speed, pairs that get lost, so that finishing copies the file, and pairs made into keys.
 WORKLOADS = {
     "slow": {"pairs": 163_840 * 3, "chunk_size": 8192, "engine": {"name": "trouble", "seconds": 0.05}},
     "fast": {"pairs": 200_000_000, "chunk_size": 1 << 20, "engine": NOISE},
     "lossy": {"pairs": 20_000_000, "chunk_size": 1 << 18, "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}}},
+    "distill": {"pairs": 2_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
 }
+#: How the pairs of the workload ``distill`` become keys, in blocks.
+KEYS = {"mode": "bbm92", "seed": 5, "block_size": 100_000}
 #: What a blow hits, and how often it is chosen.
 VICTIMS = {"rank": 6, "rank 0": 3, "several": 2, "mpirun": 2, "launcher": 2, "all": 2, "stopped rank": 1}
 
@@ -61,9 +65,12 @@ class Tally:
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration on some ranks, with the identity its file must have."""
+    """One command on some ranks, with the identity its file must have.
 
-    config: Path
+    ``command`` is the command line without output and ranks.
+    """
+
+    command: tuple[str, ...]
     output: Path
     ranks: int
     survive: bool
@@ -77,28 +84,45 @@ def environment(mark: str) -> dict[str, str]:
 
 
 def identity(path: Path) -> tuple[str, str]:
-    """Digest of the records and hash of the rows."""
+    """Digest of the records and hash of the rows, or that of the keys."""
+    if is_keys_file(path):
+        return read_keys(path).digest, ""
     return status(path).data_digest, store.pairs_hash(path)
 
 
 def prepare(folder: Path, name: str, *, ranks: int, survive: bool) -> Job:
     """The reference of a workload, made by one process, and how long the run takes on these ranks."""
-    config, reference = folder / f"{name}.yaml", folder / f"{name}-reference.h5"
-    config.write_text(yaml.safe_dump({"seed": 7, **WORKLOADS[name]}))
+    command, reference = _command(folder, name), folder / f"{name}-reference.h5"
     if not reference.exists():
-        command = [sys.executable, "-m", "caligo_mpi", "generate", str(config), "-q", "-o", str(reference)]
-        subprocess.run(command, env=environment("reference"), check=True, stdout=subprocess.DEVNULL)
-    job = Job(config, folder / "run.h5", ranks, survive, 0.0, identity(reference))
+        _run_alone(*command, "-q", "-o", reference)
+    job = Job(command, folder / "run.h5", ranks, survive, 0.0, identity(reference))
     start = time.monotonic()
     process = start_run(job, "timing", (folder / "timing.log"))
     if process.wait(HANG_SECONDS) != 0:
         raise RuntimeError((folder / "timing.log").read_text())
     job.output.unlink()
-    return Job(config, folder / "run.h5", ranks, survive, time.monotonic() - start, identity(reference))
+    return replace(job, seconds=time.monotonic() - start)
+
+
+def _command(folder: Path, name: str) -> tuple[str, ...]:
+    """The command line of a workload, after its files were made."""
+    config, pairs, protocol = folder / f"{name}.yaml", folder / "pairs.h5", folder / "protocol.yaml"
+    config.write_text(yaml.safe_dump({"seed": 7, **WORKLOADS[name]}))
+    if name != "distill":
+        return "generate", str(config)
+    protocol.write_text(yaml.safe_dump(KEYS))
+    if not pairs.exists():
+        _run_alone("generate", config, "-q", "-o", pairs)
+    return "distill", str(pairs), "--config", str(protocol)
+
+
+def _run_alone(*words: object) -> None:
+    line = [sys.executable, "-m", "caligo_mpi", *map(str, words)]
+    subprocess.run(line, env=environment("reference"), check=True, stdout=subprocess.DEVNULL)
 
 
 def start_run(job: Job, mark: str, log: Path) -> subprocess.Popen[bytes]:
-    line = [sys.executable, "-m", "caligo_mpi", "generate", str(job.config), "-q", "-o", str(job.output)]
+    line = [sys.executable, "-m", "caligo_mpi", *job.command, "-q", "-o", str(job.output)]
     line += ["--ranks", str(job.ranks), *(["--survive"] if job.survive else [])]
     with log.open("ab") as file:
         return subprocess.Popen(line, env=environment(mark), stdout=file, stderr=file, start_new_session=True)
@@ -145,8 +169,9 @@ def strike(victim: str, launcher: int, mark: str, rng: random.Random) -> list[in
 
 
 def chunks_done(path: Path) -> int:
+    """Chunks of a pairs file or blocks of a keys file, finished or not."""
     try:
-        return status(path).chunks_done
+        return keys_status(path).blocks_done if is_keys_file(path) else status(path).chunks_done
     except (store.StoreError, OSError):
         return 0
 
@@ -199,27 +224,31 @@ def conclude(
         code = process.wait(HANG_SECONDS)
     except subprocess.TimeoutExpired:
         tally.hangs += 1
-        tally.notes.append(f"hang after {hits}: {log.read_text()}")
+        tally.notes.append(f"hang after {hits}: {log.read_text(errors='replace')}")
     left = list(processes.marked(MARK, mark))
     if code is not None and left:
         tally.left += len(left)
-        tally.notes.append(f"{len(left)} processes left after {hits}: {log.read_text()}")
+        tally.notes.append(f"{len(left)} processes left after {hits}: {log.read_text(errors='replace')}")
     processes.end_marked(MARK, mark)
     if code == 0:
-        compare(job, hits, tally)
+        compare(job, hits, tally, log.read_text(errors="replace"))
     elif code is not None:
         tally.user_actions += 1
-        tally.notes.append(f"exit code {code} after {hits}: {log.read_text()}")
+        tally.notes.append(f"exit code {code} after {hits}: {log.read_text(errors='replace')}")
     for leftover in job.output.parent.glob(job.output.name + "*"):
         leftover.unlink()
 
 
-def compare(job: Job, hits: list[tuple[float, str]], tally: Tally) -> None:
+def compare(job: Job, hits: list[tuple[float, str]], tally: Tally, log: str) -> None:
     if identity(job.output) == job.identity:
         tally.identical += 1
     else:
         tally.wrong += 1
         tally.notes.append(f"wrong file after {hits}")
+    if is_keys_file(job.output):
+        # Keys files have no table of launches.
+        tally.restarts += log.count("going on from the file, restart")
+        return
     found = status(job.output)
     launches = len(set(found.runs["id"].tolist()))
     tally.restarts += launches - 1

@@ -46,7 +46,7 @@ def begin(tmp_path):
     def start(ranks, **engine):
         config = tmp_path / "run.yaml"
         config.write_text(yaml.safe_dump({**SHORT, "engine": SHORT["engine"] | engine}))
-        job = Job(config, tmp_path / "run.h5", ranks, True, 0.0, ("", ""))
+        job = Job(("generate", str(config)), tmp_path / "run.h5", ranks, True, 0.0, ("", ""))
         marks.append(uuid.uuid4().hex)
         return job, start_run(job, marks[-1], tmp_path / "log"), marks[-1]
 
@@ -64,6 +64,13 @@ def check(tally, kills):
 def test_runs_that_are_killed_at_random_moments_give_the_same_file(tmp_path, mpirun):
     mpirun(2)
     check(run_campaign(tmp_path, kills=4, seed=5, survive=False, workloads=("slow",), ranks=(2,)), 4)
+
+
+def test_keys_of_runs_that_are_killed_at_random_moments_are_the_same(tmp_path, mpirun):
+    mpirun(2)
+    victims = {"rank": 2, "rank 0": 2, "mpirun": 1, "launcher": 1}
+    tally = run_campaign(tmp_path, kills=3, seed=2, survive=False, workloads=("distill",), ranks=(2,), victims=victims)
+    check(tally, 3)
 
 
 def test_runs_that_lose_a_rank_go_on_without_a_restart(tmp_path, survivors):

@@ -14,16 +14,17 @@ from caligo_mpi.engines import make_engine
 class Trouble:
     """``seconds`` per chunk (``slow_rank`` takes ``slowness`` times as long), an exception in chunk ``fail_at``.
 
-    Its process dies in chunk ``die_at``; with ``efficiency`` below 1 pairs are lost.
+    Its process dies in chunk ``die_at``; with ``efficiency`` below 1 pairs are lost; ``leak`` bytes per chunk are.
     """
 
     name = "trouble"
 
     def __init__(self, config, thresholds=None):
         params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, "die_at": -1}
-        params |= {"efficiency": None}
+        params |= {"efficiency": None, "leak": 0}
         params |= config.parameters
         self.__dict__.update(params)
+        self.leaked = []
         # Not a parameter, since those are part of the run's identity.
         self.seconds = float(os.environ.get("CALIGO_TEST_SECONDS", self.seconds))
         engine = {"name": "noise", "link": {"fidelity": 0.9}}
@@ -40,6 +41,7 @@ class Trouble:
             time.sleep(1e-3)
             if tick:
                 tick()
+        self.leaked.append(b"x" * self.leak)
         if seed.spawn_key[-1] == self.die_at:
             os.kill(os.getpid(), signal.SIGKILL)
         if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:

@@ -263,7 +263,7 @@ def slurm(tmp_path_factory):
     path = f"{os.environ['PATH']}:/usr/sbin"
     if missing := [name for name in (*DAEMONS, "sbatch") if not shutil.which(name, path=path)]:
         pytest.skip(
-            f"Slurm is not installed ({', '.join(missing)}); .ci/install_slurm.sh does it where apt is available"
+            f"Slurm is not installed ({', '.join(missing)}); .ci/install_packages.sh does it where apt is available"
         )
     cluster = Slurm(tmp_path_factory.mktemp("slurm"))
     try:
