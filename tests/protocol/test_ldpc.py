@@ -77,7 +77,7 @@ def test_syndromes_are_matrix_products(name):
 @pytest.mark.parametrize("name", CODES)
 def test_every_code_of_the_package_has_measured_curves(name):
     code = ldpc.load_code(name)
-    sixteenths, punctured, frames = (range(5), 2, 8000) if code.n == 4096 else ((0, 2, 4), 0, 3000)
+    sixteenths, punctured, frames = (range(5), 2, 8000) if code.n == 4096 else ((0, 2, 4), 0, 2000)
     assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in sixteenths]
     assert [curve.shortened for curve in code.curves if curve.punctured] == [0] * punctured
     assert all(curve.points and curve.points[0].frames >= frames for curve in code.curves)
