@@ -26,7 +26,7 @@ def caligo(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def mpirun():
+def mpirun(tmp_path_factory):
     """The command line up to the program, for n ranks, and the environment it wants."""
     from caligo_mpi.errors import EnvironmentProblem
     from caligo_mpi.launch import mpirun_command
@@ -39,7 +39,8 @@ def mpirun():
             line, extra = mpirun_command(ranks)
         except EnvironmentProblem as error:
             pytest.skip(str(error))
-        return line, environment(**extra)
+        # Open MPI fails where a killed mpirun of the same process id has left its directory.
+        return line, environment(**extra, TMPDIR=str(tmp_path_factory.mktemp("mpi")))
 
     return command
 
