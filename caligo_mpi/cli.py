@@ -189,7 +189,7 @@ def _generate_job(args: argparse.Namespace) -> Job:
     config, path = _config_and_path(args)
     return Job(
         items=len(Partition(config.pairs, config.chunk_size)),
-        noun="chunks",
+        noun="chunk",
         hint="a smaller chunk_size would share the work more evenly",
         path=path,
         arguments=["generate", args.config, *_options(args)],
@@ -281,7 +281,7 @@ def _distill_job(args: argparse.Namespace) -> Job:
     task = prepare(args.run, load_protocol(args.config, args.overrides))
     return Job(
         items=len(task.plan),
-        noun="blocks",
+        noun="block",
         path=Path(args.output),
         arguments=["distill", args.run, "--config", args.config, *_options(args)],
         run=lambda map_, about, faults, force: _run_distill(args, task, map_, about, faults, force),

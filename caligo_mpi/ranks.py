@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from . import launch, signals, supervise
 from .errors import CRASHED, DONE, WRONG_USE, CaligoError, EnvironmentProblem
 from .generate import Fault, serial_map
-from .show import say
+from .show import counted, say
 
 Faults = deque[Fault]
 
@@ -141,9 +141,9 @@ def _coordinate(prepare: Callable[[], Job], map_for: Callable[[Job], Any], fault
     try:
         job = prepare()
         if (idle := mpi.size() - job.items) > 0:
-            say(f"ranks={mpi.size()} but there are only {job.items} {job.noun}: {idle} ranks will be idle")
+            say(f"ranks={mpi.size()} for {counted(job.items, job.noun)}: {counted(idle, 'rank')} will be idle")
         elif job.hint and job.items < 4 * mpi.size():
-            say(f"only {job.items} {job.noun} for {mpi.size()} ranks: {job.hint}")
+            say(f"only {counted(job.items, job.noun)} for {counted(mpi.size(), 'rank')}: {job.hint}")
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
         return job.run(map_for(job), about, faults, job.forced)
     except CaligoError as error:

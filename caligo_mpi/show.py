@@ -315,7 +315,7 @@ def verification_text(found: Verification) -> str:
 def distilled_text(done: Distilled) -> str:
     """The last words of ``distill``."""
     state = "complete" if done.keys else f"stopped; {done.blocks_done} of {done.info.blocks} blocks are in"
-    head = f"{done.path}: {state}, {done.info.mode}, {done.info.rows:,} pairs in {_blocks(done.info.blocks)}"
+    head = f"{done.path}: {state}, {done.info.mode}, {done.info.rows:,} pairs in {counted(done.info.blocks, 'block')}"
     if done.launched:
         head += f"; {duration(done.seconds)}, {quantity(done.launched / max(done.seconds, 1e-9))} pairs/s"
     return "\n".join([head, *(_key_lines(done.keys) if done.keys else ["  run the same command again to go on"])])
@@ -333,7 +333,7 @@ def keys_status_text(status: KeysStatus) -> str:
     info = status.info
     lines = [
         f"{status.path}: {state}, {info.mode} on {info.source}",
-        f"  {status.blocks_done:,} of {_blocks(info.blocks)}, {info.rows:,} pairs, seed {info.seed}, "
+        f"  {status.blocks_done:,} of {counted(info.blocks, 'block')}, {info.rows:,} pairs, seed {info.seed}, "
         f"config {info.config_digest[:16]}",
     ]
     return "\n".join(lines + (_key_lines(status.keys) if status.keys else []))
@@ -348,7 +348,7 @@ def keys_status_dict(status: KeysStatus) -> dict[str, Any]:
 def keys_verification_text(found: KeysVerification) -> str:
     """What ``verify`` prints of a keys file."""
     kind = "complete keys file" if found.complete else "partial keys file"
-    lines = [f"{found.path}: {kind}, {_blocks(found.blocks)}, {'all is well' if found.ok else 'DAMAGED'}"]
+    lines = [f"{found.path}: {kind}, {counted(found.blocks, 'block')}, {'all is well' if found.ok else 'DAMAGED'}"]
     for fits, sentence in (
         (found.checksum_fits, "the checksum does not fit the contents"),
         (found.digest_fits, "the keys digest does not fit the keys"),
@@ -375,8 +375,13 @@ def keys_verification_dict(found: KeysVerification) -> dict[str, Any]:
     }
 
 
-def _blocks(number: int) -> str:
-    return "1 block" if number == 1 else f"{number:,} blocks"
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "block"), counted(2000, "rank")
+    ('1 block', '2,000 ranks')
+    """
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def _key_lines(keys: Keys) -> list[str]:
@@ -391,7 +396,8 @@ def _key_lines(keys: Keys) -> list[str]:
         lines.append("  key: none")
     for (step, reason), rows in _aborts(keys).items():
         numbers = ", ".join(f"{name}={value:.6g}" for name, value in json.loads(rows[0]["abort_numbers"]).items())
-        lines.append(f"  aborted, {_blocks(len(rows))} from block {rows[0]['index']} on: {step}: {reason} ({numbers})")
+        where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
+        lines.append(f"  aborted, {where}: {step}: {reason} ({numbers})")
     return [*lines, f"  keys digest {keys.digest}"]
 
 
