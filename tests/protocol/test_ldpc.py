@@ -120,6 +120,16 @@ def test_measured_curves_are_met_again(name):
     assert abs(found - expected) < 6 * np.sqrt(expected * (1 - expected) * (1 / 300 + 1 / point.frames))
 
 
+def test_a_long_code_tells_twelve_per_cent_more_than_it_must():
+    code = ldpc.load_code("n65536-r60")
+    qber = 0.0675
+    assert code.m / code.n / binary_entropy(qber) < 1.12
+    assert predicted_failure(code.curves[0], qber) <= 1e-3
+    alice, bob = noisy((64, code.n), qber, seed=16)
+    bits, _, _ = ldpc.decode(code, bob, ldpc.syndrome(code, alice), qber=qber)
+    assert (bits != alice).any(axis=1).sum() <= 3  # false alarm 6e-7
+
+
 def largest(values, good):
     """The last of the rising ``values`` that is good, all before it being so."""
     return values[bisect(values, False, key=lambda value: not good(value)) - 1]
