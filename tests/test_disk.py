@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import resource
@@ -17,7 +16,6 @@ import pytest
 from helpers import environment
 
 from caligo_mpi import load_config, status, store
-from caligo_mpi.errors import StoreError
 from caligo_mpi.generate import generate, serial_map
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
@@ -332,34 +330,54 @@ def test_too_few_open_files_are_one_sentence_and_cost_nothing(tmp_path, write_co
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run.h5", "run.yaml"]
 
 
+#: In a process of its own: the limit would hit other threads here.
+RUNNING_OUT = """
+import os, resource, sys
+
+from caligo_mpi import load_config
+from caligo_mpi.errors import StoreError
+from caligo_mpi.generate import generate, serial_map
+
+config, path, moment, free = *sys.argv[1:3], *map(int, sys.argv[3:])
+
+
+def run_out():
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, lowest + free))
+
+
+def draining(setup, items):
+    for position, result in enumerate(serial_map(setup, items)):
+        if position == moment:
+            run_out()
+        yield result
+    if moment == len(items):
+        run_out()
+
+
+try:
+    generate(load_config(config), path, map=draining)
+except StoreError as error:
+    sys.exit(str(error))
+"""
+
+
 @pytest.mark.parametrize("moment", [0, 5, 19, 20])
 @pytest.mark.parametrize("free", [0, 1])
 def test_open_files_may_run_out_at_any_time(tmp_path, write_config, moment, free):
     """``moment`` 20 is when all chunks are in and the file is about to be copied to its exact size."""
-    config = load_config(write_config(engine={**LOSSY, "seconds": 0.0}))
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def run_out():
-        lowest = os.dup(0)
-        os.close(lowest)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, before[1]))
-
-    def draining(setup, items):
-        for position, result in enumerate(serial_map(setup, items)):
-            if position == moment:
-                run_out()
-            yield result
-        if moment == 20:
-            run_out()
-
-    fate = contextlib.nullcontext() if free else pytest.raises(StoreError, match=r"failed \(Too many open files\)")
-    try:
-        with fate:
-            generate(config, tmp_path / "run.h5", map=draining)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    generate(config, tmp_path / "run.h5")
-    assert store.pairs_hash(tmp_path / "run.h5") == LOSSY_HASH
+    config, path = write_config(engine={**LOSSY, "seconds": 0.0}), tmp_path / "run.h5"
+    command = [sys.executable, "-c", RUNNING_OUT, str(config), str(path), str(moment), str(free)]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    if free:
+        assert (result.returncode, result.stderr) == (0, "")
+    else:
+        assert result.returncode == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert "failed (Too many open files)" in result.stderr
+    generate(load_config(config), path)
+    assert store.pairs_hash(path) == LOSSY_HASH
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run.h5", "run.yaml"]
 
 
