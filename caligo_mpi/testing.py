@@ -61,7 +61,7 @@ class EngineTests:
 
     def engine(self) -> Engine:
         """A new engine of the configuration under test."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has to define engine()")
 
     def sample(self, count: int | None = None, chunk: int = 0) -> Pairs:
         """Pairs of one chunk from a new engine."""

@@ -49,12 +49,13 @@ def main() -> int:
     parser.add_argument("--pairs", type=float, default=1e7)
     parser.add_argument("--fidelity", type=float, default=0.97)
     parser.add_argument("--config", default=str(Path(__file__).parents[1] / "configs/bbm92.yaml"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the protocol")
     args = parser.parse_args()
     qber, worst, equal = 2 * (1 - args.fidelity) / 3, 0.0, True
     for seed in range(1, args.seeds + 1):
         engine = {"name": "noise", "link": {"fidelity": args.fidelity}}
         run = parse_config({"pairs": args.pairs, "seed": seed, "engine": engine})
-        protocol = load_protocol(args.config, [f"seed={seed}"])
+        protocol = load_protocol(args.config, [f"seed={seed}", *args.set])
         with tempfile.TemporaryDirectory() as folder:
             generate(run, Path(folder, "run.h5"))
             done = distill(prepare(Path(folder, "run.h5"), protocol), Path(folder, "keys.h5"))

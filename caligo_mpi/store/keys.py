@@ -14,8 +14,8 @@ import json
 import os
 import struct
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from ..bits import U8
 from ..errors import StoreError
 from . import lock as locks
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
+from .hdf5 import opened
 from .prepare import aside_path, part_path, require_directory
 
 FORMAT = "caligo-keys"
@@ -209,36 +210,8 @@ def _datasets(file: h5py.File) -> list[str]:
     return [alice, "bob/key", "blocks", "simulator", "transcript"]
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """The open file; `StoreError` where it is missing, not a keys file, or damaged."""
-    try:
-        path.open("rb").close()
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror})") from error
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            _require_format(path, file)
-            yield file
-    except (StoreError, MemoryError):
-        raise
-    # Damaged HDF5 metadata comes out of h5py as nearly any exception.
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise StoreError(f"{path} is not an HDF5 file with keys, or damaged ({text})") from error
-
-
-def _require_format(path: Path, file: h5py.File) -> None:
-    found = file.attrs["format"]
-    if found != FORMAT:
-        raise StoreError(f"{path} has format={found!r}; this reader knows {FORMAT!r}")
-    major, minor = (int(part) for part in file.attrs["format_version"])
-    if major != FORMAT_VERSION[0]:
-        raise StoreError(
-            f"{path} has format_version={major}.{minor}; this reader knows {FORMAT_VERSION[0]}.x: use another release"
-        )
+def _opened(path: Path) -> AbstractContextManager[h5py.File]:
+    return opened(path, holds="keys", format=FORMAT, version=FORMAT_VERSION)
 
 
 def read_keys(path: str | os.PathLike[str]) -> Keys:

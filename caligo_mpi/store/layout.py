@@ -1,4 +1,4 @@
-"""The layout of a pairs file: its datasets and attributes, made once and read back.  Only this module uses h5py.
+"""The layout of a pairs file: its datasets and attributes, made once and read back.
 
 Everything is contiguous and allocated when the file is created, so a run writes raw bytes at
 known offsets: HDF5 metadata of a running file never changes, and no HDF5 handle is open that
@@ -21,9 +21,9 @@ import xxhash
 
 from .. import __version__
 from ..bits import nbytes
-from ..errors import StoreError
 from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
-from .files import disk_errors, reason
+from .files import disk_errors
+from .hdf5 import Damaged, opened
 
 FORMAT = "caligo-pairs"
 FORMAT_VERSION = (1, 0)
@@ -58,10 +58,6 @@ _LIBVER = ("v108", "v108")
 _CHECKED = (
     "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
 )  # fmt: skip
-
-
-class Damaged(StoreError):
-    """Not a pairs file, or one whose metadata cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,44 +209,11 @@ def _describe(name: str) -> dict[str, object]:
 
 def read(path: Path) -> Layout:
     """Read a file's metadata; `Damaged` where it cannot be read or is not in order."""
-    _require_readable(path)
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            _require_format(path, file)
-            layout = _parse(file)
-    except StoreError:
-        raise
-    except MemoryError:
-        raise
-    # Damaged HDF5 metadata comes out of h5py as nearly any exception; what the system refuses has a number.
-    except Exception as error:
-        text = " ".join(str(error).split())
-        if "errno = " in text or (isinstance(error, OSError) and error.errno):
-            raise StoreError(f"{path} cannot be read ({reason(error)})") from error
-        raise Damaged(f"{path} is not an HDF5 file with pairs, or damaged ({text})") from error
+    with opened(path, holds="pairs", format=FORMAT, version=FORMAT_VERSION) as file:
+        layout = _parse(file)
     if path.stat().st_size < layout.size:
         raise Damaged(f"{path} is truncated: {path.stat().st_size} bytes of {layout.size}")
     return layout
-
-
-def _require_readable(path: Path) -> None:
-    try:
-        path.open("rb").close()
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror})") from error
-
-
-def _require_format(path: Path, file: h5py.File) -> None:
-    found = file.attrs["format"]
-    if found != FORMAT:
-        raise StoreError(f"{path} has format={found!r}; this reader knows {FORMAT!r}")
-    major, minor = (int(part) for part in file.attrs["format_version"])
-    if major != FORMAT_VERSION[0]:
-        raise StoreError(
-            f"{path} has format_version={major}.{minor}; this reader knows {FORMAT_VERSION[0]}.x: use another release"
-        )
 
 
 def _parse(file: h5py.File) -> Layout:

@@ -10,7 +10,8 @@ from pathlib import Path
 from ..errors import StoreError
 from . import layout as layouts
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
-from .layout import Damaged, Layout, RunInfo
+from .hdf5 import Damaged
+from .layout import Layout, RunInfo
 from .lock import lock_path
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables

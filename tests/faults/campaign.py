@@ -80,7 +80,7 @@ class Job:
 
 def environment(mark: str) -> dict[str, str]:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "plugins")])
-    return {**os.environ, "PYTHONPATH": paths, "CALIGO_WATCHDOG_SECONDS": SILENCE_SECONDS, MARK: mark}
+    return {"CALIGO_WATCHDOG_SECONDS": SILENCE_SECONDS, **os.environ, "PYTHONPATH": paths, MARK: mark}
 
 
 def identity(path: Path) -> tuple[str, str]:

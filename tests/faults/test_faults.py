@@ -95,7 +95,7 @@ def test_survivors_finish_in_the_same_launch(survivors, begin, victims):
 
 
 def test_survivors_that_hang_are_launched_again(survivors, begin, monkeypatch, tmp_path):
-    monkeypatch.setattr("tests.faults.campaign.SILENCE_SECONDS", "4")
+    monkeypatch.setenv("CALIGO_WATCHDOG_SECONDS", "4")
     job, process, mark = begin(3)
     wait_for_chunks(job, 2)
     os.kill(ranks_of(mark)[1], signal.SIGSTOP)

@@ -10,6 +10,11 @@ if probe():
 def test_the_acceptance_run_passes_where_it_can():
     lines = []
     assert accept(lines.append, pairs=600)
-    stand_in = lines[0].startswith("engine netsquid (stand-in)")
-    assert [line[:4] for line in lines[1:-1]].count("SKIP") == stand_in  # T1 in kets
-    assert lines[-1] == "ACCEPTED: 18 of 18 checks without failure"
+    skipped = [line for line in lines[1:-1] if line.startswith("SKIP")]
+    if lines[0].startswith("engine netsquid (stand-in)"):
+        assert len(skipped) == 1
+        assert skipped[0].endswith("the stand-in has T1 in density matrices only")
+        assert lines[-1] == "ACCEPTED: 17 PASS, 1 SKIP, 0 FAIL"
+    else:
+        assert skipped == []
+        assert lines[-1] == "ACCEPTED: 18 PASS, 0 SKIP, 0 FAIL"

@@ -10,7 +10,8 @@ import traceback
 import numpy as np
 
 from caligo_mpi import bits
-from caligo_mpi.pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, tally
+from caligo_mpi.generate import chunk_result
+from caligo_mpi.pairs import Chunk, Pairs
 from caligo_mpi.store import PairStore, RunInfo
 
 KINDS = ("lossless", "lossy", "timed")
@@ -59,17 +60,7 @@ def made_pairs(chunk: Chunk, kind="lossless"):
 
 def made_result(chunk, kind="lossless"):
     """The chunk as a worker delivers it."""
-    pairs = made_pairs(chunk, kind)
-    counts = tally(pairs.columns, pairs.count)
-    record = np.zeros(1, CHUNK_DTYPE)
-    record["index"], record["start"], record["count"] = chunk.index, chunk.start, chunk.count
-    record["rows"] = pairs.count
-    record["sifted_z"], record["errors_z"] = counts.sifted_z, counts.errors_z
-    record["sifted_x"], record["errors_x"] = counts.sifted_x, counts.errors_x
-    record["alice_clicks"], record["bob_clicks"] = pairs.alice_clicks, pairs.bob_clicks
-    record["duration_ns"], record["seconds"] = pairs.duration_ns, 0.001
-    record["checksum"] = pairs.checksum()
-    return ChunkResult(record, pairs)
+    return chunk_result(chunk, made_pairs(chunk, kind), seconds=0.001)
 
 
 def made_rows(info, kind="lossless"):
