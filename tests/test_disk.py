@@ -16,7 +16,9 @@ import pytest
 from helpers import environment
 
 from caligo_mpi import load_config, status, store
+from caligo_mpi.distill import distill, prepare
 from caligo_mpi.generate import generate, serial_map
+from caligo_mpi.protocol_config import parse_protocol
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
 SLOW = {"name": "trouble", "seconds": 0.1}
@@ -336,7 +338,9 @@ import os, resource, sys
 
 from caligo_mpi import load_config
 from caligo_mpi.errors import StoreError
+from caligo_mpi.distill import distill, prepare
 from caligo_mpi.generate import generate, serial_map
+from caligo_mpi.protocol_config import parse_protocol
 
 config, path, moment, free = *sys.argv[1:3], *map(int, sys.argv[3:])
 
@@ -379,6 +383,32 @@ def test_open_files_may_run_out_at_any_time(tmp_path, write_config, moment, free
     generate(load_config(config), path)
     assert store.pairs_hash(path) == LOSSY_HASH
     assert sorted(file.name for file in tmp_path.iterdir()) == ["run.h5", "run.yaml"]
+
+
+READING = """
+import os, resource, sys
+
+from caligo_mpi import read_keys, status
+
+lowest = os.dup(0)
+os.close(lowest)
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, lowest + 1))
+for read, path in zip((status, read_keys), sys.argv[1:]):
+    try:
+        read(path)
+    except Exception as error:
+        print(error)
+"""
+
+
+def test_files_are_not_called_damaged_for_want_of_open_files(tmp_path, write_config):
+    """Python can still open one file then, HDF5 none."""
+    pairs, keys = tmp_path / "run.h5", tmp_path / "keys.h5"
+    generate(load_config(write_config()), pairs)
+    distill(prepare(pairs, parse_protocol({"mode": "bbm92", "seed": 1})), keys)
+    command = [sys.executable, "-c", READING, str(pairs), str(keys)]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout.splitlines() == [f"{path} cannot be read (Too many open files)" for path in (pairs, keys)]
 
 
 @pytest.mark.mpi
