@@ -38,8 +38,8 @@ def accept(write: Callable[[str], object] = print, *, pairs: int = 6000) -> bool
     write(_heading())
     words = [_line(title, check, write) for title, check in _checks(pairs)]
     good = "FAIL" not in words
-    counts = ", ".join(f"{words.count(word)} {word}" for word in ("PASS", "SKIP", "FAIL"))
-    write(f"{'ACCEPTED' if good else 'NOT ACCEPTED'}: {counts}")
+    passed, skipped, failed = map(words.count, ("PASS", "SKIP", "FAIL"))
+    write(f"{'ACCEPTED' if good else 'NOT ACCEPTED'}: {passed} checks passed, {skipped} skipped, {failed} failed")
     return good
 
 
