@@ -16,4 +16,6 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 #: The examples that configure runs; the others configure protocols.
-RUN_CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8"))
+RUN_CONFIGS = sorted(
+    path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8")
+)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from ..bits import U8
+from ..pairs.bits import U8
 
 #: A product is rounded to the nearest integer; further away than this, the transform was not exact enough.
 MAX_ROUNDING = 1e-3
@@ -46,7 +46,9 @@ def seed_bits(count: int, length: int) -> int:
 def toeplitz(seed: U8, count: int, length: int) -> Toeplitz:
     """The matrix ``T_ij = s_(i−j+n−1)`` from n + ``length`` − 1 bits s, n = ``count``."""
     if len(seed) != seed_bits(count, length):
-        raise ValueError(f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}")
+        raise ValueError(
+            f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}"
+        )
     size = 1 << max(len(seed) // _MANY, min(len(seed) // _FEW, _CACHED)).bit_length()
     across, down = _blocks(count, size), _blocks(length, size)
     padded = np.zeros((across + down) * size)

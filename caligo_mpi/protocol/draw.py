@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import bits
-from ..bits import U8
+from ..pairs import bits
+from ..pairs.bits import U8
 
 #: Whose stream it is; what both know from the start has its own.
 ALICE, BOB, SESSION = 0, 1, 2
@@ -58,6 +58,8 @@ def random_below(source: np.random.PCG64, bound: int) -> int:
     """A uniform integer in [0, bound), for any size of ``bound``."""
     width = bound.bit_length()
     while True:
-        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & ((1 << width) - 1)
+        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & (
+            (1 << width) - 1
+        )
         if value < bound:
             return value

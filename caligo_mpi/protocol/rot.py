@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import bits
-from ..pairs import Pairs
-from ..protocol_config import RotConfig
+from ..config.protocol import RotConfig
+from ..pairs import Pairs, bits
 from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, SESSION, random_bytes, stream
 from .sift import sides
@@ -19,13 +18,19 @@ from .types import Abort, Block, BlockResult
 from .verify import SEED_BITS, tag_bits_for
 
 
-def transfer(pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection, code_for: CodeFor) -> BlockResult:
+def transfer(
+    pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection, code_for: CodeFor
+) -> BlockResult:
     """One random oblivious transfer from the ``block``'s ``pairs``."""
     result = BlockResult(block)
     talk = Transcript(last_pair_ns(pairs))
     terms = agree_terms(pairs, config, block=block, detection=detection)
     if terms.test >= terms.valid - 1:
-        return _close(result, talk, abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}))
+        return _close(
+            result,
+            talk,
+            abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}),
+        )
     for_alice, for_bob = sides(pairs)
     alice = Alice(for_alice, terms, source=stream(config.seed, block.index, ALICE))
     bob = Bob(for_bob, terms, source=stream(config.seed, block.index, BOB), choice=config.choice)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
+from ..pairs.bits import U8
 from .transcript import Message
 
 #: Called between the parts of long work, and may end it by raising.

@@ -53,7 +53,9 @@ def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATI
             if _try_lock(fd, before, launch):
                 if _is_current(fd, lock_path(path)):
                     return _sign(path, fd, before, launch)
-            elif time.monotonic() > deadline + (_LEASE_S if _is_earlier_launch(before, launch) else 0.0):
+            elif time.monotonic() > deadline + (
+                _LEASE_S if _is_earlier_launch(before, launch) else 0.0
+            ):
                 raise StoreError(
                     f"{path} is being written by {describe(before)}; wait for that run, end it, "
                     f"or, if it is dead for certain, remove {lock_path(path)}"
@@ -117,7 +119,11 @@ def _try_lock(fd: int, before: bytes, launch: Mapping[str, object]) -> bool:
 def _is_earlier_launch(before: bytes, launch: Mapping[str, object]) -> bool:
     """Whether the owner is our own batch job on another host: it runs once, so that launch has ended."""
     fields = _fields(before)
-    return bool(launch.get("job")) and fields.get("job") == launch["job"] and fields.get("host") != socket.gethostname()
+    return (
+        bool(launch.get("job"))
+        and fields.get("job") == launch["job"]
+        and fields.get("host") != socket.gethostname()
+    )
 
 
 def _is_current(fd: int, path: Path) -> bool:
@@ -129,7 +135,12 @@ def _is_current(fd: int, path: Path) -> bool:
 
 
 def _sign(path: Path, fd: int, before: bytes, launch: Mapping[str, object]) -> Lock:
-    fields = {"id": launch["id"], "host": socket.gethostname(), "pid": os.getpid(), "job": launch.get("job", "")}
+    fields = {
+        "id": launch["id"],
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": launch.get("job", ""),
+    }
     owner = json.dumps(fields).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, owner, 0)
