@@ -38,6 +38,8 @@ from caligo_mpi.engines import make_engine
 from caligo_mpi.launch import mpirun as launch
 from caligo_mpi.launch import watchdog
 from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition
+from caligo_mpi.parallel.coordinator import Traffic
+from caligo_mpi.parallel.job import Rules
 from caligo_mpi.runs.chunks import run_chunk
 from caligo_mpi.runs.generate import generate, run_info
 
@@ -214,7 +216,7 @@ def _policy(policy: str) -> float | None:
         return None
     start = time.perf_counter()
     setup = functools.partial(_sleeping_work, each)
-    for _ in mpi.map_over_ranks(setup, range(items), codec=ChunkResult, policy=policy):
+    for _ in mpi.map_over_ranks(setup, range(items), Rules(policy), codec=ChunkResult):
         pass
     return (time.perf_counter() - start) / (items * each / (1 + 1 + 1 / 3))
 
@@ -249,7 +251,7 @@ def _messages() -> float | None:
     if mpi.rank():
         mpi.serve(ChunkResult)
         return None
-    traffic, chunks = mpi.Traffic(), len(Partition(config.pairs, config.chunk_size))
+    traffic, chunks = Traffic(), len(Partition(config.pairs, config.chunk_size))
     setup = functools.partial(chunk_work, config, None)
     for _ in mpi.map_over_ranks(setup, range(chunks), codec=ChunkResult, traffic=traffic):
         pass
@@ -303,7 +305,9 @@ def _transport() -> float | None:
         mpi.serve(ChunkResult)
         return None
     start = time.perf_counter()
-    for _ in mpi.map_over_ranks(_ready_work, range(chunks), codec=ChunkResult, rank0_computes="no"):
+    for _ in mpi.map_over_ranks(
+        _ready_work, range(chunks), Rules(rank0_computes="no"), codec=ChunkResult
+    ):
         pass
     return (time.perf_counter() - start) / chunks
 
@@ -496,8 +500,8 @@ def protection_shares(pairs: int, path: Path) -> dict[str, float]:
         start = time.perf_counter()
         generate(configuration(pairs=pairs), path)
         total = time.perf_counter() - start
-    watchdog = watchdog.Watchdog(path, path)
-    looks = seconds(watchdog.look) / watchdog.LOOK_SECONDS
+    dog = watchdog.Watchdog(path, path)
+    looks = seconds(dog.look) / watchdog.LOOK_SECONDS
     return {"checksums": sum(checksums) / total, "commits": sum(commits) / total, "watchdog": looks}
 
 

@@ -9,7 +9,6 @@ is the contract it has to keep.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Protocol, cast
@@ -17,13 +16,11 @@ from typing import Protocol, cast
 import numpy as np
 
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import Pairs
+from ..pairs import Pairs, Tick
 from .link import Expected
 
 #: Where engines of other packages announce themselves, by the name that configurations use.
 ENTRY_POINTS = "caligo_mpi.engines"
-
-Tick = Callable[[], None]
 
 
 class Engine(Protocol):

@@ -1,6 +1,6 @@
 """What everything hands on: packed bits, pairs, chunks with their seeds, counts."""
 
-from .chunks import CHUNK_DTYPE, Chunk, ChunkResult, Partition
+from .chunks import CHUNK_DTYPE, Chunk, ChunkResult, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
 from .counts import Tally, tally
 
@@ -13,6 +13,7 @@ __all__ = [
     "Pairs",
     "Partition",
     "Tally",
+    "Tick",
     "X",
     "Z",
     "tally",

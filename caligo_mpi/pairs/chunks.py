@@ -6,7 +6,7 @@ A chunk's bits depend on (seed, chunk index, engine parameters) alone: every chu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from . import bits
 from .bits import U8
 from .columns import Pairs
+
+#: Called every few milliseconds from inside long work; it may raise, to end the work.
+Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

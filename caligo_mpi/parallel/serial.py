@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from typing import TypeVar
 
-from ..engines import Tick
 from ..errors import EngineError
-from .job import Items, R
+from ..pairs.chunks import Tick
+from .job import Items, Rules, Setup, Work
+
+R = TypeVar("R")
+
+_DEFAULT = Rules()
 
 
 def serial_map(
-    setup: Callable[[], Callable[[int, Tick | None], R]],
-    items: Items,
-    *,
-    retries: int = 0,
-    stop: Callable[[], int] = lambda: 0,
+    setup: Setup[R], items: Items, rules: Rules = _DEFAULT
 ) -> Generator[tuple[int, R], None, None]:
-    """The map of a single process.  ``stop()`` above 0 ends it between two items, above 1 within one.
-
-    An item whose work raises is tried again ``retries`` times.
-    """
+    """``(0, work(item))`` for each item; of the ``rules``, ``retries`` and ``stop`` count here."""
 
     def tick() -> None:
-        if stop() > 1:
+        if rules.stop() > 1:
             raise _StopNow
 
     work = setup()
     with contextlib.suppress(_StopNow):
         for item in items:
-            if stop():
+            if rules.stop():
                 return
-            yield 0, _tried(work, int(item), tick, retries)
+            yield 0, _tried(work, int(item), tick, rules.retries)
 
 
-def _tried(work: Callable[[int, Tick | None], R], item: int, tick: Tick, retries: int) -> R:
+def _tried(work: Work[R], item: int, tick: Tick, retries: int) -> R:
     for _ in range(retries):
         with contextlib.suppress(EngineError):
             return work(item, tick)

@@ -14,7 +14,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from enum import IntEnum
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -22,15 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineError
-from .mpi import MPI, WORLD, Codec, Tick, failure
+from ..pairs.chunks import Tick
+from .job import Items, Rules, Setup, Work
+from .messages import Codec
+from .mpi import MPI, WORLD
+from .trouble import failure
 
 R = TypeVar("R")
-Work = Callable[[int, "Tick | None"], Any]
 #: Told on rank 0 of each death: what happened, the rank's number at the start, how many items are redone.
 Lost = Callable[[str, int, int], None]
 
 #: Items per worker that may be granted beyond the next one in order: rank 0 holds so many results at most.
 WINDOW = 2
+
+_DEFAULT = Rules()
 
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
 _ORDER, _ANSWER, _BYTES = 1, 2, 3
@@ -130,7 +135,7 @@ def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
         if stop() > 1:
             raise _StopNow
 
-    work: Work | None = None
+    work: Work[Any] | None = None
     order = np.empty(3, np.int64)
     while True:
         _receive(comm, order, 0, _ORDER)
@@ -149,7 +154,7 @@ def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
 
 
 def _done(
-    work: Work, codec: Codec[Any], position: int, item: int, tick: Tick
+    work: Work[Any], codec: Codec[Any], position: int, item: int, tick: Tick
 ) -> tuple[_Kind, int, NDArray[np.uint8]]:
     """What to answer for one item."""
     try:
@@ -157,7 +162,11 @@ def _done(
     except _StopNow:
         return _Kind.READY, position, np.empty(0, np.uint8)
     except Exception as error:
-        return _Kind.FAILED, position, np.frombuffer(pickle.dumps(failure(error)), np.uint8)
+        return (
+            _Kind.FAILED,
+            position,
+            np.frombuffer(pickle.dumps(failure(error, WORLD.rank, WORLD.size)), np.uint8),
+        )
 
 
 def _answer(
@@ -194,16 +203,15 @@ class Root(Generic[R]):
 
     def map(
         self,
-        setup: Callable[[], Work],
-        items: Sequence[int] | NDArray[np.int64],
-        *,
-        retries: int = 0,
+        setup: Setup[R],
+        items: Items,
+        rules: Rules = _DEFAULT,
     ) -> Generator[tuple[int, R], None, None]:
         """``(rank, work(item))`` for each item, in the order of ``items``; to be called once.
 
-        An item whose work raises is given to another rank ``retries`` times; then the map ends with an `EngineError`.
+        Of the ``rules``, ``retries`` count here; `EngineError` for an item that failed too often.
         """
-        self.retries = retries
+        self.retries = rules.retries
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in sorted(self.live):
             self._tell(worker, _Kind.JOB, 0, job.nbytes, job)
@@ -231,7 +239,7 @@ class Root(Generic[R]):
         if self.listening is not None:
             self.listening.Cancel()
 
-    def _grant(self, items: Sequence[int] | NDArray[np.int64]) -> None:
+    def _grant(self, items: Items) -> None:
         while self.idle:
             fresh = self.next_grant < min(len(items), self.next_commit + WINDOW * len(self.live))
             if not self.again and not fresh:
@@ -247,9 +255,7 @@ class Root(Generic[R]):
             self.held[worker] = position
             self._tell(worker, _Kind.ITEM, position, int(items[position]))
 
-    def _alone(
-        self, work: Work, items: Sequence[int] | NDArray[np.int64]
-    ) -> Generator[tuple[int, R], None, None]:
+    def _alone(self, work: Work[Any], items: Items) -> Generator[tuple[int, R], None, None]:
         """The rest, on the last rank."""
 
         def tick() -> None:
@@ -266,7 +272,7 @@ class Root(Generic[R]):
                 except _StopNow:
                     return
                 except Exception as error:
-                    self._failed(0, self.next_commit, *failure(error))
+                    self._failed(0, self.next_commit, *failure(error, WORLD.rank, WORLD.size))
                     continue
             yield self.ready.pop(self.next_commit)
             self.next_commit += 1

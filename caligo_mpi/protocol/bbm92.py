@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..config.protocol import Bbm92Config
 from ..errors import ConfigError
-from ..pairs import Pairs, bits
+from ..pairs import Pairs, Tick, bits
 from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import multiply, seed_bits, toeplitz
@@ -23,7 +23,7 @@ from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted, Tick
+from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}

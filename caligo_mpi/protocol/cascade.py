@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..pairs import Tick
 from ..pairs.bits import U8
-from .types import Reconciled, Tick
+from .types import Reconciled
 
 I64 = NDArray[np.int64]
 

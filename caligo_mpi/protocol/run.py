@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ..config.protocol import Bbm92Config, RotConfig, parse_protocol
-from ..pairs import PairArrays, Pairs, bits
+from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
 from .bbm92 import distribute
 from .ldpc import choose_code
 from .rot import transfer
 from .sift import rows
 from .transfer import LOSSLESS, Detection
-from .types import Block, BlockResult, KeyResult, Tick
+from .types import Block, BlockResult, KeyResult
 
 Config = Bbm92Config | RotConfig
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from ..pairs.bits import U8
 from .transcript import Message
-
-#: Called between the parts of long work, and may end it by raising.
-Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)

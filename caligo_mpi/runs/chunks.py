@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from ..config import RunConfig
-from ..engines import Engine, Tick, make_engine
+from ..engines import Engine, make_engine
 from ..errors import ConfigError, EngineError
-from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, tally
+from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tick, tally
 from ..parallel.job import Work
 
 
-def chunk_work(config: RunConfig, thresholds: dict[str, object] | None) -> Work:
+def chunk_work(config: RunConfig, thresholds: dict[str, object] | None) -> Work[ChunkResult]:
     """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`."""
     engine = make_engine(config.engine, thresholds)
     partition = Partition(config.pairs, config.chunk_size)

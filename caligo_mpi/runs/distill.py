@@ -9,7 +9,7 @@ import json
 import os
 import struct
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from .. import store
 from ..config import RunConfig
 from ..config.protocol import Bbm92Config, ProtocolConfig
-from ..engines import Tick
 from ..errors import StoreError
 from ..launch.supervise import State
-from ..pairs import COLUMNS, Pairs, bits
+from ..pairs import COLUMNS, Pairs, Tick, bits
 from ..pairs.bits import U8
-from ..parallel.job import Items, Progress
+from ..parallel.job import Map, Progress, Work
 from ..parallel.serial import serial_map
 from ..protocol.run import combine, plan_blocks, run_block
 from ..protocol.transcript import Message
@@ -49,10 +48,6 @@ STREAM_VERSION = 1
 _SECURITY = ("epsilon_sec", "epsilon_cor", "epsilon", "storage_r", "storage_rate", "wait_ns")
 _UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
 _LENGTH = struct.Struct("<Q")
-
-Work = Callable[[int, "Tick | None"], "Finished"]
-#: As `generate.Map`, for blocks.
-Map = Callable[[Callable[[], Work], Items], Generator[tuple[int, "Finished"], None, None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +187,7 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
     return Job(found, config, info, plan)
 
 
-def block_work(source: Source, config: ProtocolConfig) -> Work:
+def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
     """The function that distills one block; made once in each process."""
     plan = plan_blocks(source.rows, config)
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from ..errors import CRASHED, DONE, WRONG_USE, CaligoError, EnvironmentProblem
 from ..launch import mpirun as launch
 from ..launch import signals, supervise
-from ..parallel.job import Fault
+from ..parallel.job import Fault, Rules
 from ..parallel.serial import serial_map
 from ..terminal.wording import counted, say
 
@@ -56,7 +56,7 @@ def execute(prepare: Callable[[], Job], *, codec: Any, ranks: int | None) -> int
 
 
 def _alone(job: Job, *, ranks: int, forced: bool) -> int:
-    map_ = functools.partial(serial_map, retries=job.retries, stop=signals.stop_level)
+    map_ = functools.partial(serial_map, rules=_rules(job))
     return job.run(map_, {"ranks": ranks}, deque(), forced)
 
 
@@ -132,7 +132,7 @@ def _survive(prepare: Callable[[], Job], codec: Any) -> NoReturn:
 
     def coordinate(root: survive.Root[Any]) -> int:
         return _coordinate(
-            prepare, lambda job: functools.partial(root.map, retries=job.retries), faults
+            prepare, lambda job: functools.partial(root.map, rules=_rules(job)), faults
         )
 
     survive.run(coordinate, codec=codec, leave=launch.leave, stop=signals.stop_level, lost=lost)
@@ -166,11 +166,8 @@ def _coordinate(prepare: Callable[[], Job], map_for: Callable[[Job], Any], fault
 def _map_over_ranks(job: Job, codec: Any) -> Any:
     from ..parallel import mpi
 
-    return functools.partial(
-        mpi.map_over_ranks,
-        codec=codec,
-        policy=job.policy,
-        rank0_computes=job.rank0_computes,
-        retries=job.retries,
-        stop=signals.stop_level,
-    )
+    return functools.partial(mpi.map_over_ranks, rules=_rules(job), codec=codec)
+
+
+def _rules(job: Job) -> Rules:
+    return Rules(job.policy, job.rank0_computes, job.retries, signals.stop_level)

@@ -102,8 +102,11 @@ def flip_by_count(pairs: Pairs, count: int, seed: np.random.SeedSequence) -> Pai
 
 
 def flip_by_memory(
-    pairs: Pairs, count: int, seed: np.random.SeedSequence, calls: list[int] = []
-) -> Pairs:  # noqa: B006
+    pairs: Pairs,
+    count: int,
+    seed: np.random.SeedSequence,
+    calls: list[int] = [],  # noqa: B006
+) -> Pairs:
     calls.append(count)
     columns = pairs.columns.copy()
     columns[1, 5] ^= len(calls) & 255

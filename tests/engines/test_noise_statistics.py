@@ -31,8 +31,10 @@ MEMORY = {"storage_time_ns": 1e3, "T1_ns": 2e4, "T2_ns": 1.5e4}
 
 
 def noise(
-    alice: SideConfig = SideConfig(), bob: SideConfig = SideConfig(), **others: object
-) -> NoiseConfig:  # noqa: B008
+    alice: SideConfig = SideConfig(),  # noqa: B008
+    bob: SideConfig = SideConfig(),  # noqa: B008
+    **others: object,
+) -> NoiseConfig:
     return NoiseConfig.model_validate(
         {"name": "noise", "link": WERNER, "alice": alice, "bob": bob} | others
     )

@@ -23,6 +23,7 @@ import caligo_mpi
 from caligo_mpi import store
 from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.pairs import CHUNK_DTYPE, bits
+from caligo_mpi.parallel.job import Rules
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol.run import run_block
 from caligo_mpi.protocol.types import Abort, Block
@@ -187,7 +188,9 @@ def test_a_second_stop_request_ends_within_a_block(run, tmp_path):
     questions = itertools.count()
     path = tmp_path / "keys.h5"
     done = distill(
-        job(run), path, map=functools.partial(serial_map, stop=lambda: 2 * (next(questions) > 5))
+        job(run),
+        path,
+        map=functools.partial(serial_map, rules=Rules(stop=lambda: 2 * (next(questions) > 5))),
     )
     assert (done.blocks_done, done.keys) == (0, None)
     assert distill(job(run), path).keys.digest == DIGEST

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from ...config import NetsquidConfig
 from ...errors import EngineError
-from ...pairs import Pairs, bits
-from .. import Tick
+from ...pairs import Pairs, Tick, bits
 from . import simulator
 from .closed_form import expected, read_errors
 from .environment import is_stand_in

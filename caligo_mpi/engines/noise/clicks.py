@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import Tick
+from ...pairs import Tick
 from .tables import ONE, Raw, Table, Words, compile_table
 
 _FIRST, _FULL = 1 << 10, 1 << 14  # distances drawn at a time

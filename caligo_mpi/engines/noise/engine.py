@@ -43,8 +43,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...pairs import Pairs
-from .. import Tick
+from ...pairs import Pairs, Tick
 from .clicks import sample_count, sample_positions
 from .model import describe, expected_rates, integer_thresholds
 from .outcomes import Law, sample_records

@@ -13,9 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...pairs import bits
+from ...pairs import Tick, bits
 from ...pairs.bits import U8
-from .. import Tick
 from .tables import ONE, Raw, Table, Words, compile_table
 
 _FIRST, _FULL = (

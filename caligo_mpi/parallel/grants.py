@@ -1,0 +1,129 @@
+"""Who gets which items next: the state behind `schedule`'s rules, without any messages."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from . import schedule
+from .limits import FLIGHT_BYTES, IN_FLIGHT
+
+# Weight of a new measurement in the averages.
+_NEW_SECONDS, _NEW_RATE = 0.2, 0.3
+
+
+@dataclass
+class Load:
+    """What is known of one rank."""
+
+    granted: int = 0  # items granted and not yet finished
+    flying: int = 0  # items granted and not yet received
+    cursor: int = 0  # next own position (static only)
+    rate: float = 0.0  # items per second, recent
+
+
+class Grants:
+    """Positions that are not granted yet, and how fast each rank is.
+
+    ``count`` items are shared by ``ranks`` ranks under ``policy``; rank 0 has a share of its own
+    if it ``computes``.
+    """
+
+    def __init__(self, count: int, ranks: int, policy: str, *, computes: bool) -> None:
+        self.count, self.policy, self.computes = count, policy, computes
+        self.shared = ranks if computes else ranks - 1
+        first = 0 if computes else 1
+        self.loads = [Load(cursor=rank - first) for rank in range(ranks)]
+        self.next = 0
+        self.seconds = 0.0  # per item, recent
+        self.item_bytes = 0  # the same
+        self.own: deque[int] = deque()  # positions that rank 0 has taken for itself
+
+    def for_worker(self, worker: int) -> range | None:
+        """The positions to grant to a worker now, or None if it has enough."""
+        load = self.loads[worker]
+        left = self._left(load)
+        if not left:
+            return None
+        share = self._share(worker)
+        least = schedule.quantum(self.seconds)
+        room = self._room(least) - load.flying
+        ahead = schedule.looks_ahead(self.policy, left=left, ranks=self.shared, share=share)
+        enough = least if ahead else 0
+        if load.granted > enough or room <= 0:
+            return None
+        size = self._size(left, least, share)
+        positions = self._positions(load, min(size, IN_FLIGHT // 2 * least, room))
+        self.gave(worker, len(positions))
+        return positions
+
+    def for_itself(self) -> int | None:
+        """The position that rank 0 is to work on next, if any; it stays in ``own``."""
+        if not self.computes:
+            return None
+        if not self.own and (left := self._left(self.loads[0])):
+            least = schedule.quantum(self.seconds)
+            size = self._size(left, least, self._share(0))
+            self.own.extend(self._positions(self.loads[0], min(size, least)))
+        return self.own[0] if self.own else None
+
+    def gave(self, worker: int, items: int) -> None:
+        """A worker has been sent this many items."""
+        self.loads[worker].granted += items
+        self.loads[worker].flying += items
+
+    def finished(self, worker: int, items: int, seconds: float) -> None:
+        """A worker has finished items in so many seconds altogether; they are still flying."""
+        self.loads[worker].granted -= items
+        self.measured(worker, items, seconds)
+
+    def received(self, worker: int, items: int) -> None:
+        """Results of a worker have come in."""
+        self.loads[worker].flying -= items
+
+    def lost(self, worker: int) -> None:
+        """An item of a worker failed: nothing is coming."""
+        self.loads[worker].granted -= 1
+        self.loads[worker].flying -= 1
+
+    def measured(self, rank: int, items: int, seconds: float) -> None:
+        """Learn from items that took a rank ``seconds`` altogether."""
+        each = max(seconds, 1e-9) / items
+        load = self.loads[rank]
+        self.seconds = _average(self.seconds, each, _NEW_SECONDS)
+        load.rate = _average(load.rate, 1 / each, _NEW_RATE)
+
+    def _size(self, left: int, least: int, share: float | None) -> int:
+        return schedule.grant_size(
+            self.policy, left=left, ranks=self.shared, least=least, share=share
+        )
+
+    def _room(self, least: int) -> int:
+        """Items that a worker may have been granted and not delivered."""
+        by_size = FLIGHT_BYTES // self.item_bytes if self.item_bytes else 1
+        return min(IN_FLIGHT * least, max(2, by_size))
+
+    def _left(self, load: Load) -> int:
+        if self.policy == "static":
+            return len(range(load.cursor, self.count, self.shared))
+        return self.count - self.next
+
+    def _positions(self, load: Load, size: int) -> range:
+        if self.policy == "static":
+            stop = min(load.cursor + size * self.shared, self.count)
+            positions = range(load.cursor, stop, self.shared)
+            load.cursor += len(positions) * self.shared
+            return positions
+        first = self.next
+        self.next = min(first + size, self.count)
+        return range(first, self.next)
+
+    def _share(self, rank: int) -> float | None:
+        """A rank's part of the total rate; None until every rank has been measured."""
+        sharing = self.loads if self.computes else self.loads[1:]
+        rates = [load.rate for load in sharing]
+        return self.loads[rank].rate / sum(rates) if all(rates) else None
+
+
+def _average(before: float, new: float, weight: float) -> float:
+    return new if not before else (1 - weight) * before + weight * new

@@ -1,0 +1,116 @@
+"""The messages of a map.  All of them are between rank 0 and one worker.
+
+=========  ======  =============================================================================
+tag        way     content
+=========  ======  =============================================================================
+JOB        0 → w   how to make the work function (pickled, once per map)
+GRANT      0 → w   positions in the list of items and the items, to be worked on in this order
+RECALL     0 → w   finish the running item, forget the rest
+END        0 → w   drop everything; the map is over
+DONE       w → 0   positions, sizes and seconds of finished items; small results travel inside
+DATA       w → 0   the bytes of the results just announced, where they are not small
+IDLE       w → 0   answer to RECALL (0) and END (1): nothing more is coming
+FAILED     w → 0   a position whose work raised, the sentence and the traceback (pickled)
+=========  ======  =============================================================================
+
+Numbers are int64 in the order of bytes of the machine.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..pairs.bits import U8
+
+R = TypeVar("R")
+
+_WORD = 8
+_HEAD = 3  # items, nanoseconds, pieces
+
+EMPTY: U8 = np.empty(0, np.uint8)
+
+
+class Tag(IntEnum):
+    """What a message is."""
+
+    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED = range(1, 9)
+
+
+class Codec(Protocol[R]):
+    """How a result becomes bytes and back; ``parts`` may be views, nothing is copied twice."""
+
+    def parts(self, result: R) -> list[U8]:
+        """The result as consecutive pieces of bytes."""
+        ...
+
+    def whole(self, buffer: U8) -> R:
+        """The result from its bytes; may keep views of ``buffer``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Finished items of one worker.
+
+    ``positions`` and ``sizes`` (bytes) are one per item; ``pieces`` are the sizes of the DATA
+    messages that follow, none where the results stand in ``inline``.
+    """
+
+    positions: list[int]
+    sizes: list[int]
+    pieces: list[int]
+    seconds: float
+    inline: U8
+
+
+def of_grant(positions: Sequence[int], items: Sequence[int] | NDArray[np.int64]) -> U8:
+    """GRANT: these positions, each with its item."""
+    rows = [(position, items[position]) for position in positions]
+    return np.array(rows, np.int64).view(np.uint8).ravel()
+
+
+def granted(payload: U8) -> list[tuple[int, int]]:
+    """(position, item) of a GRANT."""
+    rows = np.frombuffer(payload, np.int64).reshape(-1, 2)
+    return [(position, item) for position, item in rows.tolist()]
+
+
+def of_done(found: Announcement) -> U8:
+    """DONE."""
+    nanoseconds = int(found.seconds * 1e9)
+    head = [len(found.positions), nanoseconds, len(found.pieces)]
+    numbers = [*head, *found.positions, *found.sizes, *found.pieces]
+    header = np.array(numbers, np.int64).view(np.uint8)
+    return np.concatenate([header, found.inline]) if len(found.inline) else header
+
+
+def done(payload: U8) -> Announcement:
+    """What a DONE says; ``inline`` is a view of the payload."""
+    items, nanoseconds, pieces = np.frombuffer(payload, np.int64, _HEAD).tolist()
+    count = 2 * items + pieces
+    numbers = np.frombuffer(payload, np.int64, count, _WORD * _HEAD).tolist()
+    return Announcement(
+        positions=numbers[:items],
+        sizes=numbers[items : 2 * items],
+        pieces=numbers[2 * items :],
+        seconds=nanoseconds * 1e-9,
+        inline=payload[_WORD * (_HEAD + count) :],
+    )
+
+
+def of_failed(position: int, sentence: str, where: str) -> U8:
+    """FAILED: ``where`` is the traceback."""
+    return np.frombuffer(pickle.dumps((position, sentence, where)), np.uint8)
+
+
+def failed(payload: U8) -> tuple[int, str, str]:
+    """(position, sentence, traceback) of a FAILED."""
+    position, sentence, where = pickle.loads(payload.data)
+    return position, sentence, where

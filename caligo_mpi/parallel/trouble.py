@@ -1,0 +1,12 @@
+"""What a rank says of an exception."""
+
+from __future__ import annotations
+
+import socket
+import traceback
+
+
+def failure(error: BaseException, rank: int, size: int) -> tuple[str, str]:
+    """The sentence, and where it came from: rank, host and traceback."""
+    lines = "".join(traceback.format_exception(error))
+    return str(error), f"rank {rank} of {size} on {socket.gethostname()} failed:\n{lines}"

@@ -1,0 +1,156 @@
+"""A worker: does what rank 0 grants, and sends back the results."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..pairs.bits import U8
+from . import messages
+from .job import Work
+from .limits import GROUP_BYTES, INLINE_BYTES
+from .messages import EMPTY, Announcement, Codec, Tag
+from .transport import Pending, Transport, wait_for
+from .trouble import failure
+
+
+class _Released(BaseException):
+    """The map ended while this rank was inside a work function."""
+
+
+def serve(transport: Transport, codec: Codec[Any]) -> None:
+    """Work for rank 0, map after map, until it says that there is nothing more to do."""
+    while True:
+        wait_for(transport.arrived, transport)
+        envelope = transport.arrived()
+        assert envelope is not None
+        payload = transport.take(envelope)
+        if envelope.tag == Tag.END:
+            return
+        setup = pickle.loads(payload.data)
+        Worker(transport, codec).run(setup())
+
+
+class Worker:
+    """One map as seen from a worker: grants waiting, results on their way."""
+
+    def __init__(self, transport: Transport, codec: Codec[Any]) -> None:
+        self.transport, self.codec = transport, codec
+        self.grants: deque[list[tuple[int, int]]] = deque()
+        self.sending: deque[tuple[Pending, U8]] = deque()
+        self.recalled = self.ended = False
+
+    def run(self, work: Work[Any]) -> None:
+        """Do what is granted until the map ends, and answer that nothing more is coming."""
+        try:
+            while not self.ended:
+                self._turn(work)
+        except _Released:
+            pass
+        self._send(Tag.IDLE, np.ones(1, np.uint8))
+        wait_for(self._has_sent, self.transport)
+
+    def _turn(self, work: Work[Any]) -> None:
+        self._listen()
+        if self.grants:
+            self._do(work, self.grants.popleft())
+        elif self.recalled:
+            self.recalled = False
+            self._send(Tag.IDLE, np.zeros(1, np.uint8))
+        else:
+            wait_for(self._has_news, self.transport)
+
+    def _has_news(self) -> bool:
+        self._listen()
+        return bool(self.grants) or self.recalled or self.ended
+
+    def _has_sent(self) -> bool:
+        self._progress()
+        return not self.sending
+
+    def _do(self, work: Work[Any], grant: list[tuple[int, int]]) -> None:
+        """Work on one grant, announcing results whenever they add up to something."""
+        group = _Finished()
+        for position, item in grant:
+            start = time.perf_counter()
+            try:
+                parts = self.codec.parts(work(item, self._tick))
+            except Exception as error:
+                sentence, where = failure(error, self.transport.rank, self.transport.size)
+                self._send(Tag.FAILED, messages.of_failed(position, sentence, where))
+            else:
+                group.add(position, parts, time.perf_counter() - start)
+            if self.recalled:
+                break
+            if group.nbytes >= GROUP_BYTES:
+                self._announce(group)
+                group = _Finished()
+        if group.positions:
+            self._announce(group)
+
+    def _announce(self, group: _Finished) -> None:
+        if len(group.positions) > 1 or group.nbytes < GROUP_BYTES:
+            group.parts = [np.concatenate(group.parts)]
+        inline = group.nbytes <= INLINE_BYTES
+        pieces = [] if inline else group.parts
+        announcement = Announcement(
+            positions=group.positions,
+            sizes=group.sizes,
+            pieces=[piece.nbytes for piece in pieces],
+            seconds=group.seconds,
+            inline=group.parts[0] if inline else EMPTY,
+        )
+        self._send(Tag.DONE, messages.of_done(announcement))
+        for piece in pieces:
+            self._send(Tag.DATA, piece)
+
+    def _send(self, tag: Tag, payload: U8) -> None:
+        self.sending.append((self.transport.send(0, tag, payload), payload))
+
+    def _listen(self) -> None:
+        """Take in what rank 0 says and let the sends make progress."""
+        while envelope := self.transport.arrived():
+            payload = self.transport.take(envelope)
+            if envelope.tag == Tag.GRANT:
+                self.grants.append(messages.granted(payload))
+            elif envelope.tag == Tag.RECALL:
+                self.recalled = True
+                self.grants.clear()
+            else:
+                self.ended = True
+                break  # what follows belongs to the next map
+        self._progress()
+
+    def _progress(self) -> None:
+        while self.sending and self.sending[0][0].done():
+            self.sending.popleft()
+
+    def _tick(self) -> None:
+        self._listen()
+        if self.ended:
+            raise _Released
+
+
+@dataclass
+class _Finished:
+    """Results that are announced together."""
+
+    positions: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    parts: list[U8] = field(default_factory=list)
+    seconds: float = 0.0
+    nbytes: int = 0
+
+    def add(self, position: int, parts: list[U8], seconds: float) -> None:
+        """Take a result in pieces that took ``seconds`` of work."""
+        size = sum(part.nbytes for part in parts)
+        self.positions.append(position)
+        self.sizes.append(size)
+        self.parts += parts
+        self.seconds += seconds
+        self.nbytes += size
