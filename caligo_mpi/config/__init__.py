@@ -6,6 +6,7 @@ one `ConfigError` that lists everything that is wrong.
 
 from __future__ import annotations
 
+from .engines import BUILT_IN, ENGINE_GROUP, PluginConfig, engine_names
 from .netsquid import (
     AutoConfig,
     HeraldedLinkConfig,
@@ -25,18 +26,11 @@ from .noise import (
     SinglePairSource,
 )
 from .reading import dump_config, load_config, parse_config
-from .run import (
-    ENGINE_GROUP,
-    FaultsConfig,
-    OutputConfig,
-    PluginConfig,
-    RunConfig,
-    ScheduleConfig,
-    engine_names,
-)
+from .run import FaultsConfig, OutputConfig, RunConfig, ScheduleConfig
 from .schema import schema, starter_config
 
 __all__ = [
+    "BUILT_IN",
     "ENGINE_GROUP",
     "ArmConfig",
     "AutoConfig",

@@ -6,90 +6,25 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
+    ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
 
 from ..errors import ConfigError
 from .complaints import Key, complain
-from .netsquid import AutoConfig, NetsquidConfig, SequentialConfig
-from .noise import NoiseConfig
+from .engines import BUILT_IN, AnyEngine, PluginConfig, missing_engine, usual_chunk_size
+from .netsquid import AutoConfig, SequentialConfig
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Entry points of this group name the engines of other packages.
-ENGINE_GROUP = "caligo_mpi.engines"
-
-# How many emissions a chunk holds unless told; part of a run's identity, so these never change.
-_CHUNK_SIZE = {"noise": 1 << 24, "netsquid": 1000}
-_PLUGIN_CHUNK_SIZE = 1 << 16
-_AUTO_CHUNK_SIZE = 1 << 28  # until the engine is settled; nobody would ask for it
 _MOST_CHUNKS = 1 << 32
-
-
-class PluginConfig(Section):
-    """An engine of another package: its name and its own keys, kept as they are given."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Any]
-
-    name: Annotated[
-        str,
-        about("entry point in the group caligo_mpi.engines"),
-        Field(json_schema_extra={"not": {"enum": [*_CHUNK_SIZE]}}),
-    ]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """All keys but ``name``; JSON values."""
-        return dict(self.__pydantic_extra__)
-
-    def _rules(self) -> Iterator[Breach]:
-        for key, value in self.parameters.items():
-            if not _is_json(value):
-                yield (
-                    key,
-                    "must be made of text, finite numbers, true, false, null, lists and sections",
-                    "rule",
-                )
-
-
-def _is_json(value: object) -> bool:
-    try:
-        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
-    except (TypeError, ValueError, RecursionError):
-        return False
-
-
-def _engine_tag(value: object) -> str | None:
-    name = chosen(value, "name")
-    if not isinstance(name, str):
-        return None
-    return f"<{name}>" if name in (*_CHUNK_SIZE, "auto") else "<plugin>"
-
-
-AnyEngine = Annotated[
-    Annotated[NoiseConfig, Tag("<noise>")]
-    | Annotated[NetsquidConfig, Tag("<netsquid>")]
-    | Annotated[AutoConfig, Tag("<auto>")]
-    | Annotated[PluginConfig, Tag("<plugin>")],
-    Discriminator(
-        _engine_tag,
-        custom_error_type="choice",
-        custom_error_message="must be a section with the name of an engine, such as {name: noise, link: …}",
-    ),
-]
 
 
 Policy = Literal["static", "dynamic", "guided", "adaptive"]
@@ -164,7 +99,7 @@ class RunConfig(Section):
         about(
             "emissions per random stream, a multiple of 8; by engine: noise 16777216, netsquid 1000, others 65536"
         ),
-    ] = _CHUNK_SIZE["noise"]
+    ] = BUILT_IN["noise"].chunk_size
     engine: Annotated[AnyEngine, about("simulator and its parameters")]
     schedule: Annotated[
         ScheduleConfig,
@@ -187,17 +122,16 @@ class RunConfig(Section):
         about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate"),
     ] = None
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_chunk_size(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("chunk_size") is None:
-            name = chosen(data.get("engine"), "name")
-            sizes = {**_CHUNK_SIZE, "auto": _AUTO_CHUNK_SIZE}
-            size = (
-                sizes.get(name, _PLUGIN_CHUNK_SIZE) if isinstance(name, str) else _PLUGIN_CHUNK_SIZE
-            )
-            return {**data, "chunk_size": size}
-        return data
+    def _fill_chunk_size(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if not isinstance(data, Mapping):
+            return handler(data)
+        if data.get("chunk_size") is not None:
+            return handler(data)
+        run = handler({**data, "chunk_size": usual_chunk_size(data.get("engine"))})
+        run.model_fields_set.discard("chunk_size")
+        return run
 
     def _rules(self) -> Iterator[Breach]:
         if self.pairs > _MOST_CHUNKS * self.chunk_size:
@@ -208,10 +142,13 @@ class RunConfig(Section):
             )
 
     def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:
-        """The run with its ``auto`` engine settled; a chunk size that was not given becomes that engine's."""
+        """The run with its ``auto`` engine settled.
+
+        A chunk size that was not given becomes that engine's.
+        """
         assert isinstance(self.engine, AutoConfig)
         values = {**self.resolved(), "engine": self.engine.as_engine(name)}
-        if self.chunk_size == _AUTO_CHUNK_SIZE:
+        if "chunk_size" not in self.model_fields_set:
             del values["chunk_size"]
         return type(self).model_validate(values)
 
@@ -266,23 +203,10 @@ def validated(
 
 
 def _missing_engine(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    name = chosen(data.get("engine"), "name")
-    if (
-        isinstance(name, str)
-        and name not in _CHUNK_SIZE
-        and name != "auto"
-        and name not in (names := engine_names())
-    ):
-        sentence = f"no such engine; there are {', '.join(names)}"
+    engine = data.get("engine")
+    if sentence := missing_engine(engine):
+        name = chosen(engine, "name")
         yield {"type": "choice", "loc": ("engine", "name"), "input": name, "msg": sentence}
-
-
-def engine_names() -> tuple[str, ...]:
-    """The engines a configuration may name: ours, then those that other packages installed."""
-    return (
-        *_CHUNK_SIZE,
-        *sorted({entry.name for entry in metadata.entry_points(group=ENGINE_GROUP)}),
-    )
 
 
 @cache

@@ -1,7 +1,7 @@
 """Engines: given (count, seed), return pairs.
 
-An engine is chosen by ``engine.name`` in the configuration.  Built in: ``noise`` and
-``netsquid``.  Others are found in the entry-point group `ENTRY_POINTS`: a callable that
+An engine is chosen by ``engine.name`` in the configuration.  `caligo_mpi.config.BUILT_IN` lists ours.
+Others are found in the entry-point group `ENGINE_GROUP`: a callable that
 takes the engine's configuration and returns an `Engine`; `caligo_mpi.testing.EngineTests`
 is the contract it has to keep.
 """
@@ -15,12 +15,10 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
 from ..pairs import Pairs, Tick
 from .link import Expected
-
-#: Where engines of other packages announce themselves, by the name that configurations use.
-ENTRY_POINTS = "caligo_mpi.engines"
 
 
 class Engine(Protocol):
@@ -59,12 +57,6 @@ class EngineConfig(Protocol):
         ...
 
 
-_BUILT_IN = {
-    "noise": "NoiseEngine",
-    "netsquid": "NetsquidEngine",
-}  # module of that name here: class
-
-
 def make_engine(config: EngineConfig, thresholds: dict[str, object] | None = None) -> Engine:
     """The engine that ``config.name`` names, built from the configuration.
 
@@ -73,13 +65,14 @@ def make_engine(config: EngineConfig, thresholds: dict[str, object] | None = Non
     engine that something is missing for.
     """
     name = config.name
-    if name in _BUILT_IN:
+    if name in BUILT_IN:
         if reason := _missing(name):
             raise EnvironmentProblem(reason)
-        return cast(Engine, getattr(_module(name), _BUILT_IN[name])(config, thresholds))
+        built_in = getattr(_module(name), BUILT_IN[name].home[1])
+        return cast(Engine, built_in(config, thresholds))
     plugins = _plugins()
     if name not in plugins:
-        known = ", ".join([*_BUILT_IN, *plugins])
+        known = ", ".join([*BUILT_IN, *plugins])
         raise ConfigError(
             f"engine.name={name!r} is not an installed engine; choose one of: {known}"
         )
@@ -93,11 +86,11 @@ def available() -> dict[str, str | None]:
     True
     """
     plugins = {name: _unloadable(plugin) for name, plugin in _plugins().items()}
-    return plugins | {name: _missing(name) for name in _BUILT_IN}
+    return plugins | {name: _missing(name) for name in BUILT_IN}
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f".{name}", __name__)
+    return importlib.import_module(f".{BUILT_IN[name].home[0]}", __name__)
 
 
 def _missing(name: str) -> str | None:
@@ -109,7 +102,7 @@ def _missing(name: str) -> str | None:
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    return {entry.name: entry for entry in entry_points(group=ENGINE_GROUP)}
 
 
 def _unloadable(plugin: EntryPoint) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..config import AutoConfig, NoiseConfig, PdcSource, PluginConfig, RunConfig
+from ..config import NetsquidConfig, NoiseConfig, PdcSource, RunConfig
 from ..engines import link
 from ..engines.noise.model import arm_rates, describe
 from ..errors import ConfigError
@@ -26,8 +26,8 @@ def require_transfer(config: RunConfig, *, source: str) -> None:
 
 def _breaches(config: RunConfig) -> Iterator[str]:
     engine = config.engine
-    if isinstance(engine, PluginConfig | AutoConfig):
-        yield f"engine.name={engine.name} is another package's, so nothing is known of its detection"
+    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+        yield f"nothing is known of how the devices of engine.name={engine.name} detect"
         return
     for name, side in (("alice", engine.alice), ("bob", engine.bob)):
         if side.basis_bias != 0.5:

@@ -59,3 +59,9 @@ def test_the_choice_is_said_and_stored(caligo, tmp_path):
 def test_what_only_one_engine_has_is_unknown_to_auto():
     with pytest.raises(ConfigError, match="device"):
         config(engine={**AUTO["engine"], "device": {"T1_ns": 1}})
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 16, 1 << 24, 1 << 28])
+def test_a_chunk_size_that_was_given_is_honored(size):
+    settled = settle_engine(config(chunk_size=size))
+    assert settled.chunk_size == size

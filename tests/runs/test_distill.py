@@ -616,7 +616,9 @@ def test_transfer_takes_devices_it_may_trust():
 
 def test_nothing_is_taken_for_granted_of_another_packages_engine():
     plugin = caligo_mpi.RunConfig.from_json('{"pairs": 1, "seed": 1, "engine": {"name": "theirs"}}')
-    with pytest.raises(ConfigError, match=r"engine\.name=theirs is another package's"):
+    with pytest.raises(
+        ConfigError, match=r"nothing is known of how the devices of engine\.name=theirs detect"
+    ):
         devices.require_transfer(plugin, source="run.h5")
 
 
