@@ -1,4 +1,4 @@
-"""The stream definition of the noise engine: an independent reading of it, and golden digests."""
+"""The stream of the noise engine: docs/stream.md read word by word, and golden digests."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_stream_is_the_same_as_ever(name: str, count: int) -> None:
     ) == GOLDEN[name, count]
 
 
-# --- the module's definition of the stream, read word by word -------------------------------
+# --- docs/stream.md, read word by word ------------------------------------------------------
 
 
 class Words:
@@ -205,6 +205,33 @@ def positions(probability: int, words: Words, count: int, size: int = 1 << 10) -
     return [position for position in found if position < count]
 
 
+def binomial_law(probability: int, trials: int) -> tuple[int, list[int]]:
+    """The first value and the weights of the table."""
+    one, zero = probability, ONE - probability
+    mode = (trials + 1) * one // ONE
+    weights = {mode: 1 << 192}
+    k = mode
+    while k < trials and weights[k] >= 1 << 102:
+        weights[k + 1] = weights[k] * (trials - k) * one // ((k + 1) * zero)
+        k += 1
+    k = mode
+    while k > 0 and weights[k] >= 1 << 102:
+        weights[k - 1] = weights[k] * k * zero // ((trials - k + 1) * one)
+        k -= 1
+    return min(weights), [weights[value] for value in sorted(weights)]
+
+
+def events(probability: int, trials: int, words: Words) -> int:
+    if probability in (0, ONE):
+        return trials * (probability >> 64)
+    happened = 0
+    for group in (1 << 18, 1 << 12, 1 << 6):
+        first, weights = binomial_law(probability, group)
+        happened += sum(first + value for value in words.table(weights, trials // group))
+        trials %= group
+    return happened + sum(word < probability for word in words.take(trials))
+
+
 def unpacked(pairs: Pairs) -> np.ndarray:
     return np.array([bits.unpack(column, pairs.count) for column in pairs.columns])
 
@@ -231,6 +258,11 @@ def test_lossy_stream_is_the_documented_one(name: str, digits: int, count: int) 
     assert pairs.index is not None
     assert pairs.index.tolist() == expected
     assert np.array_equal(unpacked(pairs), records(t, Words(seed), [64])[:, : pairs.count])
+    clicks = Words(seed, 1)
+    alice = events(t["alice_only"], count - pairs.count, clicks)
+    bob = events(t["bob_only"], count - pairs.count - alice, clicks)
+    assert pairs.alice_clicks == pairs.count + alice
+    assert pairs.bob_clicks == pairs.count + bob
 
 
 def test_blocks_end_where_documented() -> None:

@@ -1,39 +1,6 @@
-"""The noise engine: pairs drawn from the closed-form law of `link`, with numpy alone.
+"""The noise engine: pairs drawn from the closed-form law of `caligo_mpi.engines.link`, with numpy.
 
-Stream definition, version 1
-----------------------------
-A chunk's bits are a function of its ``SeedSequence`` s, of the configuration's probabilities as
-integers in units of 2^-64 (``thresholds``) and of what follows; nothing else.
-
-*Generator.*  numpy's SFC64, raw 64-bit words in the order drawn, little-endian.  Records come from
-``SFC64(s)``; positions of coincidences and counts of single clicks, where pairs can be lost, from the
-children of s with spawn keys ``(*s.spawn_key, 0)`` and ``(*s.spawn_key, 1)``.
-
-*Table draw* of n values (`_tables`).  A law with weights w_i of sum S gives value i floor(2^16 w_i/S)
-codes, in order of i from 0.  ⌈n/4⌉ words are read as 16-bit codes.  Then each draw, in order, whose
-code no value owns takes one word v and the value j for which v lies in [B_j, B_j+1), where B are the
-cumulative left-overs (2^16 w_i mod S) as fractions of their sum, in units of 2^-64, rounded down.
-
-*Plane* of m words: bit i of word k belongs to record 64k + i.  Bits that are 1 with probability 0 or
-1 draw nothing, with probability ½ m words, else 8m table draws of a byte each, whose weights are
-those of eight independent bits.
-
-*Records* come in blocks that end at words 2^6, 2^9, 2^12, 2^13 and each further multiple of 2^13; a block
-is drawn whole and cut.  Per block: Alice's bases A, Bob's bases B, Alice's outcomes a, unrelated bits u,
-flips f in Z, and in X if their probability differs (f is taken by A); then b = a ⊕ f ⊕ (u ∧ (A ⊕ B)).  Then
-falls of a from 1 to 0 in Z, and in X if their probability differs, rises from 0 to 1, and both for b; where
-neither basis has any, nothing is drawn.
-
-*Positions* (`_clicks`) are the partial sums of distances, less one, drawn 2^10 at first, then 2^14 at a time.
-A distance is 1 + Σ d_i 1024^i; each digit is drawn for the whole block, the top one first.  With
-Q = 1 − P in fixed point of 192 bits, products rounded down: while Q^8192 > 2^-80 there is a lower digit
-0 … 1023 of weights Q^d, and Q becomes Q^1024; the top digit is 0 … 8191 of weights Q^d.  Behind five lower
-digits it is 0 or 1, of weights 1 − Q and Q.
-
-*Single clicks*: Alice's alone among the emissions without coincidence, then Bob's among the rest.
-Trials are counted in groups of n = 2^18, 2^12, 2^6 by table draws, then a word each, compared with P.  The
-tables' weights start with 2^192 at the mode ⌊(n+1)P⌋, continue by the ratios (n−k)P/((k+1)(1−P)) and their
-inverses, rounded down, and end on both sides with the first below 2^102.
+Which bits it makes of which seed is defined in docs/stream.md, version 1.
 """
 
 from __future__ import annotations
@@ -54,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NoiseEngine:
-    """Exact samples of the configured law; see the module for the stream they come from."""
+    """Exact samples of the configured law, from the stream that docs/stream.md defines."""
 
     name = "noise"
     stream_version = 1
