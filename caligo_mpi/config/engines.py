@@ -14,7 +14,7 @@ from importlib import metadata
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, StrictStr, Tag
 
 from .netsquid import AutoConfig, NetsquidConfig
 from .noise import NoiseConfig
@@ -56,7 +56,7 @@ class PluginConfig(Section):
     __pydantic_extra__: dict[str, Any]
 
     name: Annotated[
-        str,
+        StrictStr,
         about("entry point in the group caligo_mpi.engines"),
         Field(json_schema_extra={"not": {"enum": [*BUILT_IN]}}),
     ]

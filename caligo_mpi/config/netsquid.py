@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Tag
+from pydantic import StrictBool, Tag
 
 from .noise import ReadOutConfig, memory_rules
 from .sections import (
@@ -191,7 +191,7 @@ class AutoConfig(Section):
         NetsquidSideConfig()
     )
     needs_time: Annotated[
-        bool, about("whether rows need a simulated time, which NetSquid alone gives")
+        StrictBool, about("whether rows need a simulated time, which NetSquid alone gives")
     ] = False
 
     def as_engine(self, name: Literal["noise", "netsquid"]) -> dict[str, Any]:

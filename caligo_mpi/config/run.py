@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
-    BeforeValidator,
-    ModelWrapValidatorHandler,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictStr,
     ValidationError,
     model_validator,
 )
+from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import CoreSchema, core_schema
 
 from ..errors import ConfigError
 from .complaints import Key, complain
@@ -42,7 +46,9 @@ class ScheduleConfig(Section):
 class OutputConfig(Section):
     """Where the pairs file goes and how hard it is pressed to disk."""
 
-    path: Annotated[str | None, about("pairs file; the command line's choice goes first")] = None
+    path: Annotated[StrictStr | None, about("pairs file; the command line's choice goes first")] = (
+        None
+    )
     durability: Annotated[
         Literal["flush", "fsync"],
         about("after each commit: flush survives a crash of the job, fsync one of the machine"),
@@ -79,11 +85,26 @@ class FaultsConfig(Section):
 SHORTHANDS = {"schedule": "policy", "output": "path", "faults": "mode"}
 
 
-def _shorthand(section: str, accepts: Any) -> BeforeValidator:
-    def expand(value: object) -> object:
-        return {SHORTHANDS[section]: value} if isinstance(value, str) else value
+@dataclass(frozen=True, slots=True)
+class _Shorthand:
+    """Lets a section be given as text; ``choices`` are the texts there are, any if it is empty."""
 
-    return BeforeValidator(expand, json_schema_input_type=accepts)
+    section: str
+    choices: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        text = {"enum": [*self.choices]} if self.choices else {}
+        return {"anyOf": [{**text, "type": "string"}, handler(schema)]}
+
+    def _expand(self, value: object) -> object:
+        return {SHORTHANDS[self.section]: value} if isinstance(value, str) else value
 
 
 class RunConfig(Section):
@@ -103,17 +124,17 @@ class RunConfig(Section):
     engine: Annotated[AnyEngine, about("simulator and its parameters")]
     schedule: Annotated[
         ScheduleConfig,
-        _shorthand("schedule", Policy | ScheduleConfig),
+        _Shorthand("schedule", get_args(Policy)),
         about("which rank does what, or the policy alone"),
     ] = ScheduleConfig()
     output: Annotated[
         OutputConfig,
-        _shorthand("output", str | OutputConfig),
+        _Shorthand("output"),
         about("where the pairs go, or the path alone"),
     ] = OutputConfig()
     faults: Annotated[
         FaultsConfig,
-        _shorthand("faults", FaultMode | FaultsConfig),
+        _Shorthand("faults", get_args(FaultMode)),
         about("what is done about them, or the mode alone"),
     ] = FaultsConfig()
 

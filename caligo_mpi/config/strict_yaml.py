@@ -1,12 +1,16 @@
 """One YAML document without YAML's surprises, read and written; every failure is one sentence with its line.
 
-Scalars follow YAML 1.2: ``1e9`` is a number, ``yes`` and ``1:30`` are text, ``010`` is ten.
+PyYAML finds out how a text is nested; what the document means is decided here, so that no release
+of PyYAML can change it.  Scalars follow YAML 1.2: ``1e9`` is a number, ``yes`` and ``1:30`` are text,
+``010`` is ten.  ``<<`` follows the merge type of YAML 1.1: a section's own keys go first, then those
+of the merged sections, the earlier one before the later; each counts with what it merges itself.
 Refused: duplicate keys, keys that are not text, several documents, tags of other types, and
 aliases that contain themselves or multiply without bound.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -45,7 +49,7 @@ class _Dumper(yaml.SafeDumper):
 _RESOLVERS = {None: [(_PREFIX + name, pattern) for name, pattern in _SCALARS.items()]}
 _Loader.yaml_implicit_resolvers = _RESOLVERS
 _Dumper.yaml_implicit_resolvers = {**yaml.SafeDumper.yaml_implicit_resolvers, **_RESOLVERS}
-_Loader.add_constructor(_PREFIX + "int", lambda loader, node: int(node.value.replace("_", "")))
+_CONSTANTS = {"inf": math.inf, "nan": math.nan}
 
 
 class _Problem(Exception):
@@ -70,7 +74,7 @@ def parse_yaml(text: str, *, source: str) -> Any:
         if node is None:
             return None
         _check(node, sizes={})
-        return loader.construct_document(node)
+        return _value(node, {})
     except _Problem as problem:
         raise ConfigError(f"{source}, line {problem.line}: {problem}") from None
     except yaml.MarkedYAMLError as error:
@@ -124,10 +128,10 @@ def _check(node: yaml.Node, *, sizes: dict[int, int]) -> int:
 
 def _check_keys(node: yaml.MappingNode) -> None:
     first: dict[str, int] = {}
-    for key, _ in node.value:
+    for key, value in node.value:
         if key.tag == _PREFIX + "merge":
-            continue
-        if key.tag != _PREFIX + "str" or not isinstance(key, yaml.ScalarNode):
+            _check_merge(value)
+        elif key.tag != _PREFIX + "str" or not isinstance(key, yaml.ScalarNode):
             raise _Problem(key, f"the key {_excerpt(key)} is not text; a key is a name")
         if key.value in first:
             raise _Problem(
@@ -135,6 +139,15 @@ def _check_keys(node: yaml.MappingNode) -> None:
                 f"duplicate key {key.value}, first in line {first[key.value]}; keep one of the two",
             )
         first[key.value] = key.start_mark.line + 1
+
+
+def _check_merge(value: yaml.Node) -> None:
+    sections = value.value if isinstance(value, yaml.SequenceNode) else [value]
+    for section in sections:
+        if not isinstance(section, yaml.MappingNode):
+            raise _Problem(
+                section, f"<< takes a section or a list of sections, not {_excerpt(section)}"
+            )
 
 
 def _check_scalar(node: yaml.Node) -> None:
@@ -145,6 +158,46 @@ def _check_scalar(node: yaml.Node) -> None:
         )
     if len(node.value) > 1000 and node.tag == _PREFIX + "int":
         raise _Problem(node, f"a number of {len(node.value)} digits; at most 1000 are read")
+
+
+def _value(node: yaml.Node, made: dict[int, Any]) -> Any:
+    """What a checked node means; ``made`` has the values of the nodes before, which aliases share."""
+    if id(node) not in made:
+        if isinstance(node, yaml.MappingNode):
+            made[id(node)] = _mapping(node, made)
+        elif isinstance(node, yaml.SequenceNode):
+            made[id(node)] = [_value(child, made) for child in node.value]
+        else:
+            made[id(node)] = _scalar(node.tag.removeprefix(_PREFIX), node.value)
+    return made[id(node)]
+
+
+def _mapping(node: yaml.MappingNode, made: dict[int, Any]) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key, value in node.value:
+        if key.tag == _PREFIX + "merge":
+            sections = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            for section in reversed(sections):
+                merged |= _value(section, made)
+        else:
+            own[key.value] = _value(value, made)
+    return merged | own
+
+
+def _scalar(kind: str, text: str) -> Any:
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "int":
+        return int(text.replace("_", ""))
+    if kind == "float":
+        sign, name = text[:-3], text[-3:].lower()
+        if name in _CONSTANTS:
+            return -_CONSTANTS[name] if sign.startswith("-") else _CONSTANTS[name]
+        return float(text.replace("_", ""))
+    return text
 
 
 def _excerpt(node: yaml.Node) -> str:

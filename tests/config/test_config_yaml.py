@@ -39,13 +39,29 @@ def test_empty_text_is_none() -> None:
     assert parse_yaml("# nothing", source="test") is None
 
 
-def test_merged_sections_keep_their_own_keys() -> None:
-    text = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3}\nc: {<<: [*b, *a], z: 4}"
-    assert parse_yaml(text, source="test") == {
-        "a": {"x": 1, "y": 2},
-        "b": {"x": 1, "y": 3},
-        "c": {"x": 1, "y": 3, "z": 4},
-    }
+BASES = "a: &a {x: 1, y: 2}\nb: &b {<<: *a, y: 3, z: 4}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{<<: *a}", {"x": 1, "y": 2}),
+        ("{<<: *a, x: 5}", {"x": 5, "y": 2}),
+        ("{x: 5, <<: *a}", {"x": 5, "y": 2}),
+        ("{<<: *b}", {"x": 1, "y": 3, "z": 4}),
+        ("{<<: [*a, *b]}", {"x": 1, "y": 2, "z": 4}),
+        ("{<<: [*b, *a]}", {"x": 1, "y": 3, "z": 4}),
+        ("{<<: [*b, *a], y: 7}", {"x": 1, "y": 7, "z": 4}),
+        ("{<<: [*a, {y: 9, w: 8}, *b]}", {"x": 1, "y": 2, "z": 4, "w": 8}),
+        ("{<<: {<<: *b, x: 6}, y: 0}", {"x": 6, "y": 0, "z": 4}),
+        ("{<<: []}", {}),
+        ("{'<<': *a}", {"<<": {"x": 1, "y": 2}}),
+        ("{x: <<}", {"x": "<<"}),
+    ],
+)  # fmt: skip
+def test_sections_are_merged_by_the_rule_of_yaml_1_1(text: str, value: object) -> None:
+    found = parse_yaml(f"{BASES}c: {text}", source="test")
+    assert found == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3, "z": 4}, "c": value}
 
 
 @pytest.mark.parametrize(
@@ -89,9 +105,15 @@ def test_merged_sections_keep_their_own_keys() -> None:
         ("a: !!int x", "test, line 1: 'x' is not !!int; remove the tag"),
         ("a: !!int {x: 1}", "test, line 1: the tag !!int is not supported here; remove it"),
         ("a: " + "1" * 5000, "test, line 1: a number of 5000 digits; at most 1000 are read"),
+        ("<<: 1", "test, line 1: << takes a section or a list of sections, not 1"),
+        ("<<: [{a: 1}, 2]", "test, line 1: << takes a section or a list of sections, not 2"),
         (
-            "<<: 1",
-            "test, line 1: not valid YAML: expected a mapping or list of mappings for merging, but found scalar",
+            "a: {<<: [[{b: 1}]]}",
+            "test, line 1: << takes a section or a list of sections, not in brackets",
+        ),
+        (
+            "<<: {a: 1}\n<<: {b: 2}",
+            "test, line 2: duplicate key <<, first in line 1; keep one of the two",
         ),
         ("[" * 5000, "test: not a configuration: nested too deeply"),
     ],
