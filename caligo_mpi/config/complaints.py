@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .old_keys import ANSWERS
-
 #: Why an engine lacks a key that another one has, where that is not plain.
 _REASONS = {
     "loss": "NetSquid's links try until a pair arrives: loss takes time and drops no round",
     "pauli": "its links are depolarizing; use fidelity",
     "storage_time_ns": "there qubits idle in simulated time: engine.device.T1_ns, engine.device.T2_ns and engine.hold",
 }
+
+#: Errors that are told one by one; of the others, how many there are.
+_MOST_LINES = 20
 
 #: A choice that a key depends on: its path and the values it may have.
 Need = tuple[str, tuple[str | None, ...]]
@@ -68,7 +69,7 @@ def complain(
     keys: Sequence[Key],
     source: str,
     overrides: Sequence[str],
-    answers: Answers = ANSWERS,
+    answers: Answers,
 ) -> str:
     """One message for all ``errors`` (dicts with type, loc, input, msg, ctx): one line, or a header and a line each.
 
@@ -76,7 +77,11 @@ def complain(
     """
     answered: set[str] = set()
     lines: dict[str, None] = {}
+    untold = 0
     for error in sorted(errors, key=lambda error: error["type"] in ("missing", "none")):
+        if len(lines) >= _MOST_LINES:
+            untold += 1
+            continue
         path = _path(error["loc"])
         if (
             error["type"] in ("missing", "none")
@@ -91,7 +96,8 @@ def complain(
             lines[prefix + line] = None
     if len(lines) == 1:
         return f"{source}: {next(iter(lines))}"
-    return f"{source}: {len(lines)} errors\n" + "\n".join(f"  {line}" for line in lines)
+    told = [*lines, f"and {untold} more"] if untold else [*lines]
+    return f"{source}: {len(lines) + untold} errors\n" + "\n".join(f"  {line}" for line in told)
 
 
 def _lines(

@@ -45,6 +45,19 @@ _LENGTH = (
     ("engine.loss.alice.length_km", "engine.loss.bob.length_km"),
     "the arm from the source to one side: a distance L between the two with the source midway is L/2 in each",
 )
+_CLICKS = (
+    ("engine.link.dark_count_probability",),
+    "the probability of a dark click per attempt, of the heralded link as a whole",
+)
+_MIDWAY = (
+    ("engine.link.length_km",),
+    "the fiber between Alice and Bob, in km; light travels at 200,000 km/s",
+)
+_FIBER = ("engine.link.attenuation_db_per_km",), "in dB/km; 0.2 unless given"
+_ARRIVING = (
+    ("engine.link.detector_efficiency",),
+    "the probability that an arriving photon is detected",
+)
 _ATTENUATION = (
     ("engine.loss.alice.attenuation_db_per_km", "engine.loss.bob.attenuation_db_per_km"),
     "in dB/km, per arm; 0.2 unless given",
@@ -87,6 +100,13 @@ _RESUME = (), "remove it: the .part file is the checkpoint, and the same command
 _POLICY = ("schedule.policy",), "static, dynamic, guided or adaptive; none changes the bits"
 _GONE = (), "remove it: rank 0 hands chunks out ahead of need by itself"
 
+_LENGTHS = ("distance_km", "distance", "length", "fiber_length_km", "fibre_length_km", "fiber_length",
+            "channel_length_km")  # fmt: skip
+_LOSSES = ("fiber_loss_db_per_km", "fibre_loss_db_per_km", "attenuation", "attenuation_db", "loss_db_per_km",
+           "p_loss_length")  # fmt: skip
+_DARKS = ("dark_count_rate", "dark_counts", "dark_count", "dark_count_prob", "p_dark", "y0")
+_DETECTORS = ("detection_efficiency", "detector_eff", "quantum_efficiency", "eta")
+
 #: Old name → (today's keys, what to know).
 ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
     **dict.fromkeys(
@@ -108,20 +128,19 @@ ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
     **dict.fromkeys(
         ("noise_rate", "depolarizing_prob", "depolarising_prob", "depolar_prob", "depolarizing_rate",
          "depolarization"), _DEPOLARIZING),
-    "visibility": (("engine.link.prob_max_mixed",), "p = 1 − V for a Werner pair: QBER = (1−V)/2"),
+    "visibility": (
+        ("engine.link.visibility", "engine.link.prob_max_mixed"),
+        "of photons that interfere midway it is a key of the heralded links of engine netsquid; "
+        "the visibility V of a Werner pair is something else: prob_max_mixed = 1 − V, QBER = (1−V)/2"),
     **dict.fromkeys(("qber", "target_qber", "error_rate", "intrinsic_qber"), _QBER),
     **dict.fromkeys(("qber_threshold", "qber_limit", "max_qber", "abort_threshold"), _LIMIT),
     **dict.fromkeys(
         ("detector_error", "measurement_error", "readout_error", "intrinsic_error", "detector_noise"), _READOUT),
-    **dict.fromkeys(("detection_efficiency", "detector_eff", "quantum_efficiency", "eta"), _EFFICIENCY),
+    **dict.fromkeys(_DETECTORS, _EFFICIENCY),
     **dict.fromkeys(("transmission", "transmittance", "loss_probability", "channel_loss"), _TRANSMISSION),
-    **dict.fromkeys(
-        ("distance_km", "distance", "length", "fiber_length_km", "fibre_length_km", "fiber_length",
-         "channel_length_km"), _LENGTH),
-    **dict.fromkeys(
-        ("fiber_loss_db_per_km", "fibre_loss_db_per_km", "attenuation", "attenuation_db", "loss_db_per_km",
-         "p_loss_length"), _ATTENUATION),
-    **dict.fromkeys(("dark_count_rate", "dark_counts", "dark_count", "dark_count_prob", "p_dark", "y0"), _DARK),
+    **dict.fromkeys(_LENGTHS, _LENGTH),
+    **dict.fromkeys(_LOSSES, _ATTENUATION),
+    **dict.fromkeys(_DARKS, _DARK),
     **dict.fromkeys(
         ("nsm_storage_rate", "storage_noise_r", "storage_noise", "storage_rate", "storage_rate_nu", "nsm_params"),
         _STORAGE_NOISE),
@@ -138,4 +157,17 @@ ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
     "cycle_time": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
     "t_cycle": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
     "p_loss": (("engine.link.p_loss_init",), "of the netsquid engine's heralded links"),
+    **dict.fromkeys(
+        ("num_multiplexing", "coin_prob_ph_ph", "coin_prob_ph_dc", "coin_prob_dc_dc", "emission_fidelity"),
+        ((), "remove it: one attempt at a time, and fidelities follow from the link's other keys")),
+    "speed_of_light": ((), "remove it: light in fiber travels at 200,000 km/s"),
 }  # fmt: skip
+
+#: The same where the engine is netsquid, whose fibers and detectors are the link's.
+NETSQUID_ANSWERS = {
+    **ANSWERS,
+    **dict.fromkeys(_LENGTHS, _MIDWAY),
+    **dict.fromkeys(_LOSSES, _FIBER),
+    **dict.fromkeys(_DARKS, _CLICKS),
+    **dict.fromkeys(_DETECTORS, _ARRIVING),
+}

@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from .complaints import Key, complain
 from .engines import BUILT_IN, AnyEngine, PluginConfig, missing_engine, usual_chunk_size
 from .netsquid import AutoConfig, SequentialConfig
+from .old_keys import ANSWERS, NETSQUID_ANSWERS
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
 if TYPE_CHECKING:
@@ -217,8 +218,17 @@ def validated(
     except ValidationError as invalid:
         errors += invalid.errors(include_url=False)
     if errors:
+        name = chosen(data.get("engine"), "name")
+        answers = NETSQUID_ANSWERS if name == "netsquid" else ANSWERS
         raise ConfigError(
-            complain(errors, given=data, keys=_keys(), source=source, overrides=overrides)
+            complain(
+                errors,
+                given=data,
+                keys=_keys(),
+                source=source,
+                overrides=overrides,
+                answers=answers,
+            )
         )
     return config
 

@@ -30,6 +30,7 @@ from .._version import __version__
 from ..errors import StoreError
 from ..pairs.bits import U8
 from . import lock as locks
+from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
 from .hdf5 import opened
 from .prepare import aside_path, part_path, require_directory
@@ -414,8 +415,11 @@ def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
         what = f"comes from other pairs ({found.source}, data digest {found.source_digest[:12]}"
         what += f"; {asked.source} has {asked.source_digest[:12]})"
     else:
-        what = f"belongs to another protocol configuration (config_digest={found.config_digest[:12]}, this one is "
-        what += f"{asked.config_digest[:12]})"
+        told = differences(found.config, asked.config)
+        told = (
+            told or f"stream version {found.stream_version} there and {asked.stream_version} here"
+        )
+        what = f"belongs to another protocol configuration ({told})"
     raise StoreError(f"{path} {what}; choose another output or set it aside with --force")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import StoreError
 from . import layout as layouts
+from .differences import differences
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
 from .hdf5 import Damaged
 from .layout import Layout, RunInfo
@@ -141,9 +142,20 @@ def _require_resumable(part: Path, found: RunInfo, asked: RunInfo) -> None:
 def _require_same_run(path: Path, found: RunInfo, asked: RunInfo) -> None:
     if found.config_digest != asked.config_digest:
         raise StoreError(
-            f"{path} belongs to another run (config_digest={found.config_digest[:12]}, this one is "
-            f"{asked.config_digest[:12]}); choose another output or set it aside with --force"
+            f"{path} belongs to another run ({_other_run(found, asked)}); "
+            "choose another output or set it aside with --force"
         )
+
+
+def _other_run(found: RunInfo, asked: RunInfo) -> str:
+    """What makes them two runs."""
+    if found.stream_version != asked.stream_version and found.engine == asked.engine:
+        versions = f"{found.stream_version} there and {asked.stream_version} here"
+        return f"random stream {versions}: other releases of {asked.engine} made them"
+    told = differences(found.config, asked.config, only=("seed", "chunk_size", "engine"))
+    return (
+        told or f"config_digest={found.config_digest[:12]}, this one is {asked.config_digest[:12]}"
+    )
 
 
 def _space(info: RunInfo) -> int:

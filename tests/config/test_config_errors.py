@@ -485,3 +485,55 @@ def test_anything_as_a_configuration_is_refused(data: Any) -> None:
 def test_a_damaged_stored_configuration_is_refused(text: str | bytes) -> None:
     with pytest.raises(ConfigError, match=r"^stored configuration: "):
         RunConfig.from_json(text)
+
+
+HERALDED = {"type": "heralded-double-click", "length_km": 10}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "meaning"),
+    [
+        ("length", "length_km", "the fiber between Alice and Bob"),
+        ("p_loss_length", "attenuation_db_per_km", "in dB/km"),
+        ("dark_count_prob", "dark_count_probability", "per attempt"),
+        ("detector_eff", "detector_efficiency", "an arriving photon is detected"),
+    ],
+)
+def test_keys_of_heralded_links_are_sent_to_the_link(name: str, key: str, meaning: str) -> None:
+    engine = {"name": "netsquid", "link": {**HERALDED, name: 0.2}}
+    message = _message({"pairs": 10, "seed": 1, "engine": engine})
+    assert f"engine.link.{name}=0.2: not a key; use engine.link.{key}: " in message
+    assert meaning in message
+    assert "engine.loss" not in message
+
+
+def test_visibility_is_not_taken_for_a_mixed_state() -> None:
+    engine = {"name": "noise", "link": {"fidelity": 0.9, "visibility": 0.9}}
+    message = _message({"pairs": 10, "seed": 1, "engine": engine})
+    assert "heralded links of engine netsquid" in message
+    assert "something else: prob_max_mixed = 1 − V" in message
+    accepted = {"name": "netsquid", "link": {**HERALDED, "visibility": 0.9}}
+    assert parse_config({"pairs": 10, "seed": 1, "engine": accepted}).engine.link.visibility == 0.9
+
+
+def test_each_of_several_old_sections_is_named_with_its_new_one() -> None:
+    old = {
+        "noise_params": {"channel_fidelity": 0.9},
+        "nsm_params": {"storage_noise_r": 0.1},
+        "workers": 3,
+    }
+    engine = {"name": "noise", "link": {"fidelity": 0.9}}
+    lines = _message({"pairs": 10, "seed": 1, "engine": engine, **old}).splitlines()
+    for name in ("noise_params:", "noise_params.channel_fidelity", "nsm_params:", "workers=3"):
+        assert any(line.strip().startswith(name) for line in lines), name
+
+
+@pytest.mark.parametrize("where", ["top", "link"])
+def test_of_very_many_errors_twenty_are_told_and_the_rest_counted(where: str) -> None:
+    unknown = {f"key{number}": number for number in range(20_000)}
+    link = {"fidelity": 0.9, **(unknown if where == "link" else {})}
+    run = {"pairs": 10, "seed": 1, "engine": {"name": "noise", "link": link}}
+    header, *lines = _message({**run, **(unknown if where == "top" else {})}).splitlines()
+    assert header.endswith("20000 errors")
+    assert len(lines) == 21
+    assert lines[-1].strip() == "and 19980 more"

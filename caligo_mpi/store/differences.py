@@ -1,0 +1,65 @@
+"""What tells two configurations apart, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_MOST = 6  # keys that are named
+
+_ABSENT = object()
+
+
+def differences(found: str, asked: str, *, only: Iterable[str] = ()) -> str:
+    """The keys that differ between two configurations in JSON, with both values.
+
+    ``only`` are the top-level keys that count; all of them if it is empty.
+
+    >>> differences('{"seed": 7, "engine": {"name": "noise"}}', '{"seed": 8, "engine": {}}')
+    "engine.name='noise' there and not given here, seed=7 there and 8 here"
+    """
+    there, here = dict(_flat(_read(found))), dict(_flat(_read(asked)))
+    chosen = set(only)
+    names = [
+        name
+        for name in sorted(there.keys() | here.keys())
+        if there.get(name, _ABSENT) != here.get(name, _ABSENT)
+        and (not chosen or name.split(".")[0] in chosen)
+    ]
+    told = [
+        f"{name}{_there(there.get(name, _ABSENT))} there and {_here(here.get(name, _ABSENT))} here"
+        for name in names[:_MOST]
+    ]
+    if len(names) > _MOST:
+        told.append(f"{len(names) - _MOST} more")
+    return ", ".join(told)
+
+
+def _read(text: str) -> Mapping[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _there(value: Any) -> str:
+    return " not given" if value is _ABSENT else f"={_short(value)}"
+
+
+def _here(value: Any) -> str:
+    return "not given" if value is _ABSENT else _short(value)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
