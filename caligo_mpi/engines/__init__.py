@@ -79,6 +79,11 @@ def make_engine(config: EngineConfig, thresholds: dict[str, object] | None = Non
     return cast(Engine, plugins[name].load()(config))
 
 
+def is_ours(engine: Engine) -> bool:
+    """Whether an engine is one of this package's."""
+    return type(engine).__module__.startswith(f"{__name__}.")
+
+
 def available() -> dict[str, str | None]:
     """Names of all installed engines, each with what it misses to be usable, or None.
 

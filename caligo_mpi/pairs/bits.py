@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
+
 U8 = NDArray[np.uint8]
 
 # numpy 2 counts bits in hardware; before that, a table over 16-bit halves.
@@ -33,12 +35,20 @@ def nbytes(count: int) -> int:
 
 
 def pack(bits: NDArray[Any]) -> U8:
-    """Pack an array of 0/1 (or bool) values.
+    """Pack an array of booleans, or of integers that are 0 or 1; others are refused (`ConfigError`).
 
     >>> pack(np.array([1, 0, 0, 0, 0, 0, 0, 0, 1]))
     array([1, 1], dtype=uint8)
     """
-    return np.packbits(np.asarray(bits, dtype=bool), bitorder="little")
+    array = np.asarray(bits)
+    if array.dtype.kind not in "bui":
+        raise ConfigError(
+            f"an array of dtype {array.dtype} holds no bits; give booleans, or 0 and 1"
+        )
+    if array.dtype.kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
+        row = int(np.flatnonzero((array != 0) & (array != 1))[0])
+        raise ConfigError(f"bit {row} is {array.flat[row]}; bits are 0 and 1")
+    return np.packbits(array.astype(bool, copy=False), bitorder="little")
 
 
 def unpack(packed: U8, count: int, start: int = 0) -> U8:

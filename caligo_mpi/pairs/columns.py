@@ -12,8 +12,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from . import bits
 from .bits import U8
+from .checks import breach_of_arrays
 
 #: The four measured columns, in the order of ``Pairs.columns`` and of every checksum.
 COLUMNS = ("alice_basis", "alice_outcome", "bob_basis", "bob_outcome")
@@ -95,7 +97,14 @@ class PairArrays(NamedTuple):
         return cls(a_basis, a_bit, b_basis, b_bit, pairs.index, pairs.time)
 
     def packed(self) -> Pairs:
-        """The same pairs, eight rows per byte; clicks and duration are not known any more and 0."""
+        """The same pairs, eight rows per byte; clicks and duration are not known any more and 0.
+
+        Raises `ConfigError` naming the column, row and value where something else than pairs is here.
+        """
+        if sentence := breach_of_arrays(self):
+            raise ConfigError(f"these arrays are no pairs: {sentence}")
         columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
         packed = np.stack([bits.pack(column) for column in columns])
-        return Pairs(packed, len(self.alice_basis), self.index, self.time)
+        index = None if self.index is None else np.asarray(self.index).astype(np.uint64, copy=False)
+        time = None if self.time is None else np.asarray(self.time).astype(np.float64, copy=False)
+        return Pairs(packed, len(self.alice_basis), index, time)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ConfigError
 from . import bits
 from .bits import U8
 
@@ -43,6 +44,10 @@ def tally(columns: U8, count: int) -> Tally:
     """
     either_x = sifted_x = errors_z = errors_x = 0
     size = bits.nbytes(count)
+    if columns.dtype != np.uint8 or columns.shape != (4, size):
+        raise ConfigError(
+            f"columns are {columns.dtype} {columns.shape}; {count} rows are packed uint8 {(4, size)}"
+        )
     for start in range(0, size, _BLOCK):
         a_basis, a_bit, b_basis, b_bit = (
             _words(column[start : min(start + _BLOCK, size)]) for column in columns

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..config.protocol import Bbm92Config, RotConfig, parse_protocol
+from ..errors import ConfigError
 from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
+from ..pairs.checks import breach_of_packed
 from .bbm92 import distribute
 from .ldpc import choose_code
 from .rot import transfer
@@ -29,6 +31,8 @@ def run_protocol(
 ) -> KeyResult:
     """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
 
+    Bases are 0 = Z and 1 = X, outcomes 0 and 1: anything else is refused with a `ConfigError` that
+    names the column, the row and the value.
     ``config`` may be a mapping as in a YAML file.  ``detection`` is what ``rot`` takes for granted about losses;
     ``bbm92`` does not need it.
 
@@ -40,6 +44,8 @@ def run_protocol(
     """
     if isinstance(pairs, PairArrays):
         pairs = pairs.packed()
+    elif sentence := breach_of_packed(pairs):
+        raise ConfigError(f"these are no pairs: {sentence}")
     if isinstance(config, Mapping):
         config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)

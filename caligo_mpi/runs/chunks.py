@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 
 import numpy as np
 
 from ..config import RunConfig
-from ..engines import Engine, make_engine
+from ..engines import Engine, is_ours, make_engine
 from ..errors import ConfigError, EngineError
 from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tick, tally
+from ..pairs.checks import breach_of_packed
 from ..parallel.job import Work
 
 
@@ -66,6 +68,8 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
         complaint = f"{pairs.count} rows as columns of {pairs.columns.dtype} {pairs.columns.shape}; packed uint8 is due"
     elif not engine.has_index and pairs.count != chunk.count:
         complaint = f"{pairs.count} rows for {chunk.count} emissions, without an index column"
+    elif not is_ours(engine) and (sentence := _breach_of_plugin(pairs, chunk.count)):
+        complaint = sentence
     elif pairs.index is not None and pairs.count and not int(pairs.index[-1]) < chunk.count:
         complaint = f"index {pairs.index[-1]} in a chunk of {chunk.count} emissions"
     if complaint:
@@ -75,6 +79,18 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
     if pairs.index is None or not chunk.start:
         return pairs
     return replace(pairs, index=pairs.index + np.uint64(chunk.start))
+
+
+def _breach_of_plugin(pairs: Pairs, emissions: int) -> str:
+    """A look at every value, which our own engines are spared: their tests have it."""
+    if sentence := breach_of_packed(pairs):
+        return sentence
+    for name, clicks in (("alice_clicks", pairs.alice_clicks), ("bob_clicks", pairs.bob_clicks)):
+        if not pairs.count <= clicks <= emissions:
+            return f"{name}={clicks} of {emissions} emissions, with {pairs.count} rows"
+    if not 0 <= pairs.duration_ns < math.inf:
+        return f"duration_ns={pairs.duration_ns} must be finite and at least 0"
+    return ""
 
 
 def only_chunk(config: RunConfig, index: int) -> dict[str, int | float]:
