@@ -215,7 +215,7 @@ def set_attribute(name, value):
         (lambda path: path.write_bytes(b""), "is not an HDF5 file with pairs, or damaged"),
         (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "is (truncated|not an HDF5 file)"),
         (lambda path: path.unlink(), "does not exist"),
-        (lambda path: (path.unlink(), path.mkdir()), r"cannot be read \(Is a directory\)"),
+        (lambda path: (path.unlink(), path.mkdir()), r"is a directory; name a file"),
         (set_attribute("format", "caligo-keys"), "has format='caligo-keys'; this reader knows 'caligo-pairs'"),
         (set_attribute("format_version", np.array([2, 0])), r"format_version=2.0; this reader knows 1.x"),
     ],
