@@ -247,7 +247,9 @@ def _find_launcher(ranks: int) -> str:
     launcher = shutil.which(asked) if asked else next(filter(None, found), None)
     if launcher is None:
         missing = (
-            f"{environment.MPIRUN}={environment.shown(asked)} is not a program" if asked else "no mpirun was found"
+            f"{environment.MPIRUN}={environment.shown(asked, most=200)} is not a program"
+            if asked
+            else "no mpirun was found"
         )
         raise EnvironmentProblem(
             f"ranks={ranks} needs an MPI launcher, and {missing}; "

@@ -81,12 +81,9 @@ def run(
         if signals.stop_level():
             say(f"stopped ({ended.what}); run the same command again to go on")
             return STOPPED
-        empty = empty + 1 if ended.empty else 0
-        if empty == number + 1 and empty >= (_EMPTY if launcher.known else 1):
-            raise EnvironmentProblem(
-                f"{ended.what} before the launcher {command[0]} had started a single rank; look above for what it "
-                f"says, and name another one in {environment.MPIRUN} if it does not launch MPI"
-            )
+        empty += ended.empty
+        if empty == number + 1:
+            _require_trust(launcher, empty, ended.what)
         after = state()
         futile = futile + 1 if after.chunks <= before.chunks else 0
         faults = [ended.what] if after.faults > before.faults else [*faults, ended.what][-_MOST_FAULTS:]
@@ -99,6 +96,15 @@ def run(
         before = after
     say(f"restarts={restarts} are used up; what was committed is kept, run the same command again to go on")
     return CRASHED
+
+
+def _require_trust(launcher: launch.Launcher, empty: int, what: str) -> None:
+    """Raise `EnvironmentProblem` where all launches so far were empty, and another one would be, too."""
+    if empty >= (_EMPTY if launcher.known else 1):
+        raise EnvironmentProblem(
+            f"{what} before the launcher {launcher.command[0]} had started a single rank; look above for what it says, "
+            f"and name another one in {environment.MPIRUN} if it does not launch MPI"
+        )
 
 
 def _prepared(ranks: int, *, survive: bool, say: Callable[[str], None]) -> tuple[launch.Launcher, dict[str, str]]:
