@@ -8,7 +8,7 @@ from . import link
 from .config import AutoConfig, NoiseConfig, PdcSource, PluginConfig, RunConfig
 from .engines.noise import arm_rates, describe
 from .errors import ConfigError
-from .protocol.transfer import LOSSLESS, Detection
+from .protocol.types import Detection
 
 
 def require_transfer(config: RunConfig, *, source: str) -> None:
@@ -54,7 +54,7 @@ def detection(config: RunConfig) -> Detection:
     """
     engine = config.engine
     if not isinstance(engine, NoiseConfig):
-        return LOSSLESS
+        return Detection()
     model = describe(engine)
     missing = max(0.0, 1 - model.coincidence / model.alice_click)
     if not isinstance(engine.source, PdcSource):

@@ -24,7 +24,7 @@ from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted, Tick
+from .types import IDEAL, Abort, Block, BlockResult, Premises, QberEstimate, Reconciled, Sifted, Tick
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
@@ -63,11 +63,17 @@ class Agreed:
 
 
 def distribute(
-    pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int, tick: Tick = lambda: None
+    pairs: Pairs,
+    config: Bbm92Config,
+    *,
+    block: Block,
+    blocks: int,
+    premises: Premises = IDEAL,
+    tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
     share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
-    source = stream(config.seed, block.index, ALICE)
+    source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
     tick()

@@ -27,7 +27,7 @@ from .draw import random_bits, random_subset
 from .estimate import estimate, likely_at_most
 from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
 from .sift import Side
-from .types import Abort, QberEstimate, Reconciled
+from .types import Abort, Detection, QberEstimate, Reconciled
 from .verify import TagKey, draw_tag_key, tag
 
 
@@ -47,22 +47,6 @@ _CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made 
 
 #: (bits per set, QBER) → the code that both parties use.
 CodeFor = Callable[[int, float], OneWayCode]
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """What is known beforehand about one round in which Alice registered something.
-
-    ``single``: probability that exactly one pair was sent; ``missing``: that honest Bob registers
-    nothing; ``missing_best``: the same for a dishonest Bob with perfect devices, at the least.
-    """
-
-    single: float = 1.0
-    missing: float = 0.0
-    missing_best: float = 0.0
-
-
-LOSSLESS = Detection()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bits import U8
+from .draw import STREAM_VERSION
 from .transcript import Message
 
 #: Called between the parts of long work, and may end it by raising.
@@ -78,6 +79,31 @@ class Block:
     index: int
     start: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What is known beforehand about one round in which Alice registered something.
+
+    ``single``: probability that exactly one pair was sent; ``missing``: that honest Bob registers
+    nothing; ``missing_best``: the same for a dishonest Bob with perfect devices, at the least.
+    """
+
+    single: float = 1.0
+    missing: float = 0.0
+    missing_best: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What a block is told beside its pairs and the configuration: the devices, the version of the random streams."""
+
+    detection: Detection = Detection()
+    stream_version: int = STREAM_VERSION
+
+
+#: No losses, and nothing older.
+IDEAL = Premises()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
