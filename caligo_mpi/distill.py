@@ -147,14 +147,16 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
         stored = file.info.config
     if config.mode == "rot":
         devices.require_transfer(run, source=str(path))
-        found = replace(found, premises=Premises(devices.detection(run)))
+    found = replace(found, premises=devices.premises(run, config.mode))
     plan = plan_blocks(found.rows, config)
     resolved = config.resolved()
     security = {name: resolved[name] for name in _SECURITY if name in resolved}
     if isinstance(config, Bbm92Config):
         security |= {f"{name}_per_block": security[name] / len(plan) for name in ("epsilon_sec", "epsilon_cor")}
+        security["preparation_quality"] = found.premises.quality
     else:
         security["detection"] = asdict(found.premises.detection)
+    security["assumed"] = devices.assumptions(run, config.mode)
     info = KeysInfo(
         mode=config.mode,
         seed=config.seed,
@@ -207,7 +209,8 @@ def settled(job: Job, path: str | os.PathLike[str]) -> Job:
     with contextlib.suppress(StoreError, OSError):
         begun = keys_status(path).info
         info = replace(job.info, stream_version=begun.stream_version)
-        if begun.stream_version in OLDER_STREAMS and info.identity == begun.identity:
+        sound = job.source.premises.quality == 1  # the older version did not look
+        if sound and begun.stream_version in OLDER_STREAMS and info.identity == begun.identity:
             premises = replace(job.source.premises, stream_version=begun.stream_version)
             return replace(job, info=info, source=replace(job.source, premises=premises))
     return job

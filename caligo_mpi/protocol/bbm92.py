@@ -34,10 +34,11 @@ _FRAMES_LOST = 0.01  # share of the frames such a code may fail on: a safer one 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One block's share of the run's failure probabilities."""
+    """One block's share of the run's failure probabilities, and the quality q of Alice's measurements."""
 
     epsilon_sec: float
     epsilon_cor: float
+    quality: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,13 +73,13 @@ def distribute(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
-    share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
+    share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks, premises.quality)
     source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
     tick()
     result = BlockResult(block, sifted=alice.count)
-    tested = disclose(alice, bob, config, source=source, talk=talk)
+    tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
     result = replace(result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice))
@@ -120,10 +121,10 @@ def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
 
 
 def disclose(
-    alice: Sifted, bob: Sifted, config: Bbm92Config, *, source: np.random.PCG64, talk: Transcript
+    alice: Sifted, bob: Sifted, config: Bbm92Config, *, source: np.random.PCG64, talk: Transcript, even: bool = True
 ) -> Disclosed | Abort:
-    """Tell the test bits, count their errors, cut the rest into frames."""
-    if config.test == "random" and (abort := uneven_bases(alice, config.epsilon_sec)) is not None:
+    """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`."""
+    if config.test == "random" and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None:
         return abort
     key_basis = _key_basis(alice, config)
     (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
@@ -141,13 +142,14 @@ def disclose(
     return Disclosed(phase, bit, *left)
 
 
-def uneven_bases(sifted: Sifted, epsilon: float) -> Abort | None:
-    """An abort unless Z and X are as frequent as fair choices make them, except with probability 2ε.
+def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | None:
+    """An abort unless Z and X are equally likely, and as frequent as that makes them but with probability 2ε.
 
-    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.
+    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.  That they
+    are equally likely cannot be seen from frequencies, so a small bias that is known of is an abort, too.
     """
     in_x = bits.count_ones(sifted.basis)
-    if sifted.count and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon):
+    if even and sifted.count and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon):
         return None
     reason = "bases were not chosen evenly, which test='random' takes for granted: use test='Z' or test='X'"
     return Abort("sift", reason if sifted.count else "too few pairs", {"sifted": sifted.count, "in_x": in_x})
@@ -255,6 +257,7 @@ def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
         leak_bits=leak_bits,
         epsilon_sec=share.epsilon_sec,
         epsilon_cor=share.epsilon_cor,
+        quality=share.quality,
     )
 
 

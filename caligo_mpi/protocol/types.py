@@ -96,13 +96,19 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """What a block is told beside its pairs and the configuration: the devices, the version of the random streams."""
+    """What a block is told beside its pairs and the configuration.
+
+    ``detection`` is for ``rot``; the ``quality`` q of Alice's measurements, and whether a sifted row is as likely in
+    Z as in X (``even``), are for ``bbm92``.  ``stream_version`` is that of the random streams.
+    """
 
     detection: Detection = Detection()
     stream_version: int = STREAM_VERSION
+    quality: float = 1.0
+    even: bool = True
 
 
-#: No losses, and nothing older.
+#: No losses, BB84 measurements, fair coins.
 IDEAL = Premises()
 
 
