@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal
 
 from . import link
 from .config import AutoConfig, NoiseConfig, PdcSource, PluginConfig, RunConfig
-from .engines.noise import arm_rates, describe
+from .engines.netsquid import closed_form, default_hold
+from .engines.noise import arm_rates, describe, expected_rates
 from .errors import ConfigError
 from .protocol.key_length import preparation_quality
 from .protocol.types import IDEAL, Detection, Premises
@@ -37,6 +39,17 @@ def quality(config: RunConfig) -> float:
         return 1.0
     zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
     return preparation_quality(abs(one - zero))
+
+
+def expected(config: RunConfig) -> link.Expected | None:
+    """The closed-form rates of the pairs; None where there are none."""
+    engine = config.engine
+    if isinstance(engine, PluginConfig | AutoConfig):
+        return None
+    if isinstance(engine, NoiseConfig):
+        return expected_rates(engine, describe(engine))
+    found = closed_form.expected(engine, engine.hold or default_hold(engine))
+    return None if math.isnan(found.qber_z) else found
 
 
 def assumptions(config: RunConfig, mode: Literal["bbm92", "rot"]) -> list[str]:

@@ -23,17 +23,19 @@ from .config import RunConfig
 from .engines import Tick
 from .errors import StoreError
 from .generate import Items, Progress, serial_map
-from .pairs import COLUMNS, Pairs
+from .pairs import COLUMNS, Pairs, Tally
 from .protocol.draw import OLDER_STREAMS, STREAM_VERSION
 from .protocol.run import combine, plan_blocks, run_block
 from .protocol.transcript import Message
 from .protocol.types import IDEAL, Abort, Block, BlockResult, KeyResult, Premises, QberEstimate
-from .protocol_config import Bbm92Config, ProtocolConfig
+from .protocol_config import ProtocolConfig
 from .provenance import provenance
+from .security import statement
 from .store.keys import Keys, KeysInfo, KeysStore, completed_keys, keys_status, preflight_keys, table
 from .supervise import State
 
-_SECURITY = ("epsilon_sec", "epsilon_cor", "epsilon", "storage_r", "storage_rate", "wait_ns")
+#: Columns of ``/blocks``: fields of the tally of all disclosed bits.
+_DISCLOSED = {"sifted_z": "tested_z", "errors_z": "errors_z", "sifted_x": "tested_x", "errors_x": "errors_x"}
 _UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
 _LENGTH = struct.Struct("<Q")
 
@@ -78,6 +80,7 @@ class Finished:
             start += size
         values["block"] = Block(**values["block"])
         values["estimate"] = values["estimate"] and QberEstimate(**values["estimate"])
+        values["disclosed"] = Tally(**values.get("disclosed", {}))
         values["abort"] = values["abort"] and Abort(**values["abort"])
         values["messages"] = tuple(Message(**message) for message in values["messages"])
         return cls(BlockResult(**values))
@@ -149,26 +152,18 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
         devices.require_transfer(run, source=str(path))
     found = replace(found, premises=devices.premises(run, config.mode))
     plan = plan_blocks(found.rows, config)
-    resolved = config.resolved()
-    security = {name: resolved[name] for name in _SECURITY if name in resolved}
-    if isinstance(config, Bbm92Config):
-        security |= {f"{name}_per_block": security[name] / len(plan) for name in ("epsilon_sec", "epsilon_cor")}
-        security["preparation_quality"] = found.premises.quality
-    else:
-        security["detection"] = asdict(found.premises.detection)
-    security["assumed"] = devices.assumptions(run, config.mode)
     info = KeysInfo(
         mode=config.mode,
         seed=config.seed,
         stream_version=STREAM_VERSION,
-        config=json.dumps(resolved),
+        config=json.dumps(config.resolved()),
         config_digest=config.digest(),
         source=path.name,
         source_digest=found.data_digest,
         source_config=stored,
         rows=found.rows,
         blocks=len(plan),
-        security=security,
+        security=statement(config, run, found.premises, plan),
         software=provenance(),
     )
     return Job(found, config, info, plan)
@@ -336,6 +331,8 @@ def _block_table(results: Sequence[BlockResult]) -> NDArray[Any]:
     estimates = [result.estimate or _UNTESTED for result in results]
     columns["tested"] = int, [estimate.tested for estimate in estimates]
     columns["errors"] = int, [estimate.errors for estimate in estimates]
+    for field, name in _DISCLOSED.items():
+        columns[name] = int, [getattr(result.disclosed, field) for result in results]
     columns["qber"] = float, [estimate.qber for estimate in estimates]
     columns["qber_low"] = float, [estimate.low for estimate in estimates]
     columns["qber_high"] = float, [estimate.high for estimate in estimates]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from .. import bits
 from ..bits import U8
 from ..errors import ConfigError
-from ..pairs import Pairs
+from ..pairs import Pairs, Tally
 from ..protocol_config import Bbm92Config
 from . import cascade, ldpc
 from .amplify import multiply, seed_bits, toeplitz
-from .draw import ALICE, random_bits, random_subset, stream
+from .draw import ALICE, STREAM_VERSION, random_bits, random_subset, stream
 from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
@@ -34,22 +34,24 @@ _FRAMES_LOST = 0.01  # share of the frames such a code may fail on: a safer one 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One block's share of the run's failure probabilities, and the quality q of Alice's measurements."""
+    """One block's share of the run's failure probabilities, and of its `Premises` what lengths depend on."""
 
     epsilon_sec: float
     epsilon_cor: float
     quality: float = 1.0
+    stream_version: int = STREAM_VERSION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Disclosed:
     """After the test: what it showed, and the frames (frames, n) each party is left with.
 
-    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect.
+    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect; ``by_basis`` are both.
     """
 
     phase: QberEstimate
     bit: QberEstimate
+    by_basis: Tally
     alice: U8
     bob: U8
 
@@ -73,7 +75,8 @@ def distribute(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
-    share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks, premises.quality)
+    epsilons = config.epsilon_sec / blocks, config.epsilon_cor / blocks
+    share = Share(*epsilons, premises.quality, premises.stream_version)
     source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
@@ -82,7 +85,8 @@ def distribute(
     tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
-    result = replace(result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice))
+    result = replace(result, estimate=tested.phase, disclosed=tested.by_basis)
+    result = replace(result, reconciled_bits=tested.alice.size, frames=len(tested.alice))
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     tick()
@@ -133,13 +137,15 @@ def disclose(
         return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     sample = random_subset(source, count, count - frames * frame_bits)
     talk.send("alice", "sample positions", bits=count)
-    bit = phase = _tell(of_alice, of_bob, sample, talk)
+    bit, told = _tell((of_alice, of_bob, select((alice.basis,), key_basis)[0][0]), sample, talk)
+    phase = bit
     if config.test != "random":
-        phase = _tell(alice.bits, bob.bits, _complement(key_basis, alice.count), talk)
+        phase, rest = _tell((alice.bits, bob.bits, alice.basis), _complement(key_basis, alice.count), talk)
+        told += rest
     (of_alice, of_bob), _ = select((of_alice, of_bob), _complement(sample, count))
     shape = frames, frame_bits
     left = (bits.unpack(own, frames * frame_bits).reshape(shape) for own in (of_alice, of_bob))
-    return Disclosed(phase, bit, *left)
+    return Disclosed(phase, bit, told, *left)
 
 
 def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | None:
@@ -195,7 +201,7 @@ def agree(
     report(corrected, config.reconciliation, talk)
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
-    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames))
+    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames, share.stream_version))
     same = np.array([tag(own, key) == tag(other, key) for own, other in zip(tested.alice, received, strict=True)])
     tag_bits = frames * key.tag_bits
     talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
@@ -235,12 +241,14 @@ def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
     return sifted.basis if config.test == "Z" else _complement(np.zeros_like(sifted.basis), sifted.count)
 
 
-def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:
-    """Both tell their bits under ``mask``; each estimates the same."""
-    (of_alice, of_bob), count = select((alice, bob), mask)
+def _tell(sifted: tuple[U8, U8, U8], mask: U8, talk: Transcript) -> tuple[QberEstimate, Tally]:
+    """Both tell their bits (Alice's, Bob's, their bases) under ``mask``; each estimates the same."""
+    (of_alice, of_bob, basis), count = select(sifted, mask)
     talk.send("alice", "test bits", bits=count)
     talk.send("bob", "test bits", bits=count)
-    return estimate(of_bob, of_alice, count)
+    found, wrong, in_x = estimate(of_bob, of_alice, count), of_alice ^ of_bob, bits.count_ones(basis)
+    errors_x = bits.count_ones(wrong & basis)
+    return found, Tally(count - in_x, found.errors - errors_x, in_x, errors_x)
 
 
 def _complement(mask: U8, count: int) -> U8:

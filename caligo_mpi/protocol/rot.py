@@ -31,7 +31,7 @@ def transfer(pairs: Pairs, config: RotConfig, *, block: Block, premises: Premise
     alice = Alice(for_alice, terms, source=source)
     bob = Bob(for_bob, terms, source=his, choice=config.choice)
     abort = converse(alice, bob, talk, code_for)
-    result = replace(result, estimate=alice.estimate, choice=bob.choice)
+    result = replace(result, estimate=alice.estimate, disclosed=alice.disclosed, choice=bob.choice)
     if abort is not None or alice.strings is None or bob.output is None:
         return _close(result, talk, abort=abort)
     result = replace(
@@ -59,7 +59,7 @@ def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, premises: Prem
         detection=premises.detection,
         epsilon=config.epsilon,
         qber_limit=config.qber_limit,
-        tag_bits=tag_bits_for(config.epsilon),
+        tag_bits=tag_bits_for(config.epsilon, premises.stream_version),
         storage_r=config.storage_r,
         storage_rate=config.storage_rate,
         last_pair_ns=last_pair_ns(pairs),

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from .. import bits
 from ..bits import U8
 from ..errors import ConfigError
+from ..pairs import Tally, X
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
-from .estimate import estimate, likely_at_most
+from .estimate import by_basis, estimate, likely_at_most
 from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
 from .sift import Side
 from .types import Abort, Detection, QberEstimate, Reconciled
@@ -108,6 +109,7 @@ class Alice:
     def __init__(self, side: Side, terms: Terms, *, source: np.random.PCG64) -> None:
         self.terms = terms
         self.estimate: QberEstimate | None = None
+        self.disclosed = Tally()  # the test, by basis
         self.strings: U8 | None = None  # S_0 and S_1 as rows
         self.set_size = 0
         self._source = source
@@ -143,6 +145,7 @@ class Alice:
             return Abort("commit", "the opened rows do not fit Bob's commitment", {"rows": len(opening.positions)})
         same = opening.rows.basis == self._basis[self._test]
         own, his = self._bit[self._test][same], opening.rows.bit[same]
+        self.disclosed = by_basis(own != his, opening.rows.basis[same] == X)
         self.estimate = estimate(bits.pack(own), bits.pack(his), len(own))
         numbers = {"qber": self.estimate.qber, "qber_limit": self.terms.qber_limit, "tested": len(own)}
         if not len(own):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bits import U8
+from ..pairs import Tally
 from .draw import STREAM_VERSION
 from .transcript import Message
 
@@ -119,12 +120,14 @@ class BlockResult:
     ``alice`` and ``bob`` are the packed keys of ``key_bits`` bits: one each in ``bbm92``; in ``rot``
     Alice's two strings as rows of (2, nbytes), and Bob's one, that of his ``choice``.  ``corrected`` bits
     of Bob's were changed by reconciliation; ``decoded`` is False where his string is wrong, which in
-    ``rot`` nobody but the simulator learns.  Where ``abort`` is set there is no key.
+    ``rot`` nobody but the simulator learns.  ``disclosed`` are all bits that were told, by basis.
+    Where ``abort`` is set there is no key.
     """
 
     block: Block
     sifted: int = 0
     estimate: QberEstimate | None = None
+    disclosed: Tally = field(default_factory=Tally)
     reconciled_bits: int = 0
     corrected: int = 0
     frames: int = 0
