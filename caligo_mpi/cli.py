@@ -248,7 +248,8 @@ def _only_chunk(args: argparse.Namespace) -> int:
     from .config import load_config
     from .generate import only_chunk
 
-    record = only_chunk(load_config(args.config, args.overrides), args.only_chunk)
+    config = load_config(args.config, args.overrides)
+    record = only_chunk(config, args.only_chunk, args.output or config.output.path)
     _deliver(args, record, show.record_text(record))
     return DONE
 

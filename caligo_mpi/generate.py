@@ -117,9 +117,9 @@ class _StopNow(BaseException):
     """Leaves an engine in the middle of a chunk."""
 
 
-def chunk_work(config: RunConfig, thresholds: dict[str, object] | None) -> Work:
+def chunk_work(config: RunConfig, thresholds: dict[str, object] | None, stream_version: int | None = None) -> Work:
     """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`."""
-    engine = make_engine(config.engine, thresholds)
+    engine = make_engine(config.engine, thresholds, stream_version)
     partition = Partition(config.pairs, config.chunk_size)
 
     def work(index: int, tick: Tick | None = None) -> ChunkResult:
@@ -176,12 +176,12 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
     return replace(pairs, index=pairs.index + np.uint64(chunk.start))
 
 
-def only_chunk(config: RunConfig, index: int) -> dict[str, int | float]:
-    """Simulate one chunk as the run would, and give its record; what the engine raises is raised."""
+def only_chunk(config: RunConfig, index: int, path: str | os.PathLike[str] | None = None) -> dict[str, int | float]:
+    """Simulate one chunk as the run into ``path`` would, and give its record; what the engine raises is raised."""
     partition = Partition(config.pairs, config.chunk_size)
     if index not in range(len(partition)):
         raise ConfigError(f"only-chunk={index} is not a chunk of this run; they are 0 to {len(partition) - 1}")
-    record = run_chunk(make_engine(config.engine), partition[index], config.seed).record
+    record = run_chunk(engine_for(config, path), partition[index], config.seed).record
     names = [*(CHUNK_DTYPE.names or ())]
     simulated = [*names[: names.index("run")], "checksum"]  # the rest is known when a chunk is committed
     return {name: record[name][0].item() for name in simulated if name != "row"}
@@ -217,6 +217,16 @@ def _engine_of(path: str | os.PathLike[str] | None) -> str | None:
         if path is not None:
             return store.status(path).engine.split()[0]
     return None
+
+
+def engine_for(config: RunConfig, path: str | os.PathLike[str] | None) -> Engine:
+    """The run's engine, with the older random streams where the file at ``path`` was begun with them."""
+    engine = make_engine(config.engine)
+    for older in getattr(engine, "older_streams", ()):
+        with contextlib.suppress(StoreError):
+            if path is not None and store.status(path).info.config_digest == config.digest(older):
+                return make_engine(config.engine, stream_version=older)
+    return engine
 
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
@@ -257,7 +267,7 @@ def generate(
     file.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
     path, begin = Path(path), time.perf_counter()
-    engine = make_engine(config.engine)
+    engine = engine_for(config, path)
     info = run_info(config, engine)
     if not force and (status := store.completed(path, info)):
         message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
@@ -271,7 +281,7 @@ def generate(
             say(message)
         _record(faults, pair_store)
         done = config.pairs - _emissions(config, pair_store.todo)
-        setup = functools.partial(chunk_work, config, pair_store.thresholds)
+        setup = functools.partial(chunk_work, config, pair_store.thresholds, engine.stream_version)
         with contextlib.closing(map(setup, pair_store.todo)) as results:
             for rank, result in results:
                 pair_store.append(result, rank=rank)
@@ -305,12 +315,12 @@ def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
 
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
-    store.preflight(path, run_info(config, make_engine(config.engine)), force=force)
+    store.preflight(path, run_info(config, engine_for(config, path)), force=force)
 
 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a finished file of this configuration with at least its pairs."""
-    return store.completed(path, run_info(config, make_engine(config.engine))) is not None
+    return store.completed(path, run_info(config, engine_for(config, path))) is not None
 
 
 def forecast(config: RunConfig) -> Forecast:
@@ -342,7 +352,7 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
     if "sequential" in info.engine:
         raise ConfigError(f"resample={resample}: {path} is one sequential simulation; run it again and compare digests")
     config = RunConfig.from_json(info.config)
-    work = chunk_work(config, dict(info.thresholds))
+    work = chunk_work(config, dict(info.thresholds), info.stream_version)
     chunks = len(Partition(config.pairs, config.chunk_size))
     # Which chunks is no part of any result, so chance may choose anew each time.
     chosen = sorted(random.SystemRandom().sample(range(chunks), min(resample, chunks)))

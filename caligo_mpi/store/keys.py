@@ -397,6 +397,9 @@ def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
     if found.source_digest != asked.source_digest:
         what = f"comes from other pairs ({found.source}, data digest {found.source_digest[:12]}"
         what += f"; {asked.source} has {asked.source_digest[:12]})"
+    elif found.config_digest == asked.config_digest:
+        what = f"was made with stream_version={found.stream_version} of the protocol, and this would have "
+        what += f"{asked.stream_version}"
     else:
         what = f"belongs to another protocol configuration (config_digest={found.config_digest[:12]}, this one is "
         what += f"{asked.config_digest[:12]})"
