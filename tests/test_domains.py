@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from caligo_mpi.domains import NETSQUID, PROTOCOL
 from caligo_mpi.engines.netsquid import engine as netsquid
 from caligo_mpi.pairs import Chunk
 from caligo_mpi.protocol import draw
-from caligo_mpi.domains import NETSQUID, PROTOCOL
 
 SEEDS = [0, 1, 7, (1 << 64) - 1, (1 << 127) + 12345, (1 << 200) + 99]
 CHUNKS = [0, 1, 2, 3, 6, 7, 1000, NETSQUID & 0xFFFFFFFF, PROTOCOL & 0xFFFFFFFF, PROTOCOL >> 32, (1 << 32) - 1]

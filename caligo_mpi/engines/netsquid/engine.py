@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ... import bits
 from ...config import NetsquidConfig
+from ...domains import NETSQUID
 from ...errors import EngineError
 from ...pairs import Pairs
-from ...domains import NETSQUID
 from .. import Tick
 from . import simulator
 from .closed_form import expected, read_errors
