@@ -8,9 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
-from ..pairs import Tally
+from ..pairs import Tally, bits
+from ..pairs.bits import U8
 from .types import QberEstimate
 
 CONFIDENCE = 1 - 1e-6
@@ -23,7 +22,9 @@ def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDEN
     0.25
     """
     if not len(own) == len(announced) == bits.nbytes(count):
-        raise ValueError(f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits")
+        raise ValueError(
+            f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits"
+        )
     errors = bits.count_ones(own ^ announced)
     return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
 
@@ -55,7 +56,9 @@ def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float,
     (0.00623, 0.085176)
     """
     if not 0 <= errors <= tested or not 0 < confidence < 1:
-        raise ValueError(f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval")
+        raise ValueError(
+            f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval"
+        )
     tail = (1 - confidence) / 2
     low = 0.0 if errors == 0 else _rate_at(tail, errors, tested)
     high = 1.0 if errors == tested else 1.0 - _rate_at(tail, tested - errors, tested)

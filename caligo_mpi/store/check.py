@@ -69,7 +69,16 @@ class Status:
         return self.info.seed
 
 
-_SUMS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+_SUMS = (
+    "count",
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
 
 
 def status(path: str | os.PathLike[str]) -> Status:
@@ -187,8 +196,15 @@ def verify_file(
     try:
         state = scan(fd, layout)
         complete = bool(layout.data_digest)
-        missing = {*state.holes.tolist(), *(range(state.next, len(every)) if complete else state.broken.tolist())}
-        again = [index for index in chunks if index < state.next and index not in missing] if resample else []
+        missing = {
+            *state.holes.tolist(),
+            *(range(state.next, len(every)) if complete else state.broken.tolist()),
+        }
+        again = (
+            [index for index in chunks if index < state.next and index not in missing]
+            if resample
+            else []
+        )
         return Verification(
             path=path,
             complete=complete,
@@ -197,7 +213,11 @@ def verify_file(
             data=tuple(damaged_chunks(fd, layout, every[: state.next])),
             digest_fits=_digest_fits(fd, layout, state.rows) if complete else None,
             resampled=tuple(again),
-            differing=tuple(index for index in again if resample and _differs(fd, layout, index, resample(index))),
+            differing=tuple(
+                index
+                for index in again
+                if resample and _differs(fd, layout, index, resample(index))
+            ),
         )
     finally:
         os.close(fd)

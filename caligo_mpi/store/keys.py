@@ -26,13 +26,20 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .. import __version__
-from ..bits import U8
+from .._version import __version__
 from ..errors import StoreError
+from ..pairs.bits import U8
 from . import lock as locks
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
 from .hdf5 import opened
-from .names import final_path, input_name, not_overwritten, output_name, remove_leftover, require_ours
+from .names import (
+    final_path,
+    input_name,
+    not_overwritten,
+    output_name,
+    remove_leftover,
+    require_ours,
+)
 from .prepare import aside_path, part_path, require_directory
 
 FORMAT = "caligo-keys"
@@ -111,7 +118,10 @@ class Keys:
         """Whether Bob has what he should: Alice's key, or the string of his choice unless decoding failed."""
         if self.choice is None or not self.key_bits:
             return self.alice.tobytes() == self.bob.tobytes()
-        return not self.hidden["decoded"].all() or self.alice[self.choice].tobytes() == self.bob.tobytes()
+        return (
+            not self.hidden["decoded"].all()
+            or self.alice[self.choice].tobytes() == self.bob.tobytes()
+        )
 
 
 def table(columns: Mapping[str, tuple[type, Sequence[Any]]]) -> NDArray[Any]:
@@ -144,7 +154,11 @@ def write_file(path: Path, keys: Keys) -> None:
             group.create_dataset(name, data=bits).attrs.update(_PACKED)
         if keys.choice is not None:
             file["bob"].attrs["choice"] = np.uint64(keys.choice)
-        for name, rows in (("blocks", keys.blocks), ("transcript", keys.transcript), ("simulator", keys.hidden)):
+        for name, rows in (
+            ("blocks", keys.blocks),
+            ("transcript", keys.transcript),
+            ("simulator", keys.hidden),
+        ):
             file.create_dataset(name, data=rows)
         file.attrs["checksum"] = np.uint64(_checksum(file))
 
@@ -221,7 +235,9 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
     with _opened(path) as file:
         keys, (digest_fits, checksum_fits) = _read(file)
     if not (digest_fits and checksum_fits):
-        raise StoreError(f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again")
+        raise StoreError(
+            f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again"
+        )
     return keys
 
 
@@ -298,7 +314,9 @@ def is_keys_file(path: str | os.PathLike[str]) -> bool:
                 return True
         with h5py.File(found, "r", locking=False) as data:
             return bool(data.attrs["format"] == FORMAT)
-    except Exception:  # damaged metadata can be any exception; the reader of pairs files says what is wrong
+    except (
+        Exception
+    ):  # damaged metadata can be any exception; the reader of pairs files says what is wrong
         return False
 
 
@@ -310,7 +328,9 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
         info, payloads, _ = _read_journal(found)
         return KeysStatus(path=found, info=info, blocks_done=len(payloads), keys=None, owner=owner)
     keys = read_keys(found)
-    return KeysStatus(path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner)
+    return KeysStatus(
+        path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner
+    )
 
 
 def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
@@ -318,7 +338,9 @@ def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     found = _existing(input_name(path))
     if _is_partial(found):
         _, payloads, end = _read_journal(found)
-        return KeysVerification(found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end)
+        return KeysVerification(
+            found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end
+        )
     with _opened(found) as file:
         keys, (digest_fits, checksum_fits) = _read(file)
     return KeysVerification(found, True, keys.info.blocks, checksum_fits, digest_fits, keys.agree)
@@ -377,7 +399,9 @@ def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool)
     part = part_path(path)
     if os.path.lexists(part):
         if not _is_partial(part):
-            raise StoreError(f"{part} is in the way and no partial keys file; {not_overwritten(part)}")
+            raise StoreError(
+                f"{part} is in the way and no partial keys file; {not_overwritten(part)}"
+            )
         with suppress(_TornHeader):
             _require_same(part, _read_journal(part)[0], info)
 
@@ -420,7 +444,12 @@ class KeysStore:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], info: KeysInfo, *, launch: Mapping[str, object], force: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        info: KeysInfo,
+        *,
+        launch: Mapping[str, object],
+        force: bool = False,
     ) -> KeysStore:
         """Begin the partial file of ``path``, or go on with the one that is there.
 
@@ -442,7 +471,10 @@ class KeysStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

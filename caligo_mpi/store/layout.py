@@ -19,9 +19,9 @@ import h5py
 import numpy as np
 import xxhash
 
-from .. import __version__
-from ..bits import nbytes
+from .._version import __version__
 from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
+from ..pairs.bits import nbytes
 from .files import disk_errors
 from .hdf5 import Damaged, opened
 
@@ -41,7 +41,14 @@ RUN_DTYPE = np.dtype(
 
 #: One row of ``/faults``: something that went wrong, and how many chunks were redone for it.
 FAULT_DTYPE = np.dtype(
-    [("time", "<f8"), ("run", "<u4"), ("rank", "<u4"), ("chunks", "<u8"), ("host", "S64"), ("what", "S256")]
+    [
+        ("time", "<f8"),
+        ("run", "<u4"),
+        ("rank", "<u4"),
+        ("chunks", "<u8"),
+        ("host", "S64"),
+        ("what", "S256"),
+    ]
 )
 
 OVERFLOW_DTYPE = np.dtype([("runs", "<u8"), ("faults", "<u8")])
@@ -95,7 +102,9 @@ class RunInfo:
         if not self.has_index:
             return self.pairs
         mean = self.pairs * self.coincidence
-        return min(self.pairs, math.ceil(mean + 10 * math.sqrt(mean * max(0.0, 1 - self.coincidence))) + 64)
+        return min(
+            self.pairs, math.ceil(mean + 10 * math.sqrt(mean * max(0.0, 1 - self.coincidence))) + 64
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +124,10 @@ class Layout:
     @property
     def size(self) -> int:
         """Bytes from the file's beginning to the end of its last dataset."""
-        return max(self.offsets[name] + kind.itemsize * n for name, (kind, n) in _datasets(self.info, self.capacity))
+        return max(
+            self.offsets[name] + kind.itemsize * n
+            for name, (kind, n) in _datasets(self.info, self.capacity)
+        )
 
 
 def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
@@ -139,12 +151,19 @@ def file_size(info: RunInfo, capacity: int) -> int:
     return data + len(info.config) + len(json.dumps(dict(info.thresholds))) + 65536
 
 
-def create(path: Path, info: RunInfo, *, capacity: int, rows: int = 0, data_digest: str = "") -> Layout:
+def create(
+    path: Path, info: RunInfo, *, capacity: int, rows: int = 0, data_digest: str = ""
+) -> Layout:
     """Make the file: all of its metadata, its data one hole in the disk until written."""
     with (
         disk_errors(path, "creating the file"),
         h5py.File(
-            path, "w-", libver=_LIBVER, locking=False, alignment_threshold=1 << 16, alignment_interval=1 << 12
+            path,
+            "w-",
+            libver=_LIBVER,
+            locking=False,
+            alignment_threshold=1 << 16,
+            alignment_interval=1 << 12,
         ) as file,
     ):
         for name, value in _attributes(info).items():
@@ -187,7 +206,9 @@ def _header_checksum(file: h5py.File) -> int:
     """XXH3-64 over the attributes that decide bits and over where the data are: HDF5 protects only some of that."""
     places = [file[name].id.get_offset() for name in ("chunks", "runs", "faults", "overflow")]
     places += [file["pairs"][name].id.get_offset() for name in sorted(file["pairs"])]
-    return xxhash.xxh3_64_intdigest(repr([str(file.attrs[name]) for name in _CHECKED] + places).encode())
+    return xxhash.xxh3_64_intdigest(
+        repr([str(file.attrs[name]) for name in _CHECKED] + places).encode()
+    )
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -203,7 +224,10 @@ def _describe(name: str) -> dict[str, object]:
     if name == "pairs/index":
         return {"long_name": "global emission number of the row"}
     if name == "pairs/time":
-        return {"units": "ns", "long_name": "simulated time within the simulation of the row's chunk"}
+        return {
+            "units": "ns",
+            "long_name": "simulated time within the simulation of the row's chunk",
+        }
     return {}
 
 
@@ -242,14 +266,18 @@ def _parse(file: h5py.File) -> Layout:
         rows=rows,
         data_digest=digest,
         created=str(attrs["file_time"]),
-        offsets={name: _offset(file, name, kind, n) for name, (kind, n) in _datasets(info, capacity)},
+        offsets={
+            name: _offset(file, name, kind, n) for name, (kind, n) in _datasets(info, capacity)
+        },
     )
 
 
 def _offset(file: h5py.File, name: str, kind: np.dtype[Any], length: int) -> int:
     dataset = file[name]
     if dataset.shape != (length,) or dataset.dtype != kind:
-        raise ValueError(f"/{name} has shape {dataset.shape} and type {dataset.dtype}, not ({length},) and {kind}")
+        raise ValueError(
+            f"/{name} has shape {dataset.shape} and type {dataset.dtype}, not ({length},) and {kind}"
+        )
     offset = dataset.id.get_offset()
     if offset is None and length:
         raise ValueError(f"/{name} is not contiguous")

@@ -22,7 +22,9 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
     part, chunks = part_path(path), len(layout.info.partition)
     state = scan(fd, layout)
     if state.next < chunks or len(state.holes):
-        raise StoreError(f"{part}: records were damaged while the run went on; run the same command again")
+        raise StoreError(
+            f"{part}: records were damaged while the run went on; run the same command again"
+        )
     digest = table_digest(fd, layout)
     if layout.info.has_index:
         source = _compact(path, layout, fd, rows=state.rows, digest=digest)
@@ -78,7 +80,9 @@ def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int
     for index in bad:
         mark_for_redoing(fd, layout, index)
     if bad:
-        raise StoreError(f"chunks {bad} were damaged on the disk while the run went on; run the same command again")
+        raise StoreError(
+            f"chunks {bad} were damaged on the disk while the run went on; run the same command again"
+        )
     os.fsync(target)
 
 
@@ -88,5 +92,9 @@ def _make_way(path: Path, layout: Layout) -> list[str]:
         return []
     found = layouts.read(path).info
     if found.config_digest != layout.info.config_digest or found.pairs >= layout.info.pairs:
-        raise StoreError(f"{path} appeared while the run went on; move it away and run the same command again")
-    return [f"the shorter {path} (pairs={found.pairs}) is set aside as {set_aside(path, 'old').name}"]
+        raise StoreError(
+            f"{path} appeared while the run went on; move it away and run the same command again"
+        )
+    return [
+        f"the shorter {path} (pairs={found.pairs}) is set aside as {set_aside(path, 'old').name}"
+    ]

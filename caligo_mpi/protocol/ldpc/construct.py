@@ -52,7 +52,9 @@ def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
     return np.argwhere(bad)
 
 
-def _break_four_cycles(base: NDArray[np.int16], *, lift: int, limit: int, draw: np.random.Generator) -> None:
+def _break_four_cycles(
+    base: NDArray[np.int16], *, lift: int, limit: int, draw: np.random.Generator
+) -> None:
     """Move circulants on cycles of four, one after the other, as long as that leaves fewer of them."""
     bad = _on_four_cycles(base, lift)
     for _ in range(4 * len(bad)):

@@ -37,10 +37,16 @@ class DepolariseQLinkConfig(YamlLoadable):
         mixed = (1 - self.fidelity) * 4 / 3
 
         def deliver():
-            label = BellIndex(int(ns.get_random_state().randint(4))) if self.random_bell_state else BellIndex.PHI_PLUS
+            label = (
+                BellIndex(int(ns.get_random_state().randint(4)))
+                if self.random_bell_state
+                else BellIndex.PHI_PLUS
+            )
             return label, (1 - mixed) * BELL_STATES[label] + mixed * np.eye(4) / 4
 
-        return LinkModel(_cycle(self.t_cycle, self.length, self.speed_of_light), self.prob_success, deliver)
+        return LinkModel(
+            _cycle(self.t_cycle, self.length, self.speed_of_light), self.prob_success, deliver
+        )
 
 
 class HeraldedDoubleClickQLinkConfig(YamlLoadable):
@@ -57,7 +63,11 @@ class HeraldedDoubleClickQLinkConfig(YamlLoadable):
     def model(self) -> LinkModel:
         if self.dark_count_probability:
             raise NotImplementedError("the stand-in's heralded link has no dark counts")
-        arm = (1 - self.p_loss_init) * 10 ** (-self.p_loss_length * self.length / 20) * self.detector_efficiency
+        arm = (
+            (1 - self.p_loss_init)
+            * 10 ** (-self.p_loss_length * self.length / 20)
+            * self.detector_efficiency
+        )
         flips = {BellIndex.PSI_PLUS: BellIndex.PSI_MINUS, BellIndex.PSI_MINUS: BellIndex.PSI_PLUS}
 
         def deliver():
