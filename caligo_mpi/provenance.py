@@ -8,17 +8,12 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
+from . import environment
 from ._version import __version__
 
 _PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash")
 
-# Set by Slurm, PBS, LSF and Grid Engine within a job.
-_JOB_VARIABLES = (
-    "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT",
-    "SLURM_CLUSTER_NAME", "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID",
-)  # fmt: skip
-
-# Of these, the names that tell the job from every other.
+# Of a batch system's variables, the names that tell the job from every other.
 _JOB_IDS = ("slurm_job_id", "pbs_jobid", "lsb_jobid", "job_id")
 
 
@@ -55,9 +50,9 @@ def batch_job() -> dict[str, str]:
     """The batch system's names for this job: its variables in lower case; empty outside of jobs."""
     # Variables may hold bytes that are not text, which neither HDF5 nor JSON would take.
     return {
-        name.lower(): os.environ[name].encode("utf-8", "replace").decode()
-        for name in _JOB_VARIABLES
-        if os.environ.get(name)
+        name.lower(): environment.text(name).encode("utf-8", "replace").decode()
+        for name in environment.JOB
+        if environment.is_set(name)
     }
 
 

@@ -41,7 +41,8 @@ from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition
 from caligo_mpi.parallel.coordinator import Traffic
 from caligo_mpi.parallel.job import Rules
 from caligo_mpi.runs.chunks import run_chunk
-from caligo_mpi.runs.generate import generate, run_info
+from caligo_mpi.runs.generate import generate
+from caligo_mpi.runs.identity import run_info
 
 Result = dict[str, Any]
 QUICK = False

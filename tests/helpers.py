@@ -15,6 +15,11 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
 
+def names(folder: Path | str) -> list[str]:
+    """Names in a folder, sorted."""
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
 #: The examples that configure runs; the others configure protocols.
 RUN_CONFIGS = sorted(
     path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import caligo_mpi
+from caligo_mpi import environment
 from caligo_mpi import provenance as module
 from caligo_mpi.provenance import batch_job, provenance
 
@@ -54,7 +55,7 @@ def test_nothing_is_imported_for_it() -> None:
 
 
 def test_batch_job_is_named_by_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in module._JOB_VARIABLES:
+    for name in environment.JOB:
         monkeypatch.delenv(name, raising=False)
     assert batch_job() == {}
     monkeypatch.setenv("SLURM_JOB_ID", "4711")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import errno
-import sys
 
 from .._version import __version__
 from ..errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError, ConfigError
+from ..terminal import streams
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -26,24 +26,18 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
+    streams.prepare()
     args = _parser().parse_args(argv)
     verb: Callable[[argparse.Namespace], int] = args.verb
     try:
         return verb(args)
     except CaligoError as error:
-        print(f"caligo-mpi: {error}", file=sys.stderr)
+        streams.say(str(error))
         return WRONG_USE
-    except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining about it at exit.
-        sys.stdout = None
-        return DONE
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-        print(
-            f"caligo-mpi: {error.strerror}; raise `ulimit -n` and run the same command again",
-            file=sys.stderr,
-        )
+        streams.say(f"{error.strerror}; raise `ulimit -n` and run the same command again")
         return WRONG_USE
 
 
@@ -70,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-o", "--output", metavar="FILE", help="pairs file (default: output in the configuration)"
     )
-    sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    sub.add_argument("-n", "--ranks", type=_ranks, metavar="N", help="start mpirun with N ranks")
     for flag, key in (("--restarts", "faults.restarts"), ("--retries", "faults.retries")):
         sub.add_argument(
             flag,
@@ -105,10 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _set_argument(sub, example="qber_limit=0.05")
     sub.add_argument("-o", "--output", metavar="FILE", required=True, help="keys file")
-    sub.add_argument("-n", "--ranks", type=_positive, metavar="N", help="start mpirun with N ranks")
+    sub.add_argument("-n", "--ranks", type=_ranks, metavar="N", help="start mpirun with N ranks")
     sub.add_argument(
         "--restarts",
-        type=int,
+        type=_restarts,
         default=100,
         metavar="K",
         help="launches after the first (default: 100)",
@@ -129,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "-n",
         "--ranks",
-        type=_positive,
+        type=_ranks,
         metavar="N",
         help="ranks (default: half an hour's, at most a node)",
     )
@@ -228,19 +222,40 @@ def _json_argument(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
-def _print(args: argparse.Namespace, values: object, text: str) -> None:
-    if args.json:
-        import json
+def _in_form(args: argparse.Namespace, values: object, text: str) -> str:
+    if not args.json:
+        return text
+    import json
 
-        text = json.dumps(values)
-    print(text, flush=True)
+    return json.dumps(values)
 
 
-def _positive(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
-    return value
+def _tell(args: argparse.Namespace, values: object, text: str) -> None:
+    """Say what has been written to a file."""
+    streams.tell(_in_form(args, values, text))
+
+
+def _deliver(args: argparse.Namespace, values: object, text: str) -> None:
+    """Print what was asked for."""
+    streams.deliver(_in_form(args, values, text))
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from ``least`` to ``most``."""
+
+    def convert(text: str) -> int:
+        is_number = text.isascii() and text.isdigit() and len(text) <= 20
+        if not is_number or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]} is not a whole number from {least} to {most}"
+            )
+        return int(text)
+
+    return convert
+
+
+_ranks, _restarts = _whole(1, 1 << 20), _whole(0, 1_000_000)
+_positive = _whole(1, 10**15)
 
 
 # ── generate ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -252,7 +267,8 @@ def _generate(args: argparse.Namespace) -> int:
     from ..pairs import ChunkResult
     from ..runs import execute as ranks
 
-    return ranks.execute(lambda: _generate_job(args), codec=ChunkResult, ranks=args.ranks)
+    with ranks.lasting(args.config, ranks=args.ranks) as args.config:
+        return ranks.execute(lambda: _generate_job(args), codec=ChunkResult, ranks=args.ranks)
 
 
 def _generate_job(args: argparse.Namespace) -> Job:
@@ -267,7 +283,7 @@ def _generate_job(args: argparse.Namespace) -> Job:
         noun="chunk",
         hint="a smaller chunk_size would share the work more evenly",
         path=path,
-        arguments=["generate", args.config, *_options(args)],
+        arguments=["generate", _operand(args.config), *_options(args, path)],
         run=lambda map_, about, faults, force: _run_generate(
             args, config, path, map_, about, faults, force
         ),
@@ -293,7 +309,6 @@ def _run_generate(
     force: bool,
 ) -> int:
     from ..runs.generate import generate
-    from ..terminal import wording
     from . import progress, show
 
     with progress.progress(quiet=args.quiet) as report:
@@ -305,9 +320,9 @@ def _run_generate(
             force=force,
             faults=faults,
             report=report,
-            say=wording.say,
+            say=streams.say,
         )
-    _print(args, show.summary_dict(summary), show.summary_text(summary))
+    _tell(args, show.summary_dict(summary), show.summary_text(summary))
     return DONE if summary.status.complete else STOPPED
 
 
@@ -317,34 +332,50 @@ def _only_chunk(args: argparse.Namespace) -> int:
     from ..runs.chunks import only_chunk
     from . import show
 
-    record = only_chunk(load_config(args.config, args.overrides), args.only_chunk)
-    _print(args, record, show.record_text(record))
+    config = load_config(args.config, args.overrides)
+    record = only_chunk(config, args.only_chunk, args.output or config.output.path)
+    _deliver(args, record, show.record_text(record))
     return DONE
 
 
 def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
-    from pathlib import Path
-
     from ..config import load_config
+    from ..store.names import output_name
 
     config = load_config(args.config, args.overrides)
-    path = args.output or config.output.path
-    if not path:
+    path = output_name(_output(args, config))
+    if config.engine.name == "auto":
+        from ..runs.auto import settle_engine
+
+        config = settle_engine(config, path, say=streams.say)
+    return config, path
+
+
+def _output(args: argparse.Namespace, config: RunConfig) -> str:
+    """The pairs file's name, as the command line gives it or the configuration, where ``~`` and ``${VAR}`` stand."""
+    from ..environment import expanded
+
+    if args.output is not None:
+        return str(args.output)
+    if not config.output.path:
         raise ConfigError(
             "output is not given; name the pairs file with -o FILE or output: in the configuration"
         )
-    if config.engine.name == "auto":
-        from ..runs.auto import settle_engine
-        from ..terminal.wording import say
-
-        config = settle_engine(config, path, say=say)
-    return config, Path(path)
+    path = expanded(config.output.path, what="output")
+    if path != config.output.path:
+        streams.say(f"output: {path}")
+    return path
 
 
-def _options(args: argparse.Namespace) -> list[str]:
+def _operand(name: str) -> str:
+    """A file's name for a command line, where it must not look like an option or mean something to mpirun."""
+    return name if name[:1].isalnum() or name[:1] in "/._" else f"./{name}"
+
+
+def _options(args: argparse.Namespace, output: Path) -> list[str]:
     """The command line for the ranks, behind its files: the same without --ranks."""
-    line = [word for override in args.overrides for word in ("--set", override)]
-    line += ["--output", args.output] if args.output else []
+    line = [f"--set={override}" for override in args.overrides]
+    line.append(f"--output={output}")
     return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
 
 
@@ -355,27 +386,30 @@ def _distill(args: argparse.Namespace) -> int:
     from ..runs import execute as ranks
     from ..runs.distill import Finished
 
-    return ranks.execute(lambda: _distill_job(args), codec=Finished, ranks=args.ranks)
+    with ranks.lasting(args.config, ranks=args.ranks) as args.config:
+        return ranks.execute(lambda: _distill_job(args), codec=Finished, ranks=args.ranks)
 
 
 def _distill_job(args: argparse.Namespace) -> Job:
-    from pathlib import Path
-
     from ..config.protocol import load_protocol
     from ..runs.distill import is_complete, preflight, prepare, state
     from ..runs.execute import Job
+    from ..store.names import output_name
 
+    path = output_name(args.output)
     task = prepare(args.run, load_protocol(args.config, args.overrides))
     return Job(
         items=len(task.plan),
         noun="block",
-        path=Path(args.output),
-        arguments=["distill", args.run, "--config", args.config, *_options(args)],
-        run=lambda map_, about, faults, force: _run_distill(args, task, map_, about, faults, force),
-        preflight=lambda: preflight(task, args.output, force=args.force),
-        is_complete=lambda: is_complete(task, args.output),
+        path=path,
+        arguments=["distill", _operand(args.run), f"--config={args.config}", *_options(args, path)],
+        run=lambda map_, about, faults, force: _run_distill(
+            args, task, path, map_, about, faults, force
+        ),
+        preflight=lambda: preflight(task, path, force=args.force),
+        is_complete=lambda: is_complete(task, path),
         forced=args.force,
-        state=lambda: state(args.output),
+        state=lambda: state(path),
         restarts=args.restarts,
     )
 
@@ -383,22 +417,22 @@ def _distill_job(args: argparse.Namespace) -> Job:
 def _run_distill(
     args: argparse.Namespace,
     task: Task,
+    path: Path,
     map_: Any,
     launch: dict[str, Any],
     faults: Faults,
     force: bool,
 ) -> int:
     from ..runs.distill import distill
-    from ..terminal import wording
     from . import progress, show_keys
 
     if faults:
         launch["faults"] = [fault.what for fault in faults]
     with progress.progress(quiet=args.quiet) as report:
         done = distill(
-            task, args.output, map=map_, launch=launch, force=force, report=report, say=wording.say
+            task, path, map=map_, launch=launch, force=force, report=report, say=streams.say
         )
-    _print(args, show_keys.distilled_dict(done), show_keys.distilled_text(done))
+    _tell(args, show_keys.distilled_dict(done), show_keys.distilled_text(done))
     return DONE if done.keys else STOPPED
 
 
@@ -414,7 +448,9 @@ def _slurm(args: argparse.Namespace) -> int:
     config, path = _config_and_path(args)
     preflight(config, path)
     options = {"config_path": args.config, "output": path, "overrides": args.overrides}
-    print(batch.script(config, forecast(config), **options, ranks=args.ranks, limit=limit), end="")
+    streams.deliver(
+        batch.script(config, forecast(config), **options, ranks=args.ranks, limit=limit), end=""
+    )
     return DONE
 
 
@@ -424,7 +460,7 @@ def _init(args: argparse.Namespace) -> int:
     from ..config import starter_config
 
     if args.path == "-":
-        print(starter_config(), end="")
+        streams.deliver(starter_config(), end="")
         return DONE
     try:
         with Path(args.path).open("x", encoding="utf-8") as file:
@@ -437,7 +473,9 @@ def _init(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.path} cannot be written ({error.strerror}); name another file"
         ) from None
-    print(f"{args.path} written; look at it, then: caligo-mpi generate {args.path} --ranks 2")
+    streams.tell(
+        f"{args.path} written; look at it, then: caligo-mpi generate {args.path} --ranks 2"
+    )
     return DONE
 
 
@@ -445,12 +483,11 @@ def _validate(args: argparse.Namespace) -> int:
     from ..config import load_config
     from ..runs.auto import settle_engine
     from ..runs.forecast import forecast
-    from ..terminal import wording
     from . import show
 
-    config = settle_engine(load_config(args.config, args.overrides), say=wording.say)
+    config = settle_engine(load_config(args.config, args.overrides), say=streams.say)
     plan = forecast(config)
-    _print(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
+    _deliver(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
     return DONE
 
 
@@ -461,10 +498,10 @@ def _status(args: argparse.Namespace) -> int:
 
     if is_keys_file(args.file):
         found = keys_status(args.file)
-        _print(args, show_keys.keys_status_dict(found), show_keys.keys_status_text(found))
+        _deliver(args, show_keys.keys_status_dict(found), show_keys.keys_status_text(found))
         return DONE
     status = store.status(args.file)
-    _print(args, show.status_dict(status), show.status_text(status))
+    _deliver(args, show.status_dict(status), show.status_text(status))
     return DONE
 
 
@@ -479,22 +516,23 @@ def _verify(args: argparse.Namespace) -> int:
                 f"resample={args.resample} is for pairs files; {args.file} holds keys: distill again"
             )
         found = verify_keys(args.file)
-        _print(
+        _deliver(
             args, show_keys.keys_verification_dict(found), show_keys.keys_verification_text(found)
         )
         return DONE if found.ok else CRASHED
     verification = verify(args.file, resample=args.resample)
-    _print(args, show.verification_dict(verification), show.verification_text(verification))
+    _deliver(args, show.verification_dict(verification), show.verification_text(verification))
     return DONE if verification.ok else CRASHED
 
 
 def _export(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from .. import store
+    from ..store.names import input_name
 
-    file = Path(args.file)
-    print(store.export(file, args.output or file.with_suffix(f".{args.to}"), kind=args.to))
+    file = input_name(args.file)
+    streams.tell(
+        str(store.export(file, args.output or file.with_suffix(f".{args.to}"), kind=args.to))
+    )
     return DONE
 
 
@@ -504,7 +542,7 @@ def _sequential(args: argparse.Namespace) -> int:
 
     config, path = _config_and_path(args)
     outcome = run_sequential(config, path, trace=args.trace, force=args.force)
-    _print(args, show.sequential_dict(outcome), show.sequential_text(outcome))
+    _tell(args, show.sequential_dict(outcome), show.sequential_text(outcome))
     return DONE
 
 
@@ -515,7 +553,7 @@ def _engines(args: argparse.Namespace) -> int:
     from . import show
 
     engines = available()
-    _print(args, engines, show.engines_text(engines))
+    _deliver(args, engines, show.engines_text(engines))
     return DONE
 
 
@@ -536,7 +574,7 @@ def _schema(args: argparse.Namespace) -> int:
     from ..config import schema
     from ..config.protocol import protocol_schema
 
-    print(json.dumps(protocol_schema() if args.protocol else schema(), indent=2))
+    streams.deliver(json.dumps(protocol_schema() if args.protocol else schema(), indent=2))
     return DONE
 
 

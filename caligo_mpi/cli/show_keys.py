@@ -101,6 +101,11 @@ def _key_lines(keys: Keys) -> list[str]:
         f"  {sifted:,} sifted; {tested:,} tested, {errors:,} errors"
         + _percent(", QBER", errors, tested)
     ]
+    quality = keys.info.security.get("preparation_quality", 1)
+    if quality != 1:
+        lines.append(
+            f"  preparation quality {quality:.4f} bits per key bit: Alice's read-out favors a bit"
+        )
     if keys.key_bits:
         lines.append(
             f"  key: {keys.key_bits:,} bits"

@@ -10,9 +10,10 @@ from typing import Any
 from ..errors import ConfigError
 from .complaints import equals
 from .run import SHORTHANDS, RunConfig, validated
-from .strict_yaml import dump_yaml, parse_yaml
+from .strict_yaml import comment_in, dump_yaml, parse_yaml
 
-_MOST_BYTES = 1 << 20  # of a configuration file
+#: A configuration file may have so many bytes.
+MOST_BYTES = 1 << 20
 _STARTER = "`caligo-mpi init` writes a starter"
 
 
@@ -29,12 +30,12 @@ def read_yaml(path: str | os.PathLike[str], *, remedy: str) -> Any:
     source = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+            raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{source}: cannot be read: {reason}; {remedy}") from None
-    if len(raw) > _MOST_BYTES:
-        raise ConfigError(f"{source}: larger than {_MOST_BYTES:_} bytes; not a configuration")
+    if len(raw) > MOST_BYTES:
+        raise ConfigError(f"{source}: larger than {MOST_BYTES:_} bytes; not a configuration")
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -81,6 +82,11 @@ def overridden(
     if not sign or not all(names):
         raise ConfigError(f"--set {override}: must be a dotted key and a value, such as {example}")
     value = parse_yaml(text, source=f"--set {path.strip()}")
+    if (comment := comment_in(text)) is not None:
+        raise ConfigError(
+            f"--set {override}: YAML takes {comment!r} for a comment; quote the value as YAML does, as in "
+            f"--set '{path.strip()}=\"a # b\"'"
+        )
     out = section = dict(data)
     for depth, name in enumerate(names[:-1]):
         inner = section.get(name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -90,6 +91,20 @@ def parse_yaml(text: str, *, source: str) -> Any:
         ) from None
     except RecursionError:
         raise ConfigError(f"{source}: not a configuration: nested too deeply") from None
+
+
+def comment_in(text: str) -> str | None:
+    """The first comment in a text that `parse_yaml` reads; None where it has none.
+
+    >>> comment_in("run # 3.h5"), comment_in("'run # 3.h5'"), comment_in("run#3.h5")
+    ('# 3.h5', None, None)
+    """
+    tokens = list(yaml.scan(text, Loader=_Loader))
+    for before, behind in pairwise(tokens):
+        _, sign, comment = text[before.end_mark.index : behind.start_mark.index].partition("#")
+        if sign:
+            return (sign + comment).splitlines()[0].rstrip()
+    return None
 
 
 def dump_yaml(document: Any) -> str:

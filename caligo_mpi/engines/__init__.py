@@ -57,19 +57,37 @@ class EngineConfig(Protocol):
         ...
 
 
-def make_engine(config: EngineConfig, thresholds: dict[str, object] | None = None) -> Engine:
+def make_engine(
+    config: EngineConfig,
+    thresholds: dict[str, object] | None = None,
+    stream_version: int | None = None,
+) -> Engine:
     """The engine that ``config.name`` names, built from the configuration.
 
-    ``thresholds`` are the stored ones of a run that is resumed; plug-ins are called with the
-    configuration alone.  Raises `ConfigError` for an unknown name and `EnvironmentProblem` for an
-    engine that something is missing for.
+    ``thresholds`` and ``stream_version`` are the stored ones of a run that is resumed; plug-ins are called with the
+    configuration alone.  Raises `ConfigError` for an unknown name and for a stream that is not made any more or not
+    yet, and `EnvironmentProblem` for an engine that something is missing for.
     """
+    engine = _built(config, thresholds, stream_version)
+    if stream_version is not None and engine.stream_version != stream_version:
+        raise ConfigError(
+            f"stream_version={stream_version} of engine {config.name} is not made by this installation, which makes "
+            f"{engine.stream_version}; use the version of the software that the file was made with"
+        )
+    return engine
+
+
+def _built(
+    config: EngineConfig, thresholds: dict[str, object] | None, stream_version: int | None
+) -> Engine:
     name = config.name
     if name in BUILT_IN:
         if reason := _missing(name):
             raise EnvironmentProblem(reason)
-        built_in = getattr(_module(name), BUILT_IN[name].home[1])
-        return cast(Engine, built_in(config, thresholds))
+        kind = getattr(_module(name), BUILT_IN[name].home[1])
+        if stream_version in getattr(kind, "older_streams", ()):
+            return cast(Engine, kind(config, thresholds, stream_version))
+        return cast(Engine, kind(config, thresholds))
     plugins = _plugins()
     if name not in plugins:
         known = ", ".join([*BUILT_IN, *plugins])

@@ -9,8 +9,10 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -22,6 +24,28 @@ def dying_with_parent() -> Callable[[], None]:
     """A function that has the kernel kill the calling process when its parent dies; may be called after a fork."""
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL)) and None
+
+
+def first_words(
+    command: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float
+) -> str | None:
+    """The first bytes that a command prints, as text; None if it is still at it after so many seconds."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    with process:
+        assert process.stdout is not None
+        said = process.stdout.read(most)
+        is_late = not timer.is_alive()
+        timer.cancel()
+        process.kill()  # one that says more than this would wait for a reader for ever
+    return None if is_late else said.decode(errors="replace")
 
 
 def marked(name: str, value: str) -> Iterator[int]:

@@ -1,6 +1,7 @@
 """A polite stop: signals set a level that the run looks at between pieces of work.
 
-SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for the end; a second one asks for it at once.  Either way the file stays
+SIGTERM, SIGINT, SIGUSR1, SIGUSR2, and SIGHUP where nobody has it ignored (``nohup``), ask for the end; a second one
+asks for it at once.  Either way the file stays
 resumable.  A handler only counts, so it can be installed before anything slow is imported.
 """
 
@@ -22,6 +23,10 @@ def listen() -> None:
     """Count stop requests from now on instead of dying of them."""
     for number in ASKING:
         signal.signal(number, _count)
+    if (
+        signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    ):  # the terminal may go, and the run with it
+        signal.signal(signal.SIGHUP, _count)
 
 
 def _count(number: int, frame: FrameType | None) -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import store
+from .. import environment, store
 from ..errors import StoreError
 
-#: Environment variable: seconds of silence that are always allowed; the watchdog's other limits are multiples of it.
-WATCHDOG = "CALIGO_WATCHDOG_SECONDS"
-
+#: Seconds of silence that are always allowed; the watchdog's other limits are multiples of it.
 _SILENCE_SECONDS = 30.0
 
 #: How often the launcher looks at its ranks and their files.
@@ -31,7 +28,7 @@ class Watchdog:
         self, path: Path, exit_file: Path, *, is_stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self.path, self.exit_file, self.is_stopped = path, exit_file, is_stopped
-        self.unit = float(os.environ.get(WATCHDOG, _SILENCE_SECONDS))
+        self.unit = environment.seconds(environment.WATCHDOG, _SILENCE_SECONDS)
         self.begun = self.said = False
         self.silence, self.limit = 0.0, 0.0
         self.woken = time.monotonic()

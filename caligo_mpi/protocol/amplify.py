@@ -1,41 +1,28 @@
-"""Privacy amplification: a random Toeplitz matrix times the key, by fast Fourier transforms.
+"""Privacy amplification: a random Toeplitz matrix times the keys of both parties, by fast Fourier transforms.
 
-One long transform would read and write main memory again and again.  The matrix is cut into square
-blocks instead; those along a diagonal are equal, so the transforms are as many as there are diagonals,
-and each fits in a cache.
+The matrix is cut into square blocks; those along a diagonal are equal, so there are as many transforms of
+blocks as there are diagonals, and each fits in a cache.  Both parties' bits share a number: the one's sums
+take its low bits, the other's the bits above.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from ..pairs.bits import U8
 
-#: A product is rounded to the nearest integer; further away than this, the transform was not exact enough.
-MAX_ROUNDING = 1e-3
+#: A product is rounded to the nearest integer.  Bounded to be off by less than this, it is found for certain.
+MAX_ROUNDING = 0.25
 
-# Blocks down and across together.  With more of them transforms are smaller, but the products of blocks grow as the
-# square, so more than a few are worth it only where transforms would leave the cache.
-_FEW, _MANY = 16, 64
-_CACHED = (1 << 17) - 1
+C128 = NDArray[np.complex128]
+F64 = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Toeplitz:
-    """A Toeplitz matrix with ``length`` rows and ``count`` columns, ready to be multiplied by keys.
-
-    ``spectra[d]`` is the transform of the 2·``size`` seed bits that the square blocks on diagonal d are made of; the
-    first diagonal is the one at the upper right.
-    """
-
-    count: int
-    length: int
-    size: int
-    spectra: NDArray[np.complex128]
+# Transforms leave the cache beyond _CACHED points; beyond _MOST blocks their products outweigh the transforms.
+_CACHED, _MOST = 1 << 16, 16
 
 
 def seed_bits(count: int, length: int) -> int:
@@ -43,61 +30,110 @@ def seed_bits(count: int, length: int) -> int:
     return count + length - 1
 
 
-def toeplitz(seed: U8, count: int, length: int) -> Toeplitz:
-    """The matrix ``T_ij = s_(i−j+n−1)`` from n + ``length`` − 1 bits s, n = ``count``."""
-    if len(seed) != seed_bits(count, length):
-        raise ValueError(
-            f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}"
-        )
-    size = 1 << max(len(seed) // _MANY, min(len(seed) // _FEW, _CACHED)).bit_length()
-    across, down = _blocks(count, size), _blocks(length, size)
-    padded = np.zeros((across + down) * size)
-    first = across * size - count
-    padded[first : first + len(seed)] = seed
-    return Toeplitz(count, length, size, np.fft.rfft(sliding_window_view(padded, 2 * size)[::size]))
-
-
-def amplify(key: U8, seed: U8, length: int) -> U8:
+def amplify(keys: U8, seed: U8, length: int) -> U8:
     """``length`` bits y of a key x: ``y_i = Σ_j s_(i−j+n−1) x_j mod 2``; all arrays uint8 of 0 and 1.
 
+    ``keys`` is one key (n,) or several (keys, n), hashed alike: the result is (``length``,) or (keys, ``length``).
     ``seed`` s has n + ``length`` − 1 bits.  Toeplitz matrices are 2-universal (Krawczyk, EUROCRYPT '95),
     which is what the leftover hash lemma asks for.
 
     >>> amplify(np.array([1, 0, 1], np.uint8), np.array([1, 1, 0, 1], np.uint8), 2).tolist()
     [1, 0]
     """
-    return multiply(toeplitz(seed, len(key), length), key)
+    count = keys.shape[-1]
+    if len(seed) != seed_bits(count, length):
+        raise ValueError(
+            f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}"
+        )
+    if not count or not length:
+        return np.zeros((*keys.shape[:-1], length), np.uint8)
+    rows = keys.reshape(-1, count)
+    matrix = _Blocks(seed, count, length)
+    together = 2 if matrix.exact(rows[:2]) else 1
+    parts = [matrix.times(rows[i : i + together]) for i in range(0, len(rows), together)]
+    return np.concatenate(parts).reshape(*keys.shape[:-1], length)
 
 
-def multiply(matrix: Toeplitz, key: U8) -> U8:
-    """The matrix times ``key``, modulo 2.
+class _Blocks:
+    """A Toeplitz matrix as square blocks of ``size`` bits, each known by its diagonal's transform.
 
-    A block times its part of the key is ``size`` outputs of a linear convolution, which a cyclic one of
-    2·``size`` points leaves unmixed.
+    A block takes 2·``size`` seed bits a; its product with bits x is the upper half of a·x mod t^(2·size) + 1 as
+    polynomials in t.  That ring is, for real a and x, the one mod t^size − i, where a is ``size``
+    complex numbers a_j + i·a_(j+size); and t = ω·u, ω^size = i, turns that product into a cyclic one, whose imaginary
+    part (after turning back) is the upper half.
     """
-    if len(key) != matrix.count:
-        raise ValueError(f"key of {len(key)} bits for a Toeplitz matrix of {matrix.count} columns")
-    size = matrix.size
-    down = _blocks(matrix.length, size)
-    parts = np.zeros((_blocks(matrix.count, size), size))
-    parts.reshape(-1)[: matrix.count] = key
-    spectra = np.fft.rfft(parts[::-1], 2 * size)
-    out = np.empty((down, size), np.uint8)
-    for row in range(down):
-        total = np.zeros(size + 1, np.complex128)
-        for part, block in zip(spectra, matrix.spectra[row:], strict=False):
-            total += part * block
-        out[row] = _parities(np.fft.irfft(total, 2 * size)[size - 1 : -1])
-    return out.reshape(-1)[: matrix.length]
+
+    def __init__(self, seed: U8, count: int, length: int) -> None:
+        self.count, self.length = count, length
+        self.size = _smooth(-(-count // min(_MOST, -(-count // _CACHED))))
+        self.across, self.down = -(-count // self.size), -(-length // self.size)
+        self.turn = _roots(self.size)
+        bits = np.zeros((self.across + self.down, self.size), np.uint8)
+        first = self.across * self.size - count + 1
+        bits.reshape(-1)[first : first + len(seed)] = seed
+        self.ones = int(np.count_nonzero(seed))
+        self.spectra = np.empty((len(bits) - 1, self.size), np.complex128)
+        for spectrum, low, high in zip(self.spectra, bits, bits[1:], strict=False):
+            spectrum.real, spectrum.imag = low, high
+            spectrum *= self.turn
+            spectrum[:] = np.fft.fft(spectrum)
+
+    def exact(self, rows: U8) -> bool:
+        """Whether the sums of these keys, all in one number, are found for certain.
+
+        The error of a product of two polynomials is at most their norms' product times that of each step of the
+        transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp).
+        """
+        norms = np.sqrt(rows.sum(axis=1, dtype=np.int64))
+        weight = float((norms * 2.0 ** (self._shift * np.arange(len(rows)))).sum())
+        steps = 16 * self.size.bit_length() + self.across + 32
+        return steps * 2.0**-53 * weight * sqrt(2 * self.ones) < MAX_ROUNDING
+
+    def times(self, rows: U8) -> U8:
+        """The matrix times one or two keys, modulo 2."""
+        if not self.exact(rows):
+            raise ArithmeticError(f"Fourier transforms of {self.count} key bits cannot be exact")
+        numbers = np.zeros((self.across, self.size))
+        numbers.reshape(-1)[: self.count] = rows[0]
+        if len(rows) > 1:
+            numbers.reshape(-1)[: self.count] += rows[1] * 2.0**self._shift
+        spectra = np.empty((self.across, self.size), np.complex128)
+        for spectrum, part in zip(spectra, numbers[::-1], strict=True):
+            spectrum[:] = np.fft.fft(part * self.turn)
+        out = np.empty((len(rows), self.down, self.size), np.uint8)
+        for row in range(self.down):
+            sums = self._sums(spectra, row)
+            for key, target in enumerate(out):
+                target[row] = (sums >> (key * self._shift)) & 1
+        return out.reshape(len(rows), -1)[:, : self.length]
+
+    def _sums(self, spectra: C128, row: int) -> NDArray[np.int64]:
+        """What the keys' numbers add up to in one row of blocks."""
+        turned = np.fft.ifft(np.einsum("bf,bf->f", spectra, self.spectra[row : row + self.across]))
+        upper: F64 = turned.imag * self.turn.real
+        upper -= turned.real * self.turn.imag
+        return np.rint(upper, out=upper).astype(np.int64)
+
+    @property
+    def _shift(self) -> int:
+        return self.count.bit_length()
 
 
-def _blocks(count: int, size: int) -> int:
-    return max(1, -(-count // size))
+def _smooth(least: int) -> int:
+    """The next number without prime factors above 5: transforms of such a length are quick."""
+    size = max(1, least)
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 1
 
 
-def _parities(sums: NDArray[np.float64]) -> U8:
-    nearest = np.rint(sums)
-    off = np.abs(sums - nearest).max()
-    if off >= MAX_ROUNDING:
-        raise ArithmeticError(f"Fourier transform of {2 * len(sums)} points is off by {off:.1e}")
-    return (nearest.astype(np.int64) & 1).astype(np.uint8)
+@lru_cache(maxsize=2)
+def _roots(size: int) -> C128:
+    """ω^j, j < ``size``: unit complex numbers, ω^size = i."""
+    roots: C128 = np.exp(0.5j * np.pi / size * np.arange(size))
+    return roots

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from ..config.protocol import Bbm92Config
 from ..errors import ConfigError
-from ..pairs import Pairs, Tick, bits
+from ..pairs import Pairs, Tally, Tick, bits
 from ..pairs.bits import U8
 from . import cascade, ldpc
-from .amplify import multiply, seed_bits, toeplitz
-from .draw import ALICE, random_bits, random_subset, stream
+from .amplify import amplify, seed_bits
+from .draw import ALICE, STREAM_VERSION, random_bits, random_subset, stream
 from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import Abort, Block, BlockResult, QberEstimate, Reconciled, Sifted
+from .types import IDEAL, Abort, Block, BlockResult, Premises, QberEstimate, Reconciled, Sifted
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
@@ -35,21 +35,24 @@ _FRAMES_LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One block's share of the run's failure probabilities."""
+    """One block's share of the run's failure probabilities, and of its `Premises` what lengths depend on."""
 
     epsilon_sec: float
     epsilon_cor: float
+    quality: float = 1.0
+    stream_version: int = STREAM_VERSION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Disclosed:
     """After the test: what it showed, and the frames (frames, n) each party is left with.
 
-    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect.
+    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect; ``by_basis`` are both.
     """
 
     phase: QberEstimate
     bit: QberEstimate
+    by_basis: Tally
     alice: U8
     bob: U8
 
@@ -64,21 +67,27 @@ class Agreed:
 
 
 def distribute(
-    pairs: Pairs, config: Bbm92Config, *, block: Block, blocks: int, tick: Tick = lambda: None
+    pairs: Pairs,
+    config: Bbm92Config,
+    *,
+    block: Block,
+    blocks: int,
+    premises: Premises = IDEAL,
+    tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
-    share = Share(config.epsilon_sec / blocks, config.epsilon_cor / blocks)
-    source = stream(config.seed, block.index, ALICE)
+    epsilons = config.epsilon_sec / blocks, config.epsilon_cor / blocks
+    share = Share(*epsilons, premises.quality, premises.stream_version)
+    source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
     tick()
     result = BlockResult(block, sifted=alice.count)
-    tested = disclose(alice, bob, config, source=source, talk=talk)
+    tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
-    result = replace(
-        result, estimate=tested.phase, reconciled_bits=tested.alice.size, frames=len(tested.alice)
-    )
+    result = replace(result, estimate=tested.phase, disclosed=tested.by_basis)
+    result = replace(result, reconciled_bits=tested.alice.size, frames=len(tested.alice))
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     tick()
@@ -104,12 +113,10 @@ def distribute(
     seed = random_bits(source, seed_bits(count, length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
     tick()
-    matrix = toeplitz(seed, count, length)  # public, so made once for both
-    keys = []
-    for own in (tested.alice, agreed.bob):
-        tick()
-        keys.append(bits.pack(multiply(matrix, own[agreed.same].ravel())))
-    return _close(replace(result, key_bits=length, alice=keys[0], bob=keys[1]), talk)
+    # The matrix is public: each party multiplies its own row, here in one go.
+    rows = np.stack([own[agreed.same].ravel() for own in (tested.alice, agreed.bob)])
+    alice_key, bob_key = (bits.pack(key) for key in amplify(rows, seed, length))
+    return _close(replace(result, key_bits=length, alice=alice_key, bob=bob_key), talk)
 
 
 def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
@@ -121,10 +128,19 @@ def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
 
 
 def disclose(
-    alice: Sifted, bob: Sifted, config: Bbm92Config, *, source: np.random.PCG64, talk: Transcript
+    alice: Sifted,
+    bob: Sifted,
+    config: Bbm92Config,
+    *,
+    source: np.random.PCG64,
+    talk: Transcript,
+    even: bool = True,
 ) -> Disclosed | Abort:
-    """Tell the test bits, count their errors, cut the rest into frames."""
-    if config.test == "random" and (abort := uneven_bases(alice, config.epsilon_sec)) is not None:
+    """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`."""
+    if (
+        config.test == "random"
+        and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None
+    ):
         return abort
     key_basis = _key_basis(alice, config)
     (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
@@ -133,22 +149,31 @@ def disclose(
         return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     sample = random_subset(source, count, count - frames * frame_bits)
     talk.send("alice", "sample positions", bits=count)
-    bit = phase = _tell(of_alice, of_bob, sample, talk)
+    bit, told = _tell((of_alice, of_bob, select((alice.basis,), key_basis)[0][0]), sample, talk)
+    phase = bit
     if config.test != "random":
-        phase = _tell(alice.bits, bob.bits, _complement(key_basis, alice.count), talk)
+        phase, rest = _tell(
+            (alice.bits, bob.bits, alice.basis), _complement(key_basis, alice.count), talk
+        )
+        told += rest
     (of_alice, of_bob), _ = select((of_alice, of_bob), _complement(sample, count))
     shape = frames, frame_bits
     left = (bits.unpack(own, frames * frame_bits).reshape(shape) for own in (of_alice, of_bob))
-    return Disclosed(phase, bit, *left)
+    return Disclosed(phase, bit, told, *left)
 
 
-def uneven_bases(sifted: Sifted, epsilon: float) -> Abort | None:
-    """An abort unless Z and X are as frequent as fair choices make them, except with probability 2ε.
+def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | None:
+    """An abort unless Z and X are equally likely, and as frequent as that makes them but with probability 2ε.
 
-    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.
+    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.  That they
+    are equally likely cannot be seen from frequencies, so a small bias that is known of is an abort, too.
     """
     in_x = bits.count_ones(sifted.basis)
-    if sifted.count and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon):
+    if (
+        even
+        and sifted.count
+        and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon)
+    ):
         return None
     reason = "bases were not chosen evenly, which test='random' takes for granted: use test='Z' or test='X'"
     return Abort(
@@ -202,7 +227,7 @@ def agree(
     report(corrected, config.reconciliation, talk)
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
-    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames))
+    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames, share.stream_version))
     same = np.array(
         [
             tag(own, key) == tag(other, key)
@@ -259,12 +284,18 @@ def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
     )
 
 
-def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:
-    """Both tell their bits under ``mask``; each estimates the same."""
-    (of_alice, of_bob), count = select((alice, bob), mask)
+def _tell(sifted: tuple[U8, U8, U8], mask: U8, talk: Transcript) -> tuple[QberEstimate, Tally]:
+    """Both tell their bits (Alice's, Bob's, their bases) under ``mask``; each estimates the same."""
+    (of_alice, of_bob, basis), count = select(sifted, mask)
     talk.send("alice", "test bits", bits=count)
     talk.send("bob", "test bits", bits=count)
-    return estimate(of_bob, of_alice, count)
+    found, wrong, in_x = (
+        estimate(of_bob, of_alice, count),
+        of_alice ^ of_bob,
+        bits.count_ones(basis),
+    )
+    errors_x = bits.count_ones(wrong & basis)
+    return found, Tally(count - in_x, found.errors - errors_x, in_x, errors_x)
 
 
 def _complement(mask: U8, count: int) -> U8:
@@ -281,6 +312,7 @@ def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
         leak_bits=leak_bits,
         epsilon_sec=share.epsilon_sec,
         epsilon_cor=share.epsilon_cor,
+        quality=share.quality,
     )
 
 

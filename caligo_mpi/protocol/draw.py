@@ -10,18 +10,24 @@ import numpy as np
 
 from ..pairs import bits
 from ..pairs.bits import U8
+from ..pairs.domains import PROTOCOL
+
+#: Raised whenever the same pairs and configuration would give other keys than before; older ones can be gone on with.
+STREAM_VERSION = 2
+OLDER_STREAMS = (1,)
 
 #: Whose stream it is; what both know from the start has its own.
 ALICE, BOB, SESSION = 0, 1, 2
 
 
-def stream(seed: int, block: int, party: int) -> np.random.PCG64:
-    """A random stream of one party's own, for one block.
+def stream(seed: int, block: int, party: int, version: int = STREAM_VERSION) -> np.random.PCG64:
+    """A random stream of one party's own, for one block; version 1 has the keys that engines use, too.
 
     >>> int(stream(7, 0, ALICE).random_raw() == stream(7, 0, BOB).random_raw())
     0
     """
-    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(block, party)))
+    key = (block, party) if version == 1 else (PROTOCOL, block, party)
+    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
 
 
 def random_bytes(source: np.random.PCG64, size: int) -> U8:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 
-from ..pairs import bits
+import numpy as np
+from numpy.typing import NDArray
+
+from ..pairs import Tally, bits
 from ..pairs.bits import U8
 from .types import QberEstimate
 
@@ -24,6 +27,17 @@ def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDEN
         )
     errors = bits.count_ones(own ^ announced)
     return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
+
+
+def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
+    """Disclosed bits, and the ``wrong`` ones among them, per basis.
+
+    >>> by_basis(np.array([True, False, True]), np.array([False, True, True]))
+    Tally(sifted_z=1, errors_z=1, sifted_x=2, errors_x=1)
+    """
+    size, of_x = len(wrong), int(np.count_nonzero(in_x))
+    errors, errors_x = int(np.count_nonzero(wrong)), int(np.count_nonzero(wrong & in_x))
+    return Tally(size - of_x, errors - errors_x, of_x, errors_x)
 
 
 def likely_at_most(found: QberEstimate, confidence: float) -> float:

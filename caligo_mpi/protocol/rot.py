@@ -13,18 +13,18 @@ from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, SESSION, random_bytes, stream
 from .sift import sides
 from .transcript import Transcript, last_pair_ns
-from .transfer import Alice, Bob, CodeFor, Detection, Terms
-from .types import Abort, Block, BlockResult
+from .transfer import Alice, Bob, CodeFor, Terms
+from .types import Abort, Block, BlockResult, Premises
 from .verify import SEED_BITS, tag_bits_for
 
 
 def transfer(
-    pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection, code_for: CodeFor
+    pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises, code_for: CodeFor
 ) -> BlockResult:
     """One random oblivious transfer from the ``block``'s ``pairs``."""
     result = BlockResult(block)
     talk = Transcript(last_pair_ns(pairs))
-    terms = agree_terms(pairs, config, block=block, detection=detection)
+    terms = agree_terms(pairs, config, block=block, premises=premises)
     if terms.test >= terms.valid - 1:
         return _close(
             result,
@@ -32,10 +32,13 @@ def transfer(
             abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}),
         )
     for_alice, for_bob = sides(pairs)
-    alice = Alice(for_alice, terms, source=stream(config.seed, block.index, ALICE))
-    bob = Bob(for_bob, terms, source=stream(config.seed, block.index, BOB), choice=config.choice)
+    source, his = (
+        stream(config.seed, block.index, party, premises.stream_version) for party in (ALICE, BOB)
+    )
+    alice = Alice(for_alice, terms, source=source)
+    bob = Bob(for_bob, terms, source=his, choice=config.choice)
     abort = converse(alice, bob, talk, code_for)
-    result = replace(result, estimate=alice.estimate, choice=bob.choice)
+    result = replace(result, estimate=alice.estimate, disclosed=alice.disclosed, choice=bob.choice)
     if abort is not None or alice.strings is None or bob.output is None:
         return _close(result, talk, abort=abort)
     result = replace(
@@ -52,17 +55,18 @@ def transfer(
     return _close(result, talk)
 
 
-def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, detection: Detection) -> Terms:
+def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises) -> Terms:
     """What is known to both before the first message."""
+    public = stream(config.seed, block.index, SESSION, premises.stream_version)
     return Terms(
-        session=random_bytes(stream(config.seed, block.index, SESSION), SESSION_BYTES).tobytes(),
+        session=random_bytes(public, SESSION_BYTES).tobytes(),
         rounds=pairs.alice_clicks or pairs.count,
         valid=pairs.count,
         test=math.ceil(config.test_fraction * pairs.count),
-        detection=detection,
+        detection=premises.detection,
         epsilon=config.epsilon,
         qber_limit=config.qber_limit,
-        tag_bits=tag_bits_for(config.epsilon),
+        tag_bits=tag_bits_for(config.epsilon, premises.stream_version),
         storage_r=config.storage_r,
         storage_rate=config.storage_rate,
         last_pair_ns=last_pair_ns(pairs),

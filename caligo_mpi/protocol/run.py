@@ -17,24 +17,19 @@ from .bbm92 import distribute
 from .ldpc import choose_code
 from .rot import transfer
 from .sift import rows
-from .transfer import LOSSLESS, Detection
-from .types import Block, BlockResult, KeyResult
+from .types import IDEAL, Block, BlockResult, KeyResult, Premises
 
 Config = Bbm92Config | RotConfig
 
 
 def run_protocol(
-    pairs: Pairs | PairArrays,
-    config: Config | Mapping[str, Any],
-    *,
-    detection: Detection = LOSSLESS,
+    pairs: Pairs | PairArrays, config: Config | Mapping[str, Any], *, premises: Premises = IDEAL
 ) -> KeyResult:
     """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
 
     Bases are 0 = Z and 1 = X, outcomes 0 and 1: anything else is refused with a `ConfigError` that
-    names the column, the row and the value.
-    ``config`` may be a mapping as in a YAML file.  ``detection`` is what ``rot`` takes for granted about losses;
-    ``bbm92`` does not need it.
+    names the column, the row and the value.  ``config`` may be a mapping as in a YAML file.
+    ``premises`` are what is taken for granted about the devices.
 
     >>> from caligo_mpi import generate_pairs, parse_config
     >>> run = {"pairs": 100_000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 0.99}}}
@@ -51,8 +46,7 @@ def run_protocol(
     plan = plan_blocks(pairs.count, config)
     blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
     results = [
-        run_block(part, config, block=b, blocks=len(plan), detection=detection)
-        for part, b in blocks
+        run_block(part, config, block=b, blocks=len(plan), premises=premises) for part, b in blocks
     ]
     return combine(results, config)
 
@@ -76,7 +70,7 @@ def run_block(
     *,
     block: Block,
     blocks: int,
-    detection: Detection = LOSSLESS,
+    premises: Premises = IDEAL,
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has.
@@ -87,8 +81,8 @@ def run_block(
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
     if isinstance(config, RotConfig):
         code_for = partial(choose_code, target=config.failure_target)
-        return transfer(pairs, config, block=block, detection=detection, code_for=code_for)
-    return distribute(pairs, config, block=block, blocks=blocks, tick=tick)
+        return transfer(pairs, config, block=block, premises=premises, code_for=code_for)
+    return distribute(pairs, config, block=block, blocks=blocks, premises=premises, tick=tick)
 
 
 def combine(results: Iterable[BlockResult], config: Config) -> KeyResult:

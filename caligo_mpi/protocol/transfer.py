@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..pairs import bits
+from ..pairs import Tally, X, bits
 from ..pairs.bits import U8
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
-from .estimate import estimate, likely_at_most
+from .estimate import by_basis, estimate, likely_at_most
 from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
 from .sift import Side
-from .types import Abort, QberEstimate, Reconciled
+from .types import Abort, Detection, QberEstimate, Reconciled
 from .verify import TagKey, draw_tag_key, tag
 
 
@@ -47,22 +47,6 @@ _CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made 
 
 #: (bits per set, QBER) → the code that both parties use.
 CodeFor = Callable[[int, float], OneWayCode]
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """What is known beforehand about one round in which Alice registered something.
-
-    ``single``: probability that exactly one pair was sent; ``missing``: that honest Bob registers
-    nothing; ``missing_best``: the same for a dishonest Bob with perfect devices, at the least.
-    """
-
-    single: float = 1.0
-    missing: float = 0.0
-    missing_best: float = 0.0
-
-
-LOSSLESS = Detection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +108,7 @@ class Alice:
     def __init__(self, side: Side, terms: Terms, *, source: np.random.PCG64) -> None:
         self.terms = terms
         self.estimate: QberEstimate | None = None
+        self.disclosed = Tally()  # the test, by basis
         self.strings: U8 | None = None  # S_0 and S_1 as rows
         self.set_size = 0
         self._source = source
@@ -169,6 +154,7 @@ class Alice:
             )
         same = opening.rows.basis == self._basis[self._test]
         own, his = self._bit[self._test][same], opening.rows.bit[same]
+        self.disclosed = by_basis(own != his, opening.rows.basis[same] == X)
         self.estimate = estimate(bits.pack(own), bits.pack(his), len(own))
         numbers = {
             "qber": self.estimate.qber,

@@ -9,7 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pairs import Tally
 from ..pairs.bits import U8
+from .draw import STREAM_VERSION
 from .transcript import Message
 
 
@@ -77,6 +79,37 @@ class Block:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What is known beforehand about one round in which Alice registered something.
+
+    ``single``: probability that exactly one pair was sent; ``missing``: that honest Bob registers
+    nothing; ``missing_best``: the same for a dishonest Bob with perfect devices, at the least.
+    """
+
+    single: float = 1.0
+    missing: float = 0.0
+    missing_best: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Premises:
+    """What a block is told beside its pairs and the configuration.
+
+    ``detection`` is for ``rot``; the ``quality`` q of Alice's measurements, and whether a sifted row is as likely in
+    Z as in X (``even``), are for ``bbm92``.  ``stream_version`` is that of the random streams.
+    """
+
+    detection: Detection = Detection()
+    stream_version: int = STREAM_VERSION
+    quality: float = 1.0
+    even: bool = True
+
+
+#: No losses, BB84 measurements, fair coins.
+IDEAL = Premises()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockResult:
     """What a block gave, seen by someone who looks over both parties' shoulders.
@@ -84,12 +117,14 @@ class BlockResult:
     ``alice`` and ``bob`` are the packed keys of ``key_bits`` bits: one each in ``bbm92``; in ``rot``
     Alice's two strings as rows of (2, nbytes), and Bob's one, that of his ``choice``.  ``corrected`` bits
     of Bob's were changed by reconciliation; ``decoded`` is False where his string is wrong, which in
-    ``rot`` nobody but the simulator learns.  Where ``abort`` is set there is no key.
+    ``rot`` nobody but the simulator learns.  ``disclosed`` are all bits that were told, by basis.
+    Where ``abort`` is set there is no key.
     """
 
     block: Block
     sifted: int = 0
     estimate: QberEstimate | None = None
+    disclosed: Tally = field(default_factory=Tally)
     reconciled_bits: int = 0
     corrected: int = 0
     frames: int = 0

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..pairs.bits import U8, pack
-from .draw import random_below
+from .draw import STREAM_VERSION, random_below
 
 PRIME = (1 << 127) - 1
 WORD_BYTES = 15
 MAX_TAG_BITS = 96
 SEED_BITS = 3 * 127
+_LONGEST = 1 << 32  # bits of a key that `tag_bits_for` allows for
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,16 @@ def collision_bound(count: int, tag_bits: int) -> float:
     return -(-count // (8 * WORD_BYTES)) / PRIME + 2.0**-tag_bits
 
 
-def tag_bits_for(epsilon: float) -> int:
-    """Shortest tag that holds ε for any key of up to 2^32 bits: ⌈log2(1/ε)⌉ + 1.
+def tag_bits_for(epsilon: float, version: int = STREAM_VERSION) -> int:
+    """Shortest tag that holds ε for any key of up to 2^32 bits; stream version 1 has one bit more.
 
     >>> tag_bits_for(1e-15)
-    51
+    50
     """
-    tag_bits = 2 - math.frexp(epsilon)[1]
+    tag_bits = 1 - math.frexp(epsilon)[1]  # the least with 2^-t ≤ ε
+    bound = Fraction(-(-_LONGEST // (8 * WORD_BYTES)), PRIME) + Fraction(1, 1 << tag_bits)
+    if version == 1 or bound > Fraction(epsilon):
+        tag_bits += 1
     if tag_bits > MAX_TAG_BITS:
         raise ConfigError(
             f"epsilon={epsilon} needs tags of {tag_bits} bits, but {MAX_TAG_BITS} are most: raise it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from dataclasses import replace
 
@@ -14,11 +15,14 @@ from ..errors import ConfigError, EngineError
 from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tick, tally
 from ..pairs.checks import breach_of_packed
 from ..parallel.job import Work
+from .identity import engine_for
 
 
-def chunk_work(config: RunConfig, thresholds: dict[str, object] | None) -> Work[ChunkResult]:
+def chunk_work(
+    config: RunConfig, thresholds: dict[str, object] | None, stream_version: int | None = None
+) -> Work[ChunkResult]:
     """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`."""
-    engine = make_engine(config.engine, thresholds)
+    engine = make_engine(config.engine, thresholds, stream_version)
     partition = Partition(config.pairs, config.chunk_size)
 
     def work(index: int, tick: Tick | None = None) -> ChunkResult:
@@ -93,14 +97,16 @@ def _breach_of_plugin(pairs: Pairs, emissions: int) -> str:
     return ""
 
 
-def only_chunk(config: RunConfig, index: int) -> dict[str, int | float]:
-    """Simulate one chunk as the run would, and give its record; what the engine raises is raised."""
+def only_chunk(
+    config: RunConfig, index: int, path: str | os.PathLike[str] | None = None
+) -> dict[str, int | float]:
+    """Simulate one chunk as the run into ``path`` would, and give its record; what the engine raises is raised."""
     partition = Partition(config.pairs, config.chunk_size)
     if index not in range(len(partition)):
         raise ConfigError(
             f"only-chunk={index} is not a chunk of this run; they are 0 to {len(partition) - 1}"
         )
-    record = run_chunk(make_engine(config.engine), partition[index], config.seed).record
+    record = run_chunk(engine_for(config, path), partition[index], config.seed).record
     names = [*(CHUNK_DTYPE.names or ())]
     simulated = [
         *names[: names.index("run")],

@@ -1,14 +1,78 @@
-"""What oblivious transfer takes for granted about devices, held against the configuration pairs were made with."""
+"""What the protocols take for granted about devices, held against the configuration pairs were made with."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal
 
 from ..config import NetsquidConfig, NoiseConfig, PdcSource, RunConfig
 from ..engines import link
-from ..engines.noise.model import arm_rates, describe
+from ..engines.netsquid import closed_form, default_hold
+from ..engines.noise.model import arm_rates, describe, expected_rates
 from ..errors import ConfigError
-from ..protocol.transfer import LOSSLESS, Detection
+from ..protocol.key_length import preparation_quality
+from ..protocol.types import IDEAL, Detection, Premises
+
+
+def premises(config: RunConfig, mode: Literal["bbm92", "rot"]) -> Premises:
+    """What ``mode`` may take for granted of pairs made by ``config``; of another package's engine, all it asks for."""
+    engine = config.engine
+    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+        return IDEAL
+    if mode == "rot":
+        return Premises(detection(config))
+    fair = Decimal(str(engine.alice.basis_bias)) + Decimal(str(engine.bob.basis_bias)) == 1
+    return Premises(quality=quality(config), even=fair)
+
+
+def quality(config: RunConfig) -> float:
+    """The quality q of Alice's two measurements: below 1 where her read-out favors a bit.
+
+    Memories, gates, dark counts and read-out errors as likely for 0 as for 1 act like channels in front of ideal
+    measurements, which leave q = 1.  What an asymmetric read-out has beyond that is a bit that falls to one side.
+    Bob's device does not enter: the proof lets it measure anything.
+    """
+    engine = config.engine
+    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+        return 1.0
+    zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
+    return preparation_quality(abs(one - zero))
+
+
+def expected(config: RunConfig) -> link.Expected | None:
+    """The closed-form rates of the pairs; None where there are none."""
+    engine = config.engine
+    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+        return None
+    if isinstance(engine, NoiseConfig):
+        return expected_rates(engine, describe(engine))
+    found = closed_form.expected(engine, engine.hold or default_hold(engine))
+    return None if math.isnan(found.qber_z) else found
+
+
+def assumptions(config: RunConfig, mode: Literal["bbm92", "rot"]) -> list[str]:
+    """What is assumed beyond what the protocol checks, one sentence each, for the keys file."""
+    engine = config.engine
+    common = [
+        "the classical channel is authenticated",
+        "devices leak nothing beside what the protocol announces",
+    ]
+    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+        unknown = f"nothing is known of engine {engine.name}: its devices are taken for ideal ones"
+        return [unknown, "whether a side detects does not depend on its basis", *common]
+    detects = "whether a side detects does not depend on its basis: each has one efficiency and one dark-count rate"
+    if mode == "rot":
+        return [
+            detects,
+            "read-out is symmetric",
+            "the adversary's memory is no better than storage_r and storage_rate say, after wait_ns",
+            "SHA-256 hides and binds",
+            *common,
+        ]
+    of_alice = "Alice's measurements have the preparation_quality that her read-out errors give"
+    return [of_alice, detects, "bases are chosen independently of everything outside", *common]
 
 
 def require_transfer(config: RunConfig, *, source: str) -> None:
@@ -54,7 +118,7 @@ def detection(config: RunConfig) -> Detection:
     """
     engine = config.engine
     if not isinstance(engine, NoiseConfig):
-        return LOSSLESS
+        return Detection()
     model = describe(engine)
     missing = max(0.0, 1 - model.coincidence / model.alice_click)
     if not isinstance(engine.source, PdcSource):

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from .. import store
 from ..config import RunConfig
-from ..config.protocol import Bbm92Config, ProtocolConfig
+from ..config.protocol import ProtocolConfig
 from ..errors import StoreError
 from ..launch.supervise import State
-from ..pairs import COLUMNS, Pairs, Tick, bits
+from ..pairs import COLUMNS, Pairs, Tally, Tick, bits
 from ..pairs.bits import U8
 from ..parallel.job import Map, Progress, Work
 from ..parallel.serial import serial_map
+from ..protocol.draw import OLDER_STREAMS, STREAM_VERSION
 from ..protocol.run import combine, plan_blocks, run_block
 from ..protocol.transcript import Message
-from ..protocol.transfer import LOSSLESS, Detection
-from ..protocol.types import Abort, Block, BlockResult, KeyResult, QberEstimate
+from ..protocol.types import IDEAL, Abort, Block, BlockResult, KeyResult, Premises, QberEstimate
 from ..provenance import provenance
 from ..store.keys import (
     Keys,
@@ -41,11 +41,15 @@ from ..store.keys import (
     table,
 )
 from . import devices
+from .security import statement
 
-#: Raised whenever the same pairs and configuration would give other keys than before.
-STREAM_VERSION = 1
-
-_SECURITY = ("epsilon_sec", "epsilon_cor", "epsilon", "storage_r", "storage_rate", "wait_ns")
+#: Columns of ``/blocks``: fields of the tally of all disclosed bits.
+_DISCLOSED = {
+    "sifted_z": "tested_z",
+    "errors_z": "errors_z",
+    "sifted_x": "tested_x",
+    "errors_x": "errors_x",
+}
 _UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
 _LENGTH = struct.Struct("<Q")
 
@@ -86,6 +90,7 @@ class Finished:
             start += size
         values["block"] = Block(**values["block"])
         values["estimate"] = values["estimate"] and QberEstimate(**values["estimate"])
+        values["disclosed"] = Tally(**values.get("disclosed", {}))
         values["abort"] = values["abort"] and Abort(**values["abort"])
         values["messages"] = tuple(Message(**message) for message in values["messages"])
         return cls(BlockResult(**values))
@@ -105,7 +110,7 @@ class Source:
     rows: int
     alice_clicks: int
     duration_ns: float
-    detection: Detection
+    premises: Premises
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,34 +159,25 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
             rows=file.rows,
             alice_clicks=int(chunks["alice_clicks"].sum()),
             duration_ns=float(chunks["duration_ns"].sum()),
-            detection=LOSSLESS,
+            premises=IDEAL,
         )
         stored = file.info.config
     if config.mode == "rot":
         devices.require_transfer(run, source=str(path))
-        found = replace(found, detection=devices.detection(run))
+    found = replace(found, premises=devices.premises(run, config.mode))
     plan = plan_blocks(found.rows, config)
-    resolved = config.resolved()
-    security = {name: resolved[name] for name in _SECURITY if name in resolved}
-    if isinstance(config, Bbm92Config):
-        security |= {
-            f"{name}_per_block": security[name] / len(plan)
-            for name in ("epsilon_sec", "epsilon_cor")
-        }
-    else:
-        security["detection"] = asdict(found.detection)
     info = KeysInfo(
         mode=config.mode,
         seed=config.seed,
         stream_version=STREAM_VERSION,
-        config=json.dumps(resolved),
+        config=json.dumps(config.resolved()),
         config_digest=config.digest(),
         source=path.name,
         source_digest=found.data_digest,
         source_config=stored,
         rows=found.rows,
         blocks=len(plan),
-        security=security,
+        security=statement(config, run, found.premises, plan),
         software=provenance(),
     )
     return Job(found, config, info, plan)
@@ -203,7 +199,7 @@ def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
             config,
             block=block,
             blocks=len(plan),
-            detection=source.detection,
+            premises=source.premises,
             tick=tick or (lambda: None),
         )
         return Finished(result)
@@ -226,15 +222,28 @@ def read_block(source: Source, block: Block) -> Pairs:
     return replace(pairs, alice_clicks=source.alice_clicks, duration_ns=source.duration_ns)
 
 
+def settled(job: Job, path: str | os.PathLike[str]) -> Job:
+    """The job itself, or as an older version had it whose keys at ``path`` are to be gone on with."""
+    with contextlib.suppress(StoreError, OSError):
+        begun = keys_status(path).info
+        info = replace(job.info, stream_version=begun.stream_version)
+        sound = job.source.premises.quality == 1  # the older version did not look
+        if sound and begun.stream_version in OLDER_STREAMS and info.identity == begun.identity:
+            premises = replace(job.source.premises, stream_version=begun.stream_version)
+            return replace(job, info=info, source=replace(job.source, premises=premises))
+    return job
+
+
 def preflight(job: Job, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `distill` would raise at its start."""
+    job = settled(job, path)
     _require_other_file(job, Path(path))
     preflight_keys(path, job.info, force=force)
 
 
 def is_complete(job: Job, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is the finished keys file of this job."""
-    return completed_keys(path, job.info) is not None
+    return completed_keys(path, settled(job, path).info) is not None
 
 
 def state(path: str | os.PathLike[str]) -> State:
@@ -267,7 +276,7 @@ def distill(
     ``map`` decides where blocks are distilled, ``launch`` is noted in the file's provenance, ``force`` sets another
     file at ``path`` aside.  An abort is a result.  Raises `StoreError`, also for damaged pairs.
     """
-    path, begin = Path(path), time.perf_counter()
+    path, begin, job = Path(path), time.perf_counter(), settled(job, path)
     _require_other_file(job, path)
     if not force and (keys := completed_keys(path, job.info)):
         message = f"{path} is already complete: keys digest {keys.digest}"
@@ -370,6 +379,8 @@ def _block_table(results: Sequence[BlockResult]) -> NDArray[Any]:
     estimates = [result.estimate or _UNTESTED for result in results]
     columns["tested"] = int, [estimate.tested for estimate in estimates]
     columns["errors"] = int, [estimate.errors for estimate in estimates]
+    for field, name in _DISCLOSED.items():
+        columns[name] = int, [getattr(result.disclosed, field) for result in results]
     columns["qber"] = float, [estimate.qber for estimate in estimates]
     columns["qber_low"] = float, [estimate.low for estimate in estimates]
     columns["qber_high"] = float, [estimate.high for estimate in estimates]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
-import sys
+import stat
+import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..errors import CRASHED, DONE, WRONG_USE, CaligoError, EnvironmentProblem
+from ..config.reading import MOST_BYTES
+from ..errors import CRASHED, DONE, WRONG_USE, CaligoError, ConfigError
 from ..launch import mpirun as launch
 from ..launch import signals, supervise
 from ..parallel.job import Fault, Rules
 from ..parallel.serial import serial_map
-from ..terminal.wording import counted, say
+from ..terminal import streams
+from ..terminal.wording import counted
 
 Faults = deque[Fault]
 
@@ -46,6 +50,55 @@ class Job:
     survive: bool = False
 
 
+@contextmanager
+def lasting(config: str, *, ranks: int | None) -> Iterator[str]:
+    """The name under which ranks can read this configuration, in every launch anew.
+
+    What comes from a pipe or a terminal (``/dev/stdin``, ``<(…)``) can be read once only, and by this process alone:
+    a copy in TMPDIR, for this user's eyes only, stands for it meanwhile.
+    """
+    if not ranks or not _is_fleeting(config):
+        yield config
+        return
+    with launch.temporary_errors():
+        folder = tempfile.mkdtemp(prefix="caligo-")
+    copy = Path(folder, Path(config).name)
+    try:
+        _copy_for_us(Path(config), copy)
+        yield str(copy)
+    finally:
+        copy.unlink(missing_ok=True)
+        Path(folder).rmdir()
+
+
+def _is_fleeting(config: str) -> bool:
+    """Whether a file of this name is another one for each process, or is gone when it has been read."""
+    try:
+        mode = Path(config).stat().st_mode
+    except (OSError, ValueError):
+        return False  # the reader says what is wrong
+    # Standard input may be a regular file: then the ranks would find another one there.
+    return (
+        not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+        or Path(Path.cwd(), config).parts[1:2] in _PER_PROCESS
+    )
+
+
+_PER_PROCESS = (("dev",), ("proc",))
+
+
+def _copy_for_us(source: Path, copy: Path) -> None:
+    """Copy the beginning of ``source``, to one byte beyond what a configuration may have."""
+    try:
+        with source.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from None
+    with launch.temporary_errors():
+        copy.touch(0o600, exist_ok=False)
+        copy.write_bytes(text)
+
+
 def execute(prepare: Callable[[], Job], *, codec: Any, ranks: int | None) -> int:
     """Prepare the job and run it where it belongs; ``codec`` is that of its results.  Returns the exit code."""
     signals.listen()
@@ -62,7 +115,6 @@ def _alone(job: Job, *, ranks: int, forced: bool) -> int:
 
 def _supervised(job: Job, ranks: int) -> int:
     """Launch ranks, and again if they die."""
-    job.preflight()
     before = (
         _inode(job.path) if job.forced else None
     )  # then a complete file may be there that is to be made anew
@@ -71,6 +123,7 @@ def _supervised(job: Job, ranks: int) -> int:
         return _inode(job.path) != before and job.is_complete()
 
     if not is_complete():
+        job.preflight()
         code = supervise.run(
             ranks,
             job.arguments,
@@ -79,7 +132,7 @@ def _supervised(job: Job, ranks: int) -> int:
             state=job.state,
             restarts=job.restarts,
             survive=job.survive,
-            say=say,
+            say=streams.say,
         )
         if code is not None:
             return code
@@ -94,6 +147,7 @@ def _inode(path: Path) -> int | None:
 def _one_of_several(prepare: Callable[[], Job], codec: Any) -> int:
     """Rank 0 runs the job, the others serve."""
     launch.die_with_launcher()
+    launch.arrive()
     try:
         from ..parallel import mpi
 
@@ -115,9 +169,11 @@ def _one_of_several(prepare: Callable[[], Job], codec: Any) -> int:
         return launch.leave(code)
 
 
-def _only_on_first_rank(message: str) -> CaligoError | SystemExit:
+def _only_on_first_rank(message: str) -> SystemExit:
     """MPI itself is what fails here, so the launcher's word is taken for who comes first."""
-    return EnvironmentProblem(message) if launch.is_first() else SystemExit(WRONG_USE)
+    if launch.is_first():
+        streams.say(message)
+    return SystemExit(launch.leave(WRONG_USE))
 
 
 def _survive(prepare: Callable[[], Job], codec: Any) -> NoReturn:
@@ -127,7 +183,7 @@ def _survive(prepare: Callable[[], Job], codec: Any) -> NoReturn:
     faults = _earlier_faults() if mpi.rank() == 0 else deque()
 
     def lost(what: str, rank: int, chunks: int) -> None:
-        say(what)
+        streams.say(what)
         faults.append(Fault(what, rank, chunks))
 
     def coordinate(root: survive.Root[Any]) -> int:
@@ -149,17 +205,17 @@ def _coordinate(prepare: Callable[[], Job], map_for: Callable[[Job], Any], fault
     try:
         job = prepare()
         if (idle := mpi.size() - job.items) > 0:
-            say(
+            streams.say(
                 f"ranks={mpi.size()} for {counted(job.items, job.noun)}: {counted(idle, 'rank')} will be idle"
             )
         elif job.hint and job.items < 4 * mpi.size():
-            say(
+            streams.say(
                 f"only {counted(job.items, job.noun)} for {counted(mpi.size(), 'rank')}: {job.hint}"
             )
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
         return job.run(map_for(job), about, faults, job.forced)
     except CaligoError as error:
-        print(f"caligo-mpi: {error}", file=sys.stderr, flush=True)
+        streams.say(str(error))
         return WRONG_USE
 
 

@@ -11,7 +11,7 @@ from ..engines import make_engine
 from ..engines.link import Expected
 from ..pairs import Chunk, Partition
 from .chunks import run_chunk
-from .generate import run_info
+from .identity import run_info
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import time
 from collections import deque
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 
 from .. import store
 from ..config import RunConfig
-from ..engines import Engine, make_engine
 from ..engines.link import Expected
 from ..pairs import Partition
 from ..parallel.job import Fault, Map, Progress
 from ..parallel.serial import serial_map
-from ..provenance import provenance
 from .chunks import chunk_work
+from .identity import engine_for, run_info
 
 #: Above this a stop or a fault costs more than it should.
 _LONG_CHUNK_SECONDS = 10.0
@@ -38,24 +36,6 @@ class Summary:
     launched: int
     seconds: float
     messages: tuple[str, ...] = ()
-
-
-def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
-    """What the file says about its run."""
-    return store.RunInfo(
-        pairs=config.pairs,
-        chunk_size=config.chunk_size,
-        seed=config.seed,
-        engine=engine.name,
-        stream_version=engine.stream_version,
-        config=json.dumps(config.resolved()),
-        config_digest=config.digest(engine.stream_version),
-        thresholds=engine.thresholds,
-        has_index=engine.has_index,
-        has_time=engine.has_time,
-        coincidence=engine.expected.coincidence,
-        software=provenance(),
-    )
 
 
 def generate(
@@ -78,7 +58,7 @@ def generate(
     file.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
     path, begin = Path(path), time.perf_counter()
-    engine = make_engine(config.engine)
+    engine = engine_for(config, path)
     info = run_info(config, engine)
     if not force and (status := store.completed(path, info)):
         message = (
@@ -98,7 +78,7 @@ def generate(
             say(message)
         _record(faults, pair_store)
         done = config.pairs - _emissions(config, pair_store.todo)
-        setup = functools.partial(chunk_work, config, pair_store.thresholds)
+        setup = functools.partial(chunk_work, config, pair_store.thresholds, engine.stream_version)
         with contextlib.closing(map(setup, pair_store.todo)) as results:
             for rank, result in results:
                 pair_store.append(result, rank=rank)
@@ -149,9 +129,9 @@ def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
 
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
-    store.preflight(path, run_info(config, make_engine(config.engine)), force=force)
+    store.preflight(path, run_info(config, engine_for(config, path)), force=force)
 
 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a finished file of this configuration with at least its pairs."""
-    return store.completed(path, run_info(config, make_engine(config.engine))) is not None
+    return store.completed(path, run_info(config, engine_for(config, path))) is not None

@@ -76,6 +76,11 @@ run_to_end() {
 
 # Take FILE's lock, so that nobody works on FILE itself meanwhile, and bring what there is of it to the scratch disk.
 fetch() {
+    if [ -L "$file.lock" ] || { [ -e "$file.lock" ] && [ ! -f "$file.lock" ]; } ||
+        { [ -s "$file.lock" ] && ! head -c 7 "$file.lock" | grep -qx '{"id": '; }; then
+        say "$file.lock is no lock file of caligo-mpi and is left alone; move it away"
+        exit 2
+    fi
     exec 9>>"$file.lock"
     flock -n 9
     # Other codes than 1: the file system has no such locks.
@@ -123,6 +128,12 @@ requeue() {
 
 caligo_job() {
     local file work before code=75
+    case ${CALIGO_HURRY:-60} in
+        *[!0-9]*)
+            say "CALIGO_HURRY=$CALIGO_HURRY must be a whole number of seconds"
+            exit 2
+            ;;
+    esac
     file=$(realpath -m -- "$1")
     shift
     limit=$(time_limit)

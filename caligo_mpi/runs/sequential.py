@@ -6,6 +6,7 @@ exchanged, with simulated times, are the file's ``transcript`` attribute.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING
 from .. import store
 from ..config import NetsquidConfig, RunConfig, SequentialConfig
 from ..engines import make_engine
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..pairs import Chunk
 from .chunks import chunk_result
-from .generate import run_info
+from .identity import run_info
 
 if TYPE_CHECKING:
     from ..engines.netsquid.sequential import SequentialResult, TraceEvent
@@ -53,14 +54,14 @@ def run_sequential(
 
     Raises `ConfigError` for another engine, `EnvironmentProblem` without NetSquid, `StoreError`.
     """
-    path, info = Path(path), _info(config)
+    path, info = Path(path), _info_for(config, path)
     store.preflight(path, info, force=force)
     if not force and store.completed(path, info):
         raise ConfigError(
             f"{path} is complete already; choose another output or set it aside with --force"
         )
     begin = time.perf_counter()
-    result = _simulate(config)
+    result = _simulate(config, info.stream_version)
     chunk = Chunk(0, 0, config.pairs)
     transcript = [asdict(message) for message in result.transcript]
     about = {"transcript": json.dumps(transcript), "test": json.dumps(_test(result))}
@@ -84,15 +85,17 @@ def run_sequential(
     )
 
 
-def _simulate(config: RunConfig) -> SequentialResult:
+def _simulate(config: RunConfig, stream_version: int) -> SequentialResult:
     from ..engines.netsquid import sequential
 
     assert isinstance(config.engine, NetsquidConfig)
+    seed = Chunk(0, 0, config.pairs).seed_sequence(config.seed)
     return sequential.run_sequential(
         config.engine,
         _protocol(config),
         pairs=config.pairs,
-        seed=Chunk(0, 0, config.pairs).seed_sequence(config.seed),
+        seed=seed,
+        stream_version=stream_version,
     )
 
 
@@ -104,7 +107,18 @@ def _test(result: SequentialResult) -> dict[str, object]:
     return {"rows": result.tested.tolist(), "errors": result.errors, "abort": result.abort}
 
 
-def _info(config: RunConfig) -> store.RunInfo:
+def _info_for(config: RunConfig, path: str | os.PathLike[str]) -> store.RunInfo:
+    """What the file is to say, with the older random streams where the one at ``path`` was begun with them."""
+    info = _info(config)
+    for older in getattr(make_engine(config.engine), "older_streams", ()):
+        with contextlib.suppress(StoreError):
+            found = _info(config, older)
+            if store.status(path).info.config_digest == found.config_digest:
+                return found
+    return info
+
+
+def _info(config: RunConfig, stream_version: int | None = None) -> store.RunInfo:
     """As of a run of one chunk; its identity holds the protocol, too, since latency moves pairs in time."""
     if not isinstance(config.engine, NetsquidConfig):
         raise ConfigError(
@@ -114,7 +128,7 @@ def _info(config: RunConfig) -> store.RunInfo:
         raise ConfigError(
             f"pairs={config.pairs}: a sequential run is one simulation; at most {MOST_PAIRS:_} pairs"
         )
-    info = run_info(config, make_engine(config.engine))
+    info = run_info(config, make_engine(config.engine, stream_version=stream_version))
     identity = json.dumps([info.config_digest, config.pairs, _protocol(config).model_dump()])
     return replace(
         info,

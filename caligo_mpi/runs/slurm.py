@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from .. import environment
 from .._version import __version__
 from ..config import RunConfig
+from ..environment import shown
 from ..errors import ConfigError
 from ..terminal.wording import duration, quantity
 from .forecast import Forecast
@@ -137,6 +139,9 @@ def script(
     limit: int | None = None,
 ) -> str:
     """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
+    for what, name in (("config", config_path), ("output", str(output))):
+        _require_plain(what, name)
+    _require_lasting(config_path)
     cores, source = cores_per_node()
     resident = resident_bytes()
     chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit)
@@ -147,23 +152,52 @@ def script(
             *_head(config, forecast, chosen, config_path),
             *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
             *_site(),
-            "".join(Path(__file__).with_name("job.sh").read_text().splitlines(keepends=True)[1:]),
+            "".join(
+                Path(__file__)
+                .with_name("job.sh")
+                .read_text(encoding="utf-8")
+                .splitlines(keepends=True)[1:]
+            ),
             f'caligo_job {shlex.quote(str(output.resolve()))} {command} --ranks "$SLURM_NTASKS"',
             "",
         ]
     )
 
 
+def _require_plain(what: str, name: str) -> None:
+    """A name goes into a script's text and comments: no character may begin a line of its own."""
+    if not name.isprintable():
+        raise ConfigError(
+            f"{what}={shown(name)}: a batch script cannot hold a name with such characters; rename it"
+        )
+
+
+def _require_lasting(config_path: str) -> None:
+    if not Path(config_path).is_file():
+        raise ConfigError(
+            f"config={config_path} is no file that the job can read when it starts; name one that lasts"
+        )
+
+
+def _comment(text: str) -> str:
+    """A comment of the script, which one line holds whatever the text."""
+    return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _head(config: RunConfig, forecast: Forecast, chosen: Plan, config_path: str) -> list[str]:
     return [
         "#!/bin/bash",
-        f"# Written by caligo-mpi {__version__} for {Path(config_path).name}.",
+        _comment(f"Written by caligo-mpi {__version__} for {Path(config_path).name}."),
         "# Read it, change what does not fit, submit it with sbatch.",
         "#",
-        f"# The run: {config.pairs:,} pairs of engine {config.engine.name} in {forecast.chunks:,} chunks, "
-        f"a file of {quantity(forecast.file_bytes)}B.",
-        f"# A trial on {platform.node()} says {duration(forecast.seconds)} for one rank, so about "
-        f"{duration(chosen.seconds)} for {chosen.ranks}, with start and writing.",
+        _comment(
+            f"The run: {config.pairs:,} pairs of engine {config.engine.name} in {forecast.chunks:,} chunks, "
+            f"a file of {quantity(forecast.file_bytes)}B."
+        ),
+        _comment(
+            f"A trial on {platform.node()} says {duration(forecast.seconds)} for one rank, so about "
+            f"{duration(chosen.seconds)} for {chosen.ranks}, with start and writing."
+        ),
         "",
     ]
 
@@ -204,7 +238,7 @@ def _requests(
 
 def _site() -> list[str]:
     """What this shell has that the job needs as well."""
-    modules = [name for name in os.environ.get("LOADEDMODULES", "").split(":") if name]
+    modules = [name for name in environment.text("LOADEDMODULES").split(":") if name]
     return [
         *(
             [

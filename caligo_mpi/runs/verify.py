@@ -22,7 +22,7 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
             f"resample={resample}: {path} is one sequential simulation; run it again and compare digests"
         )
     config = RunConfig.from_json(info.config)
-    work = chunk_work(config, dict(info.thresholds))
+    work = chunk_work(config, dict(info.thresholds), info.stream_version)
     chunks = len(Partition(config.pairs, config.chunk_size))
     # Which chunks is no part of any result, so chance may choose anew each time.
     chosen = sorted(random.SystemRandom().sample(range(chunks), min(resample, chunks)))

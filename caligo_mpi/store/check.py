@@ -15,6 +15,7 @@ from ..pairs import Pairs, Tally
 from . import layout as layouts
 from .layout import Layout, RunInfo
 from .lock import owner
+from .names import final_path, input_name, output_name
 from .prepare import part_path
 from .publish import clear_leftovers
 from .reader import read_table
@@ -85,13 +86,14 @@ def status(path: str | os.PathLike[str]) -> Status:
 
     Raises `StoreError` where neither can be read.
     """
-    final = Path(path).with_name(Path(path).name.removesuffix(".part"))
+    path = input_name(path)
+    final = final_path(path)
     part = part_path(final)
     try:
-        return _status_of(part if part.exists() and not final.exists() else Path(path), final)
+        return _status_of(part if part.exists() and not final.exists() else path, final)
     except (StoreError, FileNotFoundError):
         # It may have been published, or just created, while we looked.
-        return _status_of(final if final.exists() else part if part.exists() else Path(path), final)
+        return _status_of(final if final.exists() else part if part.exists() else path, final)
 
 
 def _status_of(path: Path, final: Path) -> Status:
@@ -139,7 +141,7 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
 
     A partial file that a kill left behind while the finished one was published is removed.
     """
-    path = Path(path)
+    path = output_name(path)
     if not path.exists():
         return None
     try:
@@ -187,7 +189,7 @@ def verify_file(
     ``resample`` takes a chunk's index and returns its pairs as they were stored, with global emission numbers.
     Chunks of a partial file that are not committed yet are left out.
     """
-    path = Path(path)
+    path = input_name(path)
     layout = layouts.read(path)
     every = range(len(layout.info.partition))
     fd = os.open(path, os.O_RDONLY)

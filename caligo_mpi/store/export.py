@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import EnvironmentProblem, StoreError
 from ..pairs import COLUMNS, PairArrays
 from .files import disk_errors, move_new
+from .names import output_name
 from .reader import PairsFile, open_pairs
 
 Kind = Literal["npz", "csv", "parquet", "bytes"]
@@ -35,6 +36,7 @@ def export(path: str | os.PathLike[str], to: str | os.PathLike[str], *, kind: Ki
     target = Path(to)
     if os.path.lexists(target):
         raise StoreError(f"{target} exists; exports overwrite nothing: choose another name")
+    target = output_name(target)
     write = {
         "npz": _write_npz,
         "csv": _write_csv,

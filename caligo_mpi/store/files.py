@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
+from .names import require_regular
 
 _NO_HARD_LINKS = {
     errno.EPERM,
@@ -128,7 +129,8 @@ def move_new(source: Path, target: Path) -> None:
 
 
 def set_aside(path: Path, tag: str) -> Path:
-    """Rename ``path`` to the first free ``path.tag-N``."""
+    """Rename ``path``, a regular file, to the first free ``path.tag-N``."""
+    require_regular(path)
     for number in itertools.count(1):
         target = path.with_name(f"{path.name}.{tag}-{number}")
         if os.path.lexists(target) and path.samefile(target):

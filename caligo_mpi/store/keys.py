@@ -33,6 +33,14 @@ from . import lock as locks
 from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
 from .hdf5 import opened
+from .names import (
+    final_path,
+    input_name,
+    not_overwritten,
+    output_name,
+    remove_leftover,
+    require_ours,
+)
 from .prepare import aside_path, part_path, require_directory
 
 FORMAT = "caligo-keys"
@@ -224,7 +232,7 @@ def _opened(path: Path) -> AbstractContextManager[h5py.File]:
 
 def read_keys(path: str | os.PathLike[str]) -> Keys:
     """Read a finished keys file.  Raises `StoreError` where it is damaged: `verify_keys` says how."""
-    path = Path(path)
+    path = input_name(path)
     with _opened(path) as file:
         keys, (digest_fits, checksum_fits) = _read(file)
     if not (digest_fits and checksum_fits):
@@ -300,7 +308,7 @@ class KeysVerification:
 
 def is_keys_file(path: str | os.PathLike[str]) -> bool:
     """Whether ``path``, or else its partial file, is a keys file; what cannot be read is not."""
-    found = _existing(Path(path))
+    found = _existing(input_name(path))
     try:
         with found.open("rb") as file:
             if file.read(len(_MAGIC)) == _MAGIC:
@@ -315,8 +323,8 @@ def is_keys_file(path: str | os.PathLike[str]) -> bool:
 
 def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
     """How far a keys file is; ``path`` may be the final name while only the partial file exists."""
-    found = _existing(Path(path))
-    owner = locks.owner(found.with_name(found.name.removesuffix(".part")))
+    found = _existing(input_name(path))
+    owner = locks.owner(final_path(found))
     if _is_partial(found):
         info, payloads, _ = _read_journal(found)
         return KeysStatus(path=found, info=info, blocks_done=len(payloads), keys=None, owner=owner)
@@ -328,7 +336,7 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
 
 def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     """Compute checksum and digest of a keys file again, and compare the two parties' keys."""
-    found = _existing(Path(path))
+    found = _existing(input_name(path))
     if _is_partial(found):
         _, payloads, end = _read_journal(found)
         return KeysVerification(
@@ -358,7 +366,7 @@ def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
 
     What a kill left behind while the file was published is removed.
     """
-    path = Path(path)
+    path = output_name(path)
     if not path.exists():
         return None
     try:
@@ -371,7 +379,7 @@ def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
         with suppress(StoreError, OSError):
             lock = locks.acquire(path, {"id": "clearing up"}, patience=0.0)
             part_path(path).unlink(missing_ok=True)
-            aside_path(path).unlink(missing_ok=True)
+            remove_leftover(aside_path(path))
             locks.release(lock)
     return keys
 
@@ -381,9 +389,11 @@ def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
 
 def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool) -> None:
     """Raise now, having touched nothing, what `KeysStore.open` would raise."""
-    path = Path(path)
+    path = output_name(path)
     require_directory(path)
     if force:
+        if os.path.lexists(path):
+            require_ours(path)
         return
     if os.path.lexists(path):
         _refuse(path, info)
@@ -391,7 +401,7 @@ def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool)
     if os.path.lexists(part):
         if not _is_partial(part):
             raise StoreError(
-                f"{part} is in the way and no partial keys file; choose another output or set it aside with --force"
+                f"{part} is in the way and no partial keys file; {not_overwritten(part)}"
             )
         with suppress(_TornHeader):
             _require_same(part, _read_journal(part)[0], info)
@@ -402,9 +412,7 @@ def _refuse(path: Path, info: KeysInfo) -> None:
     try:
         found = read_keys(path)
     except StoreError as error:
-        raise StoreError(
-            f"{error}; it is not overwritten: choose another output or set it aside with --force"
-        ) from error
+        raise StoreError(f"{error}; {not_overwritten(path)}") from error
     _require_same(path, found.info, info)
 
 
@@ -414,6 +422,9 @@ def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
     if found.source_digest != asked.source_digest:
         what = f"comes from other pairs ({found.source}, data digest {found.source_digest[:12]}"
         what += f"; {asked.source} has {asked.source_digest[:12]})"
+    elif found.config_digest == asked.config_digest:
+        what = f"was made with stream_version={found.stream_version} of the protocol, and this would have "
+        what += f"{asked.stream_version}"
     else:
         told = differences(found.config, asked.config)
         told = (
@@ -448,7 +459,7 @@ class KeysStore:
 
         ``force`` sets other files aside instead of refusing; nothing is deleted.
         """
-        path = Path(path)
+        path = output_name(path)
         launch = {"id": uuid.uuid4().hex, **launch}
         preflight_keys(path, info, force=force)
         with disk_errors(path, "opening the output"):
@@ -491,7 +502,7 @@ class KeysStore:
         aside, part = aside_path(self.path), part_path(self.path)
         with disk_errors(self.path, "publishing"):
             locks.check(self._lock)
-            aside.unlink(missing_ok=True)
+            remove_leftover(aside)
             write_file(aside, keys)
             sync_file(aside)
             try:
@@ -529,6 +540,7 @@ class KeysStore:
 
     def _begin(self, part: Path) -> None:
         aside = aside_path(part)
+        remove_leftover(aside)
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             os.write(fd, _MAGIC)

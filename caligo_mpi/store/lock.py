@@ -8,10 +8,12 @@ then in the file, and the earlier one stops itself at its next commit.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +24,9 @@ from ..errors import StoreError
 
 # A killed process can take a moment to go; a relaunch comes within 0.3 s.
 _PATIENCE_S = 2.0
+
+# How every lock file begins.
+_BEGINNING = b'{"id": '
 
 # A file server frees the locks of a host that went down when its lease ends (NFS 4: 90 s).
 _LEASE_S = 120.0
@@ -47,9 +52,9 @@ def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATI
     """Lock the pairs file ``path`` or raise `StoreError` that shows the owner."""
     deadline = time.monotonic() + patience
     while True:
-        fd = os.open(lock_path(path), os.O_RDWR | os.O_CREAT, 0o666)
+        fd = _opened(lock_path(path))
         try:
-            before = os.read(fd, 4096)
+            before = _content(fd, lock_path(path))
             if _try_lock(fd, before, launch):
                 if _is_current(fd, lock_path(path)):
                     return _sign(path, fd, before, launch)
@@ -66,6 +71,36 @@ def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATI
             os.close(fd)
             raise
         os.close(fd)
+
+
+def _opened(path: Path) -> int:
+    """A descriptor of the lock file, which is made where there is none; a link is never followed."""
+    try:
+        # A pipe would keep us waiting for its other end.
+        return os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666
+        )
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        raise _not_ours(path) from None
+
+
+def _content(fd: int, path: Path) -> bytes:
+    """What the lock file holds; `StoreError` where somebody else has written it."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise _not_ours(path)
+    content = os.read(fd, 4096)
+    # A kill may have left it empty, a power failure cut or full of zeros.
+    if any(content) and not content.startswith(_BEGINNING[: len(content)]):
+        raise _not_ours(path)
+    return content
+
+
+def _not_ours(path: Path) -> StoreError:
+    return StoreError(
+        f"{path} is no lock file of this program and is left alone; move it away or choose another output"
+    )
 
 
 def check(lock: Lock) -> None:
@@ -91,10 +126,16 @@ def release(lock: Lock) -> None:
 def owner(path: Path) -> str:
     """Who is writing the pairs file ``path``, as far as can be told without touching the lock; empty if nobody."""
     try:
-        content = lock_path(path).read_bytes()
+        fd = os.open(lock_path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
-    return "" if not content or _is_dead(content) else describe(content)
+    try:
+        content = _content(fd, lock_path(path))
+    except (StoreError, OSError):
+        return ""
+    finally:
+        os.close(fd)
+    return "" if not any(content) or _is_dead(content) else describe(content)
 
 
 def describe(content: bytes) -> str:

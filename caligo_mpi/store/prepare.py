@@ -14,6 +14,7 @@ from .files import move_new, require_space, set_aside, sync_directory, sync_file
 from .hdf5 import Damaged
 from .layout import Layout, RunInfo
 from .lock import lock_path
+from .names import not_overwritten, output_name, remove_leftover, require_ours
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables
 
@@ -38,7 +39,7 @@ def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> L
     """Leave a partial file of ``info``'s run and size under its name; the lock is held."""
     part = part_path(path)
     for leftover in (aside_path(part), aside_path(path)):
-        leftover.unlink(missing_ok=True)
+        remove_leftover(leftover)
     if part.exists() and path.exists() and part.samefile(path):
         # A kill came between the link and the unlink of publishing.
         part.unlink()
@@ -61,9 +62,11 @@ def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> L
 
 def preflight(path: str | os.PathLike[str], info: RunInfo, *, force: bool = False) -> None:
     """Raise now, having touched nothing, what opening the file for writing would raise."""
-    path = Path(path)
+    path = output_name(path)
     require_directory(path)
     if force:
+        if os.path.lexists(path):
+            require_ours(path)
         return
     if os.path.lexists(path):
         final = _read_final(path)
@@ -89,6 +92,7 @@ def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str
     if not os.path.lexists(path):
         return None
     if force:
+        require_ours(path)
         messages.append(f"{path} is set aside as {set_aside(path, 'old').name}")
         return None
     final = _read_final(path)
@@ -104,9 +108,7 @@ def _read_final(path: Path) -> Layout:
     try:
         return layouts.read(path)
     except StoreError as error:
-        raise StoreError(
-            f"{error}; it is not overwritten: choose another output or set it aside with --force"
-        ) from error
+        raise StoreError(f"{error}; {not_overwritten(path)}") from error
 
 
 def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:

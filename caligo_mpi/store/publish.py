@@ -11,6 +11,7 @@ from . import layout as layouts
 from . import lock as locks
 from .files import move_new, set_aside, sync_directory, sync_file
 from .layout import Layout
+from .names import remove_leftover
 from .prepare import aside_path, part_path
 from .records import damaged_chunks, mark_for_redoing, scan, table_digest
 from .rows import copy_rows, copy_tables
@@ -49,7 +50,7 @@ def clear_leftovers(path: Path, final: Layout) -> None:
             found = layouts.read(part).info
             if (found.config_digest, found.pairs) == (final.info.config_digest, final.info.pairs):
                 part.unlink()
-                aside_path(path).unlink(missing_ok=True)
+                remove_leftover(aside_path(path))
         finally:
             locks.release(lock)
 

@@ -21,6 +21,7 @@ from ..pairs.bits import U8
 from . import layout as layouts
 from .files import read_at
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
+from .names import input_name
 from .records import (
     SPAN_ROWS,
     Records,
@@ -305,7 +306,7 @@ def open_pairs(path: str | os.PathLike[str]) -> PairsFile:
 
     Raises `StoreError` where the file is missing, not a pairs file, truncated, or of another major version.
     """
-    path = Path(path)
+    path = input_name(path)
     layout = layouts.read(path)
     fd = os.open(path, os.O_RDONLY)
     try:

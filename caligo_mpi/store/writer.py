@@ -27,6 +27,7 @@ from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs, bits
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
+from .names import output_name
 from .prepare import part_path, prepare, require_directory
 from .publish import publish
 from .reader import read_table
@@ -91,7 +92,7 @@ class PairStore:
         nothing is deleted.  Raises `StoreError`, having changed nothing, where the file is another run's, complete,
         locked, or does not fit on the disk.
         """
-        path = Path(path)
+        path = output_name(path)
         launch = {"id": uuid.uuid4().hex, **launch}
         require_directory(path)
         with disk_errors(path, "opening the output"):

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-
-def say(message: str) -> None:
-    """One sentence on the standard error."""
-    print(f"caligo-mpi: {message}", file=sys.stderr, flush=True)
-
 
 def quantity(value: float) -> str:
     """A number with a metric prefix.

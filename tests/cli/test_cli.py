@@ -184,7 +184,7 @@ def test_an_output_that_is_not_ours_is_not_overwritten(caligo, write_config, tmp
     assert (tmp_path / "run.h5").read_bytes() == b"my thesis"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_a_single_process_cleanly(write_config, tmp_path, number):
     config = write_config(pairs=4_000_000_000, chunk_size=1 << 20)
     process = subprocess.Popen(

@@ -148,7 +148,7 @@ def test_the_engine_can_be_described_without_netsquid():
     assert described.expected.qber_z == pytest.approx(0.0666666667)
     assert described.expected.qber_x == pytest.approx(0.0666666667)
     assert (described.expected.sifted_z, described.expected.sifted_x) == (0.375, 0.125)
-    assert (described.has_time, described.has_index, described.stream_version) == (True, False, 1)
+    assert (described.has_time, described.has_index, described.stream_version) == (True, False, 2)
     assert described.thresholds == {}
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from caligo_mpi.protocol.amplify import amplify, multiply, seed_bits, toeplitz
+from caligo_mpi.protocol.amplify import _Blocks, amplify, seed_bits
 
 
 def matrix(seed, count, length):
@@ -81,20 +81,37 @@ def test_seed_of_another_length_is_refused():
         amplify(np.zeros(8, np.uint8), np.zeros(10, np.uint8), 4)
 
 
-def test_one_matrix_hashes_both_keys():
-    rng = np.random.default_rng(4)
-    seed, keys = (
-        rng.integers(0, 2, seed_bits(5003, 2999), np.uint8),
-        rng.integers(0, 2, (2, 5003), np.uint8),
-    )
-    prepared, plain = toeplitz(seed, 5003, 2999), matrix(seed, 5003, 2999).astype(int)
-    for key in keys:
-        assert multiply(prepared, key).tolist() == (plain @ key % 2).tolist()
+@pytest.mark.parametrize("count", [1, 5003, 200_001])
+@pytest.mark.parametrize("keys", [2, 3])
+def test_several_keys_are_hashed_as_each_by_itself(count, keys):
+    rng = np.random.default_rng([4, count])
+    rows = rng.integers(0, 2, (keys, count), np.uint8)
+    seed = rng.integers(0, 2, seed_bits(count, 2999), np.uint8)
+    assert amplify(rows, seed, 2999).tolist() == [amplify(row, seed, 2999).tolist() for row in rows]
 
 
-def test_key_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="key of 9 bits for a Toeplitz matrix of 8 columns"):
-        multiply(toeplitz(np.zeros(11, np.uint8), 8, 4), np.zeros(9, np.uint8))
+@pytest.mark.parametrize("which", [0, 1])
+def test_worst_case_sums_of_two_keys_are_exact(which):
+    # A key of ones has the largest sums there are; one more or less shows in the parity.
+    count, length = 1_000_001, 500_000
+    ones = np.ones(seed_bits(count, length), np.uint8)
+    rows = np.ones((2, count), np.uint8)
+    rows[which, -1] = 0
+    hashed = amplify(rows, ones, length)
+    assert not hashed[which].any()
+    assert hashed[1 - which].all()
+
+
+def test_two_keys_of_a_million_bits_fit_one_number():
+    count, length = 1_000_000, 700_000
+    ones = np.ones((2, count), np.uint8)
+    assert _Blocks(np.ones(seed_bits(count, length), np.uint8), count, length).exact(ones)
+
+
+def test_keys_too_long_for_one_number_are_hashed_one_by_one():
+    count = 1 << 24
+    matrix = _Blocks(np.ones(count, np.uint8), count, 1)
+    assert not matrix.exact(np.ones((2, count), np.uint8))
 
 
 def test_nothing_hashes_to_zeros():

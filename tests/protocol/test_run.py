@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caligo_mpi.config.protocol import Bbm92Config
-from caligo_mpi.pairs import Pairs, bits
+from caligo_mpi.pairs import Pairs, bits, tally
 from caligo_mpi.protocol import cascade
 from caligo_mpi.protocol.bbm92 import Share, agree, announce_bases, disclose, frame_shape, report
 from caligo_mpi.protocol.draw import ALICE, stream
@@ -14,7 +14,7 @@ from caligo_mpi.protocol.key_length import binary_entropy, finite_key_length
 from caligo_mpi.protocol.run import combine, plan_blocks, run_block, run_protocol
 from caligo_mpi.protocol.sift import as_arrays, rows
 from caligo_mpi.protocol.transcript import Transcript
-from caligo_mpi.protocol.types import Abort, Block, Reconciled
+from caligo_mpi.protocol.types import Abort, Block, Premises, Reconciled
 
 CONFIG = Bbm92Config(mode="bbm92", seed=1, block_size=400_000, frame_bits=10_000)
 
@@ -102,7 +102,7 @@ def test_an_error_rate_no_code_corrects_aborts(pairs):
 def test_leak_counts_every_disclosed_bit_once(pairs):
     (block,) = run_protocol(pairs(200_000, qber=0.03, seed=2), CONFIG).blocks
     leaks = {m.what: m.leak_bits for m in block.messages if m.leak_bits}
-    tag_bits = 54  # ⌈log2(9 frames / 1e-15)⌉ + 1
+    tag_bits = 53  # 2^-53 ≤ 1e-15 / 9 frames
     assert block.frames == 9
     assert leaks.keys() == {"cascade-low-leak answers", "tags", "frames whose tags agree"}
     assert (leaks["tags"], leaks["frames whose tags agree"]) == (9 * tag_bits, 9)
@@ -165,12 +165,15 @@ def test_same_seed_gives_the_same_key_and_another_another(pairs):
     assert 0.45 < (bits.unpack(first.alice, n) ^ bits.unpack(other.alice, n)).mean() < 0.55
 
 
-def test_keys_are_the_same_on_every_machine(pairs):
-    got = run_protocol(pairs(60_000, qber=0.01, seed=4), config(reconciliation="cascade"))
-    assert (got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (
-        11284,
-        "56d8ed1e0e549a31",
+@pytest.mark.parametrize(
+    ("version", "expected"), [(1, (11284, "56d8ed1e0e549a31")), (2, (11306, "9aa3f8e2f48d4cb7"))]
+)
+def test_keys_are_the_same_on_every_machine(pairs, version, expected):
+    p = pairs(60_000, qber=0.01, seed=4)
+    got = run_protocol(
+        p, config(reconciliation="cascade"), premises=Premises(stream_version=version)
     )
+    assert (got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == expected
 
 
 def test_keys_are_balanced(pairs):
@@ -355,13 +358,13 @@ def at_reconciliation(p, **changes):
 
 
 def test_a_frame_that_stays_wrong_is_discarded_and_counts_as_leaked(pairs):
-    # Cascade told of 0.2 % errors leaves some of a frame with 20 %: its tag differs.
+    # Cascade told of 0.2 % errors leaves some of this frame with 16 %: its tag differs.
     tested, source, talk = at_reconciliation(
         pairs(200_000, qber=0.002, seed=18), reconciliation="cascade"
     )
     bob = tested.bob.copy()
     frame_bits = bob.shape[1]
-    bob[4] ^= (np.random.default_rng(3).random(frame_bits) < 0.2).astype(np.uint8)
+    bob[4] ^= (np.random.default_rng(5).random(frame_bits) < 0.16).astype(np.uint8)
     seed = int(deepcopy(source).random_raw())
     tested = replace(tested, bob=bob)
     agreed = agree(
@@ -372,8 +375,8 @@ def test_a_frame_that_stays_wrong_is_discarded_and_counts_as_leaked(pairs):
     told = [
         r.leak_bits for r in cascade.reconcile(tested.alice, bob, qber=tested.bit.qber, seed=seed)
     ]
-    assert told[4] + 54 < frame_bits
-    assert talk.leak_bits == sum(told) - told[4] + 8 * 54 + frame_bits + 9
+    assert told[4] + 53 < frame_bits
+    assert talk.leak_bits == sum(told) - told[4] + 8 * 53 + frame_bits + 9
 
 
 def test_keys_are_equal_though_frames_were_discarded(pairs):
@@ -412,3 +415,39 @@ def test_test_bits_are_not_used_in_the_key(pairs):
     errors = bits.count_ones(alice.bits ^ bob.bits) - int((tested.alice != tested.bob).sum())
     assert errors == tested.bit.errors
     assert 0 < ones < tested.bit.tested
+
+
+# -- what was told, by basis ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("test", ["random", "Z", "X"])
+def test_disclosed_bits_are_counted_by_basis(pairs, test):
+    """X has three times the errors of Z; all of a test basis is told, of the other one the sample."""
+    p = pairs(400_000, qber=0.01, seed=31)
+    a_basis, a, b_basis, b = (bits.unpack(column, p.count) for column in p.columns)
+    more = (np.random.default_rng(2).random(p.count) < 0.02) & (a_basis == 1)
+    p = replace(p, columns=np.stack([bits.pack(c) for c in (a_basis, a, b_basis, b ^ more)]))
+    (block,) = run_protocol(p, config(test=test)).blocks
+    told, all_of_it = block.disclosed, tally(p.columns, p.count)
+    of_z, of_x = (told.sifted_z, told.errors_z), (told.sifted_x, told.errors_x)
+    assert sum(of_z) > 0 < sum(of_x)
+    if test == "random":
+        assert told.sifted_z + told.sifted_x == block.estimate.tested
+        assert told.errors_z + told.errors_x == block.estimate.errors
+    else:
+        mine, whole = (
+            (of_x, (all_of_it.sifted_x, all_of_it.errors_x))
+            if test == "X"
+            else (of_z, (all_of_it.sifted_z, all_of_it.errors_z))
+        )
+        assert mine == whole == (block.estimate.tested, block.estimate.errors)
+        sampled = of_z if test == "X" else of_x
+        assert (
+            0
+            < sampled[0]
+            == (all_of_it.sifted_z if test == "X" else all_of_it.sifted_x) - block.reconciled_bits
+        )
+    for (tested, errors), rate in ((of_z, 0.01), (of_x, 0.01 * 0.98 + 0.02 * 0.99)):
+        assert (
+            abs(errors / tested - rate) < 4.9 * (rate * (1 - rate) / tested) ** 0.5
+        )  # false alarm 1e-6

@@ -15,25 +15,26 @@ from caligo_mpi.protocol.rot import agree_terms, converse, transfer
 from caligo_mpi.protocol.run import combine, run_protocol
 from caligo_mpi.protocol.sift import as_arrays, sides
 from caligo_mpi.protocol.transcript import Transcript
-from caligo_mpi.protocol.transfer import LOSSLESS, Alice, Bob, Detection
-from caligo_mpi.protocol.types import Abort, Block
+from caligo_mpi.protocol.transfer import Alice, Bob
+from caligo_mpi.protocol.types import IDEAL, Abort, Block, Detection, Premises
 
+LOSSLESS = Detection()
 CONFIG = RotConfig(mode="rot", seed=1, storage_r=0.75, storage_rate=0.002, epsilon=1e-6)
 # Small runs for statistics: weak assumptions, so that a few hundred rows leave a short string.
 SMALL = CONFIG.model_copy(update={"epsilon": 0.01, "storage_rate": 1e-4})
 
 
-def run(pairs, config, code_for, detection=LOSSLESS):
+def run(pairs, config, code_for, premises=IDEAL):
     """A whole run, as `run_protocol` does it, with a code of ours."""
     block = Block(0, 0, pairs.count)
     return combine(
-        [transfer(pairs, config, block=block, detection=detection, code_for=code_for)], config
+        [transfer(pairs, config, block=block, premises=premises, code_for=code_for)], config
     )
 
 
 def parties(pairs, config=CONFIG, detection=LOSSLESS):
     """Alice and Bob before their first message."""
-    terms = agree_terms(pairs, config, block=Block(0, 0, pairs.count), detection=detection)
+    terms = agree_terms(pairs, config, block=Block(0, 0, pairs.count), premises=Premises(detection))
     for_alice, for_bob = sides(pairs)
     alice = Alice(for_alice, terms, source=stream(config.seed, 0, ALICE))
     return alice, Bob(for_bob, terms, source=stream(config.seed, 0, BOB), choice=config.choice)
@@ -62,22 +63,23 @@ def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
     assert abs(other.mean() - 0.5) < 5 * 0.5 / got.key_bits**0.5
 
 
-def test_strings_are_the_same_on_every_machine(pairs, hamming):
-    got = run(pairs(20_000, qber=0.0005, seed=1), CONFIG, hamming)
-    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (
-        0,
-        1067,
-        "abbb80b30252d726",
-    )
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [(1, (0, 1067, "abbb80b30252d726")), (2, (1, 1076, "0df3e5c636f6f44c"))],
+)
+def test_strings_are_the_same_on_every_machine(pairs, hamming, version, expected):
+    got = run(pairs(20_000, qber=0.0005, seed=1), CONFIG, hamming, Premises(stream_version=version))
+    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == expected
 
 
-def test_strings_with_a_code_of_the_package_are_the_same_on_every_machine(pairs):
-    got = run_protocol(pairs(40_000, qber=0.005, seed=1), CONFIG)
-    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == (
-        0,
-        989,
-        "51eef81379099aaf",
+@pytest.mark.parametrize(
+    ("version", "expected"), [(1, (0, 989, "51eef81379099aaf")), (2, (1, 1015, "293313f5ee328578"))]
+)
+def test_strings_with_a_code_of_the_package_are_the_same_on_every_machine(pairs, version, expected):
+    got = run_protocol(
+        pairs(40_000, qber=0.005, seed=1), CONFIG, premises=Premises(stream_version=version)
     )
+    assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == expected
 
 
 @pytest.mark.parametrize("choice", [0, 1])
@@ -116,7 +118,7 @@ def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
     assert alice.terms.single_left() == single
     assert dropped > 0
     assert strings.length == transfer_length(
-        rounds=40_000, single=single, dropped=dropped, leak_bits=syndrome, tag_bits=21,
+        rounds=40_000, single=single, dropped=dropped, leak_bits=syndrome, tag_bits=20,
         storage_r=0.75, storage_rate=0.002, epsilon=1e-6,
     ).bits  # fmt: skip
 
@@ -350,7 +352,7 @@ def lossy(count, *, pairs, missing, announced=None, seed=6):
 
 def test_lossy_run_works_on_the_rounds_both_registered(pairs, hamming):
     p = lossy(60_000, pairs=pairs, missing=0.3)
-    got = run(p, CONFIG, hamming, Detection(missing=0.3))
+    got = run(p, CONFIG, hamming, Premises(Detection(missing=0.3)))
     assert not got.aborts
     assert got.bob.tobytes() == got.alice[got.choice].tobytes()
     lossless = run(replace(p, alice_clicks=0, index=None), CONFIG, hamming)
@@ -374,7 +376,7 @@ def test_commitment_names_the_emission_not_the_row(pairs):
 def test_losses_the_link_does_not_explain_abort(pairs, hamming, missing, reason):
     # ζ = √(ln 10⁶ / 2·60,000) = 1.07 % of the rounds, either way.
     p = lossy(60_000, pairs=pairs, missing=0.0, announced=round(60_000 * (1 - missing)))
-    got = run(p, CONFIG, hamming, Detection(missing=0.3))
+    got = run(p, CONFIG, hamming, Premises(Detection(missing=0.3)))
     aborted = [a.reason for a in got.aborts]
     assert aborted == (
         ["the number of rounds Bob missed is not what the link explains"] if reason else []
@@ -399,7 +401,9 @@ def test_changed_strings_never_pass_for_alices(pairs, hamming, tampered):
     alice, bob = parties(pairs(40_000, qber=0.0005, seed=1))
     strings = alice.make_strings(bob.sort_rows(up_to_bases(alice, bob)), hamming)
     both = getattr(strings, tampered)
-    changed = tuple(one ^ 1 for one in both)
+    changed = tuple(
+        one ^ (1 if tampered == "tags" else np.arange(len(one)) % 3 == 0) for one in both
+    )
     bob.receive(replace(strings, **{tampered: changed}), hamming)
     assert len(bob.output) == strings.length
     assert bob.output.tolist() != alice.strings[bob.choice].tolist()
@@ -510,3 +514,17 @@ def test_conversation_stops_at_the_first_abort(pairs, hamming):
     assert abort.step == "estimate"
     assert [m.what for m in talk.messages][-1] == "opening"
     assert bob.output is None
+
+
+def test_opened_rows_are_counted_by_basis(pairs, hamming):
+    p = pairs(40_000, qber=0.002, seed=9)
+    alice, bob = parties(p)
+    up_to_bases(alice, bob)
+    rows = bob._test
+    a_basis, a, b_basis, b = (bits.unpack(column, p.count)[rows] for column in p.columns)
+    equal, wrong = a_basis == b_basis, a != b
+    told = alice.disclosed
+    for basis, seen in ((0, (told.sifted_z, told.errors_z)), (1, (told.sifted_x, told.errors_x))):
+        own = equal & (a_basis == basis)
+        assert seen == (own.sum(), (own & wrong).sum())
+    assert told.sifted_z + told.sifted_x == alice.estimate.tested > 1000

@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -79,11 +82,13 @@ def test_tag_fits_its_length():
 
 
 @pytest.mark.parametrize(
-    ("epsilon", "bits"), [(0.5, 2), (0.4, 3), (1e-10, 35), (2.5e-7, 23), (1e-15, 51), (1e-24, 81)]
+    ("epsilon", "bits"), [(0.5, 2), (0.4, 2), (1e-10, 34), (2.5e-7, 22), (1e-15, 50), (1e-24, 80)]
 )
-def test_tag_length_holds_its_epsilon(epsilon, bits):
+def test_tag_length_is_the_least_that_holds_its_epsilon(epsilon, bits):
     assert tag_bits_for(epsilon) == bits
     assert collision_bound(1 << 32, bits) <= epsilon
+    assert Fraction(-(-(1 << 32) // 120), PRIME) + Fraction(1, 2 ** (bits - 1)) > Fraction(epsilon)
+    assert tag_bits_for(epsilon, version=1) == 2 - math.frexp(epsilon)[1] >= bits
 
 
 def test_collision_bound_grows_with_the_key():
@@ -92,7 +97,7 @@ def test_collision_bound_grows_with_the_key():
 
 
 def test_too_small_an_epsilon_is_refused():
-    with pytest.raises(ConfigError, match="epsilon=1e-30 needs tags of 101 bits, but 96 are most"):
+    with pytest.raises(ConfigError, match="epsilon=1e-30 needs tags of 100 bits, but 96 are most"):
         tag_bits_for(1e-30)
     with pytest.raises(ValueError, match="tag_bits=97 is not between 1 and 96"):
         draw_tag_key(stream(1, 0, ALICE), 97)

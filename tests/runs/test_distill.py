@@ -26,7 +26,7 @@ from caligo_mpi.pairs import CHUNK_DTYPE, bits
 from caligo_mpi.parallel.job import Rules
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol.run import run_block
-from caligo_mpi.protocol.types import Abort, Block
+from caligo_mpi.protocol.types import Abort, Block, Premises
 from caligo_mpi.runs import devices
 from caligo_mpi.runs.distill import Finished, distill, preflight, prepare
 from caligo_mpi.runs.generate import generate
@@ -36,7 +36,9 @@ from caligo_mpi.store.records import seal
 PROTOCOL = {"mode": "bbm92", "seed": 5, "block_size": 100_000, "test_fraction": 0.2}
 ROT = {"mode": "rot", "seed": 5, "storage_r": 0.75, "storage_rate": 0.002}
 # Golden: on every machine and every version of numpy, on any number of ranks.
-DIGEST = "87d93e81cefc815f31cc8f8c72db408e202be0277a991e6ae942e21e8accb2f6"
+DIGEST = "d05a0b7c7c9869c2f1a4b24ee6d14a44669fe62960ec2879715fbefb5000e1e7"
+# What it was with the random streams of version 1.
+DIGEST_1 = "87d93e81cefc815f31cc8f8c72db408e202be0277a991e6ae942e21e8accb2f6"
 
 
 def run_config(**changes):
@@ -194,6 +196,31 @@ def test_a_second_stop_request_ends_within_a_block(run, tmp_path):
     )
     assert (done.blocks_done, done.keys) == (0, None)
     assert distill(job(run), path).keys.digest == DIGEST
+
+
+def of_version_1(job):
+    """The job as the first version of the protocol's random streams had it."""
+    premises = replace(job.source.premises, stream_version=1)
+    return replace(
+        job, info=replace(job.info, stream_version=1), source=replace(job.source, premises=premises)
+    )
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 5])
+def test_keys_begun_with_older_streams_go_on_with_them(caligo, run, tmp_path, blocks):
+    old = of_version_1(job(run))
+    distill(old, tmp_path / "keys.h5", map=lambda setup, items: serial_map(setup, items[:blocks]))
+    assert keys_status(tmp_path / "keys.h5").info.stream_version == 1
+    result = caligo(*COMMAND)
+    assert result.returncode == 0, result.stderr
+    assert f"{blocks} of 6 blocks are in" in result.stderr
+    keys = read_keys(tmp_path / "keys.h5")
+    assert (keys.digest, keys.info.stream_version) == (DIGEST_1, 1)
+    assert verify_keys(tmp_path / "keys.h5").ok
+    assert "already complete" in caligo(*COMMAND).stderr
+    one_sentence(
+        caligo(*COMMAND, "--set", "seed=6"), "keys.h5 belongs to another protocol configuration"
+    )
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped"])
@@ -637,7 +664,7 @@ def test_missing_rounds_are_what_the_engine_loses(tmp_path):
     assert abs((1 - found.rows / found.alice_clicks) - odds.missing) < 5 * sigma  # false alarm 6e-7
     assert (odds.single, odds.missing_best) == (1, 0)
     transfer_job = prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(ROT))
-    assert (transfer_job.source.alice_clicks, transfer_job.source.detection) == (
+    assert (transfer_job.source.alice_clicks, transfer_job.source.premises.detection) == (
         found.alice_clicks,
         odds,
     )
@@ -649,7 +676,8 @@ def test_losses_that_the_link_does_not_explain_abort(tmp_path):
     engine = {"name": "noise", "link": {"fidelity": 0.99}, "loss": LOSSY}
     generate(run_config(engine=engine), tmp_path / "run.h5")
     found = prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(ROT))
-    source = replace(found.source, detection=replace(found.source.detection, missing=0.49))
+    premises = Premises(replace(found.source.premises.detection, missing=0.49))
+    source = replace(found.source, premises=premises)
     keys = distill(replace(found, source=source), tmp_path / "keys.h5").keys
     assert (
         keys.blocks["abort_reason"][0]

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from helpers import environment
 
 from caligo_mpi.engines.link import Expected
 from caligo_mpi.errors import ConfigError
@@ -120,3 +121,59 @@ def test_the_printed_shell_is_clean(tmp_path, caligo, write_config):
     subprocess.run(["bash", "-n", script], check=True)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", "--severity=warning", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "output"),
+    [
+        ("a\ntouch pwned\n.yaml", "run.h5"),
+        ("run.yaml", "a\ntouch pwned\n.h5"),
+        ("a\x1b[2J.yaml", "x"),
+    ],
+)
+def test_no_name_becomes_a_line_of_the_script(tmp_path, caligo, write_config, config, output):
+    write_config(config)
+    result = caligo("slurm", config, "-o", output)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "a batch script cannot hold a name with such characters" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_is_odd_in_a_script_is_quoted(tmp_path, caligo, write_config):
+    """A shell runs the script up to the job, which is replaced by one that prints its arguments."""
+    config = write_config("$(touch pwned) `touch pwned` '; touch pwned; #.yaml")
+    output = "out $(touch pwned).h5"
+    override = "output.durability=\n  fsync"
+    variables = environment(LOADEDMODULES="gcc/12:$(touch pwned)\ntouch pwned")
+    result = caligo("slurm", config.name, "-o", output, "--set", override, env=variables)
+    assert result.returncode == 0, result.stderr
+    *script, job = re.split(r"(?m)^(?=caligo_job /|caligo_job ')", result.stdout)
+    lines = [
+        "module() { :; }",
+        "scontrol() { :; }",
+        *script,
+        'caligo_job() { printf "%s\\0" "$@"; }',
+        job,
+    ]
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(lines)], cwd=tmp_path, capture_output=True, check=True
+    )
+    words = done.stdout.decode().split("\0")[:-1]
+    expected = [
+        f"{tmp_path}/{output}",
+        "caligo-mpi",
+        "generate",
+        str(config),
+        "--set",
+        override,
+        "--ranks",
+        "",
+    ]
+    assert words == expected
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_script_needs_a_configuration_that_lasts(caligo, write_config):
+    result = caligo("slurm", "/dev/stdin", "-o", "run.h5", input=write_config().read_text())
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "no file that the job can read when it starts" in result.stderr

@@ -266,9 +266,7 @@ def test_a_complete_file_is_not_written_again(path):
 @pytest.mark.parametrize("content", [b"", b"precious text", b"\x89HDF\r\n\x1a\n" + bytes(5000)])
 def test_what_is_not_a_pairs_file_is_not_overwritten(path, content):
     path.write_bytes(content)
-    with pytest.raises(
-        StoreError, match="not overwritten: choose another output or set it aside with --force"
-    ):
+    with pytest.raises(StoreError, match="not overwritten: choose another output or move it away"):
         write(path, made_info())
     assert path.read_bytes() == content
     assert names(path.parent) == ["run.h5"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ...config import NetsquidConfig
 from ...errors import EngineError
 from ...pairs import Pairs, Tick, bits
+from ...pairs.domains import NETSQUID
 from . import simulator
 from .closed_form import expected, read_errors
 from .environment import is_stand_in
@@ -20,7 +21,10 @@ Bits = NDArray[np.uint8]
 _PAIRS_PER_RUN = 100
 _HOLD = 10
 
-# Children of a chunk's seed: the simulator's, then each party's private ones.  The numbers are part of the stream.
+#: Raised whenever the same configuration would give other bits; older streams can be gone on with.
+STREAM_VERSION = 2
+
+# Children of a chunk's `domain`: the simulator's, then each party's private ones.  The numbers are part of the stream.
 SIMULATOR, ALICE_BASES, BOB_BASES, ALICE_READOUT, BOB_READOUT, ALICE_TEST, BOB_NONCES = range(7)
 
 
@@ -36,12 +40,19 @@ class NetsquidEngine:
     A row's ``time`` (ns) is when both sides had measured it; pairs held together share it.
     """
 
-    stream_version = 1
+    stream_version = STREAM_VERSION
+    older_streams = (1,)
     has_index = False
     has_time = True
 
-    def __init__(self, config: NetsquidConfig, thresholds: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        config: NetsquidConfig,
+        thresholds: dict[str, object] | None = None,
+        stream_version: int = STREAM_VERSION,
+    ) -> None:
         self._config = config
+        self.stream_version = stream_version
         self._hold = config.hold or default_hold(config)
         self.name = "netsquid (stand-in)" if is_stand_in() else "netsquid"
         self.thresholds: dict[str, object] = {}
@@ -52,6 +63,7 @@ class NetsquidEngine:
     ) -> Pairs:
         """Simulate ``count`` pairs; ``tick`` is called after every request for pairs."""
         simulator.require()
+        seed = domain(seed, self.stream_version)
         alice, bob = self._simulate(-(-count // self._hold), seed, tick)
         columns = [
             column
@@ -92,6 +104,11 @@ class NetsquidEngine:
                 f"of {count}: find out what differs on this machine with caligo-mpi engines --accept netsquid"
             )
         return alice, bob
+
+
+def domain(seed: np.random.SeedSequence, version: int = STREAM_VERSION) -> np.random.SeedSequence:
+    """Where this engine's streams of a chunk come from; version 1 has the keys that other consumers use, too."""
+    return seed if version == 1 else child(seed, NETSQUID)
 
 
 def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:

@@ -19,7 +19,17 @@ from ...config import NetsquidConfig, SequentialConfig
 from ...errors import EngineError
 from ...pairs import Pairs, bits
 from . import simulator
-from .engine import ALICE_TEST, BOB_NONCES, SIMULATOR, Bits, child, measured_bases, recorded
+from .engine import (
+    ALICE_TEST,
+    BOB_NONCES,
+    SIMULATOR,
+    STREAM_VERSION,
+    Bits,
+    child,
+    domain,
+    measured_bases,
+    recorded,
+)
 from .programs import share
 from .simulator import ALICE, BOB, clock
 
@@ -85,7 +95,12 @@ class TimingBarrier:
 
 
 def run_sequential(
-    config: NetsquidConfig, protocol: SequentialConfig, *, pairs: int, seed: np.random.SeedSequence
+    config: NetsquidConfig,
+    protocol: SequentialConfig,
+    *,
+    pairs: int,
+    seed: np.random.SeedSequence,
+    stream_version: int = STREAM_VERSION,
 ) -> SequentialResult:
     """Generate ``pairs`` pairs one at a time and run the protocol on them, all in one simulation.
 
@@ -93,7 +108,7 @@ def run_sequential(
     `NetsquidEngine.sample` with one pair held.
     """
     simulator.require()
-    log = _Log()
+    seed, log = domain(seed, stream_version), _Log()
     alice, bob = (
         _Side(
             name=name, peer=peer, config=config, protocol=protocol, count=pairs, seed=seed, log=log

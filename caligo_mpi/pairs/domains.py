@@ -1,0 +1,19 @@
+"""Who draws from a seed.  Every consumer has a domain of its own, so that equal seeds share no random stream.
+
+A stream is numpy's ``SeedSequence(seed, spawn_key=KEY)`` with one of these keys:
+
+=====================================  ===========================================
+``(chunk,)``, ``(chunk, 0 or 1)``      the noise engine
+``(chunk, NETSQUID, number)``          the NetSquid engine and the sequential mode
+``(PROTOCOL, block, party)``           the classical protocol
+=====================================  ===========================================
+
+Numpy cuts a key into words of 32 bits.  Chunks fill one word and domains two, so that no two of
+these are the same words.  Stream version 1 of the NetSquid engine and of the protocol had no
+domain; it remains for files that were begun with it.
+"""
+
+from __future__ import annotations
+
+NETSQUID = int.from_bytes(b"netsquid", "little")
+PROTOCOL = int.from_bytes(b"protocol", "little")

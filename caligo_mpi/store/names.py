@@ -1,0 +1,178 @@
+"""Names of files, looked at before anything is opened: one sentence for what cannot be one, and whose a file is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ..environment import shown
+from ..errors import StoreError
+
+# Bytes that Linux allows in a path, with the zero at its end, and in a name where the file system does not say.
+_PATH_MAX, _NAME_MAX = 4096, 255
+# The longest ending that a name is given while its file is made or set aside.
+_ENDING = len(".part.damaged-99")
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_JOURNAL = b"caligo-keys partial file"
+#: Beginning of the names of our formats, which stand in every file of ours near its beginning or its end.
+_FORMATS = (b"caligo-pairs", b"caligo-keys")
+_NEAR = 1 << 20
+
+
+def input_name(path: str | os.PathLike[str]) -> Path:
+    """The path of a file to be read; `StoreError` where no file can have it.
+
+    A symbolic link that leads nowhere yet stands for its target, whose partial file is beside that.
+    """
+    found = _checked(path)
+    return _target(found) if found.is_symlink() else found
+
+
+def output_name(path: str | os.PathLike[str]) -> Path:
+    """The path of a file to be written, through symbolic links; `StoreError` where it is no name of a file.
+
+    What is there already is left to others to judge, unless it is no regular file.
+    """
+    found = _checked(path, room=_ENDING)
+    if found.is_symlink():
+        found = _checked(_target(found), room=_ENDING)
+    kind = _kind(found)
+    if kind is not None and not stat.S_ISREG(kind):
+        raise StoreError(f"{_named(found)} is no regular file; choose another output")
+    return found
+
+
+def final_path(path: Path) -> Path:
+    """The output that ``path`` is, or that it is the partial file of.
+
+    >>> final_path(Path("run.h5.part")), final_path(Path(".part"))
+    (PosixPath('run.h5'), PosixPath('.part'))
+    """
+    return path.with_name(path.name.removesuffix(".part") or path.name)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether ``path`` is a regular file, no link, that was written by this package, as far as its bytes tell."""
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
+        with path.open("rb") as file:
+            head = file.read(_NEAR)
+            file.seek(max(0, path.stat().st_size - _NEAR))
+            near = head + file.read(_NEAR)
+    except OSError:
+        return False
+    return head.startswith(_JOURNAL) or (
+        head.startswith(_HDF5) and any(name in near for name in _FORMATS)
+    )
+
+
+def not_overwritten(path: Path) -> str:
+    """What to do about a file that stands where another is to be written."""
+    remedy = (
+        "set it aside with --force" if is_ours(path) else "move it away, it is not of this program"
+    )
+    return f"it is not overwritten: choose another output or {remedy}"
+
+
+def require_ours(path: Path) -> None:
+    """Only what this package has written is ever renamed."""
+    if not is_ours(path):
+        raise StoreError(
+            f"{_named(path)} was not written by this program and is left alone; {_ELSEWHERE}"
+        )
+
+
+def require_regular(path: Path) -> None:
+    """The same for a name that is ours, whatever stands in the file."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise StoreError(f"{_named(path)} is no regular file and is left alone; {_ELSEWHERE}")
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what a killed launch may have left at ``path``, a file in the making; never a file of somebody else."""
+    try:
+        require_regular(path)
+        with path.open("rb") as file:
+            head = file.read(len(_JOURNAL))
+    except FileNotFoundError:
+        return
+    is_begun = any(head.startswith(beginning[: len(head)]) for beginning in (_HDF5, _JOURNAL))
+    if not is_begun and any(head):  # a power failure may leave zeros
+        raise StoreError(
+            f"{_named(path)} is in the way and was not written by this program; {_ELSEWHERE}"
+        )
+    path.unlink(missing_ok=True)
+
+
+_ELSEWHERE = "move it away or choose another output"
+
+
+def _checked(path: str | os.PathLike[str], *, room: int = 0) -> Path:
+    text = os.fspath(path)
+    if not text:
+        raise StoreError("the name of a file is empty; give it one")
+    try:
+        raw = os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"{_named(text)} cannot be a file's name here ({error.reason} in {error.encoding})"
+        ) from None
+    if b"\0" in raw:
+        raise StoreError(f"{_named(text)} cannot be a file's name: it holds a zero byte")
+    found = Path(text)
+    _require_short(found, raw, room)
+    kind = _kind(found)
+    if (
+        found.name in ("", "..")
+        or text.endswith(os.sep)
+        or (kind is not None and stat.S_ISDIR(kind))
+    ):
+        raise StoreError(
+            f"{_named(text)} is a directory; name a file in it, such as {_named(found / 'run.h5')}"
+        )
+    return found
+
+
+def _require_short(path: Path, raw: bytes, room: int) -> None:
+    ending = f" with the {room} more that its partial file takes" if room else ""
+    if len(raw) + room >= _PATH_MAX:
+        raise StoreError(
+            f"{_named(path)} has {len(raw)} bytes,{ending} too many for a path: at most {_PATH_MAX - 1}"
+        )
+    size = len(os.fsencode(path.name))
+    try:
+        most = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        most = _NAME_MAX
+    if size + room > most:
+        raise StoreError(
+            f"{_named(path)} has a name of {size} bytes,{ending} too many: at most {most}; shorten it"
+        )
+
+
+def _target(link: Path) -> Path:
+    target = Path(os.path.realpath(link))
+    if target.is_symlink():
+        raise StoreError(
+            f"{_named(link)} is a symbolic link that leads back to itself; name a file"
+        )
+    return target
+
+
+def _kind(path: Path) -> int | None:
+    """The mode of what is there; None where nothing is."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if path.is_symlink():
+            return None  # one that leads nowhere
+        raise StoreError(f"{_named(path)} cannot be looked at ({error.strerror})") from error
+
+
+def _named(path: str | Path) -> str:
+    return shown(os.fspath(path), most=200)
