@@ -22,6 +22,7 @@ from pathlib import Path
 from .. import environment, store
 from ..errors import CRASHED, STOPPED, EnvironmentProblem, StoreError
 from ..terminal import streams
+from ..terminal.wording import counted
 from . import mpirun as launch
 from . import processes, signals
 from .watchdog import _SILENCE_SECONDS, LOOK_SECONDS, Watchdog
@@ -55,56 +56,63 @@ class _Ended:
     empty: bool = False
 
 
-def run(
-    ranks: int,
-    arguments: Sequence[str],
-    *,
-    path: Path,
-    is_complete: Callable[[], bool],
-    state: Callable[[], State],
-    restarts: int,
-    survive: bool,
-    say: Callable[[str], None],
-) -> int | None:
-    """Run ``python -m caligo_mpi ARGUMENTS`` on ``ranks`` ranks, again and again if need be.
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """What is run: the ranks' command line behind ``python -m caligo_mpi``, and how its file is looked at.
 
-    Returns the exit code that rank 0 meant.  None means that the file is complete, but that no rank lived to say so.
+    ``restarts`` are launches after the first one; with ``survive`` ranks go on when others die.
     """
-    launcher, env = _prepared(ranks, survive=survive, say=say)
-    command = [*launcher.command, sys.executable, "-m", "caligo_mpi", *arguments]
+
+    arguments: Sequence[str]
+    path: Path
+    is_complete: Callable[[], bool]
+    state: Callable[[], State]
+    say: Callable[[str], None]
+    restarts: int = 100
+    survive: bool = False
+
+
+def run(ranks: int, job: Supervised) -> int | None:
+    """Run the job on ``ranks`` ranks, again and again if need be.
+
+    Returns the exit code that rank 0 meant.  None means that the file is complete, but that no rank
+    lived to say so.
+    """
+    launcher, env = _prepared(ranks, survive=job.survive, say=job.say)
+    command = [*launcher.command, sys.executable, "-m", "caligo_mpi", *job.arguments]
     faults: list[str] = []
     futile = empty = 0
-    before = state()
-    for number in range(restarts + 1):
-        ended = _launch(command, env | {environment.FAULTS: json.dumps(faults)}, path)
+    before = job.state()
+    for number in range(job.restarts + 1):
+        ended = _launch(command, env | {environment.FAULTS: json.dumps(faults)}, job.path)
         if ended.code is not None:
             return ended.code
-        if is_complete():
+        if job.is_complete():
             return None
         if signals.stop_level():
-            say(f"stopped ({ended.what}); run the same command again to go on")
+            job.say(f"stopped ({ended.what}); run the same command again to go on")
             return STOPPED
         empty += ended.empty
         if empty == number + 1:
             _require_trust(launcher, empty, ended.what)
-        after = state()
+        after = job.state()
+        faults = [] if after.faults > before.faults else faults
+        faults = [*faults, ended.what][-_MOST_FAULTS:]
+        job.say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
         futile = futile + 1 if after.chunks <= before.chunks else 0
-        faults = (
-            [ended.what] if after.faults > before.faults else [*faults, ended.what][-_MOST_FAULTS:]
-        )
-        say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
-        if futile >= (
-            _FUTILE_AT_THE_END if after.total and after.chunks == after.total else _FUTILE
-        ):
-            say(
-                f"{futile} launches in a row committed nothing, so this one is the last; what was committed is kept"
+        if futile >= after.patience:
+            launches = counted(futile, "launch", "launches")
+            job.say(
+                f"{launches} in a row committed nothing, so this one is the last; "
+                "what was committed is kept"
             )
             return CRASHED
-        if number < restarts:
-            say(f"going on from the file, restart {number + 1} of at most {restarts}")
+        if number < job.restarts:
+            job.say(f"going on from the file, restart {number + 1} of at most {job.restarts}")
         before = after
-    say(
-        f"restarts={restarts} are used up; what was committed is kept, run the same command again to go on"
+    job.say(
+        f"restarts={job.restarts} are used up; what was committed is kept, "
+        "run the same command again to go on"
     )
     return CRASHED
 
@@ -234,6 +242,12 @@ class State:
     chunks: int = 0
     total: int = 0
     faults: int = 0
+
+    @property
+    def patience(self) -> int:
+        """How many launches in a row may commit nothing."""
+        all_in = self.total > 0 and self.chunks == self.total
+        return _FUTILE_AT_THE_END if all_in else _FUTILE
 
 
 def pairs_state(path: Path) -> State:

@@ -26,10 +26,10 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 10800 else f"{seconds / 3600:.3g} h"
 
 
-def counted(number: int, noun: str) -> str:
-    """A number of things.
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things; the plural is the noun with an s unless given.
 
-    >>> counted(1, "block"), counted(2000, "rank")
-    ('1 block', '2,000 ranks')
+    >>> counted(1, "block"), counted(2000, "rank"), counted(2, "launch", "launches")
+    ('1 block', '2,000 ranks', '2 launches')
     """
-    return f"{number:,} {noun}" + "s" * (number != 1)
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"

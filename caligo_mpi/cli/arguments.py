@@ -1,0 +1,156 @@
+"""Arguments that several verbs share, and what their values mean."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import ConfigError
+from ..terminal import streams
+
+TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Protocol
+
+    from ..config import RunConfig
+
+    class AddVerb(Protocol):
+        """Adds a verb to the command line."""
+
+        def __call__(
+            self, name: str, function: Callable[[argparse.Namespace], int], text: str
+        ) -> argparse.ArgumentParser:
+            """The verb's own parser."""
+            ...
+
+
+# ── declared ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def add_config(sub: argparse.ArgumentParser) -> None:
+    """The configuration of a run, and overrides."""
+    sub.add_argument("config", help="YAML file")
+    add_set(sub, example="engine.link.fidelity=0.97")
+
+
+def add_set(sub: argparse.ArgumentParser, *, example: str) -> None:
+    """``--set``."""
+    sub.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"override one value, such as {example}",
+    )
+
+
+def add_output(sub: argparse.ArgumentParser) -> None:
+    """``--output`` of verbs that write a pairs file."""
+    text = "pairs file (default: output in the configuration)"
+    sub.add_argument("-o", "--output", metavar="FILE", help=text)
+
+
+def add_json(sub: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+
+
+def add_ranks(sub: argparse.ArgumentParser, *, text: str = "start mpirun with N ranks") -> None:
+    """``--ranks``."""
+    sub.add_argument("-n", "--ranks", type=whole(1, 1 << 20), metavar="N", help=text)
+
+
+def add_execution(sub: argparse.ArgumentParser, *, aside: str) -> None:
+    """``--ranks``, ``--force``, ``--quiet`` and ``--json`` of verbs that make a file."""
+    add_ranks(sub)
+    sub.add_argument("--force", action="store_true", help=aside)
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    add_json(sub)
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from ``least`` to ``most``."""
+
+    def convert(text: str) -> int:
+        is_number = text.isascii() and text.isdigit() and len(text) <= 20
+        if not is_number or not least <= int(text) <= most:
+            problem = f"{text[:40]} is not a whole number from {least} to {most}"
+            raise argparse.ArgumentTypeError(problem)
+        return int(text)
+
+    return convert
+
+
+# ── read ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
+    """The configuration, its engine settled, and the pairs file to write."""
+    from ..config import load_config
+    from ..store.names import output_name
+
+    config = load_config(args.config, args.overrides)
+    path = output_name(_output(args, config))
+    if config.engine.name == "auto":
+        from ..runs.auto import settle_engine
+
+        config = settle_engine(config, path, say=streams.say)
+    return config, path
+
+
+def _output(args: argparse.Namespace, config: RunConfig) -> str:
+    """The pairs file's name, from the command line or the configuration.
+
+    In the configuration ``~`` and ``${VAR}`` stand for what they stand for in a shell.
+    """
+    from ..environment import expanded
+
+    if args.output is not None:
+        return str(args.output)
+    if not config.output.path:
+        raise ConfigError(
+            "output is not given; name the pairs file with -o FILE or output: in the configuration"
+        )
+    path = expanded(config.output.path, what="output")
+    if path != config.output.path:
+        streams.say(f"output: {path}")
+    return path
+
+
+def rank_arguments(args: argparse.Namespace, output: Path) -> list[str]:
+    """The command line for ranks, behind its files: the same without ``--ranks``."""
+    line = [f"--set={override}" for override in args.overrides]
+    line.append(f"--output={output}")
+    return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
+
+
+def operand(name: str) -> str:
+    """A file's name for a command line.
+
+    It must not look like an option, nor mean something to mpirun.
+    """
+    return name if name[:1].isalnum() or name[:1] in "/._" else f"./{name}"
+
+
+# ── printed ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(args: argparse.Namespace, values: object, text: str) -> None:
+    """Say what has been written to a file."""
+    streams.tell(in_form(values, text, json=args.json))
+
+
+def deliver(args: argparse.Namespace, values: object, text: str) -> None:
+    """Print what was asked for."""
+    streams.deliver(in_form(values, text, json=args.json))
+
+
+def in_form(values: object, text: str, *, json: bool) -> str:
+    """The text, or the values as a line of JSON."""
+    if not json:
+        return text
+    from json import dumps
+
+    return dumps(values)

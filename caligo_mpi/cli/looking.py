@@ -1,0 +1,187 @@
+"""Verbs that look: at configurations, files, engines."""
+
+from __future__ import annotations
+
+from ..errors import CRASHED, DONE, ConfigError
+from ..terminal import streams
+from . import arguments
+from .arguments import whole
+
+TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
+if TYPE_CHECKING:
+    import argparse
+
+    from .arguments import AddVerb
+
+
+def add_verbs(verb: AddVerb) -> None:
+    """Declare them."""
+    _add_configuration_verbs(verb)
+    _add_file_verbs(verb)
+    _add_engine_verbs(verb)
+
+
+# ── configurations ───────────────────────────────────────────────────────────────────────────────
+
+
+def _add_configuration_verbs(verb: AddVerb) -> None:
+    sub = verb("init", _init, "write a commented starter configuration")
+    where = "where to (default: caligo.yaml; - prints it)"
+    sub.add_argument("path", nargs="?", default="caligo.yaml", help=where)
+    text = "check a configuration; print it resolved, with sizes and an estimate of the time"
+    sub = verb("validate", _validate, text)
+    arguments.add_config(sub)
+    arguments.add_json(sub)
+    sub = verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub.add_argument("--protocol", action="store_true", help="of the configuration of distill")
+
+
+def _init(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..config import starter_config
+
+    path = args.path
+    if path == "-":
+        streams.deliver(starter_config(), end="")
+        return DONE
+    try:
+        with Path(path).open("x", encoding="utf-8") as file:
+            file.write(starter_config())
+    except FileExistsError:
+        problem = f"{path} exists already and is left alone; name another file"
+        raise ConfigError(problem) from None
+    except OSError as error:
+        problem = f"{path} cannot be written ({error.strerror}); name another file"
+        raise ConfigError(problem) from None
+    streams.tell(f"{path} written; look at it, then: caligo-mpi generate {path} --ranks 2")
+    return DONE
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from ..config import load_config
+    from ..runs.auto import settle_engine
+    from ..runs.forecast import forecast
+    from . import show
+
+    config = settle_engine(load_config(args.config, args.overrides), say=streams.say)
+    plan = forecast(config)
+    arguments.deliver(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
+    return DONE
+
+
+def _schema(args: argparse.Namespace) -> int:
+    import json
+
+    from ..config import schema
+    from ..config.protocol import protocol_schema
+
+    found = protocol_schema() if args.protocol else schema()
+    streams.deliver(json.dumps(found, indent=2))
+    return DONE
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add_file_verbs(verb: AddVerb) -> None:
+    text = "show how far a finished, running or stopped pairs or keys file is"
+    sub = verb("status", _status, text)
+    sub.add_argument("file")
+    arguments.add_json(sub)
+    sub = verb("verify", _verify, "recompute every checksum of a pairs or keys file")
+    sub.add_argument("file")
+    text = "simulate N random chunks again, too"
+    sub.add_argument("--resample", type=whole(1, 10**15), metavar="N", default=0, help=text)
+    arguments.add_json(sub)
+    sub = verb("export", _export, "write a pairs file's rows as plain columns")
+    sub.add_argument("file")
+    sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes"])
+    text = "default: the file's name with another ending"
+    sub.add_argument("-o", "--output", metavar="PATH", help=text)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from .. import store
+    from ..store.keys import is_keys_file, keys_status
+    from . import show, show_keys
+
+    if is_keys_file(args.file):
+        keys = keys_status(args.file)
+        text = show_keys.keys_status_text(keys)
+        arguments.deliver(args, show_keys.keys_status_dict(keys), text)
+        return DONE
+    status = store.status(args.file)
+    arguments.deliver(args, show.status_dict(status), show.status_text(status))
+    return DONE
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from ..runs.verify import verify
+    from ..store.keys import is_keys_file
+    from . import show
+
+    if is_keys_file(args.file):
+        return _verify_keys(args)
+    found = verify(args.file, resample=args.resample)
+    arguments.deliver(args, show.verification_dict(found), show.verification_text(found))
+    return DONE if found.ok else CRASHED
+
+
+def _verify_keys(args: argparse.Namespace) -> int:
+    from ..store.keys import verify_keys
+    from . import show_keys
+
+    if args.resample:
+        raise ConfigError(
+            f"resample={args.resample} is for pairs files; {args.file} holds keys: distill again"
+        )
+    found = verify_keys(args.file)
+    text = show_keys.keys_verification_text(found)
+    arguments.deliver(args, show_keys.keys_verification_dict(found), text)
+    return DONE if found.ok else CRASHED
+
+
+def _export(args: argparse.Namespace) -> int:
+    from .. import store
+    from ..store.names import input_name
+
+    file = input_name(args.file)
+    target = args.output or file.with_suffix(f".{args.to}")
+    streams.tell(str(store.export(file, target, kind=args.to)))
+    return DONE
+
+
+# ── engines ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add_engine_verbs(verb: AddVerb) -> None:
+    text = "list the simulation engines, and what keeps one from being used"
+    sub = verb("engines", _engines, text)
+    text = "check the licensed simulator against the closed forms"
+    sub.add_argument("--accept", choices=["netsquid"], help=text)
+    text = "pairs per check of --accept (default: 6000)"
+    sub.add_argument("--pairs", type=whole(1, 10**15), default=6000, help=text)
+    arguments.add_json(sub)
+
+
+def _engines(args: argparse.Namespace) -> int:
+    if args.accept:
+        return _accept(args.pairs)
+    from ..engines import available
+    from . import show
+
+    engines = available()
+    arguments.deliver(args, engines, show.engines_text(engines))
+    return DONE
+
+
+def _accept(pairs: int) -> int:
+    from ..engines import available
+    from ..errors import EnvironmentProblem
+
+    if missing := available()["netsquid"]:
+        raise EnvironmentProblem(missing)
+    from ..engines.netsquid.acceptance import accept
+
+    return DONE if accept(pairs=pairs) else CRASHED

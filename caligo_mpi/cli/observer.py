@@ -1,0 +1,60 @@
+"""What a person at a terminal is told of a run."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+from typing import Any
+
+from ..parallel.job import Progress
+from ..runs.distill import Distilled
+from ..runs.generate import Summary
+from ..runs.job import Observer
+from ..terminal import streams
+from . import show, show_keys
+from .arguments import in_form
+from .progress import Report, progress
+
+
+class TerminalObserver(Observer):
+    """Sentences and progress on the standard error, the result on the standard output.
+
+    Progress is shown from the first item on; leaving the observer ends it.
+    """
+
+    def __init__(self, *, quiet: bool, json: bool) -> None:
+        super().__init__()
+        self.quiet, self.json = quiet, json
+        self._stack = contextlib.ExitStack()
+        self._report: Report | None = None
+
+    def __enter__(self) -> TerminalObserver:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def say(self, message: str) -> None:
+        """A sentence for people."""
+        streams.say(message)
+
+    def progress(self, where: Progress) -> None:
+        """Another item is in."""
+        if self._report is None:
+            self._report = self._stack.enter_context(progress(quiet=self.quiet))
+        self._report(where)
+
+    def result(self, summary: Any) -> None:
+        """How the run ended."""
+        self._stack.close()
+        if isinstance(summary, Summary):
+            values, text = show.summary_dict(summary), show.summary_text(summary)
+        else:
+            assert isinstance(summary, Distilled)
+            values, text = show_keys.distilled_dict(summary), show_keys.distilled_text(summary)
+        streams.tell(in_form(values, text, json=self.json))
