@@ -83,9 +83,11 @@ def minutes(text: str) -> int:
     >>> [minutes(text) for text in ("90", "10:30", "2:00:00", "1-12", "1-0:30", "0-0:0:1")]
     [90, 11, 120, 2160, 1470, 1]
     """
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
+    match = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9})(?::(\d{1,9}))?(?::(\d{1,9}))?", text, re.ASCII)
     if not match:
-        raise ConfigError(f"time={text} is no time; write minutes, hours:minutes:seconds or days-hours:minutes:seconds")
+        raise ConfigError(
+            f"time={shown(text)} is no time; write minutes, hours:minutes:seconds or days-hours:minutes:seconds"
+        )
     days, *clock = match.groups()
     numbers = [int(part) for part in clock if part is not None]
     if days is None and len(numbers) < 3:  # minutes, minutes:seconds

@@ -151,7 +151,7 @@ def _json_argument(sub: argparse.ArgumentParser) -> None:
 
 def _in_form(args: argparse.Namespace, values: object, text: str) -> str:
     if not args.json:
-        return text
+        return streams.plain(text)
     import json
 
     return json.dumps(values)
@@ -256,7 +256,7 @@ def _only_chunk(args: argparse.Namespace) -> int:
 
 def _config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     from .config import load_config
-    from .store.names import output_name
+    from .store import output_name
 
     config = load_config(args.config, args.overrides)
     path = output_name(_output(args, config))
@@ -308,7 +308,7 @@ def _distill_job(args: argparse.Namespace) -> Job:
     from .distill import is_complete, preflight, prepare, state
     from .protocol_config import load_protocol
     from .ranks import Job
-    from .store.names import output_name
+    from .store import output_name
 
     path = output_name(args.output)
     task = prepare(args.run, load_protocol(args.config, args.overrides))
