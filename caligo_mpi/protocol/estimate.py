@@ -44,7 +44,7 @@ def efficiency(leak_bits: NDArray[np.float64], count: NDArray[np.float64], error
     """Efficiency f = leak / (n·h(Q)) of frames of ``count`` bits with so many ``errors``; NaN where none or all are.
 
     >>> efficiency(np.array([110.0, 5.0]), np.array([1000.0, 1000.0]), np.array([10.0, 0.0])).round(3)
-    array([1.361,   nan])
+    array([1.362,   nan])
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = errors / count
