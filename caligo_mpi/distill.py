@@ -25,15 +25,17 @@ from .errors import StoreError
 from .generate import Items, Progress, serial_map
 from .pairs import COLUMNS, Pairs, Tally
 from .protocol.draw import OLDER_STREAMS, STREAM_VERSION
+from .protocol.estimate import efficiency
 from .protocol.run import combine, plan_blocks, run_block
 from .protocol.transcript import Message
-from .protocol.types import IDEAL, Abort, Block, BlockResult, KeyResult, Premises, QberEstimate
+from .protocol.types import IDEAL, Abort, Block, BlockResult, Frame, KeyResult, Premises, QberEstimate
 from .protocol_config import ProtocolConfig
 from .provenance import provenance
 from .security import statement
 from .store.keys import Keys, KeysInfo, KeysStore, completed_keys, keys_status, preflight_keys, table
 from .supervise import State
 
+_FRAME_COLUMNS = ("bits", "leak_bits", "corrected", "agreed")
 #: Columns of ``/blocks``: fields of the tally of all disclosed bits.
 _DISCLOSED = {"sifted_z": "tested_z", "errors_z": "errors_z", "sifted_x": "tested_x", "errors_x": "errors_x"}
 _UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
@@ -80,6 +82,7 @@ class Finished:
             start += size
         values["block"] = Block(**values["block"])
         values["estimate"] = values["estimate"] and QberEstimate(**values["estimate"])
+        values["per_frame"] = tuple(Frame(**frame) for frame in values.get("per_frame", ()))
         values["disclosed"] = Tally(**values.get("disclosed", {}))
         values["abort"] = values["abort"] and Abort(**values["abort"])
         values["messages"] = tuple(Message(**message) for message in values["messages"])
@@ -165,6 +168,8 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
         blocks=len(plan),
         security=statement(config, run, found.premises, plan),
         software=provenance(),
+        emissions=run.pairs,
+        duration_ns=found.duration_ns,
     )
     return Job(found, config, info, plan)
 
@@ -318,6 +323,7 @@ def as_keys(result: KeyResult, info: KeysInfo) -> Keys:
         blocks=_block_table(result.blocks),
         hidden=table(hidden),
         transcript=table(transcript),
+        frames=_frame_table(result.blocks),
     )
 
 
@@ -339,6 +345,20 @@ def _block_table(results: Sequence[BlockResult]) -> NDArray[Any]:
     columns["abort_step"] = str, [result.abort.step if result.abort else "" for result in results]
     columns["abort_reason"] = str, [result.abort.reason if result.abort else "" for result in results]
     columns["abort_numbers"] = str, [_json(result.abort.numbers) if result.abort else "" for result in results]
+    return table(columns)
+
+
+def _frame_table(results: Sequence[BlockResult]) -> NDArray[Any]:
+    rows = [(result, frame) for result in results for frame in result.per_frame]
+    columns: dict[str, tuple[type, Sequence[Any]]] = {
+        "block": (int, [result.block.index for result, _ in rows]),
+        "bits": (int, [result.reconciled_bits // len(result.per_frame) for result, _ in rows]),
+        "leak_bits": (int, [frame.leak_bits for _, frame in rows]),
+        "corrected": (int, [frame.corrected for _, frame in rows]),
+        "agreed": (int, [int(frame.agreed) for _, frame in rows]),
+    }
+    size, leaks, corrected, agreed = (np.array(columns[name][1], float) for name in _FRAME_COLUMNS)
+    columns["efficiency"] = float, np.where(agreed == 1, efficiency(leaks, size, corrected), np.nan).tolist()
     return table(columns)
 
 

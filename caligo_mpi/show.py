@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from . import environment, streams
 from .config import RunConfig, dump_config
 from .distill import Distilled
 from .generate import Forecast, Progress, Summary
 from .link import Expected
 from .pairs import Tally
+from .protocol.estimate import efficiency
 from .sequential import Sequential
 from .store import Status, Verification
 from .store.keys import Keys, KeysInfo, KeysStatus, KeysVerification
@@ -383,6 +386,14 @@ def _key_lines(keys: Keys) -> list[str]:
     blocks = keys.blocks
     sifted, tested, errors = (int(blocks[name].sum()) for name in ("sifted", "tested", "errors"))
     lines = [f"  {sifted:,} sifted; {tested:,} tested, {errors:,} errors" + _percent(", QBER", errors, tested)]
+    told = "; ".join(
+        f"{basis}: {part:,} of {whole:,}" + _percent(",", part, whole) for basis, part, whole in _disclosed(keys)
+    )
+    if told:
+        lines.append(f"  errors in disclosed bits: {told}")
+    if (found := _efficiency(keys)) is not None:
+        mean, least, most, frames = found
+        lines.append(f"  reconciliation f = {mean:.4f} ({least:.4f} to {most:.4f} in {counted(frames, 'frame')})")
     quality = keys.info.security.get("preparation_quality", 1)
     if quality != 1:
         lines.append(f"  preparation quality {quality:.4f} bits per key bit: Alice's read-out favors a bit")
@@ -390,6 +401,7 @@ def _key_lines(keys: Keys) -> list[str]:
         lines.append(
             f"  key: {keys.key_bits:,} bits" + _whose(keys) + _percent(";", keys.key_bits, sifted, " of sifted")
         )
+        lines += _rate_lines(keys)
     else:
         lines.append("  key: none")
     for (step, reason), rows in _aborts(keys).items():
@@ -397,6 +409,30 @@ def _key_lines(keys: Keys) -> list[str]:
         where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
         lines.append(f"  aborted, {where}: {step}: {reason} ({numbers})")
     return [*lines, f"  keys digest {keys.digest}"]
+
+
+def _disclosed(keys: Keys) -> Iterator[tuple[str, int, int]]:
+    """Basis, errors, bits of all that was told; nothing from older files."""
+    for basis in "ZX":
+        wrong, whole = f"errors_{basis.lower()}", f"tested_{basis.lower()}"
+        if wrong in (keys.blocks.dtype.names or ()):
+            yield basis, int(keys.blocks[wrong].sum()), int(keys.blocks[whole].sum())
+
+
+def _efficiency(keys: Keys) -> tuple[float, float, float, int] | None:
+    """Mean f (all that was told, by the entropy of all errors), least, most, and of how many frames."""
+    frames = keys.frames
+    if frames is None or not len(frames := frames[np.isfinite(frames["efficiency"])]):
+        return None
+    total = (np.array([float(frames[name].sum())]) for name in ("leak_bits", "bits", "corrected"))
+    of_frames = frames["efficiency"]
+    return float(efficiency(*total)[0]), float(of_frames.min()), float(of_frames.max()), len(frames)
+
+
+def _rate_lines(keys: Keys) -> Iterator[str]:
+    if keys.per_emission is not None:
+        simulated = f"; {quantity(keys.per_second)}bit/s of simulated time" if keys.per_second is not None else ""
+        yield f"  secret bits per emission: {keys.per_emission:.4g}{simulated}"
 
 
 def _percent(before: str, part: int, whole: int, after: str = "") -> str:
@@ -436,6 +472,12 @@ def _keys_dict(info: KeysInfo, keys: Keys | None, done: int) -> dict[str, Any]:
     sums = ("sifted", "tested", "errors", "reconciled_bits", "frames", "failed_frames", "leak_bits", "tag_bits")
     out |= {name: int(keys.blocks[name].sum()) for name in sums}
     out["qber"] = out["errors"] / out["tested"] if out["tested"] else None
+    for basis, wrong, whole in _disclosed(keys):
+        out[f"qber_{basis.lower()}"] = wrong / whole if whole else None
+    found = _efficiency(keys)
+    names = ("efficiency", "efficiency_min", "efficiency_max")
+    out |= dict(zip(names, found[:3] if found else (None,) * 3, strict=True))
+    out |= {"key_per_emission": keys.per_emission, "key_per_second": keys.per_second}
     out["key_bits"] = keys.key_bits
     out["key"] = "none" if not keys.key_bits else "equal" if keys.agree else "different"
     out["aborts"] = [

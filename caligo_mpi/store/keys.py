@@ -53,7 +53,8 @@ class KeysInfo:
     """What a keys file says about where its keys come from.
 
     ``source`` is the pairs file's name, ``source_digest`` its data digest, ``source_config`` the configuration of
-    its run; ``config`` is the resolved protocol configuration, both JSON.  ``stream_version`` changes whenever the
+    its run, with so many ``emissions`` and so much simulated time (0: none); ``config`` is the resolved protocol
+    configuration, both JSON.  ``stream_version`` changes whenever the
     same pairs and configuration would give other keys than before.
     """
 
@@ -69,6 +70,8 @@ class KeysInfo:
     blocks: int
     security: Mapping[str, object]
     software: Mapping[str, object] = field(default_factory=dict)
+    emissions: int = 0
+    duration_ns: float = 0.0
 
     @property
     def identity(self) -> str:
@@ -94,6 +97,17 @@ class Keys:
     blocks: NDArray[Any]
     hidden: NDArray[Any]
     transcript: NDArray[Any]
+    frames: NDArray[Any] | None = None  # one row per frame, for the simulator; None in older files
+
+    @property
+    def per_emission(self) -> float | None:
+        """Secret bits (``rot``: of each string) per emission of the run; None where the file does not know."""
+        return self.key_bits / self.info.emissions if self.info.emissions else None
+
+    @property
+    def per_second(self) -> float | None:
+        """The same per second of simulated time; None where no time was simulated."""
+        return 1e9 * self.key_bits / self.info.duration_ns if self.info.duration_ns else None
 
     @property
     def digest(self) -> str:
@@ -146,6 +160,8 @@ def write_file(path: Path, keys: Keys) -> None:
             file["bob"].attrs["choice"] = np.uint64(keys.choice)
         for name, rows in (("blocks", keys.blocks), ("transcript", keys.transcript), ("simulator", keys.hidden)):
             file.create_dataset(name, data=rows)
+        if keys.frames is not None:
+            file.create_dataset("simulator_frames", data=keys.frames)
         file.attrs["checksum"] = np.uint64(_checksum(file))
 
 
@@ -161,6 +177,7 @@ def _dataset(keys: Keys) -> str:
 
 def _attributes(keys: Keys) -> dict[str, object]:
     info = keys.info
+    rates = {"key_per_emission": keys.per_emission, "key_per_second": keys.per_second}
     return {
         "format": FORMAT,
         "format_version": np.array(FORMAT_VERSION, "<i4"),
@@ -180,6 +197,9 @@ def _attributes(keys: Keys) -> dict[str, object]:
         "rows": np.uint64(info.rows),
         "key_bits": np.uint64(keys.key_bits),
         "keys_digest": keys.digest,
+        "emissions": np.uint64(info.emissions),
+        "duration_ns": np.float64(info.duration_ns),
+        **{name: np.float64(rate) for name, rate in rates.items() if rate is not None},
     }
 
 
@@ -208,7 +228,8 @@ def _checksum(file: h5py.File) -> int:
 
 def _datasets(file: h5py.File) -> list[str]:
     alice = "alice/strings" if "strings" in file["alice"] else "alice/key"
-    return [alice, "bob/key", "blocks", "simulator", "transcript"]
+    later = [name for name in ("simulator_frames",) if name in file]  # absent in older files
+    return [alice, "bob/key", "blocks", "simulator", "transcript", *later]
 
 
 def _opened(path: Path) -> AbstractContextManager[h5py.File]:
@@ -228,7 +249,7 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
 def _read(file: h5py.File) -> tuple[Keys, tuple[bool, bool]]:
     """The contents, and whether digest and checksum fit them."""
     attrs = file.attrs
-    alice, bob, blocks, hidden, transcript = (file[name][()] for name in _datasets(file))
+    alice, bob, blocks, hidden, transcript, *later = (file[name][()] for name in _datasets(file))
     choice = file["bob"].attrs.get("choice")
     info = KeysInfo(
         mode=str(attrs["mode"]),
@@ -243,6 +264,8 @@ def _read(file: h5py.File) -> tuple[Keys, tuple[bool, bool]]:
         blocks=len(blocks),
         security=json.loads(attrs["security"]),
         software=json.loads(attrs["software_dependencies"]),
+        emissions=int(attrs.get("emissions", 0)),
+        duration_ns=float(attrs.get("duration_ns", 0.0)),
     )
     keys = Keys(
         info=info,
@@ -253,6 +276,7 @@ def _read(file: h5py.File) -> tuple[Keys, tuple[bool, bool]]:
         blocks=blocks,
         hidden=hidden,
         transcript=transcript,
+        frames=later[0] if later else None,
     )
     return keys, (keys.digest == attrs["keys_digest"], _checksum(file) == int(attrs["checksum"]))
 

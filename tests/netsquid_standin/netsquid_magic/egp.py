@@ -15,5 +15,7 @@ class EgpProtocol(ServiceProtocol):
     def __init__(self, node: QDeviceNode, link: MagicLinkLayerProtocol) -> None:
         super().__init__(node)
         link.ends[node.ID] = self
-        self.register_request(ReqCreateAndKeep, lambda request: link.create(node.ID, request.number))
+        self.register_request(
+            ReqCreateAndKeep, lambda request: link.create(node.ID, request.number, request.minimum_fidelity)
+        )
         self.register_request(ReqReceive, lambda request: link.receive(node.ID))
