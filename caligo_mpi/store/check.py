@@ -15,7 +15,7 @@ from ..pairs import Pairs, Tally
 from . import layout as layouts
 from .layout import Layout, RunInfo
 from .lock import owner
-from .prepare import part_path
+from .names import part_path
 from .publish import clear_leftovers
 from .reader import read_table
 from .records import batches, damaged_chunks, intact, read_records, scan, table_digest
@@ -86,8 +86,7 @@ def status(path: str | os.PathLike[str]) -> Status:
 
 
 def _status_of(path: Path, final: Path) -> Status:
-    layout = layouts.read(path)
-    fd = os.open(path, os.O_RDONLY)
+    fd, layout = layouts.read_open(path)
     try:
         return _status(path, layout, fd, owner(final))
     finally:
@@ -150,6 +149,8 @@ class Verification:
 
     ``records`` are chunks whose record is damaged, ``data`` those whose rows are, ``differing`` those that came out
     otherwise when they were simulated again.  ``digest_fits`` is None for a partial file, which has no digest yet.
+    ``provenance_fits`` is about all attributes, ``/runs`` and ``/faults``; None for a partial file and in format 1.0.
+    ``moved`` says that another tool wrote the file anew: its contents are ours, its layout is not.
     """
 
     path: Path
@@ -160,11 +161,13 @@ class Verification:
     digest_fits: bool | None
     resampled: tuple[int, ...]
     differing: tuple[int, ...]
+    provenance_fits: bool | None = None
+    moved: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether all is as it was written, and as it is simulated."""
-        return not (self.records or self.data or self.differing or self.digest_fits is False)
+        return not (self.records or self.data or self.differing or False in (self.digest_fits, self.provenance_fits))
 
 
 def verify_file(
@@ -179,9 +182,8 @@ def verify_file(
     Chunks of a partial file that are not committed yet are left out.
     """
     path = Path(path)
-    layout = layouts.read(path)
+    fd, layout = layouts.read_open(path)
     every = range(len(layout.info.partition))
-    fd = os.open(path, os.O_RDONLY)
     try:
         state = scan(fd, layout)
         complete = bool(layout.data_digest)
@@ -196,6 +198,8 @@ def verify_file(
             digest_fits=_digest_fits(fd, layout, state.rows) if complete else None,
             resampled=tuple(again),
             differing=tuple(index for index in again if resample and _differs(fd, layout, index, resample(index))),
+            provenance_fits=layouts.checksum_fits(layout.metadata, fd) if complete else None,
+            moved=layout.moved,
         )
     finally:
         os.close(fd)

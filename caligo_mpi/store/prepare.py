@@ -10,21 +10,12 @@ from pathlib import Path
 from ..errors import StoreError
 from . import layout as layouts
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
-from .hdf5 import Damaged
 from .layout import Layout, RunInfo
 from .lock import lock_path
+from .metadata import Damaged
+from .names import aside_path, part_path
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables
-
-
-def part_path(path: Path) -> Path:
-    """The partial file of ``path``."""
-    return path.with_name(path.name + ".part")
-
-
-def aside_path(path: Path) -> Path:
-    """Where a file is made before it gets the name ``path``."""
-    return path.with_name(path.name + ".tmp")
 
 
 def working_files(path: Path) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from . import layout as layouts
 from . import lock as locks
 from .files import move_new, set_aside, sync_directory, sync_file
 from .layout import Layout
-from .prepare import aside_path, part_path
+from .names import aside_path, part_path
 from .records import damaged_chunks, mark_for_redoing, scan, table_digest
 from .rows import copy_rows, copy_tables
 
@@ -23,12 +23,9 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
     if state.next < chunks or len(state.holes):
         raise StoreError(f"{part}: records were damaged while the run went on; run the same command again")
     digest = table_digest(fd, layout)
-    if layout.info.has_index:
-        source = _compact(path, layout, fd, rows=state.rows, digest=digest)
-    else:
-        source = part
-        layouts.complete(part, rows=state.rows, data_digest=digest)
-        sync_file(part)
+    source = _compact(path, layout, fd, rows=state.rows) if layout.info.has_index else part
+    layouts.complete(source, rows=state.rows, data_digest=digest)
+    sync_file(source)
     messages = _make_way(path, layout)
     move_new(source, path)
     part.unlink(missing_ok=True)
@@ -52,12 +49,12 @@ def clear_leftovers(path: Path, final: Layout) -> None:
             locks.release(lock)
 
 
-def _compact(path: Path, layout: Layout, fd: int, *, rows: int, digest: str) -> Path:
+def _compact(path: Path, layout: Layout, fd: int, *, rows: int) -> Path:
     """Copy the used rows into a file of their exact size and check all of it."""
     aside = aside_path(path)
     aside.unlink(missing_ok=True)
     try:
-        exact = layouts.create(aside, layout.info, capacity=rows, rows=rows, data_digest=digest)
+        exact = layouts.create(aside, layout.info, capacity=rows)
         target = os.open(aside, os.O_RDWR)
         try:
             _copy_checked(fd, layout, target, exact, rows)

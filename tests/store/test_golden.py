@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from data.make_golden import PROTOCOLS, RUNS
 
 from caligo_mpi import distill, generate, parse_config, parse_protocol, status
 from caligo_mpi.store import open_pairs, pairs_hash, verify_file
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
-from data.make_golden import PROTOCOLS, RUNS
 
 FOLDERS = sorted(path for path in (Path(__file__).parents[1] / "data").iterdir() if path.name.startswith("format-"))
 
