@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..errors import StoreError
 from ..pairs import Pairs, Tally
 from . import layout as layouts
 from .layout import Layout, RunInfo
-from .lock import owner
+from .lock import lock_path, owner
 from .names import part_path
 from .publish import clear_leftovers
 from .reader import read_table
@@ -68,6 +69,9 @@ class Status:
         return self.info.seed
 
 
+# A file that is written at the moment is looked at so often, with so much time between, before it is called damaged.
+_LOOKS, _LOOK_AGAIN_S = 5, 0.05
+
 _SUMS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
 
 
@@ -76,13 +80,18 @@ def status(path: str | os.PathLike[str]) -> Status:
 
     Raises `StoreError` where neither can be read.
     """
-    final = Path(path).with_name(Path(path).name.removesuffix(".part"))
+    path = Path(path)
+    final = path.with_name(path.name.removesuffix(".part"))
     part = part_path(final)
-    try:
-        return _status_of(part if part.exists() and not final.exists() else Path(path), final)
-    except (StoreError, FileNotFoundError):
-        # It may have been published, or just created, while we looked.
-        return _status_of(final if final.exists() else part if part.exists() else Path(path), final)
+    for _ in range(_LOOKS):
+        try:
+            return _status_of(part if part.exists() and not final.exists() else path, final)
+        except StoreError:
+            # A launch that creates, publishes or sets aside files may be between two names.
+            if not lock_path(final).exists():
+                break
+            time.sleep(_LOOK_AGAIN_S)
+    return _status_of(final if final.exists() else part if part.exists() else path, final)
 
 
 def _status_of(path: Path, final: Path) -> Status:
@@ -140,7 +149,7 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
     if not same or not final.data_digest:
         return None
     clear_leftovers(path, final)
-    return status(path)
+    return _status_of(path, path)
 
 
 @dataclass(frozen=True, slots=True)

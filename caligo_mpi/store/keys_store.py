@@ -21,7 +21,7 @@ from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
 from .keys_data import Keys, KeysInfo
 from .keys_file import MODE, read_keys, write_file
 from .keys_journal import MAGIC, TornHeader, append, is_partial, read_journal
-from .names import aside_path, part_path
+from .names import AlreadyComplete, aside_path, part_path
 from .prepare import require_directory
 
 
@@ -132,16 +132,30 @@ class KeysStore:
             try:
                 move_new(aside, self.path)
             except FileExistsError:
-                raise StoreError(
-                    f"{self.path} appeared meanwhile; move it away and run the same command again"
-                ) from None
+                self._require_equal(keys)
+                aside.unlink()
             part.unlink(missing_ok=True)
             sync_directory(self.path.parent)
+
+    def _require_equal(self, keys: Keys) -> None:
+        """Another launch may have published the same keys: possible where locks do not reach other hosts."""
+        try:
+            digest = read_keys(self.path).digest
+        except StoreError:
+            digest = ""
+        if digest != keys.digest:
+            raise StoreError(f"{self.path} appeared meanwhile; move it away and run the same command again")
+        self.messages.append(f"{self.path} appeared meanwhile, finished and with the same keys digest: it stays")
 
     def _prepare(self, *, force: bool) -> None:
         part = part_path(self.path)
         if os.path.lexists(self.path) and force:
             self.messages.append(f"{self.path} is set aside as {set_aside(self.path, 'old').name}")
+        elif os.path.lexists(self.path):
+            # It was not there, or not finished, before the lock was ours.
+            _refuse(self.path, self.info)
+            raise AlreadyComplete(f"{self.path} is complete already; --force sets it aside")
+        aside_path(self.path).unlink(missing_ok=True)
         if os.path.lexists(part):
             self._resume(part)
         if not part.exists():

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..errors import StoreError
+
+
+class AlreadyComplete(StoreError):
+    """What was asked for is there, finished: raised once the lock is held, so that nobody is writing it any more."""
+
 
 def part_path(path: Path) -> Path:
     """The partial file of ``path``."""

@@ -26,6 +26,10 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
     source = _compact(path, layout, fd, rows=state.rows) if layout.info.has_index else part
     layouts.complete(source, rows=state.rows, data_digest=digest)
     sync_file(source)
+    if _is_there(path, layout, digest):
+        source.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        return [f"{path} appeared while the run went on, finished and with the same data digest: it stays"]
     messages = _make_way(path, layout)
     move_new(source, path)
     part.unlink(missing_ok=True)
@@ -76,6 +80,15 @@ def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int
     if bad:
         raise StoreError(f"chunks {bad} were damaged on the disk while the run went on; run the same command again")
     os.fsync(target)
+
+
+def _is_there(path: Path, layout: Layout, digest: str) -> bool:
+    """Whether another launch has published the same run: possible where locks do not reach other hosts."""
+    try:
+        found = layouts.read(path)
+    except StoreError:
+        return False
+    return found.info.pairs == layout.info.pairs and found.data_digest == digest
 
 
 def _make_way(path: Path, layout: Layout) -> list[str]:
