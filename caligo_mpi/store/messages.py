@@ -33,6 +33,11 @@ class Place:
     offset: int
     attributes: dict[str, Value]
 
+    @property
+    def size(self) -> int:
+        """Bytes of its data."""
+        return self.kind.itemsize * math.prod(self.shape)
+
 
 class Reader:
     """Bytes taken one after the other; taking more than there are is `Broken`."""

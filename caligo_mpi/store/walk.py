@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .messages import (
@@ -57,6 +57,7 @@ class _File:
 
     fd: int
     size: int
+    note: Callable[[range], object]
     left: int = _MOST_BYTES
 
     def read(self, offset: int, size: int) -> bytes:
@@ -68,12 +69,16 @@ class _File:
         data = os.pread(self.fd, size, offset)
         if len(data) != size:
             raise Broken(f"it is truncated: it ends before byte {offset + size}")
+        self.note(range(offset, offset + size))
         return data
 
 
-def walk(fd: int) -> dict[str, Group | Place]:
-    """Every object of the file by its path, the root under the empty name."""
-    file = _File(fd, os.fstat(fd).st_size)
+def walk(fd: int, note: Callable[[range], object] = lambda read: None) -> dict[str, Group | Place]:
+    """Every object of the file by its path, the root under the empty name; ``note`` is told which bytes were read.
+
+    Raises `Broken` and `Unknown`.
+    """
+    file = _File(fd, os.fstat(fd).st_size, note)
     found: dict[str, Group | Place] = {}
     seen: set[int] = set()
     waiting = [("", _root(file), 0)]
