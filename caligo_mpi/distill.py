@@ -32,7 +32,7 @@ from .protocol.types import IDEAL, Abort, Block, BlockResult, Frame, KeyResult, 
 from .protocol_config import ProtocolConfig
 from .provenance import provenance
 from .security import statement
-from .store.keys import Keys, KeysInfo, KeysStore, completed_keys, keys_status, preflight_keys, table
+from .store.keys import AlreadyComplete, Keys, KeysInfo, KeysStore, completed_keys, keys_status, preflight_keys, table
 from .supervise import State
 
 _FRAME_COLUMNS = ("bits", "leak_bits", "corrected", "agreed")
@@ -138,7 +138,7 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
     path = Path(source)
     with store.open_pairs(path) as file:
         if not file.complete:
-            raise StoreError(f"{path} is not finished ({file.rows} rows so far); finish its run, then distill")
+            raise StoreError(f"{path} is not finished ({file.rows} rows so far); {_how_to_finish(path)}, then distill")
         if not file.digest_fits():
             raise StoreError(f"{path}: its records do not have the data digest; restore the file or generate it anew")
         run, chunks = RunConfig.from_json(file.info.config), file.chunks
@@ -172,6 +172,12 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
         duration_ns=found.duration_ns,
     )
     return Job(found, config, info, plan)
+
+
+def _how_to_finish(path: Path) -> str:
+    if path.suffix == ".part":
+        return "finish its run"
+    return f"it is a partial file under a finished one's name: rename it to {path.name}.part, finish its run"
 
 
 def block_work(source: Source, config: ProtocolConfig) -> Work:
@@ -261,12 +267,17 @@ def distill(
     path, begin, job = Path(path), time.perf_counter(), settled(job, path)
     _require_other_file(job, path)
     if not force and (keys := completed_keys(path, job.info)):
-        message = f"{path} is already complete: keys digest {keys.digest}"
-        say(message)
-        return Distilled(path, keys.info, keys, len(job.plan), 0, 0.0, (message,))
+        return _already(path, keys, say)
     info = replace(job.info, software={**job.info.software, **(launch or {})})
     launched = 0
-    with KeysStore.open(path, info, launch=launch or {}, force=force) as keys_store:
+    try:
+        opened = KeysStore.open(path, info, launch=launch or {}, force=force)
+    except AlreadyComplete:
+        # Another launch finished it while we waited for its lock.
+        if keys := completed_keys(path, job.info):
+            return _already(path, keys, say)
+        raise
+    with opened as keys_store:
         for message in keys_store.messages:
             say(message)
         results = [_found(record, block) for record, block in zip(keys_store.found, job.plan, strict=False)]
@@ -288,6 +299,13 @@ def distill(
             keys_store.finish(keys)
     seconds = time.perf_counter() - begin
     return Distilled(path, info, keys, len(results), launched, seconds, tuple(keys_store.messages))
+
+
+def _already(path: Path, keys: Keys, say: Callable[[str], None]) -> Distilled:
+    """The answer where there is nothing to do."""
+    message = f"{path} is already complete: keys digest {keys.digest}"
+    say(message)
+    return Distilled(path, keys.info, keys, keys.info.blocks, 0, 0.0, (message,))
 
 
 def _found(record: bytes, block: Block) -> BlockResult:

@@ -270,13 +270,17 @@ def generate(
     engine = engine_for(config, path)
     info = run_info(config, engine)
     if not force and (status := store.completed(path, info)):
-        message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
-        say(message)
-        return Summary(status, engine.expected, 0, 0.0, (message,))
+        return _already(path, status, engine.expected, say)
     launched = 0
-    with store.PairStore.open(
-        path, info, launch={**info.software, **(launch or {})}, durability=config.output.durability, force=force
-    ) as pair_store:
+    launch, durability = {**info.software, **(launch or {})}, config.output.durability
+    try:
+        opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
+    except store.AlreadyComplete:
+        # Another launch finished it while we waited for its lock.
+        if status := store.completed(path, info):
+            return _already(path, status, engine.expected, say)
+        raise
+    with opened as pair_store:
         for message in pair_store.messages:
             say(message)
         _record(faults, pair_store)
@@ -298,6 +302,13 @@ def generate(
     return Summary(
         store.status(path), engine.expected, launched, time.perf_counter() - begin, tuple(pair_store.messages)
     )
+
+
+def _already(path: Path, status: store.Status, expected: Expected, say: Callable[[str], None]) -> Summary:
+    """The answer where there is nothing to do."""
+    message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
+    say(message)
+    return Summary(status, expected, 0, 0.0, (message,))
 
 
 def _record(faults: deque[Fault] | None, pair_store: store.PairStore) -> None:

@@ -9,7 +9,7 @@ from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
 from .export import export
 from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
-from .names import input_name, output_name
+from .names import AlreadyComplete, input_name, output_name
 from .prepare import preflight, require_directory, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
@@ -17,6 +17,7 @@ from .writer import PairStore
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "AlreadyComplete",
     "Column",
     "PairStore",
     "PairsFile",

@@ -21,6 +21,20 @@ _FORMATS = (b"caligo-pairs", b"caligo-keys")
 _NEAR = 1 << 20
 
 
+class AlreadyComplete(StoreError):
+    """What was asked for is there, finished: raised once the lock is held, so that nobody is writing it any more."""
+
+
+def part_path(path: Path) -> Path:
+    """The partial file of ``path``."""
+    return path.with_name(path.name + ".part")
+
+
+def aside_path(path: Path) -> Path:
+    """Where a file is made before it gets the name ``path``."""
+    return path.with_name(path.name + ".tmp")
+
+
 def input_name(path: str | os.PathLike[str]) -> Path:
     """The path of a file to be read; `StoreError` where no file can have it.
 
