@@ -32,7 +32,10 @@ def states(terms, arm, visibility):
         for modes in itertools.product(*(list(photon(*one, arm, visibility)) for one in photons)):
             place = tuple(sorted(mode for _, mode in modes))
             vectors[place][memory] += amplitude * prod(weight for weight, _ in modes)
-    return {place: vector * sqrt(prod(map(factorial, Counter(place).values()))) for place, vector in vectors.items()}
+    return {
+        place: vector * sqrt(prod(map(factorial, Counter(place).values())))
+        for place, vector in vectors.items()
+    }
 
 
 def observed(terms, times, arm, dark, visibility):

@@ -44,31 +44,52 @@ def probe(fd: int, path: Path, why: str) -> Found:
     """
     script = Path(__file__).with_name("probe_child.py")
     line = [sys.executable, "-c", _START, str(script)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)
+    }
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         child = subprocess.run(
-            line, stdin=fd, capture_output=True, env=environment, timeout=_PATIENCE_S, check=False, cwd="/"
+            line,
+            stdin=fd,
+            capture_output=True,
+            env=environment,
+            timeout=_PATIENCE_S,
+            check=False,
+            cwd="/",
         )
     except subprocess.TimeoutExpired:
-        raise Broken(f"{why}, and its metadata could not be read within {_PATIENCE_S:.0f} s") from None
+        raise Broken(
+            f"{why}, and its metadata could not be read within {_PATIENCE_S:.0f} s"
+        ) from None
     except OSError as error:
         reason = f"no process could be started to look at it: {error.strerror}"
         raise StoreError(f"{path} cannot be read ({why}, and {reason})") from error
     if child.returncode:
-        raise Broken(f"{why}, and HDF5 does not get through its metadata (exit code {child.returncode})")
+        raise Broken(
+            f"{why}, and HDF5 does not get through its metadata (exit code {child.returncode})"
+        )
     answer = json.loads(child.stdout)
     if "error" in answer:
         raise Broken(answer["error"])
     size = os.fstat(fd).st_size
-    return Found({name: _place(name, entry, size) for name, entry in answer["datasets"].items()}, answer["described"])
+    return Found(
+        {name: _place(name, entry, size) for name, entry in answer["datasets"].items()},
+        answer["described"],
+    )
 
 
-def _place(name: str, entry: list[Any], file_size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+def _place(
+    name: str, entry: list[Any], file_size: int
+) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     description, shape, offset = entry
-    fields = [tuple(field) for field in description] if isinstance(description, list) else description
+    fields = (
+        [tuple(field) for field in description] if isinstance(description, list) else description
+    )
     kind = np.dtype(fields)
     size = kind.itemsize * int(np.prod([int(length) for length in shape], dtype=object))
     if offset + size > file_size:
-        raise Broken(f"it is truncated: /{name} of {size} bytes does not fit into {file_size} bytes")
+        raise Broken(
+            f"it is truncated: /{name} of {size} bytes does not fit into {file_size} bytes"
+        )
     return kind, tuple(shape), offset
