@@ -89,7 +89,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 def config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     """The configuration, its engine settled, and the pairs file to write."""
     from ..config import load_config
-    from ..store.names import output_name
+    from ..store import output_name
 
     config = load_config(args.config, args.overrides)
     path = output_name(_output(args, config))
@@ -150,7 +150,7 @@ def deliver(args: argparse.Namespace, values: object, text: str) -> None:
 def in_form(values: object, text: str, *, json: bool) -> str:
     """The text, or the values as a line of JSON."""
     if not json:
-        return text
+        return streams.plain(text)
     from json import dumps
 
     return dumps(values)

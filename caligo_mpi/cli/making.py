@@ -98,7 +98,7 @@ def _add_distill(verb: AddVerb) -> None:
 
 
 def _distill(args: argparse.Namespace) -> int:
-    from ..runs.distill import Finished
+    from ..runs.blocks import Finished
     from ..runs.execute import Task, execute
     from ..runs.fleeting import lasting
     from .observer import TerminalObserver
@@ -111,7 +111,7 @@ def _distill(args: argparse.Namespace) -> int:
 def _distill_job(args: argparse.Namespace) -> DistillJob:
     from ..config.protocol import load_protocol
     from ..runs.distill import DistillJob, prepare
-    from ..store.names import output_name
+    from ..store import output_name
 
     path = output_name(args.output)
     plan = prepare(args.run, load_protocol(args.config, args.overrides))

@@ -214,6 +214,8 @@ def verification_dict(found: Verification) -> dict[str, Any]:
         "damaged_records": list(found.records),
         "damaged_data": list(found.data),
         "digest_fits": found.digest_fits,
+        "provenance_fits": found.provenance_fits,
+        "layout_is_ours": not found.moved,
         "resampled": list(found.resampled),
         "differing": list(found.differing),
     }
@@ -236,6 +238,14 @@ def verification_text(found: Verification) -> str:
             lines.append(f"  {name}: {len(chunks)} ({listed})")
     if found.digest_fits is False:
         lines.append("  the data digest does not fit the chunk checksums")
+    if found.provenance_fits is False:
+        lines.append(
+            "  provenance was changed: attributes, /runs or /faults are not as they were written"
+        )
+    if found.moved:
+        lines.append(
+            "  the layout is not ours: another tool rewrote the file, whose contents are the same"
+        )
     return "\n".join(lines)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
+from ..protocol.estimate import efficiency
 from ..runs.distill import Distilled
 from ..store.keys import Keys, KeysInfo, KeysStatus, KeysVerification
 from ..terminal.wording import counted, duration, quantity
@@ -101,6 +105,17 @@ def _key_lines(keys: Keys) -> list[str]:
         f"  {sifted:,} sifted; {tested:,} tested, {errors:,} errors"
         + _percent(", QBER", errors, tested)
     ]
+    told = "; ".join(
+        f"{basis}: {part:,} of {whole:,}" + _percent(",", part, whole)
+        for basis, part, whole in _disclosed(keys)
+    )
+    if told:
+        lines.append(f"  errors in disclosed bits: {told}")
+    if (found := _efficiency(keys)) is not None:
+        mean, least, most, frames = found
+        lines.append(
+            f"  reconciliation f = {mean:.4f} ({least:.4f} to {most:.4f} in {counted(frames, 'frame')})"
+        )
     quality = keys.info.security.get("preparation_quality", 1)
     if quality != 1:
         lines.append(
@@ -112,6 +127,7 @@ def _key_lines(keys: Keys) -> list[str]:
             + _whose(keys)
             + _percent(";", keys.key_bits, sifted, " of sifted")
         )
+        lines += _rate_lines(keys)
     else:
         lines.append("  key: none")
     for (step, reason), rows in _aborts(keys).items():
@@ -121,6 +137,34 @@ def _key_lines(keys: Keys) -> list[str]:
         where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
         lines.append(f"  aborted, {where}: {step}: {reason} ({numbers})")
     return [*lines, f"  keys digest {keys.digest}"]
+
+
+def _disclosed(keys: Keys) -> Iterator[tuple[str, int, int]]:
+    """Basis, errors, bits of all that was told; nothing from older files."""
+    for basis in "ZX":
+        wrong, whole = f"errors_{basis.lower()}", f"tested_{basis.lower()}"
+        if wrong in (keys.blocks.dtype.names or ()):
+            yield basis, int(keys.blocks[wrong].sum()), int(keys.blocks[whole].sum())
+
+
+def _efficiency(keys: Keys) -> tuple[float, float, float, int] | None:
+    """Mean f (all that was told, by the entropy of all errors), least, most, and of how many frames."""
+    frames = keys.frames
+    if frames is None or not len(frames := frames[np.isfinite(frames["efficiency"])]):
+        return None
+    total = (np.array([float(frames[name].sum())]) for name in ("leak_bits", "bits", "corrected"))
+    of_frames = frames["efficiency"]
+    return float(efficiency(*total)[0]), float(of_frames.min()), float(of_frames.max()), len(frames)
+
+
+def _rate_lines(keys: Keys) -> Iterator[str]:
+    if keys.per_emission is not None:
+        simulated = (
+            f"; {quantity(keys.per_second)}bit/s of simulated time"
+            if keys.per_second is not None
+            else ""
+        )
+        yield f"  secret bits per emission: {keys.per_emission:.4g}{simulated}"
 
 
 def _percent(before: str, part: int, whole: int, after: str = "") -> str:
@@ -169,6 +213,12 @@ def _keys_dict(info: KeysInfo, keys: Keys | None, done: int) -> dict[str, Any]:
     )
     out |= {name: int(keys.blocks[name].sum()) for name in sums}
     out["qber"] = out["errors"] / out["tested"] if out["tested"] else None
+    for basis, wrong, whole in _disclosed(keys):
+        out[f"qber_{basis.lower()}"] = wrong / whole if whole else None
+    found = _efficiency(keys)
+    names = ("efficiency", "efficiency_min", "efficiency_max")
+    out |= dict(zip(names, found[:3] if found else (None,) * 3, strict=True))
+    out |= {"key_per_emission": keys.per_emission, "key_per_second": keys.per_second}
     out["key_bits"] = keys.key_bits
     out["key"] = "none" if not keys.key_bits else "equal" if keys.agree else "different"
     out["aborts"] = [

@@ -29,6 +29,9 @@ from .sections import Breach, Range, Section, about, chosen, keys_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: Emissions that a chunk holds at least.
+LEAST_CHUNK_SIZE = 8
+
 _MOST_CHUNKS = 1 << 32
 
 
@@ -117,7 +120,7 @@ class RunConfig(Section):
     ]
     chunk_size: Annotated[
         int,
-        Range(8, 1 << 28, multiple_of=8),
+        Range(LEAST_CHUNK_SIZE, 1 << 28, multiple_of=8),
         about(
             "emissions per random stream, a multiple of 8; by engine: noise 16777216, netsquid 1000, others 65536"
         ),

@@ -23,7 +23,17 @@ from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import IDEAL, Abort, Block, BlockResult, Premises, QberEstimate, Reconciled, Sifted
+from .types import (
+    IDEAL,
+    Abort,
+    Block,
+    BlockResult,
+    Frame,
+    Premises,
+    QberEstimate,
+    Reconciled,
+    Sifted,
+)
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
@@ -59,11 +69,17 @@ class Disclosed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreed:
-    """Bob's corrected frames, which of them have the same tag as Alice's, and all tags' bits."""
+    """Bob's corrected frames, which have the same tag as Alice's, all tags' bits, what the code told of each frame."""
 
     bob: U8
     same: NDArray[np.bool_]
     tag_bits: int
+    leaks: list[int]
+
+    def frames(self, before: U8) -> tuple[Frame, ...]:
+        """Each frame's report; ``before`` are Bob's frames as they were."""
+        corrected = np.count_nonzero(before != self.bob, axis=1).tolist()
+        return tuple(map(Frame, self.leaks, corrected, self.same.tolist()))
 
 
 def distribute(
@@ -97,6 +113,7 @@ def distribute(
     result = replace(
         result,
         corrected=int(np.count_nonzero(tested.bob != agreed.bob)),
+        per_frame=agreed.frames(tested.bob),
         failed_frames=int(np.count_nonzero(~agreed.same)),
         tag_bits=agreed.tag_bits,
         decoded=bool((tested.alice == agreed.bob)[agreed.same].all()),
@@ -238,7 +255,7 @@ def agree(
     talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
     untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))
     talk.send("bob", "frames whose tags agree", bits=frames, leak_bits=frames + untold)
-    return Agreed(received, same, tag_bits)
+    return Agreed(received, same, tag_bits, leak)
 
 
 def reconcile(

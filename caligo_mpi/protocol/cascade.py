@@ -12,8 +12,9 @@ error rate, the variant and the seed, never on the frames beside it.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import sqrt
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,12 @@ VARIANTS = ("original", "low-leak")
 
 #: Frames handled together by `reconcile`: enough to fill the vectors, little enough for the caches.
 _TOGETHER = 128
+
+#: Frames between two ticks where Cascade is compiled.
+_AT_ONCE = 16
+
+#: For fewer bits compiled code is not even loaded: that takes half a second.
+_COMPILE_BITS = 400_000
 
 _EACH_BYTE = np.uint64(0x0101010101010101)
 
@@ -105,6 +112,10 @@ def reconcile(
     >>> bool((result.bits == alice[0]).all()), result.ok
     (True, True)
     """
+    if bob.size >= _COMPILE_BITS and (compiled := _compiled()) is not None:
+        return _reconcile_compiled(
+            compiled, alice, bob, qber=qber, seed=seed, variant=variant, tick=tick
+        )
     results = []
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
@@ -115,6 +126,34 @@ def reconcile(
                 Reconciled(bits[i], int(oracle.leak_bits[i]), int(oracle.messages[i]), bool(ok[i]))
             )
     return results
+
+
+def _reconcile_compiled(
+    compiled: ModuleType, alice: U8, bob: U8, *, qber: float, seed: int, variant: str, tick: Tick
+) -> list[Reconciled]:
+    """The same frames, questions and answers as by `correct`."""
+    n = bob.shape[1]
+    sizes = np.array(block_sizes(n, qber, variant))
+    orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
+    results = []
+    for first in range(0, len(bob), _AT_ONCE):
+        tick()
+        rows = slice(first, first + _AT_ONCE)
+        left = alice[rows] ^ bob[rows]
+        told = compiled.correct(left, orders, sizes, keep=variant != "original")
+        for bits, leak, messages, corrections in zip(alice[rows] ^ left, *told, strict=True):
+            results.append(Reconciled(bits, int(leak), int(messages), bool(corrections <= n)))
+    return results
+
+
+@cache
+def _compiled() -> ModuleType | None:
+    """The compiled way, where numba is installed."""
+    try:
+        from . import cascade_compiled
+    except ImportError:
+        return None
+    return cascade_compiled
 
 
 def correct(

@@ -12,6 +12,7 @@ from ..pairs import Tally, bits
 from ..pairs.bits import U8
 from .types import QberEstimate
 
+F64 = NDArray[np.float64]
 CONFIDENCE = 1 - 1e-6
 
 
@@ -38,6 +39,23 @@ def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
     size, of_x = len(wrong), int(np.count_nonzero(in_x))
     errors, errors_x = int(np.count_nonzero(wrong)), int(np.count_nonzero(wrong & in_x))
     return Tally(size - of_x, errors - errors_x, of_x, errors_x)
+
+
+def efficiency(
+    leak_bits: NDArray[np.float64], count: NDArray[np.float64], errors: NDArray[np.float64]
+) -> F64:
+    """Efficiency f = leak / (n·h(Q)) of frames of ``count`` bits with so many ``errors``; NaN where none or all are.
+
+    >>> efficiency(np.array([110.0, 5.0]), np.array([1000.0, 1000.0]), np.array([10.0, 0.0])).round(3)
+    array([1.362,   nan])
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = errors / count
+        entropy = -rate * np.log2(rate) - (1 - rate) * np.log2(1 - rate)
+        found: F64 = np.where(
+            (errors > 0) & (errors < count), leak_bits / (count * entropy), np.nan
+        )
+    return found
 
 
 def likely_at_most(found: QberEstimate, confidence: float) -> float:

@@ -13,6 +13,9 @@ from llvmlite import binding, ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from .jit import compiler
+
+_jit = compiler(__file__)
 _settings: Any = numba.config
 # Asked to compile for another CPU, LLVM would end the process at this instruction.
 _is_host = _settings.CPU_NAME is None and _settings.CPU_FEATURES is None
@@ -21,13 +24,9 @@ if not (_is_host and binding.get_host_cpu_features().get("bmi2")):
     raise ImportError("this CPU has no pext instruction")
 
 
-def _jit(function: Any) -> Any:
-    return numba.njit(function)
-
-
 def gather(words: NDArray[np.uint64], mask: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
     """Write the bits of ``words`` where ``mask`` is 1 into ``out``, end to end; it has a word to spare."""
-    _gather(words, mask, out)
+    _gather(*(np.require(array, requirements=["C", "W"]) for array in (words, mask)), out)
 
 
 def _extraction(context: Any, word: Any, mask: Any) -> Any:
@@ -51,7 +50,7 @@ _extract: Any = intrinsic(_extraction)
 _count: Any = intrinsic(_counting)
 
 
-@_jit
+@_jit("void(uint64[::1], uint64[::1], uint64[::1])")
 def _gather(words: Any, mask: Any, out: Any) -> None:
     full, used, begun = (
         np.uint64(0),

@@ -14,7 +14,7 @@ from .draw import ALICE, BOB, SESSION, random_bytes, stream
 from .sift import sides
 from .transcript import Transcript, last_pair_ns
 from .transfer import Alice, Bob, CodeFor, Terms
-from .types import Abort, Block, BlockResult, Premises
+from .types import Abort, Block, BlockResult, Frame, Premises
 from .verify import SEED_BITS, tag_bits_for
 
 
@@ -46,6 +46,7 @@ def transfer(
         sifted=alice.set_size,
         reconciled_bits=alice.set_size,
         corrected=bob.corrected,
+        per_frame=(Frame(alice.syndrome_bits, bob.corrected, bob.decoded),),
         tag_bits=2 * terms.tag_bits,
         key_bits=bob.output.size,
         alice=np.stack([bits.pack(string) for string in alice.strings]),

@@ -19,7 +19,9 @@ from .types import Sifted
 
 U64 = NDArray[np.uint64]
 _WORDS = 16384  # words compressed at a time: the temporaries stay in cache
-_COMPILE_BYTES = 1 << 24  # for a smaller mask the second that compiling takes is never made up for
+_COMPILE_BYTES = (
+    100_000  # for a smaller mask compiled code is not even loaded: that takes half a second
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,7 +110,7 @@ class Alice:
         self.estimate: QberEstimate | None = None
         self.disclosed = Tally()  # the test, by basis
         self.strings: U8 | None = None  # S_0 and S_1 as rows
-        self.set_size = 0
+        self.set_size = self.syndrome_bits = 0
         self._source = source
         self._basis = bits.unpack(side.basis, side.count)
         self._bit = bits.unpack(side.outcome, side.count)
@@ -191,6 +191,7 @@ class Alice:
         except ConfigError as error:
             return Abort("reconcile", str(error), {"qber": self.estimate.qber})
         syndromes = (code.syndrome(keys[0]), code.syndrome(keys[1]))
+        self.syndrome_bits = len(syndromes[0])
         found = self.terms.length(set_size=len(keys[0]), leak_bits=len(syndromes[0]))
         if not found.bits:
             numbers = {

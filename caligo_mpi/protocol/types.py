@@ -110,6 +110,15 @@ class Premises:
 IDEAL = Premises()
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How reconciliation went in one frame: what it told, what Bob changed, and whether the tags agreed."""
+
+    leak_bits: int
+    corrected: int
+    agreed: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockResult:
     """What a block gave, seen by someone who looks over both parties' shoulders.
@@ -117,8 +126,8 @@ class BlockResult:
     ``alice`` and ``bob`` are the packed keys of ``key_bits`` bits: one each in ``bbm92``; in ``rot``
     Alice's two strings as rows of (2, nbytes), and Bob's one, that of his ``choice``.  ``corrected`` bits
     of Bob's were changed by reconciliation; ``decoded`` is False where his string is wrong, which in
-    ``rot`` nobody but the simulator learns.  ``disclosed`` are all bits that were told, by basis.
-    Where ``abort`` is set there is no key.
+    ``rot`` nobody but the simulator learns.  ``disclosed`` are all bits that were told, by basis;
+    ``per_frame`` is there for each of the ``frames`` that were reconciled.  Where ``abort`` is set there is no key.
     """
 
     block: Block
@@ -129,6 +138,7 @@ class BlockResult:
     corrected: int = 0
     frames: int = 0
     failed_frames: int = 0
+    per_frame: tuple[Frame, ...] = ()
     leak_bits: int = 0
     tag_bits: int = 0
     key_bits: int = 0

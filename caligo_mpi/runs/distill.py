@@ -4,101 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import json
 import os
-import struct
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import store
 from ..config import RunConfig
 from ..config.protocol import ProtocolConfig
 from ..errors import StoreError
 from ..launch.supervise import State
-from ..pairs import COLUMNS, Pairs, Tally, Tick, bits
-from ..pairs.bits import U8
-from ..parallel.job import Map, Progress, Work
+from ..pairs import COLUMNS, Pairs, Tick, bits
+from ..parallel.job import Map, Rules, Work
 from ..parallel.serial import serial_map
 from ..protocol.draw import OLDER_STREAMS, STREAM_VERSION
 from ..protocol.run import combine, plan_blocks, run_block
-from ..protocol.transcript import Message
-from ..protocol.types import IDEAL, Abort, Block, BlockResult, KeyResult, Premises, QberEstimate
+from ..protocol.types import (
+    IDEAL,
+    Block,
+    BlockResult,
+    Premises,
+)
 from ..provenance import provenance
 from ..store.keys import (
+    AlreadyComplete,
     Keys,
     KeysInfo,
     KeysStore,
     completed_keys,
     keys_status,
     preflight_keys,
-    table,
 )
 from . import devices
+from .blocks import Finished
+from .job import Meter, Observer, Protection
+from .key_tables import as_keys
 from .security import statement
-
-#: Columns of ``/blocks``: fields of the tally of all disclosed bits.
-_DISCLOSED = {
-    "sifted_z": "tested_z",
-    "errors_z": "errors_z",
-    "sifted_x": "tested_x",
-    "errors_x": "errors_x",
-}
-_UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
-_LENGTH = struct.Struct("<Q")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
-    """A block on its way to the file: its result, or the sentence why its pairs could not be read.
-
-    ``parts`` and ``whole`` turn it into bytes and back, between ranks and in the partial file alike: the length of a
-    JSON text, the text, and the packed keys.  A file may come from anywhere, so these are no pickles.
-    """
-
-    result: BlockResult | None
-    error: str = ""
-
-    def parts(self) -> list[U8]:
-        """The bytes, in pieces."""
-        if self.result is None:
-            return [_head({"error": self.error})]
-        keys = [np.ascontiguousarray(key) for key in (self.result.alice, self.result.bob)]
-        # An empty stand-in keeps `asdict` from copying keys.
-        values = asdict(replace(self.result, alice=keys[0][:0], bob=keys[1][:0]))
-        values |= {"alice": keys[0].shape, "bob": keys[1].shape}
-        return [_head(values), *(key.reshape(-1) for key in keys)]
-
-    @classmethod
-    def whole(cls, buffer: U8) -> Finished:
-        """What stands in ``buffer``."""
-        (length,) = _LENGTH.unpack_from(buffer.data)
-        start = _LENGTH.size + length
-        values = json.loads(buffer[_LENGTH.size : start].tobytes())
-        if "error" in values:
-            return cls(None, values["error"])
-        for party in ("alice", "bob"):
-            shape = values[party]
-            size = int(np.prod(shape))
-            values[party] = buffer[start : start + size].reshape(shape)
-            start += size
-        values["block"] = Block(**values["block"])
-        values["estimate"] = values["estimate"] and QberEstimate(**values["estimate"])
-        values["disclosed"] = Tally(**values.get("disclosed", {}))
-        values["abort"] = values["abort"] and Abort(**values["abort"])
-        values["messages"] = tuple(Message(**message) for message in values["messages"])
-        return cls(BlockResult(**values))
-
-
-def _head(values: dict[str, Any]) -> U8:
-    text = json.dumps(values, default=lambda number: number.item()).encode()
-    return np.frombuffer(_LENGTH.pack(len(text)) + text, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +59,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Task:
     """All that is known before the first block."""
 
     source: Source
@@ -136,7 +81,7 @@ class Distilled:
     messages: tuple[str, ...] = ()
 
 
-def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
+def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Task:
     """Look at the pairs file and at whether the protocol can be used on it.
 
     Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot`` on
@@ -146,7 +91,7 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
     with store.open_pairs(path) as file:
         if not file.complete:
             raise StoreError(
-                f"{path} is not finished ({file.rows} rows so far); finish its run, then distill"
+                f"{path} is not finished ({file.rows} rows so far); {_how_to_finish(path)}, then distill"
             )
         if not file.digest_fits():
             raise StoreError(
@@ -179,8 +124,16 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Job:
         blocks=len(plan),
         security=statement(config, run, found.premises, plan),
         software=provenance(),
+        emissions=run.pairs,
+        duration_ns=found.duration_ns,
     )
-    return Job(found, config, info, plan)
+    return Task(found, config, info, plan)
+
+
+def _how_to_finish(path: Path) -> str:
+    if path.suffix == ".part":
+        return "finish its run"
+    return f"it is a partial file under a finished one's name: rename it to {path.name}.part, finish its run"
 
 
 def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
@@ -222,28 +175,29 @@ def read_block(source: Source, block: Block) -> Pairs:
     return replace(pairs, alice_clicks=source.alice_clicks, duration_ns=source.duration_ns)
 
 
-def settled(job: Job, path: str | os.PathLike[str]) -> Job:
-    """The job itself, or as an older version had it whose keys at ``path`` are to be gone on with."""
+def settled(task: Task, path: str | os.PathLike[str]) -> Task:
+    """The task itself, or as an older version had it whose keys at ``path`` are to be gone on with."""
     with contextlib.suppress(StoreError, OSError):
         begun = keys_status(path).info
-        info = replace(job.info, stream_version=begun.stream_version)
-        sound = job.source.premises.quality == 1  # the older version did not look
+        info = replace(task.info, stream_version=begun.stream_version)
+        premises = task.source.premises
+        sound = premises.quality == 1  # the older version did not look
         if sound and begun.stream_version in OLDER_STREAMS and info.identity == begun.identity:
-            premises = replace(job.source.premises, stream_version=begun.stream_version)
-            return replace(job, info=info, source=replace(job.source, premises=premises))
-    return job
+            premises = replace(premises, stream_version=begun.stream_version)
+            return replace(task, info=info, source=replace(task.source, premises=premises))
+    return task
 
 
-def preflight(job: Job, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def preflight(task: Task, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `distill` would raise at its start."""
-    job = settled(job, path)
-    _require_other_file(job, Path(path))
-    preflight_keys(path, job.info, force=force)
+    task = settled(task, path)
+    _require_other_file(task, Path(path))
+    preflight_keys(path, task.info, force=force)
 
 
-def is_complete(job: Job, path: str | os.PathLike[str]) -> bool:
-    """Whether ``path`` is the finished keys file of this job."""
-    return completed_keys(path, settled(job, path).info) is not None
+def is_complete(task: Task, path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` is the finished keys file of this task."""
+    return completed_keys(path, settled(task, path).info) is not None
 
 
 def state(path: str | os.PathLike[str]) -> State:
@@ -255,67 +209,88 @@ def state(path: str | os.PathLike[str]) -> State:
     return State(found.blocks_done, found.info.blocks)
 
 
-def _require_other_file(job: Job, path: Path) -> None:
-    if path.exists() and path.samefile(job.source.path):
+def _require_other_file(task: Task, path: Path) -> None:
+    if path.exists() and path.samefile(task.source.path):
         raise StoreError(f"{path} is the pairs file itself; choose another output")
 
 
 def distill(
-    job: Job,
+    task: Task,
     path: str | os.PathLike[str],
     *,
     map: Map = serial_map,
     launch: Mapping[str, object] | None = None,
     force: bool = False,
-    report: Callable[[Progress], None] = lambda progress: None,
-    say: Callable[[str], None] = lambda message: None,
+    observer: Observer | None = None,
 ) -> Distilled:
-    """Make keys of the ``job``'s pairs in ``path``, or go on with it; the same call does both.
+    """Make keys of the ``task``'s pairs in ``path``, or go on with it; the same call does both.
 
-    Finished blocks are kept in ``path`` + ``.part``; when the last one is in, the keys file is written and published.
-    ``map`` decides where blocks are distilled, ``launch`` is noted in the file's provenance, ``force`` sets another
-    file at ``path`` aside.  An abort is a result.  Raises `StoreError`, also for damaged pairs.
+    Finished blocks are kept in ``path`` + ``.part``; when the last one is in, the keys file is
+    written and published.  ``map`` decides where blocks are distilled, ``launch`` is noted in the
+    file's provenance, ``force`` sets another file at ``path`` aside.  An abort is a result.  Raises
+    `StoreError`, also for damaged pairs.
     """
-    path, begin, job = Path(path), time.perf_counter(), settled(job, path)
-    _require_other_file(job, path)
-    if not force and (keys := completed_keys(path, job.info)):
-        message = f"{path} is already complete: keys digest {keys.digest}"
-        say(message)
-        return Distilled(path, keys.info, keys, len(job.plan), 0, 0.0, (message,))
-    info = replace(job.info, software={**job.info.software, **(launch or {})})
-    launched = 0
-    with KeysStore.open(path, info, launch=launch or {}, force=force) as keys_store:
-        for message in keys_store.messages:
-            say(message)
-        results = [
-            _found(record, block) for record, block in zip(keys_store.found, job.plan, strict=False)
-        ]
-        todo = np.arange(len(results), len(job.plan))
-        before = sum(result.block.count for result in results)
-        setup = functools.partial(block_work, job.source, job.config)
-        with contextlib.closing(map(setup, todo)) as finished:
-            for _, one in finished:
-                if one.result is None:
-                    raise StoreError(one.error)
-                keys_store.append(b"".join(part.tobytes() for part in one.parts()))
-                results.append(one.result)
-                launched += one.result.block.count
-                done = before + launched
-                report(
-                    Progress(
-                        done,
-                        max(1, job.info.rows),
-                        done,
-                        max(1, launched),
-                        time.perf_counter() - begin,
-                    )
-                )
-        keys = None
-        if len(results) == len(job.plan):
-            keys = as_keys(combine(results, job.config), info)
-            keys_store.finish(keys)
-    seconds = time.perf_counter() - begin
-    return Distilled(path, info, keys, len(results), launched, seconds, tuple(keys_store.messages))
+    path, task, observer = Path(path), settled(task, path), observer or Observer()
+    _require_other_file(task, path)
+    launch = dict(launch or {})
+    if observer.faults:
+        launch["faults"] = [fault.what for fault in observer.faults]
+    info = replace(task.info, software={**task.info.software, **launch})
+
+    def already() -> Distilled | None:
+        keys = completed_keys(path, task.info)
+        return _already(path, keys, observer) if keys else None
+
+    if not force and (done := already()):
+        return done
+    try:
+        opened = KeysStore.open(path, info, launch=launch, force=force)
+    except AlreadyComplete:
+        # Another launch finished it while we waited for its lock.
+        if done := already():
+            return done
+        raise
+    with opened as keys_store:
+        return _fill(task, info, keys_store, map, observer)
+
+
+def _fill(
+    task: Task, info: KeysInfo, keys_store: KeysStore, map_: Map, observer: Observer
+) -> Distilled:
+    for message in keys_store.messages:
+        observer.say(message)
+    found = zip(keys_store.found, task.plan, strict=False)
+    results = [_found(record, block) for record, block in found]
+    meter = Meter(before=sum(result.block.count for result in results), total=info.rows)
+    setup = functools.partial(block_work, task.source, task.config)
+    todo = range(len(results), len(task.plan))
+    with contextlib.closing(map_(setup, todo)) as finished:
+        for _, one in finished:
+            if one.result is None:
+                raise StoreError(one.error)
+            keys_store.append(b"".join(part.tobytes() for part in one.parts()))
+            results.append(one.result)
+            observer.progress(meter.add(one.result.block.count))
+    keys = None
+    if len(results) == len(task.plan):
+        keys = as_keys(combine(results, task.config), info)
+        keys_store.finish(keys)
+    return Distilled(
+        path=keys_store.path,
+        info=info,
+        keys=keys,
+        blocks_done=len(results),
+        launched=meter.launched,
+        seconds=meter.seconds,
+        messages=tuple(keys_store.messages),
+    )
+
+
+def _already(path: Path, keys: Keys, observer: Observer) -> Distilled:
+    """The answer where there is nothing to do."""
+    message = f"{path} is already complete: keys digest {keys.digest}"
+    observer.say(message)
+    return Distilled(path, keys.info, keys, keys.info.blocks, 0, 0.0, (message,))
 
 
 def _found(record: bytes, block: Block) -> BlockResult:
@@ -327,74 +302,45 @@ def _found(record: bytes, block: Block) -> BlockResult:
     return result
 
 
-def as_keys(result: KeyResult, info: KeysInfo) -> Keys:
-    """The result as the contents of a keys file."""
-    messages = [
-        (block.block.index, message) for block in result.blocks for message in block.messages
-    ]
-    transcript: dict[str, tuple[type, Sequence[Any]]] = {
-        "block": (int, [index for index, _ in messages]),
-        "sender": (str, [message.sender for _, message in messages]),
-        "what": (str, [message.what for _, message in messages]),
-        "count": (int, [message.count for _, message in messages]),
-        "bits": (int, [message.bits for _, message in messages]),
-        "leak_bits": (int, [message.leak_bits for _, message in messages]),
-        "time_ns": (float, [message.time_ns for _, message in messages]),
-    }
-    hidden: dict[str, tuple[type, Sequence[Any]]] = {
-        "index": (int, [block.block.index for block in result.blocks]),
-        "corrected": (int, [block.corrected for block in result.blocks]),
-        "decoded": (int, [int(block.decoded) for block in result.blocks]),
-    }
-    return Keys(
-        info=info,
-        key_bits=result.key_bits,
-        alice=result.alice,
-        bob=result.bob,
-        choice=result.choice,
-        blocks=_block_table(result.blocks),
-        hidden=table(hidden),
-        transcript=table(transcript),
-    )
+@dataclass(frozen=True, slots=True)
+class DistillJob:
+    """A `caligo_mpi.runs.job.Job` that makes a keys file."""
 
+    task: Task
+    path: Path
+    arguments: list[str]
+    restarts: int = 100
+    forced: bool = False
+    noun: ClassVar[str] = "block"
+    hint: ClassVar[str] = ""
+    rules: ClassVar[Rules] = Rules()
 
-def _block_table(results: Sequence[BlockResult]) -> NDArray[Any]:
-    columns: dict[str, tuple[type, Sequence[Any]]] = {}
-    for name in ("index", "start", "count"):
-        columns[name] = int, [getattr(result.block, name) for result in results]
-    for name in (
-        "sifted",
-        "reconciled_bits",
-        "frames",
-        "failed_frames",
-        "leak_bits",
-        "tag_bits",
-        "key_bits",
-    ):
-        columns[name] = int, [getattr(result, name) for result in results]
-    columns["key_start"] = (
-        int,
-        [0, *itertools.accumulate(result.key_bits for result in results)][:-1],
-    )
-    estimates = [result.estimate or _UNTESTED for result in results]
-    columns["tested"] = int, [estimate.tested for estimate in estimates]
-    columns["errors"] = int, [estimate.errors for estimate in estimates]
-    for field, name in _DISCLOSED.items():
-        columns[name] = int, [getattr(result.disclosed, field) for result in results]
-    columns["qber"] = float, [estimate.qber for estimate in estimates]
-    columns["qber_low"] = float, [estimate.low for estimate in estimates]
-    columns["qber_high"] = float, [estimate.high for estimate in estimates]
-    columns["abort_step"] = str, [result.abort.step if result.abort else "" for result in results]
-    columns["abort_reason"] = (
-        str,
-        [result.abort.reason if result.abort else "" for result in results],
-    )
-    columns["abort_numbers"] = (
-        str,
-        [_json(result.abort.numbers) if result.abort else "" for result in results],
-    )
-    return table(columns)
+    @property
+    def protection(self) -> Protection:
+        """What is done when ranks die."""
+        return Protection(self.restarts)
 
+    def __len__(self) -> int:
+        return len(self.task.plan)
 
-def _json(numbers: Mapping[str, float]) -> str:
-    return json.dumps(dict(numbers), default=lambda number: number.item())
+    def preflight(self) -> None:
+        """Raise now what `run` would raise at its start."""
+        preflight(self.task, self.path, force=self.forced)
+
+    def is_complete(self) -> bool:
+        """Whether the keys are there."""
+        return is_complete(self.task, self.path)
+
+    def state(self) -> State:
+        """What the file holds so far."""
+        return state(self.path)
+
+    def run(
+        self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool
+    ) -> bool:
+        """Make the keys."""
+        done = distill(
+            self.task, self.path, map=map_, launch=launch, force=force, observer=observer
+        )
+        observer.result(done)
+        return done.keys is not None

@@ -41,13 +41,11 @@ def _is_fleeting(config: str) -> bool:
     except (OSError, ValueError):
         return False  # the reader says what is wrong
     # Standard input may be a regular file: then the ranks would find another one there.
-    return (
-        not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-        or Path(Path.cwd(), config).parts[1:2] in _PER_PROCESS
-    )
+    is_there_for_all = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return not is_there_for_all or config.startswith(_PER_PROCESS)
 
 
-_PER_PROCESS = (("dev",), ("proc",))
+_PER_PROCESS = ("/dev/", "/proc/")
 
 
 def _copy_for_us(source: Path, copy: Path) -> None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import store
 from ..config import RunConfig
+from ..config.run import LEAST_CHUNK_SIZE
+from ..engines import Engine
 from ..engines.link import Expected
+from ..launch.supervise import State, pairs_state
 from ..pairs import Partition
-from ..parallel.job import Fault, Map, Progress
+from ..parallel.job import Map, Rules
 from ..parallel.serial import serial_map
 from .chunks import chunk_work
 from .identity import engine_for, run_info
+from .job import Meter, Observer, Protection
 
 #: Above this a stop or a fault costs more than it should.
 _LONG_CHUNK_SECONDS = 10.0
@@ -45,76 +48,84 @@ def generate(
     map: Map = serial_map,
     launch: Mapping[str, object] | None = None,
     force: bool = False,
-    faults: deque[Fault] | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
-    say: Callable[[str], None] = lambda message: None,
+    observer: Observer | None = None,
 ) -> Summary:
     """Simulate the run into ``path``, or go on with it; the same call does both.
 
-    The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.  ``map`` decides where
-    chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside `provenance`, ``force`` sets a finished
-    file of another configuration aside, ``faults`` are moved into ``/faults``, also those that are added while
-    the run goes on.  ``report`` is called after each chunk, ``say`` with each sentence about what was found in the
-    file.  Raises `StoreError`, and `EngineError` for a chunk that fails.
+    The pairs grow in ``path`` + ``.part``, which becomes ``path`` when the last chunk is in.
+    ``map`` decides where chunks are simulated, ``launch`` is noted in the file's ``/runs`` beside
+    `provenance`, ``force`` sets a finished file of another configuration aside, ``observer`` is told
+    what happens.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
-    path, begin = Path(path), time.perf_counter()
+    path, observer = Path(path), observer or Observer()
     engine = engine_for(config, path)
     info = run_info(config, engine)
-    if not force and (status := store.completed(path, info)):
-        message = (
-            f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
-        )
-        say(message)
-        return Summary(status, engine.expected, 0, 0.0, (message,))
-    launched = 0
-    with store.PairStore.open(
-        path,
-        info,
-        launch={**info.software, **(launch or {})},
-        durability=config.output.durability,
-        force=force,
-    ) as pair_store:
-        for message in pair_store.messages:
-            say(message)
-        _record(faults, pair_store)
-        done = config.pairs - _emissions(config, pair_store.todo)
-        setup = functools.partial(chunk_work, config, pair_store.thresholds, engine.stream_version)
-        with contextlib.closing(map(setup, pair_store.todo)) as results:
-            for rank, result in results:
-                pair_store.append(result, rank=rank)
-                _record(faults, pair_store)
-                if (
-                    not launched
-                    and (seconds := float(result.record["seconds"][0])) > _LONG_CHUNK_SECONDS
-                ):
-                    say(
-                        f"chunk_size={config.chunk_size} takes {seconds:.0f} s per chunk, which a kill loses; "
-                        "a smaller one (it is part of the run's identity) makes that less"
-                    )
-                launched += int(result.record["count"][0])
-                report(
-                    Progress(
-                        done + launched,
-                        config.pairs,
-                        pair_store.rows,
-                        launched,
-                        time.perf_counter() - begin,
-                    )
-                )
+
+    def already() -> Summary | None:
+        status = store.completed(path, info)
+        return _already(path, status, engine.expected, observer) if status else None
+
+    if not force and (done := already()):
+        return done
+    launch, durability = {**info.software, **(launch or {})}, config.output.durability
+    try:
+        opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
+    except store.AlreadyComplete:
+        # Another launch finished it while we waited for its lock.
+        if done := already():
+            return done
+        raise
+    with opened as pair_store:
+        meter = _fill(config, engine, pair_store, map, observer)
         if pair_store.is_complete:
             pair_store.finish()
-    return Summary(
-        store.status(path),
-        engine.expected,
-        launched,
-        time.perf_counter() - begin,
-        tuple(pair_store.messages),
-    )
+    messages = tuple(pair_store.messages)
+    return Summary(store.status(path), engine.expected, meter.launched, meter.seconds, messages)
 
 
-def _record(faults: deque[Fault] | None, pair_store: store.PairStore) -> None:
-    while faults:
-        fault = faults.popleft()
+def _fill(
+    config: RunConfig, engine: Engine, pair_store: store.PairStore, map_: Map, observer: Observer
+) -> Meter:
+    """Simulate and append the chunks that are missing."""
+    for message in pair_store.messages:
+        observer.say(message)
+    _record(observer, pair_store)
+    before = config.pairs - _emissions(config, pair_store.todo)
+    meter = Meter(before=before, total=config.pairs)
+    setup = functools.partial(chunk_work, config, pair_store.thresholds, engine.stream_version)
+    with contextlib.closing(map_(setup, pair_store.todo)) as results:
+        for rank, result in results:
+            pair_store.append(result, rank=rank)
+            _record(observer, pair_store)
+            if not meter.launched:
+                _warn_of_long_chunks(config, float(result.record["seconds"][0]), observer)
+            emissions = int(result.record["count"][0])
+            observer.progress(meter.add(emissions, pair_store.rows))
+    return meter
+
+
+def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) -> None:
+    if seconds > _LONG_CHUNK_SECONDS:
+        remedy = ""
+        if config.chunk_size > LEAST_CHUNK_SIZE:
+            remedy = "; a smaller one (it is part of the run's identity) makes that less"
+        observer.say(
+            f"chunk_size={config.chunk_size} takes {seconds:.0f} s per chunk, "
+            f"which a kill loses{remedy}"
+        )
+
+
+def _already(path: Path, status: store.Status, expected: Expected, observer: Observer) -> Summary:
+    """The answer where there is nothing to do."""
+    message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
+    observer.say(message)
+    return Summary(status, expected, 0, 0.0, (message,))
+
+
+def _record(observer: Observer, pair_store: store.PairStore) -> None:
+    """Move what went wrong elsewhere into ``/faults``."""
+    while observer.faults:
+        fault = observer.faults.popleft()
         pair_store.record_fault(fault.what, rank=fault.rank, chunks=fault.chunks)
 
 
@@ -135,3 +146,58 @@ def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a finished file of this configuration with at least its pairs."""
     return store.completed(path, run_info(config, engine_for(config, path))) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateJob:
+    """A `caligo_mpi.runs.job.Job` that makes a pairs file."""
+
+    config: RunConfig
+    path: Path
+    arguments: list[str]
+    forced: bool = False
+    noun: ClassVar[str] = "chunk"
+
+    @property
+    def hint(self) -> str:
+        """What helps where there are few chunks."""
+        if self.config.chunk_size == LEAST_CHUNK_SIZE:
+            return ""
+        return "a smaller chunk_size would share the work more evenly"
+
+    @property
+    def rules(self) -> Rules:
+        """How chunks are shared."""
+        schedule, faults = self.config.schedule, self.config.faults
+        return Rules(schedule.policy, schedule.rank0_computes, faults.retries)
+
+    @property
+    def protection(self) -> Protection:
+        """What is done when ranks die."""
+        faults = self.config.faults
+        return Protection(faults.restarts, survive=faults.mode == "survive")
+
+    def __len__(self) -> int:
+        return len(Partition(self.config.pairs, self.config.chunk_size))
+
+    def preflight(self) -> None:
+        """Raise now what `run` would raise at its start."""
+        preflight(self.config, self.path, force=self.forced)
+
+    def is_complete(self) -> bool:
+        """Whether the pairs are there."""
+        return is_complete(self.config, self.path)
+
+    def state(self) -> State:
+        """What the file holds so far."""
+        return pairs_state(self.path)
+
+    def run(
+        self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool
+    ) -> bool:
+        """Simulate the pairs."""
+        summary = generate(
+            self.config, self.path, map=map_, launch=launch, force=force, observer=observer
+        )
+        observer.result(summary)
+        return summary.status.complete

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,26 @@ class Observer:
 
     def result(self, summary: Any) -> None:
         """How the run ended: what `Job.run` made of it."""
+
+
+class Meter:
+    """Counts what a launch adds to the ``before`` pairs of ``total`` that earlier ones had done."""
+
+    def __init__(self, *, before: int, total: int) -> None:
+        self.before, self.total, self.launched = before, total, 0
+        self.begin = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Of this launch."""
+        return time.perf_counter() - self.begin
+
+    def add(self, pairs: int, rows: int | None = None) -> Progress:
+        """So many pairs more; ``rows`` there are by now, as many as pairs unless given."""
+        self.launched += pairs
+        done = self.before + self.launched
+        rows = done if rows is None else rows
+        return Progress(done, max(1, self.total), rows, max(1, self.launched), self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 MOST_PAIRS = 1_000_000
 
 
+_TRACE_HEAD = "time_ns\tparty\tevent\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Sequential:
     """What a sequential run gave; ``qber`` is that of the test, None where nothing was tested."""
@@ -55,6 +58,7 @@ def run_sequential(
     Raises `ConfigError` for another engine, `EnvironmentProblem` without NetSquid, `StoreError`.
     """
     path, info = Path(path), _info_for(config, path)
+    trace = None if trace is None else _trace_name(trace)
     store.preflight(path, info, force=force)
     if not force and store.completed(path, info):
         raise ConfigError(
@@ -74,7 +78,7 @@ def run_sequential(
             )
         pair_store.finish()
     if trace is not None:
-        _write_trace(Path(trace), result.trace)
+        _write_trace(trace, result.trace)
     return Sequential(
         status=store.status(path),
         tested=len(result.tested),
@@ -138,6 +142,19 @@ def _info(config: RunConfig, stream_version: int | None = None) -> store.RunInfo
     )
 
 
+def _trace_name(trace: str | os.PathLike[str]) -> Path:
+    """Where the trace goes; `StoreError` where something stands that is no earlier trace."""
+    path = store.output_name(trace)
+    store.require_directory(path)
+    if path.exists():
+        with path.open("rb") as file:
+            if file.read(len(_TRACE_HEAD)) != _TRACE_HEAD.encode():
+                raise store.StoreError(
+                    f"{path} exists and is no trace; it is not overwritten: choose another name"
+                )
+    return path
+
+
 def _write_trace(path: Path, events: Iterable[TraceEvent]) -> None:
     lines = [f"{event.time_ns:.3f}\t{event.party}\t{event.what}\n" for event in events]
-    path.write_text("time_ns\tparty\tevent\n" + "".join(lines), encoding="utf-8")
+    path.write_text(_TRACE_HEAD + "".join(lines), encoding="utf-8")

@@ -99,10 +99,10 @@ def minutes(text: str) -> int:
     >>> [minutes(text) for text in ("90", "10:30", "2:00:00", "1-12", "1-0:30", "0-0:0:1")]
     [90, 11, 120, 2160, 1470, 1]
     """
-    match = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?", text)
+    match = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9})(?::(\d{1,9}))?(?::(\d{1,9}))?", text, re.ASCII)
     if not match:
         raise ConfigError(
-            f"time={text} is no time; write minutes, hours:minutes:seconds or days-hours:minutes:seconds"
+            f"time={shown(text)} is no time; write minutes, hours:minutes:seconds or days-hours:minutes:seconds"
         )
     days, *clock = match.groups()
     numbers = [int(part) for part in clock if part is not None]
@@ -128,40 +128,44 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command that a script gives: its configuration, output and overrides."""
+
+    config: str
+    output: Path
+    overrides: Sequence[str] = ()
+
+
 def script(
     config: RunConfig,
     forecast: Forecast,
+    command: Command,
     *,
-    config_path: str,
-    output: Path,
-    overrides: Sequence[str] = (),
     ranks: int | None = None,
     limit: int | None = None,
 ) -> str:
     """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
-    for what, name in (("config", config_path), ("output", str(output))):
+    output = command.output
+    for what, name in (("config", command.config), ("output", str(output))):
         _require_plain(what, name)
-    _require_lasting(config_path)
+    _require_lasting(command.config)
     cores, source = cores_per_node()
     resident = resident_bytes()
     chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit)
-    changes = [word for override in overrides for word in ("--set", override)]
-    command = shlex.join(["caligo-mpi", "generate", str(Path(config_path).resolve()), *changes])
-    return "\n".join(
-        [
-            *_head(config, forecast, chosen, config_path),
-            *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
-            *_site(),
-            "".join(
-                Path(__file__)
-                .with_name("job.sh")
-                .read_text(encoding="utf-8")
-                .splitlines(keepends=True)[1:]
-            ),
-            f'caligo_job {shlex.quote(str(output.resolve()))} {command} --ranks "$SLURM_NTASKS"',
-            "",
-        ]
-    )
+    changes = [word for override in command.overrides for word in ("--set", override)]
+    words = ["caligo-mpi", "generate", str(Path(command.config).resolve()), *changes]
+    shell = Path(__file__).with_name("job.sh").read_text(encoding="utf-8")
+    lines = [
+        *_head(config, forecast, chosen, command.config),
+        *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
+        *_site(),
+        "".join(shell.splitlines(keepends=True)[1:]),
+        f"caligo_job {shlex.quote(str(output.resolve()))} {shlex.join(words)} "
+        '--ranks "$SLURM_NTASKS"',
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def _require_plain(what: str, name: str) -> None:

@@ -9,13 +9,15 @@ from ..errors import StoreError
 from .check import Status, Verification, completed, status, verify_file
 from .export import export
 from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
-from .prepare import preflight, working_files
+from .names import AlreadyComplete, input_name, output_name
+from .prepare import preflight, require_directory, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "AlreadyComplete",
     "Column",
     "PairStore",
     "PairsFile",
@@ -26,10 +28,13 @@ __all__ = [
     "completed",
     "export",
     "file_size",
+    "input_name",
     "open_pairs",
+    "output_name",
     "pairs_hash",
     "preflight",
     "read_pairs",
+    "require_directory",
     "status",
     "verify_file",
     "working_files",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,8 @@ from ..errors import StoreError
 from ..pairs import Pairs, Tally
 from . import layout as layouts
 from .layout import Layout, RunInfo
-from .lock import owner
-from .names import final_path, input_name, output_name
-from .prepare import part_path
+from .lock import lock_path, owner
+from .names import final_path, input_name, output_name, part_path
 from .publish import clear_leftovers
 from .reader import read_table
 from .records import batches, damaged_chunks, intact, read_records, scan, table_digest
@@ -69,6 +69,9 @@ class Status:
         return self.info.seed
 
 
+# A file that is written at the moment is looked at so often, with so much time between, before it is called damaged.
+_LOOKS, _LOOK_AGAIN_S = 5, 0.05
+
 _SUMS = (
     "count",
     "rows",
@@ -89,16 +92,19 @@ def status(path: str | os.PathLike[str]) -> Status:
     path = input_name(path)
     final = final_path(path)
     part = part_path(final)
-    try:
-        return _status_of(part if part.exists() and not final.exists() else path, final)
-    except (StoreError, FileNotFoundError):
-        # It may have been published, or just created, while we looked.
-        return _status_of(final if final.exists() else part if part.exists() else path, final)
+    for _ in range(_LOOKS):
+        try:
+            return _status_of(part if part.exists() and not final.exists() else path, final)
+        except (StoreError, FileNotFoundError):
+            # A launch that creates, publishes or sets aside files may be between two names.
+            if not lock_path(final).exists():
+                break
+            time.sleep(_LOOK_AGAIN_S)
+    return _status_of(final if final.exists() else part if part.exists() else path, final)
 
 
 def _status_of(path: Path, final: Path) -> Status:
-    layout = layouts.read(path)
-    fd = os.open(path, os.O_RDONLY)
+    fd, layout = layouts.read_open(path)
     try:
         return _status(path, layout, fd, owner(final))
     finally:
@@ -152,7 +158,7 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
     if not same or not final.data_digest:
         return None
     clear_leftovers(path, final)
-    return status(path)
+    return _status_of(path, path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +167,8 @@ class Verification:
 
     ``records`` are chunks whose record is damaged, ``data`` those whose rows are, ``differing`` those that came out
     otherwise when they were simulated again.  ``digest_fits`` is None for a partial file, which has no digest yet.
+    ``provenance_fits`` is about all attributes, ``/runs`` and ``/faults``; None for a partial file and in format 1.0.
+    ``moved`` says that another tool wrote the file anew: its contents are ours, its layout is not.
     """
 
     path: Path
@@ -171,11 +179,18 @@ class Verification:
     digest_fits: bool | None
     resampled: tuple[int, ...]
     differing: tuple[int, ...]
+    provenance_fits: bool | None = None
+    moved: bool = False
 
     @property
     def ok(self) -> bool:
         """Whether all is as it was written, and as it is simulated."""
-        return not (self.records or self.data or self.differing or self.digest_fits is False)
+        return not (
+            self.records
+            or self.data
+            or self.differing
+            or False in (self.digest_fits, self.provenance_fits)
+        )
 
 
 def verify_file(
@@ -190,9 +205,8 @@ def verify_file(
     Chunks of a partial file that are not committed yet are left out.
     """
     path = input_name(path)
-    layout = layouts.read(path)
+    fd, layout = layouts.read_open(path)
     every = range(len(layout.info.partition))
-    fd = os.open(path, os.O_RDONLY)
     try:
         state = scan(fd, layout)
         complete = bool(layout.data_digest)
@@ -218,6 +232,8 @@ def verify_file(
                 for index in again
                 if resample and _differs(fd, layout, index, resample(index))
             ),
+            provenance_fits=layouts.checksum_fits(layout.metadata, fd) if complete else None,
+            moved=layout.moved,
         )
     finally:
         os.close(fd)

@@ -1,54 +1,64 @@
-"""Opening a file of ours: one sentence for whatever keeps it from being read."""
+"""Writing HDF5 files that `walk` can vouch for: checksummed headers, text of fixed length, nothing in a heap."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
 
-from ..errors import StoreError
-from .files import reason
+from .metadata import pieces
 
+# Object headers of HDF5 1.8 carry checksums, so that damaged metadata is noticed; newer ones mark a
+# file as open for writing and would refuse it after a SIGKILL.
+_LIBVER = (h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
 
-class Damaged(StoreError):
-    """Not a file of ours, or one whose metadata cannot be read."""
-
-
-@contextmanager
-def opened(path: Path, *, holds: str, format: str, version: tuple[int, int]) -> Iterator[h5py.File]:
-    """The file, open for reading; ``holds`` says for people what such files hold.
-
-    Raises `StoreError` where it is missing, cannot be read or has another format, and `Damaged` for nearly anything
-    that goes wrong while it is open: damaged HDF5 metadata comes out of h5py as nearly any exception.
-    """
-    try:
-        path.open("rb").close()
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror})") from error
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            _require_format(path, file, format, version)
-            yield file
-    except (StoreError, MemoryError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        # What the system refuses has a number.
-        if "errno = " in text or (isinstance(error, OSError) and error.errno):
-            raise StoreError(f"{path} cannot be read ({reason(error)})") from error
-        raise Damaged(f"{path} is not an HDF5 file with {holds}, or damaged ({text})") from error
+# Attributes stay in the checksummed header, however many there are.
+_MOST_ATTRIBUTES, _LEAST_IN_HEAP = 65535, 0
 
 
-def _require_format(path: Path, file: h5py.File, format: str, version: tuple[int, int]) -> None:
-    found = file.attrs["format"]
-    if found != format:
-        raise StoreError(f"{path} has format={found!r}; this reader knows {format!r}")
-    major, minor = (int(part) for part in file.attrs["format_version"])
-    if major != version[0]:
-        raise StoreError(
-            f"{path} has format_version={major}.{minor}; this reader knows {version[0]}.x: use another release"
-        )
+def create(path: Path, *, mode: int = 0o666) -> h5py.File:
+    """Make a new file, open for writing; `FileExistsError` where the name is taken."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode))
+    plan = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    plan.set_attr_phase_change(_MOST_ATTRIBUTES, _LEAST_IN_HEAP)
+    access = _access()
+    access.set_alignment(1 << 16, 1 << 12)
+    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, plan, access))
+
+
+def change(path: Path) -> h5py.File:
+    """Open a file of ours to write over attributes that have their size already."""
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR, _access()))
+
+
+def _access() -> Any:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_libver_bounds(*_LIBVER)
+    access.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    access.set_file_locking(False, True)
+    return access
+
+
+def describe(owner: h5py.Group | h5py.Dataset, attributes: Mapping[str, object]) -> None:
+    """Set attributes; text becomes UTF-8 of fixed length, in pieces where it is long."""
+    for name, value in attributes.items():
+        if not isinstance(value, str):
+            owner.attrs[name] = value
+            continue
+        for piece, encoded in pieces(name, value).items():
+            kind = h5py.string_dtype("utf-8", max(1, len(encoded)))
+            owner.attrs.create(piece, np.array(encoded, kind), dtype=kind)
+
+
+def create_early(
+    file: h5py.File, name: str, kind: np.dtype[Any], shape: tuple[int, ...]
+) -> h5py.Dataset:
+    """A contiguous dataset whose place in the file is fixed now and whose bytes are a hole until written."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return file.create_dataset(name, shape, kind, dcpl=plan)

@@ -10,23 +10,26 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import xxhash
 
 from .._version import __version__
+from ..config import RunConfig
 from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
 from ..pairs.bits import nbytes
+from . import hdf5
 from .files import disk_errors
-from .hdf5 import Damaged, opened
+from .messages import Value
+from .metadata import Damaged, Metadata, checked_metadata, checksum, damage_said, open_file
 
 FORMAT = "caligo-pairs"
-FORMAT_VERSION = (1, 0)
+FORMAT_VERSION = (1, 1)
 
 #: Rows of ``/runs`` and ``/faults``; what does not fit is only counted, in ``/overflow``.
 TABLE_ROWS = 1024
@@ -55,11 +58,6 @@ OVERFLOW_DTYPE = np.dtype([("runs", "<u8"), ("faults", "<u8")])
 
 #: The tables of launches and faults, each with the field that is never 0 in a used row.
 TABLES = {"runs": (RUN_DTYPE, "started"), "faults": (FAULT_DTYPE, "time")}
-
-# Object headers of HDF5 1.8 carry checksums, so that damaged metadata is noticed; newer ones mark a
-# file as open for writing and would refuse it after a SIGKILL.
-_LIBVER = ("v108", "v108")
-
 
 # The attributes under the header's checksum.
 _CHECKED = (
@@ -111,7 +109,8 @@ class RunInfo:
 class Layout:
     """Where everything is in one file.
 
-    ``offsets`` maps dataset names to bytes; ``data_digest`` is empty until the last chunk is in.
+    ``offsets`` maps dataset names to bytes; ``data_digest`` is empty until the last chunk is in.  ``moved`` says that
+    another tool wrote the same contents to other places: such a file is read, and never extended.
     """
 
     info: RunInfo
@@ -120,6 +119,8 @@ class Layout:
     data_digest: str
     created: str
     offsets: Mapping[str, int]
+    metadata: Metadata
+    moved: bool
 
     @property
     def size(self) -> int:
@@ -151,32 +152,17 @@ def file_size(info: RunInfo, capacity: int) -> int:
     return data + len(info.config) + len(json.dumps(dict(info.thresholds))) + 65536
 
 
-def create(
-    path: Path, info: RunInfo, *, capacity: int, rows: int = 0, data_digest: str = ""
-) -> Layout:
+def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
     """Make the file: all of its metadata, its data one hole in the disk until written."""
-    with (
-        disk_errors(path, "creating the file"),
-        h5py.File(
-            path,
-            "w-",
-            libver=_LIBVER,
-            locking=False,
-            alignment_threshold=1 << 16,
-            alignment_interval=1 << 12,
-        ) as file,
-    ):
-        for name, value in _attributes(info).items():
-            file.attrs[name] = value
-        file.attrs["rows"] = np.uint64(rows)
-        file.attrs.create("data_digest", np.bytes_(data_digest.encode()), dtype="S64")
+    attributes = _attributes(info)
+    with disk_errors(path, "creating the file"), hdf5.create(path) as file:
+        hdf5.describe(file, attributes)
+        file.attrs.create("data_digest", np.bytes_(b""), dtype="S64")
         for name, (kind, length) in _datasets(info, capacity):
-            plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            dataset = file.create_dataset(name, (length,), kind, dcpl=plan)
-            dataset.attrs.update(_describe(name))
-        file.attrs["header_checksum"] = np.uint64(_header_checksum(file))
+            hdf5.describe(hdf5.create_early(file, name, kind, (length,)), _describe(name))
+        places = [file[name].id.get_offset() for name, _ in _datasets(info, capacity)]
+        named = dict(zip((name for name, _ in _datasets(info, capacity)), places, strict=True))
+        file.attrs["header_checksum"] = np.uint64(_header_checksum(attributes, named))
     return read(path)
 
 
@@ -199,15 +185,18 @@ def _attributes(info: RunInfo) -> dict[str, object]:
         "chunk_size": np.uint64(info.chunk_size),
         "coincidence": np.float64(info.coincidence),
         **info.notes,
+        # What is written when the file is complete.
+        "rows": np.uint64(0),
+        "file_checksum": np.uint64(0),
     }
 
 
-def _header_checksum(file: h5py.File) -> int:
-    """XXH3-64 over the attributes that decide bits and over where the data are: HDF5 protects only some of that."""
-    places = [file[name].id.get_offset() for name in ("chunks", "runs", "faults", "overflow")]
-    places += [file["pairs"][name].id.get_offset() for name in sorted(file["pairs"])]
+def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
+    """XXH3-64 over the attributes that decide bits and over where the data are; a dataset without data has no place."""
+    pairs = sorted(name for name in places if name.startswith("pairs/"))
+    ordered = [places[name] for name in ("chunks", "runs", "faults", "overflow", *pairs)]
     return xxhash.xxh3_64_intdigest(
-        repr([str(file.attrs[name]) for name in _CHECKED] + places).encode()
+        repr([str(attributes[name]) for name in _CHECKED] + ordered).encode()
     )
 
 
@@ -232,63 +221,115 @@ def _describe(name: str) -> dict[str, object]:
 
 
 def read(path: Path) -> Layout:
-    """Read a file's metadata; `Damaged` where it cannot be read or is not in order."""
-    with opened(path, holds="pairs", format=FORMAT, version=FORMAT_VERSION) as file:
-        layout = _parse(file)
-    if path.stat().st_size < layout.size:
-        raise Damaged(f"{path} is truncated: {path.stat().st_size} bytes of {layout.size}")
+    """Read a file's metadata; `Damaged` where they cannot be read or are not in order."""
+    fd, layout = read_open(path)
+    os.close(fd)
     return layout
 
 
-def _parse(file: h5py.File) -> Layout:
-    attrs = file.attrs
-    if int(attrs["header_checksum"]) != _header_checksum(file):
-        raise ValueError("its attributes do not have their checksum")
+def read_open(path: Path) -> tuple[int, Layout]:
+    """The same, and the file's descriptor, open for reading: whoever has it reads the file that was looked at."""
+    fd = open_file(path)
+    try:
+        with damage_said(path, holds="pairs"):
+            layout = _parse(checked_metadata(fd, path, format=FORMAT, version=FORMAT_VERSION), fd)
+        size = os.fstat(fd).st_size
+        if size < layout.size:
+            raise Damaged(f"{path} is truncated: {size} bytes of {layout.size}")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd, layout
+
+
+def _parse(metadata: Metadata, fd: int) -> Layout:
     info = RunInfo(
-        pairs=int(attrs["pairs"]),
-        chunk_size=int(attrs["chunk_size"]),
-        seed=int(attrs["seed"]),
-        engine=str(attrs["engine"]),
-        stream_version=int(attrs["stream_version"]),
-        config=str(attrs["config"]),
-        config_digest=str(attrs["config_digest"]),
-        thresholds=json.loads(attrs["thresholds"]),
-        has_index="index" in file["pairs"],
-        has_time="time" in file["pairs"],
-        coincidence=float(attrs["coincidence"]),
-        software=json.loads(attrs["software_dependencies"]),
+        pairs=metadata.number("pairs"),
+        chunk_size=metadata.number("chunk_size"),
+        seed=metadata.number("seed"),
+        engine=metadata.text("engine"),
+        stream_version=metadata.number("stream_version"),
+        config=metadata.text("config"),
+        config_digest=metadata.text("config_digest"),
+        thresholds=json.loads(metadata.text("thresholds")),
+        has_index="pairs/index" in metadata.places,
+        has_time="pairs/time" in metadata.places,
+        coincidence=float(str(metadata.attributes["coincidence"])),
+        software=json.loads(metadata.text("software_dependencies")),
     )
-    rows, digest = int(attrs["rows"]), bytes(attrs["data_digest"]).decode()
-    capacity = int(file["pairs/index"].shape[0]) if info.has_index else info.pairs
+    rows, digest = metadata.number("rows"), metadata.text("data_digest")
+    capacity = metadata.places["pairs/index"].shape[0] if info.has_index else info.pairs
+    if (
+        info.chunk_size < 1
+        or rows > capacity
+        or (digest and not info.has_index and rows != info.pairs)
+    ):
+        raise ValueError(
+            f"it says rows={rows} and chunk_size={info.chunk_size} for pairs={info.pairs}"
+        )
+    offsets = {
+        name: _offset(metadata, name, kind, n) for name, (kind, n) in _datasets(info, capacity)
+    }
     return Layout(
         info=info,
         capacity=capacity,
         rows=rows,
         data_digest=digest,
-        created=str(attrs["file_time"]),
-        offsets={
-            name: _offset(file, name, kind, n) for name, (kind, n) in _datasets(info, capacity)
-        },
+        created=metadata.text("file_time"),
+        offsets=offsets,
+        metadata=metadata,
+        moved=_is_moved(metadata, info, fd),
     )
 
 
-def _offset(file: h5py.File, name: str, kind: np.dtype[Any], length: int) -> int:
-    dataset = file[name]
-    if dataset.shape != (length,) or dataset.dtype != kind:
+def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:
+    place = metadata.places[name]
+    if place.shape != (length,) or place.kind != kind:
         raise ValueError(
-            f"/{name} has shape {dataset.shape} and type {dataset.dtype}, not ({length},) and {kind}"
+            f"/{name} has shape {place.shape} and type {place.kind}, not ({length},) and {kind}"
         )
-    offset = dataset.id.get_offset()
-    if offset is None and length:
-        raise ValueError(f"/{name} is not contiguous")
-    return int(offset or 0)
+    return place.offset
+
+
+def _is_moved(metadata: Metadata, info: RunInfo, fd: int) -> bool:
+    """Whether the data are elsewhere than they were written; `ValueError` where the attributes are not as written."""
+    places = {name: place.offset or None for name, place in metadata.places.items()}
+    if metadata.number("header_checksum") == _header_checksum(metadata.attributes, places):
+        return False
+    if not metadata.attributes["data_digest"]:
+        raise ValueError("its attributes do not have their checksum")
+    if metadata.minor:
+        fits = checksum_fits(metadata, fd)
+    else:
+        # Format 1.0 has no checksum that does not depend on places.
+        fits = RunConfig.from_json(info.config).digest(info.stream_version) == info.config_digest
+    if not fits:
+        raise ValueError("its attributes do not have their checksum")
+    return True
+
+
+def checksum_fits(metadata: Metadata, fd: int) -> bool | None:
+    """Whether all attributes, ``/runs``, ``/faults`` are as they were in the end; None in format 1.0."""
+    if not metadata.minor:
+        return None
+    return metadata.number("file_checksum") == _file_checksum(metadata, fd)
+
+
+def _file_checksum(metadata: Metadata, fd: int) -> int:
+    return checksum(metadata, fd, ["runs", "faults", "overflow"], leave_out="file_checksum")
 
 
 def complete(path: Path, *, rows: int, data_digest: str) -> None:
     """Write the attributes that are known last, over placeholders of the same size."""
-    with (
-        disk_errors(path, "writing the final attributes"),
-        h5py.File(path, "r+", libver=_LIBVER, locking=False) as file,
-    ):
+    fd, layout = read_open(path)
+    try:
+        metadata = layout.metadata
+        known: dict[str, Value] = {"rows": rows, "data_digest": data_digest}
+        sum_ = _file_checksum(replace(metadata, attributes={**metadata.attributes, **known}), fd)
+    finally:
+        os.close(fd)
+    with disk_errors(path, "writing the final attributes"), hdf5.change(path) as file:
         file.attrs.modify("rows", np.uint64(rows))
         file.attrs.modify("data_digest", np.bytes_(data_digest.encode()))
+        if metadata.minor:
+            file.attrs.modify("file_checksum", np.uint64(sum_))

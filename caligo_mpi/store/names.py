@@ -21,13 +21,30 @@ _FORMATS = (b"caligo-pairs", b"caligo-keys")
 _NEAR = 1 << 20
 
 
+class AlreadyComplete(StoreError):
+    """What was asked for is there, finished: raised once the lock is held, so that nobody is writing it any more."""
+
+
+def part_path(path: Path) -> Path:
+    """The partial file of ``path``."""
+    return path.with_name(path.name + ".part")
+
+
+def aside_path(path: Path) -> Path:
+    """Where a file is made before it gets the name ``path``."""
+    return path.with_name(path.name + ".tmp")
+
+
 def input_name(path: str | os.PathLike[str]) -> Path:
     """The path of a file to be read; `StoreError` where no file can have it.
 
     A symbolic link that leads nowhere yet stands for its target, whose partial file is beside that.
     """
     found = _checked(path)
-    return _target(found) if found.is_symlink() else found
+    if found.is_symlink():
+        found = _checked(_target(found))
+    _require_file(found, "name a file")
+    return found
 
 
 def output_name(path: str | os.PathLike[str]) -> Path:
@@ -38,9 +55,7 @@ def output_name(path: str | os.PathLike[str]) -> Path:
     found = _checked(path, room=_ENDING)
     if found.is_symlink():
         found = _checked(_target(found), room=_ENDING)
-    kind = _kind(found)
-    if kind is not None and not stat.S_ISREG(kind):
-        raise StoreError(f"{_named(found)} is no regular file; choose another output")
+    _require_file(found, "choose another output")
     return found
 
 
@@ -151,6 +166,13 @@ def _require_short(path: Path, raw: bytes, room: int) -> None:
         raise StoreError(
             f"{_named(path)} has a name of {size} bytes,{ending} too many: at most {most}; shorten it"
         )
+
+
+def _require_file(path: Path, remedy: str) -> None:
+    """Nothing there, or a regular file: opening a pipe would wait for its other end for ever."""
+    kind = _kind(path)
+    if kind is not None and not stat.S_ISREG(kind):
+        raise StoreError(f"{_named(path)} is no regular file; {remedy}")
 
 
 def _target(link: Path) -> Path:

@@ -11,22 +11,20 @@ from ..errors import StoreError
 from . import layout as layouts
 from .differences import differences
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
-from .hdf5 import Damaged
 from .layout import Layout, RunInfo
 from .lock import lock_path
-from .names import not_overwritten, output_name, remove_leftover, require_ours
+from .metadata import Damaged
+from .names import (
+    AlreadyComplete,
+    aside_path,
+    not_overwritten,
+    output_name,
+    part_path,
+    remove_leftover,
+    require_ours,
+)
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables
-
-
-def part_path(path: Path) -> Path:
-    """The partial file of ``path``."""
-    return path.with_name(path.name + ".part")
-
-
-def aside_path(path: Path) -> Path:
-    """Where a file is made before it gets the name ``path``."""
-    return path.with_name(path.name + ".tmp")
 
 
 def working_files(path: Path) -> tuple[Path, ...]:
@@ -69,8 +67,7 @@ def preflight(path: str | os.PathLike[str], info: RunInfo, *, force: bool = Fals
             require_ours(path)
         return
     if os.path.lexists(path):
-        final = _read_final(path)
-        _require_same_run(path, final.info, info)
+        _require_extendable(path, _read_final(path), info)
     part = part_path(path)
     if os.path.lexists(part):
         with suppress(Damaged):
@@ -96,12 +93,28 @@ def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str
         messages.append(f"{path} is set aside as {set_aside(path, 'old').name}")
         return None
     final = _read_final(path)
-    _require_same_run(path, final.info, info)
+    _require_extendable(path, final, info)
     if final.info.pairs >= info.pairs:
-        raise StoreError(
+        raise AlreadyComplete(
             f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside"
         )
     return final
+
+
+def _require_extendable(path: Path, final: Layout, info: RunInfo) -> None:
+    """A finished file of the same run, laid out as we do it, or with all the pairs that are asked for."""
+    _require_same_run(path, final.info, info)
+    if not final.data_digest:
+        raise StoreError(
+            f"{path} is a partial file under a finished one's name; "
+            f"rename it to {part_path(path).name} and run the same command again to go on with it"
+        )
+    if final.moved and final.info.pairs < info.pairs:
+        raise StoreError(
+            f"{path} was rewritten by another tool, which laid it out otherwise than we do: it is read, but cannot be "
+            f"extended from pairs={final.info.pairs} to {info.pairs}; "
+            "choose another output or set it aside with --force"
+        )
 
 
 def _read_final(path: Path) -> Layout:

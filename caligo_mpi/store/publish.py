@@ -11,8 +11,7 @@ from . import layout as layouts
 from . import lock as locks
 from .files import move_new, set_aside, sync_directory, sync_file
 from .layout import Layout
-from .names import remove_leftover
-from .prepare import aside_path, part_path
+from .names import aside_path, part_path, remove_leftover
 from .records import damaged_chunks, mark_for_redoing, scan, table_digest
 from .rows import copy_rows, copy_tables
 
@@ -26,12 +25,15 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
             f"{part}: records were damaged while the run went on; run the same command again"
         )
     digest = table_digest(fd, layout)
-    if layout.info.has_index:
-        source = _compact(path, layout, fd, rows=state.rows, digest=digest)
-    else:
-        source = part
-        layouts.complete(part, rows=state.rows, data_digest=digest)
-        sync_file(part)
+    source = _compact(path, layout, fd, rows=state.rows) if layout.info.has_index else part
+    layouts.complete(source, rows=state.rows, data_digest=digest)
+    sync_file(source)
+    if _is_there(path, layout, digest):
+        source.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
+        return [
+            f"{path} appeared while the run went on, finished and with the same data digest: it stays"
+        ]
     messages = _make_way(path, layout)
     move_new(source, path)
     part.unlink(missing_ok=True)
@@ -55,12 +57,12 @@ def clear_leftovers(path: Path, final: Layout) -> None:
             locks.release(lock)
 
 
-def _compact(path: Path, layout: Layout, fd: int, *, rows: int, digest: str) -> Path:
+def _compact(path: Path, layout: Layout, fd: int, *, rows: int) -> Path:
     """Copy the used rows into a file of their exact size and check all of it."""
     aside = aside_path(path)
     aside.unlink(missing_ok=True)
     try:
-        exact = layouts.create(aside, layout.info, capacity=rows, rows=rows, data_digest=digest)
+        exact = layouts.create(aside, layout.info, capacity=rows)
         target = os.open(aside, os.O_RDWR)
         try:
             _copy_checked(fd, layout, target, exact, rows)
@@ -84,6 +86,15 @@ def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int
             f"chunks {bad} were damaged on the disk while the run went on; run the same command again"
         )
     os.fsync(target)
+
+
+def _is_there(path: Path, layout: Layout, digest: str) -> bool:
+    """Whether another launch has published the same run: possible where locks do not reach other hosts."""
+    try:
+        found = layouts.read(path)
+    except StoreError:
+        return False
+    return found.info.pairs == layout.info.pairs and found.data_digest == digest
 
 
 def _make_way(path: Path, layout: Layout) -> list[str]:

@@ -307,8 +307,7 @@ def open_pairs(path: str | os.PathLike[str]) -> PairsFile:
     Raises `StoreError` where the file is missing, not a pairs file, truncated, or of another major version.
     """
     path = input_name(path)
-    layout = layouts.read(path)
-    fd = os.open(path, os.O_RDONLY)
+    fd, layout = layouts.read_open(path)
     try:
         return PairsFile(path, layout, fd)
     except BaseException:

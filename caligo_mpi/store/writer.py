@@ -27,8 +27,8 @@ from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs, bits
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
-from .names import output_name
-from .prepare import part_path, prepare, require_directory
+from .names import output_name, part_path
+from .prepare import prepare, require_directory
 from .publish import publish
 from .reader import read_table
 from .records import (

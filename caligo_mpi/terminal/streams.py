@@ -11,6 +11,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import select
 import shutil
 import sys
@@ -27,6 +28,8 @@ _STAND_INS = {
     "≤": "<=", "≥": ">=", "→": "->", "√": "sqrt", "’": "'", "‘": "'", "“": '"', "”": '"', "━": "-", "╸": "-", "╺": "-",
 }  # fmt: skip
 _HANDLER = "caligo_mpi"
+#: All control characters but tabulators and ends of lines.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -107,12 +110,21 @@ def say(message: str) -> None:
 
 def note(text: str) -> None:
     """One line on the standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(plain(text), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    r"""The text without characters that a terminal obeys; names and files may come from anywhere.
+
+    >>> plain("a\x1b[2Jb\n")
+    'a\\x1b[2Jb\n'
+    """
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def tell(text: str) -> None:
     """What has been done, on the standard output."""
-    print(text, flush=True)
+    print(plain(text), flush=True)
     error = _lost()
     if error is not None and error.errno != errno.EPIPE:
         say(

@@ -14,6 +14,7 @@ import pytest
 from helpers import ROOT, environment, names
 
 from caligo_mpi import status
+from caligo_mpi.errors import StoreError
 from caligo_mpi.launch import processes
 from tests.faults.campaign import MARK, ranks_of
 
@@ -179,6 +180,28 @@ def test_a_number_sign_that_is_no_comment_is_part_of_the_name(
 ):
     assert caligo("generate", write_config(), "-q", "--set", f"output={value}").returncode == 0
     assert status(tmp_path / name).complete
+
+
+def test_a_trace_replaces_an_earlier_trace_and_nothing_else(tmp_path):
+    from caligo_mpi.runs.sequential import _trace_name, _write_trace
+
+    _write_trace(tmp_path / "trace.tsv", [])
+    assert _trace_name(tmp_path / "trace.tsv") == tmp_path / "trace.tsv"
+    assert _trace_name(tmp_path / "new.tsv") == tmp_path / "new.tsv"
+    (tmp_path / "thesis").write_text("time")
+    for name, words in (
+        (tmp_path / "thesis", "is no trace"),
+        (tmp_path, "is a directory"),
+        ("none/x", "create it"),
+    ):
+        with pytest.raises(StoreError, match=words):
+            _trace_name(name)
+
+
+def test_no_name_reaches_the_terminal_as_an_order(caligo):
+    result = caligo("status", "\x1b[2J\rx.h5")
+    assert result.returncode == 2
+    assert "\\x1b[2J\\rx.h5 does not exist" in result.stderr
 
 
 @pytest.mark.mpi

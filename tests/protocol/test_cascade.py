@@ -189,3 +189,27 @@ def test_block_sizes_follow_the_published_rules():
 def test_unusable_settings_are_named(kwargs, word):
     with pytest.raises(ConfigError, match=word):
         cascade.block_sizes(100, **kwargs)
+
+
+@pytest.mark.parametrize("variant", cascade.VARIANTS)
+@pytest.mark.parametrize(
+    ("frames", "n", "rate", "qber"),
+    [(5, 1000, 0.05, 0.05), (5, 1000, 0.05, 0.01), (3, 333, 0.1, 0.3), (4, 20_000, 0.02, 0.02), (10, 50, 0.1, 0.1),
+     (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1), (2, 4097, 0.0, 0.01), (2, 513, 0.5, 0.4)],
+)  # fmt: skip
+def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, qber):
+    compiled = pytest.importorskip(
+        "caligo_mpi.protocol.cascade_compiled", reason="numba is not installed"
+    )
+    rng = np.random.default_rng([frames, n])
+    alice = rng.integers(0, 2, (frames, n), np.uint8)
+    bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
+    oracle = cascade.Oracle(alice)
+    expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
+    found = cascade._reconcile_compiled(
+        compiled, alice, bob, qber=qber, seed=5, variant=variant, tick=lambda: None
+    )
+    assert [one.bits.tolist() for one in found] == expected.tolist()
+    assert [one.leak_bits for one in found] == oracle.leak_bits.tolist()
+    assert [one.messages for one in found] == oracle.messages.tolist()
+    assert [one.ok for one in found] == ok.tolist()

@@ -28,7 +28,8 @@ from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol.run import run_block
 from caligo_mpi.protocol.types import Abort, Block, Premises
 from caligo_mpi.runs import devices
-from caligo_mpi.runs.distill import Finished, distill, preflight, prepare
+from caligo_mpi.runs.blocks import Finished
+from caligo_mpi.runs.distill import distill, preflight, prepare
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.store.keys import KeysStore, is_keys_file, keys_status, read_keys, verify_keys
 from caligo_mpi.store.records import seal
@@ -329,7 +330,7 @@ def test_an_abort_is_a_result(caligo, run, tmp_path):
     result = caligo(*COMMAND, "-q", "--set", "qber_limit=0.005")
     assert result.returncode == 0
     assert result.stderr == ""
-    _, _, key, abort, _ = result.stdout.splitlines()
+    *_, key, abort, _ = result.stdout.splitlines()
     assert key == "  key: none"
     assert abort.startswith(
         "  aborted, 6 blocks from block 0 on: estimate: the error rate is over the limit (qber=0.0"

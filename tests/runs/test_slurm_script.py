@@ -78,7 +78,7 @@ def test_memory_is_a_process_and_the_chunks_it_may_hold():
     assert plan(60, rank_bytes=100 << 20).memory == 1024  # 100 + 8·100 + 64 = 964 MiB
 
 
-@pytest.mark.parametrize("text", ["", "1h", "1:2:3:4", "-1", "1-"])
+@pytest.mark.parametrize("text", ["", "1h", "1:2:3:4", "-1", "1-", "9" * 5000, "٣"])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ConfigError, match="is no time"):
         batch.minutes(text)

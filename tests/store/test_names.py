@@ -79,6 +79,15 @@ def test_a_file_named_like_an_ending_alone_is_no_failure(here):
         status(".part")
 
 
+@pytest.mark.parametrize("use", READERS)
+def test_devices_and_pipes_keep_no_reader_waiting(here, use):
+    os.mkfifo("pipe")
+    (here / "link").symlink_to("pipe")
+    for name in ("pipe", "link", "/dev/zero"):
+        with pytest.raises(StoreError, match="is no regular file; name a file"):
+            use(name)
+
+
 def test_devices_and_pipes_are_no_outputs(here):
     os.mkfifo("pipe")
     for name in ("pipe", "/dev/null"):

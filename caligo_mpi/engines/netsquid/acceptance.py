@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import NetsquidConfig, SequentialConfig
+from ...config.netsquid import HeraldedLinkConfig
 from ...pairs import Pairs, bits, tally
 from . import simulator
 from .engine import NetsquidEngine
 from .environment import is_stand_in
+from .heralded import heralded
 from .sequential import run_sequential
 
 Verdict = tuple[bool, str]
@@ -112,14 +114,17 @@ def _far(rate: float, law: float, count: int) -> float:
 
 def _fields() -> Verdict:
     """Every field this engine sets exists in netbuilder's models (which ignore unknown ones)."""
-    heralded = {"type": "heralded-double-click", "length_km": 1.0}
+    single, double = (
+        {"type": f"heralded-{clicks}-click", "length_km": 1.0} for clicks in ("single", "double")
+    )
     wanted: dict[str, set[str]] = {
         "GenericQDeviceConfig": set(simulator.device_fields(_config(), 1)),
         "PerfectQLinkConfig": set(simulator.link_fields(_config())),
         "DepolariseQLinkConfig": set(
             simulator.link_fields(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))
         ),
-        "HeraldedDoubleClickQLinkConfig": set(simulator.link_fields(_config(link=heralded))),
+        "HeraldedSingleClickQLinkConfig": set(simulator.link_fields(_config(link=single))),
+        "HeraldedDoubleClickQLinkConfig": set(simulator.link_fields(_config(link=double))),
     }
     absent = [
         f"{name}.{field}"
@@ -206,6 +211,27 @@ def _heralded() -> Verdict:
     )
 
 
+def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
+    """Rate of success and both QBERs of a station whose photons differ and whose detectors click in the dark."""
+    link = {"type": f"heralded-{clicks}-click", "length_km": 2.0, **_STATION, **fields}
+    config = _config(link=link)
+    assert isinstance(config.link, HeraldedLinkConfig)
+    law, found = heralded(config.link), _sample(config, pairs)
+    seen = tally(found.columns, pairs)
+    z, x = seen.errors_z / seen.sifted_z, seen.errors_x / seen.sifted_x
+    attempts = float(_times(found)[-1]) / _STATION_CYCLE_NS / pairs
+    far = (
+        (attempts - 1 / law.success) / (sqrt(1 - law.success) / law.success / sqrt(pairs)),
+        _far(z, law.qber_z, seen.sifted_z),
+        _far(x, law.qber_x, seen.sifted_x),
+    )
+    detail = f"{attempts:.3f} attempts ({1 / law.success:.3f}, {far[0]:+.1f} sigma), Z {z:.4f} ({law.qber_z:.4f}, "
+    detail += (
+        f"{far[1]:+.1f} sigma), X {x:.4f} ({law.qber_x:.4f}, {far[2]:+.1f} sigma), {pairs} pairs"
+    )
+    return max(map(abs, far)) <= _SIGMAS, detail
+
+
 def _barrier() -> Verdict:
     """Messages take the latency; each pair costs two of them and a cycle; nothing is said before Δt is over."""
     config = _config(link={"fidelity": 0.9, "cycle_time_ns": 1000})
@@ -226,6 +252,14 @@ def _speed(config: NetsquidConfig) -> Verdict:
     return True, f"{process_time() - start:.3f} ms of processor time per pair, both nodes"
 
 
+#: Half of the photons arrive at the station, 2 km apart, an attempt takes 10 µs.
+_STATION = {
+    "attenuation_db_per_km": 0.0,
+    "detector_efficiency": 0.5,
+    "visibility": 0.7,
+    "dark_count_probability": 0.02,
+}
+_STATION_CYCLE_NS = 10_000.0
 _MEMORY = {
     "T1_ns": 20_000,
     "T2_ns": 10_000,
@@ -255,6 +289,19 @@ def _checks(pairs: int) -> list[tuple[str, Callable[[], Verdict]]]:
         ("time of a request", _request_time),
         ("time until success", _attempts),
         ("heralded link", _heralded),
+        (
+            "double click, unequal photons",
+            lambda: _station("double", pairs, dark_count_probability=0.0),
+        ),
+        ("double click, dark counts", lambda: _station("double", pairs)),
+        (
+            "single click, unequal photons",
+            lambda: _station("single", pairs, dark_count_probability=0.0),
+        ),
+        (
+            "single click, dark counts",
+            lambda: _station("single", pairs, dark_count_probability=0.001),
+        ),
         ("sequential mode: latency and timing barrier", _barrier),
         ("speed, default", lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))),
         (

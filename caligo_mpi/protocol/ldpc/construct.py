@@ -16,8 +16,18 @@ from .code import I64, Code
 _UNREACHED = np.iinfo(np.int32).max
 
 
-def build(name: str, *, rows: int, degrees: Mapping[int, int], lift: int, seed: int) -> Code:
+def build(
+    name: str,
+    *,
+    rows: int,
+    degrees: Mapping[int, int],
+    lift: int,
+    seed: int,
+    depth: int = _UNREACHED,
+) -> Code:
     """A code of ``rows`` base rows whose base columns have the given ``degrees`` (degree → columns).
+
+    Cycles of more than 2·``depth`` edges are all the same to it: looking for them in long codes takes too long.
 
     >>> code = build("tiny", rows=6, degrees={2: 5, 3: 7}, lift=16, seed=1)
     >>> code.n, code.m, four_cycles(code)
@@ -29,9 +39,9 @@ def build(name: str, *, rows: int, degrees: Mapping[int, int], lift: int, seed: 
     draw = np.random.default_rng(seed)
     for column, degree in enumerate(columns):
         for _ in range(degree):
-            row, shift = _place(base, column, lift=lift, limit=limit, draw=draw)
+            row, shift = _place(base, column, lift=lift, depth=depth, limit=limit, draw=draw)
             base[row, column] = shift
-    _break_four_cycles(base, lift=lift, limit=limit, draw=draw)
+    _break_four_cycles(base, lift=lift, depth=depth, limit=limit, draw=draw)
     return Code(name, lift, base, _untainted(base))
 
 
@@ -53,7 +63,7 @@ def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
 
 
 def _break_four_cycles(
-    base: NDArray[np.int16], *, lift: int, limit: int, draw: np.random.Generator
+    base: NDArray[np.int16], *, lift: int, depth: int, limit: int, draw: np.random.Generator
 ) -> None:
     """Move circulants on cycles of four, one after the other, as long as that leaves fewer of them."""
     bad = _on_four_cycles(base, lift)
@@ -62,7 +72,7 @@ def _break_four_cycles(
             return
         row, column = draw.choice(bad)
         shift, base[row, column] = base[row, column], -1
-        place, new = _place(base, int(column), lift=lift, limit=limit, draw=draw)
+        place, new = _place(base, int(column), lift=lift, depth=depth, limit=limit, draw=draw)
         base[place, column] = new
         left = _on_four_cycles(base, lift)
         if len(left) <= len(bad):
@@ -72,36 +82,66 @@ def _break_four_cycles(
 
 
 def _place(
-    base: NDArray[np.int16], column: int, *, lift: int, limit: int, draw: np.random.Generator
+    base: NDArray[np.int16],
+    column: int,
+    *,
+    lift: int,
+    depth: int,
+    limit: int,
+    draw: np.random.Generator,
 ) -> tuple[int, int]:
     """Row and shift of the column's next circulant: farthest away, then in the emptiest row, then by lot."""
     filled = (base >= 0).sum(axis=1)
     free = base[:, column] < 0
     free &= (filled < limit) | (filled[free] >= limit).all()
-    distance = np.where(free[:, None], _distances(base, column, lift), -1)
+    distance = np.where(free[:, None], _distances(base, column, lift=lift, depth=depth), -1)
     farthest = distance == distance.max()
     emptiest = filled == filled[farthest.any(axis=1)].min()
     row, shift = np.divmod(draw.choice(np.flatnonzero(farthest & emptiest[:, None])), lift)
     return int(row), int(shift)
 
 
-def _distances(base: NDArray[np.int16], column: int, lift: int) -> I64:
-    """Steps from bit 0 of the column to every check (rows, lift)."""
+def _distances(base: NDArray[np.int16], column: int, *, lift: int, depth: int) -> I64:
+    """Steps from bit 0 of the column to every check (rows, lift), as far as ``depth`` of them."""
     row, held = np.nonzero(base >= 0)
-    place = np.arange(lift)
-    bit = (held[:, None] * lift + place).ravel()
-    check = (row[:, None] * lift + (place + base[row, held][:, None]) % lift).ravel()
+    shift = base[row, held].astype(np.int64)
+    by_column = np.argsort(held, kind="stable")
+    of_bits = _Neighbors(held[by_column], row[by_column], shift[by_column], lift)
+    of_checks = _Neighbors(row, held, -shift, lift)
     distance = np.full(base.shape[0] * lift, _UNREACHED, np.int64)
     seen = np.zeros(base.shape[1] * lift, bool)
-    seen[column * lift] = True
-    steps = 0
-    while True:
-        reached = check[seen[bit]]
-        reached = reached[distance[reached] == _UNREACHED]
-        if not len(reached):
-            return distance.reshape(-1, lift)
-        distance[reached] = steps = steps + 1
-        seen[bit[distance[check] < _UNREACHED]] = True
+    bits = np.array([column * lift])
+    for step in range(1, depth + 1):
+        seen[bits] = True
+        checks = of_bits.all_of(bits)
+        checks = checks[distance[checks] == _UNREACHED]
+        if not len(checks):
+            break
+        distance[checks] = step
+        if step < depth:
+            bits = of_checks.all_of(np.unique(checks))
+            bits = np.unique(bits[~seen[bits]])
+    return distance.reshape(-1, lift)
+
+
+class _Neighbors:
+    """Circulants sorted by ``near``, where they start, to tell the lifted nodes next to others."""
+
+    def __init__(self, near: I64, far: I64, shift: I64, lift: int) -> None:
+        self.far, self.shift, self.lift = far, shift, lift
+        self.first = np.searchsorted(near, np.arange(near.max(initial=0) + 2))
+
+    def all_of(self, ends: I64) -> I64:
+        """The lifted nodes, some more than once, at the other ends of these nodes' edges."""
+        base, place = np.divmod(ends, self.lift)
+        base = np.minimum(base, len(self.first) - 1)  # one that has no circulants yet
+        begin = self.first[base]
+        counts = self.first[np.minimum(base + 1, len(self.first) - 1)] - begin
+        edge = np.arange(counts.sum()) + np.repeat(begin - np.cumsum(counts) + counts, counts)
+        nodes: I64 = (
+            self.far[edge] * self.lift + (np.repeat(place, counts) + self.shift[edge]) % self.lift
+        )
+        return nodes
 
 
 def _untainted(base: NDArray[np.int16]) -> tuple[int, ...]:

@@ -32,11 +32,15 @@ BELL_STATES = {index: np.outer(_KETS[index], _KETS[index]).astype(complex) for i
 
 @dataclass(frozen=True)
 class LinkModel:
-    """An attempt takes ``cycle_time`` ns and succeeds with ``prob_success``; then ``deliver`` draws label and state."""
+    """An attempt takes ``cycle_time`` ns and succeeds with ``prob_success``; then ``deliver`` draws label and state.
+
+    ``asked`` gives the model for a fidelity that is asked for, where it depends on that.
+    """
 
     cycle_time: float
     prob_success: float
     deliver: Callable[[], tuple[BellIndex, Matrix]]
+    asked: Callable[[float], LinkModel] | None = None
 
 
 class MagicLinkLayerProtocol(Protocol):
@@ -49,7 +53,9 @@ class MagicLinkLayerProtocol(Protocol):
         self._wanted: list[int] = []
         self._ready: list[int] = []
 
-    def create(self, node_id: int, number: int) -> None:
+    def create(self, node_id: int, number: int, minimum_fidelity: float) -> None:
+        if self.model.asked:
+            self.model = self.model.asked(minimum_fidelity)
         self._wanted += [node_id] * number
         self._attempt()
 

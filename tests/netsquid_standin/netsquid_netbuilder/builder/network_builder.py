@@ -14,6 +14,7 @@ from netsquid_netbuilder.modules.qdevices import GenericQDeviceConfig
 from netsquid_netbuilder.modules.qlinks import (
     DepolariseQLinkConfig,
     HeraldedDoubleClickQLinkConfig,
+    HeraldedSingleClickQLinkConfig,
     PerfectQLinkConfig,
 )
 from netsquid_netbuilder.network import QDeviceNode
@@ -22,6 +23,7 @@ from netsquid_netbuilder.network_config import NetworkConfig
 _QLINKS = {
     "perfect": PerfectQLinkConfig,
     "depolarise": DepolariseQLinkConfig,
+    "heralded-single-click": HeraldedSingleClickQLinkConfig,
     "heralded-double-click": HeraldedDoubleClickQLinkConfig,
 }
 _CLINKS = {"instant": InstantCLinkConfig, "default": DefaultCLinkConfig}

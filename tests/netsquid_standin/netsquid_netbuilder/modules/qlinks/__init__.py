@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import netsquid as ns
 import numpy as np
+from netsquid.qubits.qubit import Matrix
 from netsquid_magic.link_layer import BELL_STATES, BellIndex, LinkModel
 
 from netsquid_netbuilder.yaml_loadable import YamlLoadable
@@ -49,8 +52,8 @@ class DepolariseQLinkConfig(YamlLoadable):
         )
 
 
-class HeraldedDoubleClickQLinkConfig(YamlLoadable):
-    """Middle station, perfect emission, no dark counts: Ψ⁺ or Ψ⁻, dephased by the photons' distinguishability."""
+class _Heralded(YamlLoadable):
+    """Photons meet at a beam splitter halfway, with two threshold detectors; emission is perfect."""
 
     length: float
     p_loss_init: float = 0.0
@@ -60,19 +63,73 @@ class HeraldedDoubleClickQLinkConfig(YamlLoadable):
     detector_efficiency: float = 1.0
     visibility: float = 1.0
 
-    def model(self) -> LinkModel:
-        if self.dark_count_probability:
-            raise NotImplementedError("the stand-in's heralded link has no dark counts")
-        arm = (
+    @property
+    def arm(self) -> float:
+        """That a photon is detected which was sent."""
+        return (
             (1 - self.p_loss_init)
             * 10 ** (-self.p_loss_length * self.length / 20)
             * self.detector_efficiency
         )
+
+    @property
+    def only_dark(self) -> float:
+        """That one detector clicks where no photon arrives."""
+        return 2 * self.dark_count_probability * (1 - self.dark_count_probability)
+
+    def link(self, cases: list[tuple[float, float, Matrix]]) -> LinkModel:
+        """``cases``: probability of a success, how much of it has the right phase, state of the rest."""
+        chances = np.array([chance for chance, _, _ in cases])
+        total = float(chances.sum())
         flips = {BellIndex.PSI_PLUS: BellIndex.PSI_MINUS, BellIndex.PSI_MINUS: BellIndex.PSI_PLUS}
 
         def deliver():
             label = (BellIndex.PSI_PLUS, BellIndex.PSI_MINUS)[int(ns.get_random_state().randint(2))]
-            wrong = (1 - self.visibility) / 2
-            return label, (1 - wrong) * BELL_STATES[label] + wrong * BELL_STATES[flips[label]]
+            own = BELL_STATES[label] - BELL_STATES[flips[label]]
+            rho = sum(chance * (rest + coherence / 2 * own) for chance, coherence, rest in cases)
+            return label, rho / total
 
-        return LinkModel(_cycle(None, self.length, self.speed_of_light), arm**2 / 2, deliver)
+        return LinkModel(_cycle(None, self.length, self.speed_of_light), total, deliver)
+
+
+_ODD = np.diag([0, 0.5, 0.5, 0]).astype(complex)
+_EVEN = np.diag([0.5, 0, 0, 0.5]).astype(complex)
+
+
+class HeraldedSingleClickQLinkConfig(_Heralded):
+    """One click: bright with a probability of 1 − (fidelity asked for), dark else."""
+
+    def model(self) -> LinkModel:
+        return dataclasses.replace(self.asked(0.5), asked=self.asked)
+
+    def asked(self, minimum_fidelity: float) -> LinkModel:
+        bright, eta, dark = 1 - minimum_fidelity, self.arm, self.dark_count_probability
+        two = 2 * eta * (1 - eta) + eta**2 * (1 + self.visibility) / 2
+        return self.link(
+            [
+                ((1 - bright) ** 2 * self.only_dark, 0.0, np.diag([1, 0, 0, 0]).astype(complex)),
+                (2 * bright * (1 - bright) * eta * (1 - dark), self.visibility**0.5, _ODD),
+                (2 * bright * (1 - bright) * (1 - eta) * self.only_dark, 0.0, _ODD),
+                (
+                    bright**2 * (two * (1 - dark) + (1 - eta) ** 2 * self.only_dark),
+                    0.0,
+                    np.diag([0, 0, 0, 1]).astype(complex),
+                ),
+            ]
+        )
+
+
+class HeraldedDoubleClickQLinkConfig(_Heralded):
+    """One click in each of two halves: Ψ⁺ or Ψ⁻, dephased by the photons' distinguishability."""
+
+    def model(self) -> LinkModel:
+        eta, click = self.arm, 1 - self.dark_count_probability
+        bunched = eta**2 / 2 * (1 + self.visibility) / 2
+        noise = 2 * eta * (1 - eta) * click * self.only_dark + (1 - eta) ** 2 * self.only_dark**2
+        return self.link(
+            [
+                (eta**2 / 2 * click**2, self.visibility, _ODD),
+                (bunched * click * self.only_dark, 0.0, _EVEN),
+                (noise, 0.0, np.eye(4) / 4),
+            ]
+        )

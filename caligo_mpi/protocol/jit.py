@@ -1,0 +1,97 @@
+"""Compiling by numba, once per machine: what is compiled is kept on disk for the next process.
+
+Kept under the user's cache directory, in a folder for this very source, Python, numba and CPU that nobody else may
+write to: what is loaded from there is run.  Where there is no such folder, every process compiles for itself.
+Importing this raises `ImportError` without numba.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import numba
+from llvmlite import binding
+
+_settings: Any = numba.config
+
+
+def helper(function: Any) -> Any:
+    """A function that only compiled ones call: it becomes part of them."""
+    return numba.njit(error_model="numpy")(function)
+
+
+def compiler(*files: str) -> Callable[[str], Callable[[Any], Any]]:
+    """A decorator that compiles for one signature at once; ``files`` are all whose text the code depends on."""
+    folder = _folder(files)
+
+    def jit(signature: str) -> Callable[[Any], Any]:
+        def compiled(function: Any) -> Any:
+            if folder is None:
+                return numba.njit(signature, error_model="numpy")(function)
+            with _alone(folder), _kept_in(folder):
+                return numba.njit(signature, error_model="numpy", cache=True)(function)
+
+        return compiled
+
+    return jit
+
+
+def _folder(files: tuple[str, ...]) -> Path | None:
+    """Where to keep code, or ``None``."""
+    key = hashlib.sha256()
+    host = binding.get_host_cpu_features().flatten(), binding.get_host_cpu_name()
+    asked = _settings.CPU_NAME, _settings.CPU_FEATURES
+    key.update(repr((sys.version, numba.__version__, llvmlite.__version__, host, asked)).encode())
+    for file in files:
+        key.update(Path(file).read_bytes())
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = root / "caligo-mpi" / key.hexdigest()[:16]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder if _private(folder) and _private(folder.parent) else None
+    except (OSError, RuntimeError):  # no home, no space, not ours
+        return None
+
+
+def _private(folder: Path) -> bool:
+    """Whether this user alone can put something there."""
+    found = folder.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return ours and not found.st_mode & 0o022 and os.access(folder, os.W_OK)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time: the first compiles, those that waited load."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: numba replaces whole files, all alike
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _kept_in(folder: Path) -> Iterator[None]:
+    before = _settings.CACHE_DIR
+    _settings.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        _settings.CACHE_DIR = before

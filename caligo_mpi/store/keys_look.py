@@ -1,0 +1,116 @@
+"""Looking at keys files without touching them: how far they are, and whether all is as it was written."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import StoreError
+from . import lock as locks
+from .keys_data import FORMAT, Keys, KeysInfo
+from .keys_file import read_checked, read_keys
+from .keys_journal import is_partial, read_journal
+from .metadata import open_file, read_metadata
+from .names import aside_path, final_path, input_name, output_name, part_path, remove_leftover
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KeysStatus:
+    """How far the distilling of a file is; ``keys`` is None while blocks are missing."""
+
+    path: Path
+    info: KeysInfo
+    blocks_done: int
+    keys: Keys | None
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysVerification:
+    """What `verify_keys` found; a partial file has neither digest nor keys yet, but ``torn`` bytes at its end."""
+
+    path: Path
+    complete: bool
+    blocks: int
+    checksum_fits: bool | None = None
+    digest_fits: bool | None = None
+    agree: bool | None = None
+    torn: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it was written, and both parties have what they should."""
+        return not self.torn and False not in (self.checksum_fits, self.digest_fits, self.agree)
+
+
+def is_keys_file(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path``, or else its partial file, is a keys file; what cannot be read is not."""
+    found = _existing(input_name(path))
+    if is_partial(found):
+        return True
+    try:
+        fd = open_file(found)
+    except StoreError:
+        return False
+    try:
+        return read_metadata(fd, found).attributes["format"] == FORMAT
+    except (StoreError, ValueError, LookupError):
+        return False  # the reader of pairs files says what is wrong
+    finally:
+        os.close(fd)
+
+
+def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
+    """How far a keys file is; ``path`` may be the final name while only the partial file exists."""
+    found = _existing(input_name(path))
+    owner = locks.owner(final_path(found))
+    if is_partial(found):
+        info, payloads, _ = read_journal(found)
+        return KeysStatus(path=found, info=info, blocks_done=len(payloads), keys=None, owner=owner)
+    keys = read_keys(found)
+    return KeysStatus(
+        path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner
+    )
+
+
+def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
+    """Compute checksum and digest of a keys file again, and compare the two parties' keys."""
+    found = _existing(input_name(path))
+    if is_partial(found):
+        _, payloads, end = read_journal(found)
+        return KeysVerification(
+            found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end
+        )
+    keys, digest_fits, checksum_fits = read_checked(found)
+    return KeysVerification(found, True, keys.info.blocks, checksum_fits, digest_fits, keys.agree)
+
+
+def _existing(path: Path) -> Path:
+    """The file itself, or its partial file where only that is there."""
+    part = part_path(path)
+    return part if part.exists() and not path.exists() else path
+
+
+def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
+    """The contents of ``path`` if it is a finished file of the same pairs and configuration; else None.
+
+    What a kill left behind while the file was published is removed.
+    """
+    path = output_name(path)
+    if not path.exists():
+        return None
+    try:
+        keys = read_keys(path)
+    except StoreError:
+        return None
+    if keys.info.identity != info.identity:
+        return None
+    if part_path(path).exists() or aside_path(path).exists():
+        with suppress(StoreError, OSError):
+            lock = locks.acquire(path, {"id": "clearing up"}, patience=0.0)
+            part_path(path).unlink(missing_ok=True)
+            remove_leftover(aside_path(path))
+            locks.release(lock)
+    return keys

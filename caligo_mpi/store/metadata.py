@@ -1,0 +1,231 @@
+"""What stands in a file of ours beside its data, as plain values: attributes, and where which dataset is.
+
+Nothing that reads a file hands it to HDF5, since damaged metadata can hang or kill a process in there.  A file as we
+write them is read by `walk`, which checks every byte it believes.  What it does not know (files of format 1.0,
+files that another tool rewrote) is read by `probe`, in a child process with limits.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ..errors import StoreError
+from .files import read_at
+from .messages import Place, Unknown, Value
+from .probe import probe
+from .walk import Group, walk
+
+#: Text longer than this is split: no attribute of HDF5's object headers holds more than 64 KiB.
+TEXT_BYTES = 60_000
+
+
+class Damaged(StoreError):
+    """Not a file of ours, or one whose metadata cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """A file's root attributes, datasets and their attributes.
+
+    ``ours`` says that the file is laid out as we write files, with every byte of its metadata under a checksum;
+    ``described`` maps the names of groups and datasets to their attributes.
+    """
+
+    attributes: Mapping[str, Value]
+    places: Mapping[str, Place]
+    described: Mapping[str, Mapping[str, Value]]
+    ours: bool
+
+    @property
+    def minor(self) -> int:
+        """The minor format version."""
+        version = self.attributes["format_version"]
+        return int(version[1]) if isinstance(version, list) else 0
+
+    def text(self, name: str) -> str:
+        """An attribute that is text; `ValueError` where it is something else."""
+        value = self.attributes[name]
+        if not isinstance(value, str):
+            raise ValueError(f"its attribute {name} is no text")
+        return value
+
+    def number(self, name: str) -> int:
+        """An attribute that is an integer, or its digits."""
+        value = self.attributes[name]
+        if isinstance(value, list):
+            raise ValueError(f"its attribute {name} is no number")
+        return int(value)
+
+    def real(self, name: str) -> float:
+        """An attribute that is a finite number."""
+        value = self.attributes[name]
+        if isinstance(value, list) or not math.isfinite(float(value)):
+            raise ValueError(f"its attribute {name} is no number")
+        return float(value)
+
+
+def checksum(metadata: Metadata, fd: int, tables: list[str], *, leave_out: str) -> int:
+    """XXH3-64 over every attribute of every object but ``leave_out``, and over the bytes of some datasets."""
+    found = xxhash.xxh3_64()
+    owners = {"": metadata.attributes, **metadata.described}
+    for owner in sorted(owners):
+        for name in sorted(set(owners[owner]) - {leave_out}):
+            found.update(f"{owner}:{name}={owners[owner][name]!r}\n".encode())
+    for name in tables:
+        found.update(f"{name}\n".encode())
+        found.update(np.ascontiguousarray(read_dataset(metadata, fd, name)).view(np.uint8).data)
+    return found.intdigest()
+
+
+def read_dataset(metadata: Metadata, fd: int, name: str) -> NDArray[Any]:
+    """A whole dataset; it was made sure that the file is large enough for it."""
+    place = metadata.places[name]
+    values = np.empty(place.shape, place.kind)
+    if values.nbytes:
+        read_at(fd, values, place.offset)
+    return values
+
+
+@contextmanager
+def opened(
+    path: Path, *, holds: str, format: str, version: tuple[int, int]
+) -> Iterator[tuple[int, Metadata]]:
+    """The file's descriptor, open for reading, and its metadata; ``holds`` says for people what such files hold.
+
+    Raises `StoreError` where it is missing, cannot be read or has another format, and `Damaged` for what is wrong
+    with its contents.
+    """
+    fd = open_file(path)
+    try:
+        with damage_said(path, holds=holds):
+            yield fd, checked_metadata(fd, path, format=format, version=version)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def damage_said(path: Path, *, holds: str) -> Iterator[None]:
+    """Turn what comes of contents that cannot be into `Damaged`."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        text = " ".join(str(error).split())
+        raise Damaged(f"{path} is not an HDF5 file with {holds}, or damaged ({text})") from error
+
+
+def checked_metadata(fd: int, path: Path, *, format: str, version: tuple[int, int]) -> Metadata:
+    """The metadata of the file behind ``fd``, if it has our format and major version."""
+    metadata = read_metadata(fd, path)
+    _require_format(path, metadata, format, version)
+    return metadata
+
+
+def open_file(path: Path) -> int:
+    """Open a regular file for reading; `StoreError` says what stands in the way."""
+    try:
+        fd = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a FIFO would wait for its writer
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', error)})") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        kind = (
+            os.strerror(errno.EISDIR)
+            if stat.S_ISDIR(os.fstat(fd).st_mode)
+            else "not a regular file"
+        )
+        os.close(fd)
+        raise StoreError(f"{path} cannot be read ({kind})")
+    return fd
+
+
+# Files of other layouts that this process has probed already: a probe takes a good part of a second.
+_PROBED: dict[tuple[int, ...], Metadata] = {}
+_PROBED_MOST = 64
+
+
+def read_metadata(fd: int, path: Path) -> Metadata:
+    """The metadata of the file behind ``fd``; `Broken` where they are damaged."""
+    try:
+        found = walk(fd)
+    except Unknown as unknown:
+        return _probed(fd, path, unknown)
+    root = found.pop("")
+    places = {name: node for name, node in found.items() if isinstance(node, Place)}
+    described = {name: _joined(node.attributes) for name, node in found.items()}
+    return Metadata(_joined(root.attributes), places, described, ours=isinstance(root, Group))
+
+
+def _probed(fd: int, path: Path, unknown: Unknown) -> Metadata:
+    state = os.fstat(fd)
+    head = xxhash.xxh3_64_intdigest(os.pread(fd, 1 << 16, 0))
+    key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, head)
+    if key not in _PROBED:
+        found = probe(fd, path, str(unknown))
+        places = {
+            name: Place(kind, shape, offset, found.described[name])
+            for name, (kind, shape, offset) in found.datasets.items()
+        }
+        described = {name: _joined(attributes) for name, attributes in found.described.items()}
+        root = described.pop("")
+        if len(_PROBED) >= _PROBED_MOST:
+            _PROBED.clear()
+        _PROBED[key] = Metadata(root, places, described, ours=False)
+    return _PROBED[key]
+
+
+def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:
+    """The attributes with the pieces of long texts put together."""
+    whole = dict(attributes)
+    for name, value in attributes.items():
+        number = 1
+        while isinstance(value, str) and isinstance(
+            rest := whole.pop(f"{name}.{number}", None), str
+        ):
+            whole[name] = value = value + rest
+            number += 1
+    return whole
+
+
+def pieces(name: str, text: str) -> dict[str, bytes]:
+    """A text as attributes: one of its name, and for what is longer than `TEXT_BYTES` more, numbered from 1.
+
+    >>> {name: len(value) for name, value in pieces("config", "x" * 130_000).items()}
+    {'config': 60000, 'config.1': 60000, 'config.2': 10000}
+    """
+    found: dict[str, bytes] = {}
+    while text or not found:
+        piece = text[: TEXT_BYTES // 4] if not text.isascii() else text[:TEXT_BYTES]
+        found[f"{name}.{len(found)}" if found else name] = piece.encode()
+        text = text[len(piece) :]
+    return found
+
+
+def _require_format(path: Path, metadata: Metadata, format: str, version: tuple[int, int]) -> None:
+    found = metadata.attributes["format"]
+    if found != format:
+        raise StoreError(f"{path} has format={found!r}; this reader knows {format!r}")
+    numbers = metadata.attributes["format_version"]
+    if not isinstance(numbers, list) or len(numbers) != 2:
+        raise ValueError(f"its format_version is {numbers!r}")
+    if numbers[0] != version[0]:
+        raise StoreError(
+            f"{path} has format_version={numbers[0]}.{numbers[1]}; "
+            f"this reader knows {version[0]}.x: use another release"
+        )

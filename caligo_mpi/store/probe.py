@@ -1,0 +1,95 @@
+"""The metadata of files that are not laid out as we write them: read with HDF5, in a child process.
+
+Damaged metadata can make HDF5 hang, crash, or ask for all memory there is.  The child has limits of time and memory,
+and what it says is all that the caller takes from the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import StoreError
+from .messages import Broken, Value
+
+#: The child's processor time is limited to a few seconds; this is for machines that are busy with other things.
+_PATIENCE_S = 60.0
+
+# Where the batch system or MPI started us, the child is not to take itself for a rank.
+_RANK_PREFIXES = ("OMPI_", "PMIX_", "PMI_", "HYDRA_", "HYDI_", "MPI_")
+
+# `-c` puts the current directory first on the path; nothing is to be imported from there.
+_START = "import sys; sys.path[:] = filter(None, sys.path); exec(open(sys.argv[1], encoding='utf-8').read())"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``datasets`` maps names to type, shape and offset, ``described`` names (empty for the root) to attributes."""
+
+    datasets: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]]
+    described: dict[str, dict[str, Value]]
+
+
+def probe(fd: int, path: Path, why: str) -> Found:
+    """Read the metadata of the file behind ``fd``; ``why`` says what is unusual about it.
+
+    `Broken` where the child crashes, hangs or complains.
+    """
+    script = Path(__file__).with_name("probe_child.py")
+    line = [sys.executable, "-c", _START, str(script)]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)
+    }
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    try:
+        child = subprocess.run(
+            line,
+            stdin=fd,
+            capture_output=True,
+            env=environment,
+            timeout=_PATIENCE_S,
+            check=False,
+            cwd="/",
+        )
+    except subprocess.TimeoutExpired:
+        raise Broken(
+            f"{why}, and its metadata could not be read within {_PATIENCE_S:.0f} s"
+        ) from None
+    except OSError as error:
+        reason = f"no process could be started to look at it: {error.strerror}"
+        raise StoreError(f"{path} cannot be read ({why}, and {reason})") from error
+    if child.returncode:
+        raise Broken(
+            f"{why}, and HDF5 does not get through its metadata (exit code {child.returncode})"
+        )
+    answer = json.loads(child.stdout)
+    if "error" in answer:
+        raise Broken(answer["error"])
+    size = os.fstat(fd).st_size
+    return Found(
+        {name: _place(name, entry, size) for name, entry in answer["datasets"].items()},
+        answer["described"],
+    )
+
+
+def _place(
+    name: str, entry: list[Any], file_size: int
+) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    description, shape, offset = entry
+    fields = (
+        [tuple(field) for field in description] if isinstance(description, list) else description
+    )
+    kind = np.dtype(fields)
+    size = kind.itemsize * int(np.prod([int(length) for length in shape], dtype=object))
+    if offset + size > file_size:
+        raise Broken(
+            f"it is truncated: /{name} of {size} bytes does not fit into {file_size} bytes"
+        )
+    return kind, tuple(shape), offset

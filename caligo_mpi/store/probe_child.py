@@ -1,0 +1,118 @@
+"""Reads the metadata of the HDF5 file on its standard input and prints them as JSON; a program of its own.
+
+It may hang or crash: `probe` starts it for that.  It imports nothing of this package, so that it starts fast.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import sys
+
+import h5py
+import numpy as np
+
+_CPU_SECONDS = 5
+_WALL_SECONDS = 60
+_MEMORY_BYTES = 1 << 30
+_MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTES = 64, 2, 1000
+_MOST_TEXT = 16 << 20
+
+
+def main() -> None:
+    """Limit this process, then look."""
+    _limit()
+    try:
+        with h5py.File("/dev/fd/0", "r") as file:
+            answer = _answer(file)
+        text = json.dumps(answer)
+    except MemoryError:
+        text = json.dumps({"error": "its metadata do not fit into memory"})
+    except Exception as error:  # damaged metadata come out of h5py as nearly any exception
+        text = json.dumps({"error": " ".join(str(error).split())})
+    sys.stdout.write(
+        text
+        if len(text) <= _MOST_TEXT
+        else json.dumps({"error": "its metadata are larger than 16 MiB"})
+    )
+
+
+def _limit() -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        pages = int(file.read().split()[0])
+    memory = pages * resource.getpagesize() + _MEMORY_BYTES
+    for kind, value in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(
+            kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard)
+        )
+    signal.alarm(_WALL_SECONDS)
+
+
+def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
+    """Datasets and attributes of everything that hard links lead to."""
+    datasets: dict[str, object] = {}
+    described: dict[str, object] = {"": _attributes(file)}
+    waiting = [("", file, 0)]
+    while waiting:
+        path, group, depth = waiting.pop()
+        for name in group:
+            where = f"{path}/{name}".lstrip("/")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(
+                    f"/{where} is a soft or external link; only data in the file itself are read"
+                )
+            if len(described) > _MOST_OBJECTS or depth > _MOST_DEPTH:
+                raise ValueError("it has more objects than a file of ours")
+            found = group[name]
+            described[where] = _attributes(found)
+            if isinstance(found, h5py.Dataset):
+                datasets[where] = _place(where, found)
+            elif isinstance(found, h5py.Group):
+                waiting.append((where, found, depth + 1))
+            else:
+                raise ValueError(f"/{where} is neither a group nor a dataset")
+    return {"datasets": datasets, "described": described}
+
+
+def _place(where: str, dataset: h5py.Dataset) -> list[object]:
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(
+            f"/{where} is stored in other files; only data in the file itself are read"
+        )
+    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
+        raise ValueError(
+            f"/{where} is compressed or in pieces; h5repack -l CONTI -f NONE makes a file that is read"
+        )
+    if dataset.dtype.hasobject:
+        raise ValueError(f"/{where} holds references or text of variable length")
+    offset = dataset.id.get_offset()
+    if offset is None and dataset.size:
+        raise ValueError(f"/{where} has no data")
+    return [np.lib.format.dtype_to_descr(dataset.dtype), list(dataset.shape), offset or 0]
+
+
+def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:
+    if len(owner.attrs) > _MOST_ATTRIBUTES:
+        raise ValueError(f"it has {len(owner.attrs)} attributes")
+    return {name: _value(name, owner.attrs[name]) for name in owner.attrs}
+
+
+def _value(name: str, value: object) -> object:
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, (str, np.integer, np.floating)):
+        return value if isinstance(value, str) else value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.ndim <= 1:
+        return value.tolist()
+    return repr(value)
+
+
+main()
