@@ -166,13 +166,13 @@ def disclose(
         return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     sample = random_subset(source, count, count - frames * frame_bits)
     talk.send("alice", "sample positions", bits=count)
-    bit, told = _tell((of_alice, of_bob, select((alice.basis,), key_basis)[0][0]), sample, talk)
-    phase = bit
-    if config.test != "random":
-        phase, rest = _tell(
-            (alice.bits, bob.bits, alice.basis), _complement(key_basis, alice.count), talk
-        )
-        told += rest
+    bit = phase = _tell(of_alice, of_bob, sample, talk)
+    if config.test == "random":
+        told = _by_basis(alice, bob, sample)
+    else:
+        phase = _tell(alice.bits, bob.bits, _complement(key_basis, alice.count), talk)
+        in_z, in_x = (bit, phase) if config.test == "X" else (phase, bit)
+        told = Tally(in_z.tested, in_z.errors, in_x.tested, in_x.errors)
     (of_alice, of_bob), _ = select((of_alice, of_bob), _complement(sample, count))
     shape = frames, frame_bits
     left = (bits.unpack(own, frames * frame_bits).reshape(shape) for own in (of_alice, of_bob))
@@ -301,18 +301,20 @@ def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
     )
 
 
-def _tell(sifted: tuple[U8, U8, U8], mask: U8, talk: Transcript) -> tuple[QberEstimate, Tally]:
-    """Both tell their bits (Alice's, Bob's, their bases) under ``mask``; each estimates the same."""
-    (of_alice, of_bob, basis), count = select(sifted, mask)
+def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:
+    """Both tell their bits under ``mask``; each estimates the same."""
+    (of_alice, of_bob), count = select((alice, bob), mask)
     talk.send("alice", "test bits", bits=count)
     talk.send("bob", "test bits", bits=count)
-    found, wrong, in_x = (
-        estimate(of_bob, of_alice, count),
-        of_alice ^ of_bob,
-        bits.count_ones(basis),
-    )
-    errors_x = bits.count_ones(wrong & basis)
-    return found, Tally(count - in_x, found.errors - errors_x, in_x, errors_x)
+    return estimate(of_bob, of_alice, count)
+
+
+def _by_basis(alice: Sifted, bob: Sifted, mask: U8) -> Tally:
+    """The sifted rows under ``mask``, and the errors among them, by basis."""
+    in_x = alice.basis & mask
+    wrong = (alice.bits ^ bob.bits) & mask
+    of_x, errors_x = bits.count_ones(in_x), bits.count_ones(wrong & in_x)
+    return Tally(bits.count_ones(mask) - of_x, bits.count_ones(wrong) - errors_x, of_x, errors_x)
 
 
 def _complement(mask: U8, count: int) -> U8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ from .metadata import pieces
 # Object headers of HDF5 1.8 carry checksums, so that damaged metadata is noticed; newer ones mark a
 # file as open for writing and would refuse it after a SIGKILL.
 _LIBVER = (h5py.h5f.LIBVER_V18, h5py.h5f.LIBVER_V18)
+
+# h5py looks this codec up while a file is open; there may be no descriptor left then to import it.
+codecs.lookup("ascii")
 
 # Attributes stay in the checksummed header, however many there are.
 _MOST_ATTRIBUTES, _LEAST_IN_HEAP = 65535, 0

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from .files import read_at
-from .messages import Place, Unknown, Value
+from .messages import Broken, Place, Unknown, Value
 from .probe import probe
 from .walk import Group, walk
 
@@ -155,8 +155,8 @@ def open_file(path: Path) -> int:
     return fd
 
 
-# Files of other layouts that this process has probed already: a probe takes a good part of a second.
-_PROBED: dict[tuple[int, ...], Metadata] = {}
+# Files of other layouts that this process has probed already, with what came of it: a probe takes half a second.
+_PROBED: dict[tuple[int, ...], Metadata | str] = {}
 _PROBED_MOST = 64
 
 
@@ -177,17 +177,19 @@ def _probed(fd: int, path: Path, unknown: Unknown) -> Metadata:
     head = xxhash.xxh3_64_intdigest(os.pread(fd, 1 << 16, 0))
     key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, head)
     if key not in _PROBED:
-        found = probe(fd, path, str(unknown))
-        places = {
-            name: Place(kind, shape, offset, found.described[name])
-            for name, (kind, shape, offset) in found.datasets.items()
-        }
-        described = {name: _joined(attributes) for name, attributes in found.described.items()}
-        root = described.pop("")
         if len(_PROBED) >= _PROBED_MOST:
             _PROBED.clear()
-        _PROBED[key] = Metadata(root, places, described, ours=False)
-    return _PROBED[key]
+        try:
+            found = probe(fd, path, str(unknown))
+        except Broken as error:
+            _PROBED[key] = str(error)
+        else:
+            described = {name: _joined(attributes) for name, attributes in found.described.items()}
+            _PROBED[key] = Metadata(described.pop(""), found.places, described, ours=False)
+    known = _PROBED[key]
+    if isinstance(known, str):
+        raise Broken(known)
+    return known
 
 
 def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:

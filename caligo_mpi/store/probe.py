@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import StoreError
-from .messages import Broken, Value
+from .messages import Broken, Place, Value
 
 #: The child's processor time is limited to a few seconds; this is for machines that are busy with other things.
 _PATIENCE_S = 60.0
@@ -31,9 +32,9 @@ _START = "import sys; sys.path[:] = filter(None, sys.path); exec(open(sys.argv[1
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``datasets`` maps names to type, shape and offset, ``described`` names (empty for the root) to attributes."""
+    """The datasets, and the attributes of groups and datasets by their names, empty for the root."""
 
-    datasets: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]]
+    places: dict[str, Place]
     described: dict[str, dict[str, Value]]
 
 
@@ -66,30 +67,33 @@ def probe(fd: int, path: Path, why: str) -> Found:
         reason = f"no process could be started to look at it: {error.strerror}"
         raise StoreError(f"{path} cannot be read ({why}, and {reason})") from error
     if child.returncode:
-        raise Broken(
-            f"{why}, and HDF5 does not get through its metadata (exit code {child.returncode})"
-        )
+        raise Broken(f"{why}, and HDF5 {_end(child.returncode)} when it reads its metadata")
     answer = json.loads(child.stdout)
     if "error" in answer:
         raise Broken(answer["error"])
-    size = os.fstat(fd).st_size
-    return Found(
-        {name: _place(name, entry, size) for name, entry in answer["datasets"].items()},
-        answer["described"],
-    )
+    size, described = os.fstat(fd).st_size, answer["described"]
+    places = {
+        name: _place(name, entry, described[name], size)
+        for name, entry in answer["datasets"].items()
+    }
+    return Found(places, described)
 
 
-def _place(
-    name: str, entry: list[Any], file_size: int
-) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+def _end(code: int) -> str:
+    """What a child that did not answer came to."""
+    if -code in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL):
+        return "hangs"
+    return f"crashes ({signal.Signals(-code).name})" if code < 0 else f"fails (exit code {code})"
+
+
+def _place(name: str, entry: list[Any], attributes: dict[str, Value], file_size: int) -> Place:
     description, shape, offset = entry
     fields = (
         [tuple(field) for field in description] if isinstance(description, list) else description
     )
-    kind = np.dtype(fields)
-    size = kind.itemsize * int(np.prod([int(length) for length in shape], dtype=object))
-    if offset + size > file_size:
+    place = Place(np.dtype(fields), tuple(shape), offset, attributes)
+    if offset + place.size > file_size:
         raise Broken(
-            f"it is truncated: /{name} of {size} bytes does not fit into {file_size} bytes"
+            f"it is truncated: /{name} of {place.size} bytes does not fit into {file_size} bytes"
         )
-    return kind, tuple(shape), offset
+    return place

@@ -13,7 +13,7 @@ import sys
 import h5py
 import numpy as np
 
-_CPU_SECONDS = 5
+_CPU_SECONDS = 3
 _WALL_SECONDS = 60
 _MEMORY_BYTES = 1 << 30
 _MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTES = 64, 2, 1000

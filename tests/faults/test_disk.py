@@ -363,7 +363,7 @@ def test_too_few_open_files_are_one_sentence_and_cost_nothing(
     else:
         assert process.returncode == 2
         assert "Too many open files" in err
-        assert len(err.splitlines()) == 1
+        assert len([line for line in err.splitlines() if "resuming" not in line]) == 1
     again = caligo("generate", config, "-q")
     assert again.returncode == 0
     assert "aside" not in err + again.stderr
@@ -434,7 +434,7 @@ from caligo_mpi import read_keys, status
 
 lowest = os.dup(0)
 os.close(lowest)
-resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 1, lowest + 1))
+resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))
 for read, path in zip((status, read_keys), sys.argv[1:]):
     try:
         read(path)
@@ -444,7 +444,6 @@ for read, path in zip((status, read_keys), sys.argv[1:]):
 
 
 def test_files_are_not_called_damaged_for_want_of_open_files(tmp_path, write_config):
-    """Python can still open one file then, HDF5 none."""
     pairs, keys = tmp_path / "run.h5", tmp_path / "keys.h5"
     generate(load_config(write_config()), pairs)
     distill(prepare(pairs, parse_protocol({"mode": "bbm92", "seed": 1})), keys)
