@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from caligo_mpi.parallel.job import Progress, Rules
 from caligo_mpi.parallel.serial import serial_map
@@ -59,3 +61,11 @@ def stopping_after(items: int) -> Callable[..., object]:
             yield found
 
     return some
+
+
+def of_version_1(job: Any) -> Any:
+    """The job as the first version of the protocol's random streams had it."""
+    premises = replace(job.source.premises, stream_version=1)
+    return replace(
+        job, info=replace(job.info, stream_version=1), source=replace(job.source, premises=premises)
+    )

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from helpers import ROOT, environment
+from helpers import ROOT, environment, of_version_1
 
 import caligo_mpi
 from caligo_mpi import store
@@ -197,14 +197,6 @@ def test_a_second_stop_request_ends_within_a_block(run, tmp_path):
     )
     assert (done.blocks_done, done.keys) == (0, None)
     assert distill(job(run), path).keys.digest == DIGEST
-
-
-def of_version_1(job):
-    """The job as the first version of the protocol's random streams had it."""
-    premises = replace(job.source.premises, stream_version=1)
-    return replace(
-        job, info=replace(job.info, stream_version=1), source=replace(job.source, premises=premises)
-    )
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 5])
