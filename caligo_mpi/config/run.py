@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Emissions that a chunk holds at least.
 LEAST_CHUNK_SIZE = 8
 
-_MOST_CHUNKS = 1 << 32
+_MOST_CHUNKS = 10**8
 
 
 Policy = Literal["static", "dynamic", "guided", "adaptive"]

@@ -1,6 +1,6 @@
 """What everything hands on: packed bits, pairs, chunks with their seeds, counts."""
 
-from .chunks import CHUNK_DTYPE, Chunk, ChunkResult, Partition, Tick
+from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
 from .counts import Tally, tally
 
@@ -8,6 +8,7 @@ __all__ = [
     "CHUNK_DTYPE",
     "COLUMNS",
     "Chunk",
+    "ChunkList",
     "ChunkResult",
     "PairArrays",
     "Pairs",

@@ -6,8 +6,10 @@ A chunk's bits depend on (seed, chunk index, engine parameters) alone: every chu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import overload
 
 import numpy as np
@@ -67,6 +69,49 @@ class Partition(Sequence[Chunk]):
 
     def __iter__(self) -> Iterator[Chunk]:
         return map(self.__getitem__, range(len(self)))
+
+
+class ChunkList(Sequence[int]):
+    """Chunk numbers as ranges one after the other: a hundred million of them take a few bytes.
+
+    >>> some = ChunkList([range(2, 4), range(7, 7), range(9, 12)])
+    >>> len(some), some[0], some[-1], list(some[1:4]), some
+    (5, 2, 11, [3, 9, 10], ChunkList([range(2, 4), range(9, 12)]))
+    """
+
+    def __init__(self, ranges: Iterable[range]) -> None:
+        self.ranges = [part for part in ranges if part]
+        self._ends = list(accumulate(map(len, self.ranges)))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, item: int) -> int: ...
+    @overload
+    def __getitem__(self, item: slice) -> ChunkList: ...
+    def __getitem__(self, item: int | slice) -> int | ChunkList:
+        """A number; `IndexError` beyond the last.  A slice has the step 1."""
+        if isinstance(item, slice):
+            return self._part(range(len(self))[item])
+        position = range(len(self))[item]
+        number = bisect_right(self._ends, position)
+        part = self.ranges[number]
+        return part[position - self._ends[number]]
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self.ranges)
+
+    def __repr__(self) -> str:
+        return f"ChunkList({self.ranges})"
+
+    def _part(self, positions: range) -> ChunkList:
+        starts = [0, *self._ends]
+        cuts = zip(self.ranges, starts, strict=False)
+        return ChunkList(
+            part[max(0, positions.start - start) : max(0, positions.stop - start)]
+            for part, start in cuts
+        )
 
 
 #: One row of the file's ``/chunks`` table.  ``checksum`` covers the chunk's columns, ``record_checksum``

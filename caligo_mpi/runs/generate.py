@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .. import store
 from ..config import RunConfig
@@ -129,7 +126,7 @@ def _record(observer: Observer, pair_store: store.PairStore) -> None:
         pair_store.record_fault(fault.what, rank=fault.rank, chunks=fault.chunks)
 
 
-def _emissions(config: RunConfig, chunks: NDArray[np.int64]) -> int:
+def _emissions(config: RunConfig, chunks: Sequence[int]) -> int:
     """How many emissions these chunks hold; only the last chunk of a run may be shorter."""
     partition = Partition(config.pairs, config.chunk_size)
     missing = len(partition) * config.chunk_size - config.pairs

@@ -12,14 +12,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..pairs import Pairs, Tally
+from ..pairs import ChunkList, Pairs, Tally
 from . import layout as layouts
 from .layout import Layout, RunInfo
 from .lock import lock_path, owner
 from .names import final_path, input_name, output_name, part_path
 from .publish import clear_leftovers
 from .reader import read_table
-from .records import batches, damaged_chunks, intact, read_records, scan, table_digest
+from .records import damaged_chunks, intact, read_records, recorded, scan, table_digest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,7 @@ def _status_of(path: Path, final: Path) -> Status:
 
 def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
     sums, done, seconds, slowest = dict.fromkeys(_SUMS, 0), 0, 0.0, 0.0
-    for first, records in batches(fd, layout, range(len(layout.info.partition))):
+    for first, records in recorded(fd, layout, range(len(layout.info.partition))):
         good = records[intact(records, first, layout)]
         done += len(good)
         seconds += float(good["seconds"].sum())
@@ -210,10 +210,8 @@ def verify_file(
     try:
         state = scan(fd, layout)
         complete = bool(layout.data_digest)
-        missing = {
-            *state.holes.tolist(),
-            *(range(state.next, len(every)) if complete else state.broken.tolist()),
-        }
+        behind = [range(state.next, len(every))] if complete else state.broken.ranges
+        missing = {*state.holes, *ChunkList(behind)}
         again = (
             [index for index in chunks if index < state.next and index not in missing]
             if resample

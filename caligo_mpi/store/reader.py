@@ -83,7 +83,7 @@ class PairsFile:
         self._chunks, self.rows = len(layout.info.partition), layout.rows
         if not self.complete:
             state = scan(fd, layout)
-            self._chunks = int(state.holes[0]) if len(state.holes) else state.next
+            self._chunks = state.holes[0] if state.holes else state.next
             self.rows = self._first_row(self._chunks)
 
     def __enter__(self) -> PairsFile:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs, bits
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, Pairs, bits
 from ..pairs.bits import U8
 from .files import read_at, write_at
 from .layout import Layout, RunInfo
@@ -42,6 +44,12 @@ def batches(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Recor
     """The records of ``chunks``, some at a time, each batch with its first index."""
     for start in chunks[::_BATCH]:
         yield start, read_records(fd, layout, start, min(start + _BATCH, chunks.stop))
+
+
+def recorded(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Records]]:
+    """As `batches`, without what was never written."""
+    for part in _written(fd, layout, chunks):
+        yield from batches(fd, layout, part)
 
 
 def sealed(records: Records) -> NDArray[np.bool_]:
@@ -80,30 +88,70 @@ class Committed:
     """
 
     next: int
-    holes: NDArray[np.int64]
+    holes: ChunkList
     rows: int
-    broken: NDArray[np.int64]
+    broken: ChunkList
 
 
 def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
-    """Check every record of the file, or those below ``stop``."""
-    missing: list[NDArray[np.int64]] = []
-    broken: list[NDArray[np.int64]] = []
-    after, rows = 0, 0
-    for first, records in batches(fd, layout, range(len(layout.info.partition))[:stop]):
-        good = intact(records, first, layout)
-        missing.append(first + np.flatnonzero(~good))
-        suspect = np.flatnonzero(~good & (records["record_checksum"] != 0))
-        broken.append(first + suspect[~sealed(records[suspect])])
-        if good.any():
-            last = int(np.flatnonzero(good)[-1])
-            after, rows = first + last + 1, int(records["row"][last] + records["rows"][last])
-    undone = _joined(missing)
-    return Committed(after, undone[undone < after], rows, _joined(broken))
+    """Check every record of the file, or those below ``stop``.
+
+    What was never written is not read: a run of many chunks that has just begun is opened at once.
+    """
+    every = range(len(layout.info.partition))[:stop]
+    missing: list[range] = []
+    broken: list[range] = []
+    after = rows = reached = 0
+    for part in _written(fd, layout, every):
+        missing.append(range(reached, part.start))
+        reached = part.stop
+        for first, records in batches(fd, layout, part):
+            good = intact(records, first, layout)
+            missing += _ranges(~good, first)
+            suspect = ~good & (records["record_checksum"] != 0)
+            suspect[suspect] = ~sealed(records[suspect])
+            broken += _ranges(suspect, first)
+            if good.any():
+                last = int(np.flatnonzero(good)[-1])
+                after = first + last + 1
+                rows = int(records["row"][last] + records["rows"][last])
+    holes = (range(part.start, min(part.stop, after)) for part in missing)
+    return Committed(after, ChunkList(holes), rows, ChunkList(broken))
 
 
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate([np.empty(0, np.int64), *parts])
+def _ranges(flags: NDArray[np.bool_], first: int) -> list[range]:
+    """Where the flags are set, counted from ``first``."""
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)) + first
+    return [range(begin, end) for begin, end in edges.reshape(-1, 2).tolist()]
+
+
+def _written(fd: int, layout: Layout, chunks: range) -> Iterator[range]:
+    """The parts of ``chunks`` whose records may have been written.
+
+    A file has holes where nothing was; where a file system does not tell, all of it counts as data.
+    """
+    base, size = layout.offsets["chunks"], CHUNK_DTYPE.itemsize
+    end = base + chunks.stop * size
+    first = chunks.start
+    while first < chunks.stop:
+        extent = _data_from(fd, base + first * size, end)
+        if extent is None:
+            return
+        begin, stop = extent
+        first = max(first, (begin - base) // size)
+        last = min(chunks.stop, -(-(stop - base) // size))
+        yield range(first, last)
+        first = last
+
+
+def _data_from(fd: int, at: int, end: int) -> tuple[int, int] | None:
+    """The first bytes from ``at`` to ``end`` that a file system keeps; None if there are none."""
+    try:
+        begin = os.lseek(fd, at, os.SEEK_DATA)
+        stop = os.lseek(fd, begin, os.SEEK_HOLE)
+    except OSError as error:
+        return None if error.errno == errno.ENXIO else (at, end)
+    return (begin, min(stop, end)) if begin < end else None
 
 
 def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | None = None) -> Pairs:

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs, bits
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, ChunkResult, Pairs, bits
+from ..terminal.wording import counted
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
@@ -32,6 +33,7 @@ from .prepare import prepare, require_directory
 from .publish import publish
 from .reader import read_table
 from .records import (
+    Committed,
     Records,
     damaged_chunks,
     mark_for_redoing,
@@ -51,6 +53,9 @@ _COMMIT_SECONDS = 0.25
 # The data written last are the ones a failing machine loses.
 _CHECKED_ON_RESUME = 64
 
+# Damaged chunks that are named one by one.
+_LISTED = 8
+
 
 class PairStore:
     """A run's file while it is written; exactly one process may hold it.
@@ -69,7 +74,7 @@ class PairStore:
         self._fd = os.open(self._part, os.O_RDWR)
         self._failed = False
         self._run, self._launch = 0, np.zeros(1, RUN_DTYPE)
-        self._holes: deque[int] = deque()
+        self._holes: deque[range] = deque()  # none is empty
         self._next = 0
         self._writer = RowWriter(self._fd, layout, 0)
         self._records = bytearray()
@@ -149,10 +154,9 @@ class PairStore:
         return not self._holes and self._next == len(self.info.partition)
 
     @property
-    def todo(self) -> NDArray[np.int64]:
-        """Indices of the chunks still to be appended, in the order in which they must come."""
-        tail = np.arange(self._next, len(self.info.partition), dtype=np.int64)
-        return np.concatenate([np.array(self._holes, np.int64), tail]) if self._holes else tail
+    def todo(self) -> ChunkList:
+        """The chunks still to be appended, in the order in which they must come."""
+        return ChunkList([*self._holes, range(self._next, len(self.info.partition))])
 
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
@@ -239,32 +243,34 @@ class PairStore:
             bad = list(damaged_chunks(self._fd, self._layout, last))
             for index in bad:
                 mark_for_redoing(self._fd, self._layout, index)
-            undone = sorted({*state.holes.tolist(), *bad})
             self._next = state.next
-            while undone and undone[-1] == self._next - 1:
-                self._next = undone.pop()
-            self._holes.extend(undone)
+            self._holes.extend(_undone(state, bad))
+            if self._holes and self._holes[-1].stop == self._next:
+                self._next = self._holes.pop().start
             self._writer = RowWriter(self._fd, self._layout, self._end_of(self._next - 1))
             self._launch = _run_row(launch)
             self._run = self._add_row("runs", self._launch)
-            self._report(state.next, sorted({*state.broken.tolist(), *state.holes.tolist(), *bad}))
+            self._report(state, bad)
 
-    def _report(self, found: int, damaged: list[int]) -> None:
-        if found:
-            kept = len(self.info.partition) - len(self.todo)
-            self.messages.append(
-                f"resuming {self._part}: {kept} of {len(self.info.partition)} chunks are in"
-            )
+    def _report(self, state: Committed, bad: list[int]) -> None:
+        chunks = len(self.info.partition)
+        if state.next:
+            kept = chunks - len(self.todo)
+            self.messages.append(f"resuming {self._part}: {kept} of {chunks} chunks are in")
+        beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
+        damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
         if damaged:
-            listed = ", ".join(map(str, damaged[:8])) + (", …" if len(damaged) > 8 else "")
-            self.messages.append(f"{len(damaged)} damaged chunks are redone: {listed}")
-            self.record_fault(f"damaged chunks found on opening: {listed}", chunks=len(damaged))
+            number = len(state.holes) + len(bad) + len(beyond)
+            listed = ", ".join(map(str, damaged[:_LISTED])) + (", …" if number > _LISTED else "")
+            again = f"{counted(number, 'damaged chunk')} {'is' if number == 1 else 'are'} redone"
+            self.messages.append(f"{again}: {listed}")
+            self.record_fault(f"damaged chunks found on opening: {listed}", chunks=number)
 
     def _require_fit(self, record: Records, pairs: Pairs) -> None:
         """A result that does not belong here is a mistake of the program or of an engine."""
         info = self.info
         index, rows = int(record["index"]), int(record["rows"])
-        due = self._holes[0] if self._holes else self._next
+        due = self._holes[0].start if self._holes else self._next
         if index != due:
             raise ValueError(
                 f"chunk={index} came where chunk {due} is due; chunks are appended in the order of todo"
@@ -308,11 +314,11 @@ class PairStore:
 
     def _redo(self, record: Records, pairs: Pairs) -> None:
         """Write a damaged chunk anew where it stood, and commit it at once."""
-        index = self._holes[0]
+        gap = self._holes[0]
+        index = gap.start
         row = self._end_of(index - 1)
         old, following = read_records(self._fd, self._layout, index, index + 2)
-        is_last_of_gap = len(self._holes) == 1 or self._holes[1] > index + 1
-        if is_last_of_gap and row + pairs.count != int(following["row"]):
+        if len(gap) == 1 and row + pairs.count != int(following["row"]):
             raise StoreError(
                 f"{self._part}: chunk {index} was redone and its rows end at {row + pairs.count}, not at "
                 f"{int(following['row'])}: the engine does not reproduce its own pairs; choose another output"
@@ -324,6 +330,8 @@ class PairStore:
         write_record(self._fd, self._layout, record)
         self._press()
         self._holes.popleft()
+        if len(gap) > 1:
+            self._holes.appendleft(gap[1:])
 
     def _is_due(self) -> bool:
         return (
@@ -363,6 +371,27 @@ class PairStore:
         overflow[name] += 1
         write_at(self._fd, overflow, self._layout.offsets["overflow"])
         return used + int(overflow[name][0]) - 1
+
+
+def _undone(state: Committed, bad: list[int]) -> list[range]:
+    """Chunks below ``state.next`` to be done again, in order, neighbors together."""
+    parts = sorted([*state.holes.ranges, *(range(index, index + 1) for index in bad)], key=_start)
+    joined: list[range] = []
+    for part in parts:
+        if joined and part.start <= joined[-1].stop:
+            joined[-1] = range(joined[-1].start, max(part.stop, joined[-1].stop))
+        else:
+            joined.append(part)
+    return joined
+
+
+def _start(part: range) -> int:
+    return part.start
+
+
+def _few(chunks: ChunkList) -> list[int]:
+    """As many as are listed, and one more."""
+    return list(chunks[: _LISTED + 1])
 
 
 def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:

@@ -75,7 +75,7 @@ def made_rows(info, kind="lossless"):
 def write(path, info, kind="lossless", *, chunks=None, finish=True, **options):
     """Open, append what is to do (at most ``chunks``), finish if that is all; returns the messages."""
     with PairStore.open(path, info, launch={"id": "test"}, **options) as store:
-        for index in store.todo[:chunks].tolist():
+        for index in store.todo[:chunks]:
             store.append(made_result(info.partition[index], kind), rank=index % 3)
         if finish and store.is_complete:
             store.finish()

@@ -91,7 +91,7 @@ def test_a_file_that_appears_with_the_same_data_stays(tmp_path):
     path = tmp_path / "run.h5"
     write(tmp_path / "other.h5", made_info())
     with PairStore.open(path, made_info(), launch={}) as store:
-        for index in store.todo.tolist():
+        for index in store.todo:
             store.append(made_result(made_info().partition[index]), rank=0)
         (tmp_path / "other.h5").rename(path)
         inode = path.stat().st_ino

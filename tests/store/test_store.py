@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import h5py
 import numpy as np
@@ -109,7 +110,7 @@ def test_a_hundred_thousand_tiny_chunks(path):
     info = made_info(pairs=800_000, chunk_size=8)
     result = made_result(Chunk(0, 0, 8))
     with PairStore.open(path, info, launch={}) as pair_store:
-        assert pair_store.todo.dtype == np.int64
+        assert sys.getsizeof(pair_store.todo.ranges) < 200  # ranges, whatever the number
         assert len(pair_store.todo) == 100_000
         for chunk in info.partition:
             result.record["index"], result.record["start"] = chunk.index, chunk.start

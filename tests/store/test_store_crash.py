@@ -98,7 +98,7 @@ def commit_every(path, kind, chunks):
     if store.completed(path, info):
         return
     with PairStore.open(path, info, launch={}, durability="fsync") as pair_store:
-        for number, index in enumerate(pair_store.todo.tolist()):
+        for number, index in enumerate(pair_store.todo):
             pair_store.append(made_result(info.partition[index], kind), rank=0)
             if number % chunks == 0:
                 pair_store.commit()

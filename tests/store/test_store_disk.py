@@ -66,7 +66,7 @@ def test_a_missing_directory_is_named(tmp_path):
 
 
 def _append_all(pair_store, kind):
-    for index in pair_store.todo.tolist():
+    for index in pair_store.todo:
         pair_store.append(made_result(Chunk(index, index * MIB // 4, MIB // 4), kind), rank=0)
         pair_store.commit()
     pair_store.finish()
