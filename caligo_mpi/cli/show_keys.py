@@ -10,7 +10,7 @@ import numpy as np
 
 from ..protocol.estimate import efficiency
 from ..runs.distill import Distilled
-from ..store.keys import Keys, KeysInfo, KeysStatus, KeysVerification
+from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
 from ..terminal.wording import counted, duration, quantity
 
 
@@ -98,7 +98,7 @@ def keys_verification_dict(found: KeysVerification) -> dict[str, Any]:
     }
 
 
-def _key_lines(keys: Keys) -> list[str]:
+def _key_lines(keys: KeysReport) -> list[str]:
     blocks = keys.blocks
     sifted, tested, errors = (int(blocks[name].sum()) for name in ("sifted", "tested", "errors"))
     lines = [
@@ -139,7 +139,7 @@ def _key_lines(keys: Keys) -> list[str]:
     return [*lines, f"  keys digest {keys.digest}"]
 
 
-def _disclosed(keys: Keys) -> Iterator[tuple[str, int, int]]:
+def _disclosed(keys: KeysReport) -> Iterator[tuple[str, int, int]]:
     """Basis, errors, bits of all that was told; nothing from older files."""
     for basis in "ZX":
         wrong, whole = f"errors_{basis.lower()}", f"tested_{basis.lower()}"
@@ -147,7 +147,7 @@ def _disclosed(keys: Keys) -> Iterator[tuple[str, int, int]]:
             yield basis, int(keys.blocks[wrong].sum()), int(keys.blocks[whole].sum())
 
 
-def _efficiency(keys: Keys) -> tuple[float, float, float, int] | None:
+def _efficiency(keys: KeysReport) -> tuple[float, float, float, int] | None:
     """Mean f (all that was told, by the entropy of all errors), least, most, and of how many frames."""
     frames = keys.frames
     if frames is None or not len(frames := frames[np.isfinite(frames["efficiency"])]):
@@ -157,7 +157,7 @@ def _efficiency(keys: Keys) -> tuple[float, float, float, int] | None:
     return float(efficiency(*total)[0]), float(of_frames.min()), float(of_frames.max()), len(frames)
 
 
-def _rate_lines(keys: Keys) -> Iterator[str]:
+def _rate_lines(keys: KeysReport) -> Iterator[str]:
     if keys.per_emission is not None:
         simulated = (
             f"; {quantity(keys.per_second)}bit/s of simulated time"
@@ -171,14 +171,14 @@ def _percent(before: str, part: int, whole: int, after: str = "") -> str:
     return f"{before} {100 * part / whole:.4f} %{after}" if whole else ""
 
 
-def _whose(keys: Keys) -> str:
+def _whose(keys: KeysReport) -> str:
     if keys.choice is None:
         return ", Alice's and Bob's are " + ("equal" if keys.agree else "DIFFERENT")
     got = "" if keys.hidden["decoded"].all() else ", but decoding failed: his are random bits"
     return f" in each of Alice's strings; Bob has number {keys.choice}{got}"
 
 
-def _aborts(keys: Keys) -> dict[tuple[str, str], list[Any]]:
+def _aborts(keys: KeysReport) -> dict[tuple[str, str], list[Any]]:
     """Aborted blocks by step and reason."""
     found: dict[tuple[str, str], list[Any]] = {}
     for row in keys.blocks[keys.blocks["abort_step"] != b""]:
@@ -186,7 +186,7 @@ def _aborts(keys: Keys) -> dict[tuple[str, str], list[Any]]:
     return found
 
 
-def _keys_dict(info: KeysInfo, keys: Keys | None, done: int) -> dict[str, Any]:
+def _keys_dict(info: KeysInfo, keys: KeysReport | None, done: int) -> dict[str, Any]:
     out: dict[str, Any] = {
         "complete": keys is not None,
         "mode": info.mode,

@@ -6,6 +6,7 @@ whose pad bits (beyond ``count``) are 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,20 @@ def count_ones(packed: NDArray[Any]) -> int:
 def select(packed: U8, mask: U8, count: int) -> U8:
     """The bits of ``packed`` at which ``mask`` is 1, packed anew from bit 0."""
     return pack(unpack(packed, count)[unpack(mask, count).view(bool)])
+
+
+def joined(parts: Iterable[tuple[U8, int]]) -> Iterator[U8]:
+    """Packed columns, each with its number of bits, end to end, as pieces of whole bytes.
+
+    >>> pieces = joined([(np.array([0b101], np.uint8), 3), (np.array([0b11, 0b1], np.uint8), 9)])
+    >>> np.concatenate(list(pieces)).tolist()
+    [29, 8]
+    """
+    lead, last = 0, 0
+    for packed, count in parts:
+        moved = shift_in(packed, lead, last)
+        whole, lead = divmod(lead + count, 8)
+        yield moved[:whole]
+        last = int(moved[whole]) if lead else 0
+    if lead:
+        yield np.array([last], np.uint8)

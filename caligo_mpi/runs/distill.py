@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -19,10 +19,11 @@ from ..config.protocol import ProtocolConfig
 from ..errors import StoreError
 from ..launch.supervise import State
 from ..pairs import COLUMNS, Pairs, Tick, bits
+from ..pairs.bits import U8
 from ..parallel.job import Map, Rules, Work
 from ..parallel.serial import serial_map
 from ..protocol.draw import OLDER_STREAMS, STREAM_VERSION
-from ..protocol.run import combine, plan_blocks, run_block
+from ..protocol.run import plan_blocks, run_block
 from ..protocol.types import (
     IDEAL,
     Block,
@@ -32,8 +33,8 @@ from ..protocol.types import (
 from ..provenance import provenance
 from ..store.keys import (
     AlreadyComplete,
-    Keys,
     KeysInfo,
+    KeysReport,
     KeysStore,
     completed_keys,
     keys_status,
@@ -42,7 +43,7 @@ from ..store.keys import (
 from . import devices
 from .blocks import Finished
 from .job import Meter, Observer, Protection
-from .key_tables import as_keys
+from .key_tables import KeyTables
 from .security import statement
 
 
@@ -74,7 +75,7 @@ class Distilled:
 
     path: Path
     info: KeysInfo
-    keys: Keys | None
+    keys: KeysReport | None
     blocks_done: int
     launched: int
     seconds: float
@@ -97,13 +98,13 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Task:
             raise StoreError(
                 f"{path}: its records do not have the data digest; restore the file or generate it anew"
             )
-        run, chunks = RunConfig.from_json(file.info.config), file.chunks
+        run = RunConfig.from_json(file.info.config)
         found = Source(
             path,
             data_digest=file.data_digest,
             rows=file.rows,
-            alice_clicks=int(chunks["alice_clicks"].sum()),
-            duration_ns=float(chunks["duration_ns"].sum()),
+            alice_clicks=int(file.total("alice_clicks")),
+            duration_ns=file.total("duration_ns"),
             premises=IDEAL,
         )
         stored = file.info.config
@@ -257,49 +258,61 @@ def distill(
 def _fill(
     task: Task, info: KeysInfo, keys_store: KeysStore, map_: Map, observer: Observer
 ) -> Distilled:
+    """Distill the blocks that are missing; no more than one block's keys are in memory."""
     for message in keys_store.messages:
         observer.say(message)
-    found = zip(keys_store.found, task.plan, strict=False)
-    results = [_found(record, block) for record, block in found]
-    meter = Meter(before=sum(result.block.count for result in results), total=info.rows)
+    tables = KeyTables()
+    for result in _results(task, keys_store):
+        tables.add(result)
+    meter = Meter(before=tables.pairs, total=info.rows)
     setup = functools.partial(block_work, task.source, task.config)
-    todo = range(len(results), len(task.plan))
+    todo = range(tables.blocks_done, len(task.plan))
     with contextlib.closing(map_(setup, todo)) as finished:
         for _, one in finished:
             if one.result is None:
                 raise StoreError(one.error)
             keys_store.append(b"".join(part.tobytes() for part in one.parts()))
-            results.append(one.result)
+            tables.add(one.result)
             observer.progress(meter.add(one.result.block.count))
     keys = None
-    if len(results) == len(task.plan):
-        keys = as_keys(combine(results, task.config), info)
-        keys_store.finish(keys)
+    if tables.blocks_done == len(task.plan):
+        keys = keys_store.finish(tables.finish(info), functools.partial(_stream, task, keys_store))
     return Distilled(
         path=keys_store.path,
         info=info,
         keys=keys,
-        blocks_done=len(results),
+        blocks_done=tables.blocks_done,
         launched=meter.launched,
         seconds=meter.seconds,
         messages=tuple(keys_store.messages),
     )
 
 
-def _already(path: Path, keys: Keys, observer: Observer) -> Distilled:
+def _results(task: Task, keys_store: KeysStore) -> Iterator[BlockResult]:
+    """The blocks that are in the partial file, one at a time."""
+    for record, block in zip(keys_store.records(), task.plan, strict=False):
+        result = Finished.whole(np.frombuffer(record, np.uint8)).result
+        if result is None or result.block != block:
+            raise StoreError(
+                "the partial file's records are not those of this plan; set it aside with --force"
+            )
+        yield result
+
+
+def _stream(task: Task, keys_store: KeysStore, party: str) -> Iterator[U8]:
+    """A party's keys, block after block, as pieces of whole bytes."""
+    results = _results(task, keys_store)
+    if task.config.mode == "rot":
+        (only,) = results
+        return iter([getattr(only, party)])
+    return bits.joined((getattr(result, party), result.key_bits) for result in results)
+
+
+def _already(path: Path, keys: KeysReport, observer: Observer) -> Distilled:
     """The answer where there is nothing to do."""
     message = f"{path} is already complete: keys digest {keys.digest}"
     observer.say(message)
     return Distilled(path, keys.info, keys, keys.info.blocks, 0, 0.0, (message,))
-
-
-def _found(record: bytes, block: Block) -> BlockResult:
-    result = Finished.whole(np.frombuffer(record, np.uint8)).result
-    if result is None or result.block != block:
-        raise StoreError(
-            "the partial file's records are not those of this plan; set it aside with --force"
-        )
-    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,28 @@
-"""Results of blocks as the contents of a keys file."""
+"""Results of blocks as the tables of a keys file."""
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..protocol.estimate import efficiency
-from ..protocol.types import BlockResult, KeyResult, QberEstimate
-from ..store.keys import Keys, KeysInfo, table
+from ..protocol.types import BlockResult, QberEstimate
+from ..store.keys import Columns, KeysInfo, KeysTables, as_arrays, stacked
 
-_FRAME_COLUMNS = ("bits", "leak_bits", "corrected", "agreed")
-#: Columns of ``/blocks``: fields of the tally of all disclosed bits.
+#: Columns of ``/blocks`` that are fields of a result, and of the tally of all disclosed bits.
+_COUNTS = (
+    "sifted",
+    "reconciled_bits",
+    "frames",
+    "failed_frames",
+    "leak_bits",
+    "tag_bits",
+    "key_bits",
+)
 _DISCLOSED = {
     "sifted_z": "tested_z",
     "errors_z": "errors_z",
@@ -24,92 +31,103 @@ _DISCLOSED = {
 }
 _UNTESTED = QberEstimate(0, 0, 0.0, 1.0, 0.0)
 
-
-def as_keys(result: KeyResult, info: KeysInfo) -> Keys:
-    """The result as the contents of a keys file."""
-    messages = [
-        (block.block.index, message) for block in result.blocks for message in block.messages
-    ]
-    transcript: dict[str, tuple[type, Sequence[Any]]] = {
-        "block": (int, [index for index, _ in messages]),
-        "sender": (str, [message.sender for _, message in messages]),
-        "what": (str, [message.what for _, message in messages]),
-        "count": (int, [message.count for _, message in messages]),
-        "bits": (int, [message.bits for _, message in messages]),
-        "leak_bits": (int, [message.leak_bits for _, message in messages]),
-        "time_ns": (float, [message.time_ns for _, message in messages]),
-    }
-    hidden: dict[str, tuple[type, Sequence[Any]]] = {
-        "index": (int, [block.block.index for block in result.blocks]),
-        "corrected": (int, [block.corrected for block in result.blocks]),
-        "decoded": (int, [int(block.decoded) for block in result.blocks]),
-    }
-    return Keys(
-        info=info,
-        key_bits=result.key_bits,
-        alice=result.alice,
-        bob=result.bob,
-        choice=result.choice,
-        blocks=_block_table(result.blocks),
-        hidden=table(hidden),
-        transcript=table(transcript),
-        frames=_frame_table(result.blocks),
-    )
+Arrays = dict[str, NDArray[Any]]
 
 
-def _block_table(results: Sequence[BlockResult]) -> NDArray[Any]:
-    columns: dict[str, tuple[type, Sequence[Any]]] = {}
-    for name in ("index", "start", "count"):
-        columns[name] = int, [getattr(result.block, name) for result in results]
-    for name in (
-        "sifted",
-        "reconciled_bits",
-        "frames",
-        "failed_frames",
-        "leak_bits",
-        "tag_bits",
-        "key_bits",
-    ):
-        columns[name] = int, [getattr(result, name) for result in results]
-    columns["key_start"] = (
-        int,
-        [0, *itertools.accumulate(result.key_bits for result in results)][:-1],
-    )
-    estimates = [result.estimate or _UNTESTED for result in results]
-    columns["tested"] = int, [estimate.tested for estimate in estimates]
-    columns["errors"] = int, [estimate.errors for estimate in estimates]
+class KeyTables:
+    """The tables of a keys file while blocks come in, in order; they keep no key."""
+
+    def __init__(self) -> None:
+        self.key_bits = self.pairs = self.blocks_done = 0
+        self.choice: int | None = None
+        self._blocks: list[Arrays] = []
+        self._hidden: list[Arrays] = []
+        self._transcript: list[Arrays] = []
+        self._frames: list[Arrays] = []
+
+    def add(self, result: BlockResult) -> None:
+        """Take the next block."""
+        self._blocks.append(as_arrays(_block_row(result, key_start=self.key_bits)))
+        self._hidden.append(as_arrays(_hidden_row(result)))
+        self._transcript.append(as_arrays(_messages(result)))
+        self._frames.append(_frames(result))
+        self.key_bits += result.key_bits
+        self.pairs += result.block.count
+        self.blocks_done += 1
+        self.choice = result.choice
+
+    def finish(self, info: KeysInfo) -> KeysTables:
+        """The tables of all blocks."""
+        return KeysTables(
+            info=info,
+            key_bits=self.key_bits,
+            choice=self.choice,
+            blocks=stacked(self._blocks),
+            hidden=stacked(self._hidden),
+            transcript=stacked(self._transcript),
+            frames=stacked(self._frames),
+        )
+
+
+def _block_row(result: BlockResult, *, key_start: int) -> Columns:
+    block, estimate, abort = result.block, result.estimate or _UNTESTED, result.abort
+    numbers: dict[str, int] = {"index": block.index, "start": block.start, "count": block.count}
+    numbers |= {name: getattr(result, name) for name in _COUNTS}
+    numbers |= {"key_start": key_start, "tested": estimate.tested, "errors": estimate.errors}
     for field, name in _DISCLOSED.items():
-        columns[name] = int, [getattr(result.disclosed, field) for result in results]
-    columns["qber"] = float, [estimate.qber for estimate in estimates]
-    columns["qber_low"] = float, [estimate.low for estimate in estimates]
-    columns["qber_high"] = float, [estimate.high for estimate in estimates]
-    columns["abort_step"] = str, [result.abort.step if result.abort else "" for result in results]
-    columns["abort_reason"] = (
-        str,
-        [result.abort.reason if result.abort else "" for result in results],
-    )
-    columns["abort_numbers"] = (
-        str,
-        [_json(result.abort.numbers) if result.abort else "" for result in results],
-    )
-    return table(columns)
-
-
-def _frame_table(results: Sequence[BlockResult]) -> NDArray[Any]:
-    rows = [(result, frame) for result in results for frame in result.per_frame]
-    columns: dict[str, tuple[type, Sequence[Any]]] = {
-        "block": (int, [result.block.index for result, _ in rows]),
-        "bits": (int, [result.reconciled_bits // len(result.per_frame) for result, _ in rows]),
-        "leak_bits": (int, [frame.leak_bits for _, frame in rows]),
-        "corrected": (int, [frame.corrected for _, frame in rows]),
-        "agreed": (int, [int(frame.agreed) for _, frame in rows]),
+        numbers[name] = getattr(result.disclosed, field)
+    rates = {"qber": estimate.qber, "qber_low": estimate.low, "qber_high": estimate.high}
+    texts = {
+        "abort_step": abort.step if abort else "",
+        "abort_reason": abort.reason if abort else "",
+        "abort_numbers": _json(abort.numbers) if abort else "",
     }
-    size, leaks, corrected, agreed = (np.array(columns[name][1], float) for name in _FRAME_COLUMNS)
-    columns["efficiency"] = (
-        float,
-        np.where(agreed == 1, efficiency(leaks, size, corrected), np.nan).tolist(),
+    return {
+        **{name: (int, [value]) for name, value in numbers.items()},
+        **{name: (float, [value]) for name, value in rates.items()},
+        **{name: (str, [value]) for name, value in texts.items()},
+    }
+
+
+def _hidden_row(result: BlockResult) -> Columns:
+    return {
+        "index": (int, [result.block.index]),
+        "corrected": (int, [result.corrected]),
+        "decoded": (int, [int(result.decoded)]),
+    }
+
+
+def _messages(result: BlockResult) -> Columns:
+    messages = result.messages
+    return {
+        "block": (int, [result.block.index] * len(messages)),
+        "sender": (str, [message.sender for message in messages]),
+        "what": (str, [message.what for message in messages]),
+        "count": (int, [message.count for message in messages]),
+        "bits": (int, [message.bits for message in messages]),
+        "leak_bits": (int, [message.leak_bits for message in messages]),
+        "time_ns": (float, [message.time_ns for message in messages]),
+    }
+
+
+def _frames(result: BlockResult) -> Arrays:
+    frames = result.per_frame
+    size = result.reconciled_bits // max(1, len(frames))
+    columns = as_arrays(
+        {
+            "block": (int, [result.block.index] * len(frames)),
+            "bits": (int, [size] * len(frames)),
+            "leak_bits": (int, [frame.leak_bits for frame in frames]),
+            "corrected": (int, [frame.corrected for frame in frames]),
+            "agreed": (int, [int(frame.agreed) for frame in frames]),
+        }
     )
-    return table(columns)
+    leaks, bits, corrected = (
+        columns[name].astype(float) for name in ("leak_bits", "bits", "corrected")
+    )
+    found = efficiency(leaks, bits, corrected)
+    columns["efficiency"] = np.where(columns["agreed"] == 1, found, np.nan).astype("<f8")
+    return columns
 
 
 def _json(numbers: Mapping[str, float]) -> str:

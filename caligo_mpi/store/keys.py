@@ -5,7 +5,18 @@ The format is specified in docs/keys-file.md.
 
 from __future__ import annotations
 
-from .keys_data import FORMAT, FORMAT_VERSION, Keys, KeysInfo, table
+from .keys_data import (
+    FORMAT,
+    FORMAT_VERSION,
+    Columns,
+    Keys,
+    KeysInfo,
+    KeysReport,
+    KeysTables,
+    as_arrays,
+    stacked,
+    table,
+)
 from .keys_file import read_keys, write_file
 from .keys_look import (
     KeysStatus,
@@ -22,16 +33,21 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "AlreadyComplete",
+    "Columns",
     "Keys",
     "KeysInfo",
+    "KeysReport",
     "KeysStatus",
     "KeysStore",
+    "KeysTables",
     "KeysVerification",
+    "as_arrays",
     "completed_keys",
     "is_keys_file",
     "keys_status",
     "preflight_keys",
     "read_keys",
+    "stacked",
     "table",
     "verify_keys",
     "write_file",

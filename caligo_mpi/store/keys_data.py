@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pairs.bits import U8
+from ..pairs.bits import U8, nbytes
 
 FORMAT = "caligo-keys"
 FORMAT_VERSION = (1, 1)
@@ -55,18 +55,15 @@ class KeysInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Keys:
-    """The contents of a keys file.
+class KeysTables:
+    """The contents of a keys file but for the keys themselves, of ``key_bits`` bits.
 
-    ``alice`` and ``bob`` are packed keys of ``key_bits`` bits; in ``rot`` Alice's two strings are rows of (2, nbytes)
-    and Bob's is that of his ``choice``.  ``blocks`` holds what both parties know, ``hidden`` what only the simulator
-    does, ``transcript`` every message; one row per block, block, message.
+    ``blocks`` holds what both parties know, ``hidden`` what only the simulator does, ``transcript``
+    every message; one row per block, block, message.  ``choice`` is Bob's in ``rot``.
     """
 
     info: KeysInfo
     key_bits: int
-    alice: U8
-    bob: U8
     choice: int | None
     blocks: NDArray[Any]
     hidden: NDArray[Any]
@@ -84,12 +81,48 @@ class Keys:
         return 1e9 * self.key_bits / self.info.duration_ns if self.info.duration_ns else None
 
     @property
-    def digest(self) -> str:
-        """SHA-256 over the identity, the counts of every block and both parties' keys: equal on every machine."""
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape in bytes of Alice's packed keys, and of Bob's."""
+        size = nbytes(self.key_bits)
+        strings = self.info.mode == "rot" and size > 0
+        return {"alice": (2, size) if strings else (size,), "bob": (size,)}
+
+    def begun_digest(self) -> Digest:
+        """The keys digest so far: Alice's bytes and then Bob's are still to come."""
         found = hashlib.sha256(self.info.identity.encode())
         for name in _COUNTED:
             found.update(self.blocks[name].astype("<u8").tobytes())
         found.update(repr((self.key_bits, self.choice)).encode())
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KeysReport(KeysTables):
+    """What is said of a finished keys file without holding its keys.
+
+    ``digest`` is SHA-256 over the identity, the counts of every block and both parties' keys, equal
+    on every machine; ``agree`` whether Bob has what he should.
+    """
+
+    digest: str
+    agree: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Keys(KeysTables):
+    """The contents of a keys file.
+
+    ``alice`` and ``bob`` are packed keys of ``key_bits`` bits; in ``rot`` Alice's two strings are
+    rows of (2, nbytes) and Bob's is that of his ``choice``.
+    """
+
+    alice: U8
+    bob: U8
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the identity, the counts of every block and both parties' keys."""
+        found = self.begun_digest()
         for party in (self.alice, self.bob):
             found.update(np.ascontiguousarray(party).data)
         return found.hexdigest()
@@ -99,15 +132,39 @@ class Keys:
         """Whether Bob has what he should: Alice's key, or the string of his choice unless decoding failed."""
         if self.choice is None or not self.key_bits:
             return self.alice.tobytes() == self.bob.tobytes()
-        return (
-            not self.hidden["decoded"].all()
-            or self.alice[self.choice].tobytes() == self.bob.tobytes()
-        )
+        same = self.alice[self.choice].tobytes() == self.bob.tobytes()
+        return same or not self.hidden["decoded"].all()
 
 
-def table(columns: Mapping[str, tuple[type, Sequence[Any]]]) -> NDArray[Any]:
-    """Columns (of int, float or str) as one structured array; text becomes bytes of the width it needs."""
-    arrays = {name: _column(kind, values) for name, (kind, values) in columns.items()}
+class Digest(Protocol):
+    """A hash of `hashlib`."""
+
+    def update(self, data: Any, /) -> None:
+        """Take bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The digits."""
+        ...
+
+
+#: Columns of a table by name: the kind of its values (int, float or str), and the values.
+Columns = Mapping[str, tuple[type, Sequence[Any]]]
+
+
+def table(columns: Columns) -> NDArray[Any]:
+    """Columns as one structured array; text becomes bytes of the width it needs."""
+    return stacked([as_arrays(columns)])
+
+
+def as_arrays(columns: Columns) -> dict[str, NDArray[Any]]:
+    """Each column as an array."""
+    return {name: _column(kind, values) for name, (kind, values) in columns.items()}
+
+
+def stacked(parts: Sequence[Mapping[str, NDArray[Any]]]) -> NDArray[Any]:
+    """Parts of a table, one below the other, as one structured array."""
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows = len(next(iter(arrays.values())))
     out = np.zeros(rows, np.dtype([(name, array.dtype) for name, array in arrays.items()]))
     for name, array in arrays.items():

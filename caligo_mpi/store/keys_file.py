@@ -5,53 +5,91 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import StoreError
-from ..pairs.bits import nbytes
+from ..pairs.bits import U8, nbytes
 from . import hdf5
 from .files import disk_errors
-from .keys_data import FORMAT, FORMAT_VERSION, Keys, KeysInfo
+from .keys_data import (
+    FORMAT,
+    FORMAT_VERSION,
+    Digest,
+    Keys,
+    KeysInfo,
+    KeysReport,
+    KeysTables,
+)
 from .keys_journal import is_partial
-from .metadata import Metadata, checksum, opened, read_dataset
+from .metadata import Metadata, checksum, dataset_pieces, opened, read_dataset
 from .names import input_name, part_path
 
 #: Keys are secrets: nobody but their owner may read the files, whatever the umask says.
 MODE = 0o600
 
 
+#: Gives the bytes of a party's keys, "alice" or "bob", in pieces, from the beginning each time.
+Stream = Callable[[str], Iterable[U8]]
+
+
 def write_file(path: Path, keys: Keys) -> None:
     """Make the HDF5 file; ``path`` must be free."""
+    write_stream(path, keys, lambda party: [keys.alice if party == "alice" else keys.bob])
+
+
+def write_stream(path: Path, tables: KeysTables, stream: Stream) -> KeysReport:
+    """Make the HDF5 file of keys that come in pieces; ``path`` must be free."""
     with disk_errors(path, "writing the keys"):
         with hdf5.create(path, mode=MODE) as file:
-            hdf5.describe(file, _attributes(keys))
-            for party, name, bits in (
-                ("alice", _dataset(keys), keys.alice),
-                ("bob", "key", keys.bob),
-            ):
+            hdf5.describe(file, _attributes(tables))
+            digest = tables.begun_digest()
+            for party in ("alice", "bob"):
                 group = file.create_group(party)
-                hdf5.describe(group, _of_party(keys, party))
-                hdf5.describe(group.create_dataset(name, data=bits), _PACKED)
-            if keys.choice is not None:
-                file["bob"].attrs["choice"] = np.uint64(keys.choice)
-            for name, rows in (
-                ("blocks", keys.blocks),
-                ("transcript", keys.transcript),
-                ("simulator", keys.hidden),
-            ):
+                hdf5.describe(group, _of_party(tables, party))
+                _write_keys(group, tables, party, stream(party), digest)
+            if tables.choice is not None:
+                file["bob"].attrs["choice"] = np.uint64(tables.choice)
+            for name, rows in _tables(tables).items():
                 file.create_dataset(name, data=rows)
-            if keys.frames is not None:
-                file.create_dataset("simulator_frames", data=keys.frames)
+            hdf5.describe(file, {"keys_digest": digest.hexdigest()})
         # The checksum is made of what a reader finds.
         with opened_keys(path) as (fd, metadata):
             found = _checksum(metadata, fd)
         with hdf5.change(path) as file:
             file.attrs.modify("checksum", np.uint64(found))
+    return read_report(path)
+
+
+def _write_keys(
+    group: h5py.Group, tables: KeysTables, party: str, pieces: Iterable[U8], digest: Digest
+) -> None:
+    shape = tables.shapes[party]
+    name = "strings" if tables.info.mode == "rot" and party == "alice" else "key"
+    dataset = group.create_dataset(name, shape, np.uint8)
+    hdf5.describe(dataset, _PACKED)
+    at = 0
+    for piece in pieces:
+        if piece.ndim > 1:
+            dataset[...] = piece
+        elif len(piece):
+            dataset[at : at + len(piece)] = piece
+            at += len(piece)
+        digest.update(np.ascontiguousarray(piece).data)
+
+
+def _tables(tables: KeysTables) -> dict[str, NDArray[Any]]:
+    found = {"blocks": tables.blocks, "transcript": tables.transcript, "simulator": tables.hidden}
+    return found if tables.frames is None else {**found, "simulator_frames": tables.frames}
 
 
 _PACKED = {
@@ -60,11 +98,7 @@ _PACKED = {
 }
 
 
-def _dataset(keys: Keys) -> str:
-    return "strings" if keys.info.mode == "rot" else "key"
-
-
-def _attributes(keys: Keys) -> dict[str, object]:
+def _attributes(keys: KeysTables) -> dict[str, object]:
     info = keys.info
     rates = {"key_per_emission": keys.per_emission, "key_per_second": keys.per_second}
     return {
@@ -85,7 +119,6 @@ def _attributes(keys: Keys) -> dict[str, object]:
         "source_config": info.source_config,
         "rows": np.uint64(info.rows),
         "key_bits": np.uint64(keys.key_bits),
-        "keys_digest": keys.digest,
         "emissions": np.uint64(info.emissions),
         "duration_ns": np.float64(info.duration_ns),
         **{name: np.float64(rate) for name, rate in rates.items() if rate is not None},
@@ -93,7 +126,7 @@ def _attributes(keys: Keys) -> dict[str, object]:
     }
 
 
-def _of_party(keys: Keys, party: str) -> dict[str, object]:
+def _of_party(keys: KeysTables, party: str) -> dict[str, object]:
     """What a group needs when it is shipped alone."""
     return {
         "party": party,
@@ -116,7 +149,8 @@ def _checksum(metadata: Metadata, fd: int) -> int:
             found.update(f"{name}={owner[name]}\n".encode())
     for name in names:
         found.update(name.encode())
-        found.update(read_dataset(metadata, fd, name).tobytes())
+        for piece in dataset_pieces(metadata, fd, name):
+            found.update(piece.data)
     return found.intdigest()
 
 
@@ -136,30 +170,79 @@ def opened_keys(path: Path) -> AbstractContextManager[tuple[int, Metadata]]:
 def read_keys(path: str | os.PathLike[str]) -> Keys:
     """Read a finished keys file.  Raises `StoreError` where it is damaged: `verify_keys` says how."""
     path = input_name(path)
-    keys, digest_fits, checksum_fits = read_checked(path)
-    if not (digest_fits and checksum_fits):
-        raise StoreError(
-            f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again"
-        )
+    with _whole(path) as (fd, metadata):
+        tables = _read(metadata, fd)
+        alice, bob = (read_dataset(metadata, fd, name) for name in _datasets(metadata)[:2])
+        fields = {name: getattr(tables, name) for name in _FIELDS}
+        keys = Keys(**fields, alice=alice, bob=bob)
+        fits = keys.digest == metadata.attributes["keys_digest"]
+        if not fits or _checksum(metadata, fd) != metadata.number("checksum"):
+            raise _damaged(path)
     return keys
 
 
-def read_checked(path: Path) -> tuple[Keys, bool, bool]:
-    """The contents, and whether digest and checksum fit them."""
+def read_report(path: str | os.PathLike[str]) -> KeysReport:
+    """What is in a finished keys file, without its keys; `StoreError` where it is damaged."""
+    path = input_name(path)
+    report, digest_fits, checksum_fits = read_checked(path)
+    if not (digest_fits and checksum_fits):
+        raise _damaged(path)
+    return report
+
+
+def read_checked(path: Path) -> tuple[KeysReport, bool, bool]:
+    """What is in the file, and whether digest and checksum fit it; keys are read in pieces."""
+    with _whole(path) as (fd, metadata):
+        tables = _read(metadata, fd)
+        digest = tables.begun_digest()
+        names = _datasets(metadata)[:2]
+        for name in names:
+            for piece in dataset_pieces(metadata, fd, name):
+                digest.update(piece.data)
+        fields = {name: getattr(tables, name) for name in _FIELDS}
+        agree = _agree(tables, metadata, fd)
+        report = KeysReport(**fields, digest=digest.hexdigest(), agree=agree)
+        digest_fits = report.digest == metadata.attributes["keys_digest"]
+        return report, digest_fits, _checksum(metadata, fd) == metadata.number("checksum")
+
+
+_FIELDS = [field.name for field in fields(KeysTables)]
+
+
+def _agree(tables: KeysTables, metadata: Metadata, fd: int) -> bool:
+    """Whether Bob has what he should, as in `Keys`."""
+    alice, bob = _datasets(metadata)[:2]
+    if tables.choice is None:
+        both = zip(
+            dataset_pieces(metadata, fd, alice), dataset_pieces(metadata, fd, bob), strict=True
+        )
+        return all(bool((a == b).all()) for a, b in both)
+    if not tables.key_bits or not tables.hidden["decoded"].all():
+        return True
+    strings, own = (read_dataset(metadata, fd, name) for name in (alice, bob))
+    return bool((strings[tables.choice] == own).all())
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[tuple[int, Metadata]]:
     if is_partial(path):
         raise StoreError(
             f"{path} is a partial keys file under a finished one's name; "
             f"rename it to {part_path(path).name} and distill again to go on with it"
         )
-    with opened_keys(path) as (fd, metadata):
-        keys = _read(metadata, fd)
-        digest_fits = keys.digest == metadata.attributes["keys_digest"]
-        return keys, digest_fits, _checksum(metadata, fd) == metadata.number("checksum")
+    with opened_keys(path) as found:
+        yield found
 
 
-def _read(metadata: Metadata, fd: int) -> Keys:
-    datasets = [read_dataset(metadata, fd, name) for name in _datasets(metadata)]
-    alice, bob, blocks, hidden, transcript, *later = datasets
+def _damaged(path: Path) -> StoreError:
+    return StoreError(
+        f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again"
+    )
+
+
+def _read(metadata: Metadata, fd: int) -> KeysTables:
+    alice, bob, *names = _datasets(metadata)
+    blocks, hidden, transcript, *later = (read_dataset(metadata, fd, name) for name in names)
     choice = metadata.described["bob"].get("choice")
     info = KeysInfo(
         mode=metadata.text("mode"),
@@ -177,23 +260,19 @@ def _read(metadata: Metadata, fd: int) -> Keys:
         emissions=metadata.number("emissions") if "emissions" in metadata.attributes else 0,
         duration_ns=metadata.real("duration_ns") if "duration_ns" in metadata.attributes else 0.0,
     )
-    keys = Keys(
+    tables = KeysTables(
         info=info,
         key_bits=metadata.number("key_bits"),
-        alice=alice,
-        bob=bob,
         choice=None if choice is None else int(str(choice)),
         blocks=blocks,
         hidden=hidden,
         transcript=transcript,
         frames=later[0] if later else None,
     )
-    if {keys.alice.shape[-1], keys.bob.shape[-1]} != {nbytes(keys.key_bits)} or keys.choice not in (
-        None,
-        0,
-        1,
-    ):
+    shapes = metadata.places[alice].shape, metadata.places[bob].shape
+    sizes = {shape[-1] for shape in shapes}
+    if tables.choice not in (None, 0, 1) or sizes != {nbytes(tables.key_bits)}:
         raise ValueError(
-            f"it says key_bits={keys.key_bits} of keys with {keys.alice.shape} and {keys.bob.shape} bytes"
+            f"it says key_bits={tables.key_bits} of keys with {shapes[0]} and {shapes[1]} bytes"
         )
-    return keys
+    return tables

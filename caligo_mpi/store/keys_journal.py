@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import xxhash
@@ -38,33 +39,66 @@ class TornHeader(StoreError):
     """A partial file that does not even say whose it is."""
 
 
-def append(fd: int, record: bytes) -> None:
-    """Add a record and press it to the disk."""
+def append(fd: int, record: bytes) -> tuple[int, int]:
+    """Add a record at the end and press it to the disk; where it is."""
+    place = os.lseek(fd, 0, os.SEEK_END) + _RECORD.size, len(record)
     view = memoryview(_RECORD.pack(len(record), xxhash.xxh3_64_intdigest(record)) + record)
     while view:
         view = view[os.write(fd, view) :]
     os.fsync(fd)
+    return place
 
 
-def read_journal(path: Path) -> tuple[KeysInfo, list[bytes], int]:
-    """Header, whole records, and the byte behind the last of them."""
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A partial file: whose it is, where its whole records are (offset and length), and where they end."""
+
+    info: KeysInfo
+    places: list[tuple[int, int]]
+    end: int
+
+
+def read_journal(path: Path) -> Journal:
+    """Check a partial file, one record at a time."""
+    fd = open_file(path)
     try:
-        data = path.read_bytes()
+        return _read(fd, path)
     except OSError as error:
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(f"{path} cannot be read ({error.strerror})") from error
-    records: list[bytes] = []
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, path: Path) -> Journal:
+    places: list[tuple[int, int]] = []
     end = len(MAGIC)
-    while len(data) >= end + _RECORD.size and data.startswith(MAGIC):
-        length, checksum = _RECORD.unpack_from(data, end)
+    size = os.fstat(fd).st_size if os.pread(fd, len(MAGIC), 0) == MAGIC else 0
+    while size >= end + _RECORD.size:
+        length, checksum = _RECORD.unpack(os.pread(fd, _RECORD.size, end))
         start = end + _RECORD.size
-        record = data[start : start + length]
+        if start + length > size:
+            break
+        record = record_at(fd, (start, length))
         if len(record) < length or xxhash.xxh3_64_intdigest(record) != checksum:
             break
-        records.append(record)
+        places.append((start, length))
         end = start + length
-    if not records:
+    if not places:
         raise TornHeader(f"{path} is not a partial keys file, or damaged at its beginning")
     try:
-        return KeysInfo(**json.loads(records[0])), records[1:], end
+        info = KeysInfo(**json.loads(record_at(fd, places[0])))
     except (ValueError, TypeError) as error:
         raise TornHeader(f"{path} is not a partial keys file of this format ({error})") from error
+    return Journal(info, places[1:], end)
+
+
+def record_at(fd: int, place: tuple[int, int]) -> bytes:
+    """The record at an offset, of a length."""
+    start, length = place
+    pieces = []
+    while length and (piece := os.pread(fd, length, start)):
+        pieces.append(piece)
+        start, length = start + len(piece), length - len(piece)
+    return b"".join(pieces)

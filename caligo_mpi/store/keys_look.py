@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import StoreError
 from . import lock as locks
-from .keys_data import FORMAT, Keys, KeysInfo
-from .keys_file import read_checked, read_keys
+from .keys_data import FORMAT, KeysInfo, KeysReport
+from .keys_file import read_checked, read_report
 from .keys_journal import is_partial, read_journal
 from .metadata import open_file, read_metadata
 from .names import aside_path, final_path, input_name, output_name, part_path, remove_leftover
@@ -23,7 +23,7 @@ class KeysStatus:
     path: Path
     info: KeysInfo
     blocks_done: int
-    keys: Keys | None
+    keys: KeysReport | None
     owner: str
 
 
@@ -67,9 +67,10 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
     found = _existing(input_name(path))
     owner = locks.owner(final_path(found))
     if is_partial(found):
-        info, payloads, _ = read_journal(found)
-        return KeysStatus(path=found, info=info, blocks_done=len(payloads), keys=None, owner=owner)
-    keys = read_keys(found)
+        journal = read_journal(found)
+        blocks = len(journal.places)
+        return KeysStatus(path=found, info=journal.info, blocks_done=blocks, keys=None, owner=owner)
+    keys = read_report(found)
     return KeysStatus(
         path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner
     )
@@ -79,10 +80,9 @@ def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     """Compute checksum and digest of a keys file again, and compare the two parties' keys."""
     found = _existing(input_name(path))
     if is_partial(found):
-        _, payloads, end = read_journal(found)
-        return KeysVerification(
-            found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end
-        )
+        journal = read_journal(found)
+        torn = found.stat().st_size - journal.end
+        return KeysVerification(found, complete=False, blocks=len(journal.places), torn=torn)
     keys, digest_fits, checksum_fits = read_checked(found)
     return KeysVerification(found, True, keys.info.blocks, checksum_fits, digest_fits, keys.agree)
 
@@ -93,8 +93,8 @@ def _existing(path: Path) -> Path:
     return part if part.exists() and not path.exists() else path
 
 
-def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
-    """The contents of ``path`` if it is a finished file of the same pairs and configuration; else None.
+def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> KeysReport | None:
+    """What is in ``path`` if it is a finished file of the same pairs and configuration; else None.
 
     What a kill left behind while the file was published is removed.
     """
@@ -102,7 +102,7 @@ def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> Keys | None:
     if not path.exists():
         return None
     try:
-        keys = read_keys(path)
+        keys = read_report(path)
     except StoreError:
         return None
     if keys.info.identity != info.identity:

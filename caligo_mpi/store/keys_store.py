@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +19,9 @@ from ..errors import StoreError
 from . import lock as locks
 from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
-from .keys_data import Keys, KeysInfo
-from .keys_file import MODE, read_keys, write_file
-from .keys_journal import MAGIC, TornHeader, append, is_partial, read_journal
+from .keys_data import KeysInfo, KeysReport, KeysTables
+from .keys_file import MODE, Stream, read_report, write_stream
+from .keys_journal import MAGIC, TornHeader, append, is_partial, read_journal, record_at
 from .names import (
     AlreadyComplete,
     aside_path,
@@ -51,13 +51,13 @@ def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool)
                 f"{part} is in the way and no partial keys file; {not_overwritten(part)}"
             )
         with suppress(TornHeader):
-            _require_same(part, read_journal(part)[0], info)
+            _require_same(part, read_journal(part).info, info)
 
 
 def _refuse(path: Path, info: KeysInfo) -> None:
     """Say why the finished file at ``path`` is in the way, unless it is what was asked for."""
     try:
-        found = read_keys(path)
+        found = read_report(path)
     except StoreError as error:
         raise StoreError(f"{error}; {not_overwritten(path)}") from error
     _require_same(path, found.info, info)
@@ -82,13 +82,13 @@ def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
 class KeysStore:
     """The partial file of a keys file while its blocks come in; exactly one process may hold it.
 
-    ``found`` are the records that an earlier launch left, in order; ``messages`` says what else was found.
+    ``blocks_done`` records are in it, which `records` reads; ``messages`` says what was found.
     """
 
     def __init__(self, path: Path, info: KeysInfo, lock: locks.Lock) -> None:
         self.path, self.info = path, info
         self.messages: list[str] = []
-        self.found: list[bytes] = []
+        self._places: list[tuple[int, int]] = []
         self._lock, self._fd, self._closed = lock, -1, False
 
     @classmethod
@@ -140,28 +140,41 @@ class KeysStore:
         """Add the next block's record and press it to the disk."""
         with disk_errors(part_path(self.path), "writing"):
             locks.check(self._lock)
-            append(self._fd, record)
+            self._places.append(append(self._fd, record))
 
-    def finish(self, keys: Keys) -> None:
+    @property
+    def blocks_done(self) -> int:
+        """How many records there are."""
+        return len(self._places)
+
+    def records(self) -> Iterator[bytes]:
+        """All records, in order, one at a time."""
+        for place in self._places:
+            with disk_errors(part_path(self.path), "reading"):
+                record = record_at(self._fd, place)
+            yield record
+
+    def finish(self, tables: KeysTables, stream: Stream) -> KeysReport:
         """Write the keys file and publish it; it replaces nothing."""
         aside, part = aside_path(self.path), part_path(self.path)
         with disk_errors(self.path, "publishing"):
             locks.check(self._lock)
             remove_leftover(aside)
-            write_file(aside, keys)
+            report = write_stream(aside, tables, stream)
             sync_file(aside)
             try:
                 move_new(aside, self.path)
             except FileExistsError:
-                self._require_equal(keys)
+                self._require_equal(report)
                 aside.unlink()
             part.unlink(missing_ok=True)
             sync_directory(self.path.parent)
+        return report
 
-    def _require_equal(self, keys: Keys) -> None:
+    def _require_equal(self, keys: KeysReport) -> None:
         """Another launch may have published the same keys: possible where locks do not reach other hosts."""
         try:
-            digest = read_keys(self.path).digest
+            digest = read_report(self.path).digest
         except StoreError:
             digest = ""
         if digest != keys.digest:
@@ -191,16 +204,18 @@ class KeysStore:
     def _resume(self, part: Path) -> None:
         """Take over what is intact of the partial file, or set it aside: without ``force`` it is known to be ours."""
         try:
-            info, found, end = read_journal(part)
+            journal = read_journal(part)
         except TornHeader as error:
             self.messages.append(f"{error}; it is set aside as {set_aside(part, 'damaged').name}")
             return
-        if info.identity != self.info.identity:
+        if journal.info.identity != self.info.identity:
             self.messages.append(f"{part} is set aside as {set_aside(part, 'old').name}")
             return
-        os.truncate(part, end)
-        self.found = found
-        self.messages.append(f"resuming {part}: {len(found)} of {self.info.blocks} blocks are in")
+        os.truncate(part, journal.end)
+        self._places = journal.places
+        self.messages.append(
+            f"resuming {part}: {self.blocks_done} of {self.info.blocks} blocks are in"
+        )
 
     def _begin(self, part: Path) -> None:
         aside = aside_path(part)

@@ -30,6 +30,8 @@ from .walk import Group, walk
 #: Text longer than this is split: no attribute of HDF5's object headers holds more than 64 KiB.
 TEXT_BYTES = 60_000
 
+_PIECE_BYTES = 4 << 20
+
 
 class Damaged(StoreError):
     """Not a file of ours, or one whose metadata cannot be read."""
@@ -85,7 +87,8 @@ def checksum(metadata: Metadata, fd: int, tables: list[str], *, leave_out: str) 
             found.update(f"{owner}:{name}={owners[owner][name]!r}\n".encode())
     for name in tables:
         found.update(f"{name}\n".encode())
-        found.update(np.ascontiguousarray(read_dataset(metadata, fd, name)).view(np.uint8).data)
+        for piece in dataset_pieces(metadata, fd, name):
+            found.update(piece.data)
     return found.intdigest()
 
 
@@ -96,6 +99,16 @@ def read_dataset(metadata: Metadata, fd: int, name: str) -> NDArray[Any]:
     if values.nbytes:
         read_at(fd, values, place.offset)
     return values
+
+
+def dataset_pieces(metadata: Metadata, fd: int, name: str) -> Iterator[NDArray[np.uint8]]:
+    """The bytes of a dataset, some at a time."""
+    place = metadata.places[name]
+    size = place.kind.itemsize * math.prod(place.shape)
+    for start in range(0, size, _PIECE_BYTES):
+        piece = np.empty(min(_PIECE_BYTES, size - start), np.uint8)
+        read_at(fd, piece, place.offset + start)
+        yield piece
 
 
 @contextmanager

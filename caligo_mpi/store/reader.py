@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .names import input_name
 from .records import (
     SPAN_ROWS,
     Records,
+    batches,
     cut,
     damaged,
     join,
@@ -132,6 +134,11 @@ class PairsFile:
     def chunks(self) -> Records:
         """The records of the readable chunks (`pairs.CHUNK_DTYPE`), all in memory."""
         return read_records(self._fd, self._layout, 0, self._chunks)
+
+    def total(self, name: str) -> float:
+        """The sum of a column of `chunks`, some records at a time; a float holds it exactly up to 2^53."""
+        parts = batches(self._fd, self._layout, range(self._chunks))
+        return math.fsum(float(records[name].sum()) for _, records in parts)
 
     @property
     def runs(self) -> NDArray[Any]:

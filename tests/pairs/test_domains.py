@@ -87,7 +87,7 @@ def test_in_version_1_they_were():
 
 def test_nonces_do_not_tell_the_bases_of_the_engine():
     """With equal seeds, the top bit of Bob's words was the complement of Alice's basis, row by row."""
-    from test_netsquid_probe import config
+    from engines.test_netsquid_probe import config
 
     seed, rows = 7, 1000
 

@@ -77,6 +77,12 @@ def finished(run, distilled):
     return shutil.copy(distilled, run.with_name("keys.h5"))
 
 
+def keys_of(task, path):
+    """Distill into ``path`` and read the keys back."""
+    distill(task, path)
+    return read_keys(path)
+
+
 def job(run, **changes):
     return prepare(run, caligo_mpi.parse_protocol({**PROTOCOL, **changes}))
 
@@ -134,7 +140,7 @@ def test_any_number_of_ranks_gives_the_same_keys(run, tmp_path, mpirun, ranks, b
 
 
 def test_another_seed_gives_another_key(run, tmp_path):
-    one, other = (distill(job(run, seed=seed), tmp_path / f"{seed}.h5").keys for seed in (5, 6))
+    one, other = (keys_of(job(run, seed=seed), tmp_path / f"{seed}.h5") for seed in (5, 6))
     assert one.digest != other.digest
     n = min(one.key_bits, other.key_bits)
     assert 0.49 < (bits.unpack(one.alice, n) ^ bits.unpack(other.alice, n)).mean() < 0.51  # 6 σ
@@ -145,7 +151,7 @@ def test_lossy_pairs_are_distilled(tmp_path):
     engine = {"name": "noise", "link": {"fidelity": 0.99}, "loss": {"alice": arm, "bob": arm}}
     generate(run_config(engine=engine), tmp_path / "run.h5")
     found = job(tmp_path / "run.h5", block_size=150_000)
-    keys = distill(found, tmp_path / "keys.h5").keys
+    keys = keys_of(found, tmp_path / "keys.h5")
     assert len(keys.blocks) == 2
     assert keys.agree
     assert keys.key_bits > 20_000
@@ -338,9 +344,9 @@ def test_an_abort_is_a_result(caligo, run, tmp_path):
 @pytest.mark.parametrize("pairs", [1, 100])
 def test_too_few_pairs_abort(tmp_path, pairs, protocol):
     generate(run_config(pairs=pairs), tmp_path / "run.h5")
-    keys = distill(
+    keys = keys_of(
         prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(protocol)), tmp_path / "keys.h5"
-    ).keys
+    )
     assert keys.key_bits == 0
     assert keys.blocks["abort_reason"][0].startswith((b"too few pairs", b"qber="))
     assert verify_keys(tmp_path / "keys.h5").ok
@@ -542,7 +548,7 @@ def test_bob_gets_the_string_of_his_choice_whatever_the_seeds(tmp_path, choice, 
             caligo_mpi.parse_protocol({**ROT, "seed": seed, "choice": choice}),
         )
         assert (found.source.alice_clicks > found.source.rows) == (loss is not None)
-        keys = distill(found, tmp_path / f"keys{seed}.h5").keys
+        keys = keys_of(found, tmp_path / f"keys{seed}.h5")
         assert (keys.choice, keys.agree, keys.blocks["abort_step"][0]) == (choice, True, b"")
         assert keys.key_bits > 1500
         decoded.append(bool(keys.hidden["decoded"][0]))
@@ -579,9 +585,9 @@ def test_a_transfer_that_cannot_be_is_an_abort(caligo, tmp_path, changes, step):
 def test_a_transfer_is_stored_and_read_back(tmp_path):
     engine = {"name": "noise", "link": {"fidelity": 0.9995}}
     generate(run_config(pairs=40_000, engine=engine), tmp_path / "run.h5")
-    keys = distill(
+    keys = keys_of(
         prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(ROT)), tmp_path / "keys.h5"
-    ).keys
+    )
     in_memory = caligo_mpi.run_protocol(caligo_mpi.read_pairs(tmp_path / "run.h5"), ROT)
     assert keys.alice.tobytes() == in_memory.alice.tobytes()
     assert keys.alice.shape == (2, bits.nbytes(keys.key_bits))
@@ -661,7 +667,7 @@ def test_missing_rounds_are_what_the_engine_loses(tmp_path):
         found.alice_clicks,
         odds,
     )
-    keys = distill(transfer_job, tmp_path / "keys.h5").keys
+    keys = keys_of(transfer_job, tmp_path / "keys.h5")
     assert [m.decode() for m in keys.transcript["what"][:2]] == ["rounds detected", "commitment"]
 
 
@@ -671,7 +677,7 @@ def test_losses_that_the_link_does_not_explain_abort(tmp_path):
     found = prepare(tmp_path / "run.h5", caligo_mpi.parse_protocol(ROT))
     premises = Premises(replace(found.source.premises.detection, missing=0.49))
     source = replace(found.source, premises=premises)
-    keys = distill(replace(found, source=source), tmp_path / "keys.h5").keys
+    keys = keys_of(replace(found, source=source), tmp_path / "keys.h5")
     assert (
         keys.blocks["abort_reason"][0]
         == b"the number of rounds Bob missed is not what the link explains"
