@@ -80,7 +80,21 @@ def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     offset = dataset.id.get_offset()
     if offset is None and dataset.size:
         raise ValueError(f"/{where} has no data")
-    return [np.lib.format.dtype_to_descr(dataset.dtype), list(dataset.shape), offset or 0]
+    return [_type(where, dataset.dtype), list(dataset.shape), offset or 0]
+
+
+def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:
+    """As numpy makes it again; numpy's own description holds what h5py notes in types, too."""
+    if kind.names is None:
+        return str(kind.str)
+    known = kind.fields or {}
+    fields = [(name, known[name][0], known[name][1]) for name in kind.names]
+    ends = [0, *np.cumsum([field.itemsize for _, field, _ in fields]).tolist()]
+    if [offset for _, _, offset in fields] != ends[:-1] or kind.itemsize != ends[-1]:
+        raise ValueError(f"/{where} has gaps between its columns")
+    if any(field.kind not in "iufS" for _, field, _ in fields):
+        raise ValueError(f"/{where} has columns of a type that we do not write")
+    return [(name, field.str) for name, field, _ in fields]
 
 
 def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:
