@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bits import U8
 from ...errors import ConfigError
+from ...pairs.bits import U8
 
 I64 = NDArray[np.int64]
 
@@ -94,7 +94,11 @@ class Code:
     def circulants(self) -> tuple[I64, I64, I64]:
         """Base column and shift of every circulant, base row by base row, and how many each row has."""
         row, column = np.nonzero(self.base >= 0)
-        return column.copy(), self.base[row, column].astype(np.int64), np.bincount(row, minlength=len(self.base))
+        return (
+            column.copy(),
+            self.base[row, column].astype(np.int64),
+            np.bincount(row, minlength=len(self.base)),
+        )
 
     @cached_property
     def puncture_order(self) -> I64:
@@ -113,7 +117,9 @@ def available_codes() -> dict[str, tuple[int, float]]:
     >>> available_codes()["n4096-r50"]
     (4096, 0.5)
     """
-    return {name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())}
+    return {
+        name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())
+    }
 
 
 @cache
@@ -136,7 +142,11 @@ def from_json(data: dict[str, Any]) -> Code:
         for column, shift in circulants:
             base[row, column] = shift
     curves = tuple(
-        Curve(curve["punctured"], curve["shortened"], tuple(Point(**point) for point in curve["points"]))
+        Curve(
+            curve["punctured"],
+            curve["shortened"],
+            tuple(Point(**point) for point in curve["points"]),
+        )
         for curve in data["curves"]
     )
     return Code(data["name"], data["lift"], base, tuple(data["puncturing"]), curves, data["about"])
@@ -161,7 +171,9 @@ def syndrome(code: Code, bits: U8) -> U8:
     columns = np.ascontiguousarray(bits.T)
     out = np.empty((code.m, len(bits)), np.uint8)
     for row, layer in enumerate(code.layers):
-        np.bitwise_xor.reduce(columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift])
+        np.bitwise_xor.reduce(
+            columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift]
+        )
     return np.ascontiguousarray(out.T)
 
 

@@ -135,7 +135,9 @@ def _fine_correction(x: Any) -> Any:
 @helper
 def _combine_finely(x: Any, y: Any) -> Any:
     least = x if x < y else y
-    return int16(int16(least + _fine_correction(int16(x + y))) - _fine_correction(_abs(int16(x - y))))
+    return int16(
+        int16(least + _fine_correction(int16(x + y))) - _fine_correction(_abs(int16(x - y)))
+    )
 
 
 @helper
@@ -189,8 +191,12 @@ def _met(columns: Any, shifts: Any, degrees: Any, total: Any, syndrome: Any) -> 
     return True
 
 
-@_jit("Tuple((boolean, int64))(int64[::1], int64[::1], int64[::1], int16[::1], int16[:,:,::1], int16[::1], int64)")
-def _decode_frame(columns: Any, shifts: Any, degrees: Any, total: Any, messages: Any, syndrome: Any, most: Any) -> Any:
+@_jit(
+    "Tuple((boolean, int64))(int64[::1], int64[::1], int64[::1], int16[::1], int16[:,:,::1], int16[::1], int64)"
+)
+def _decode_frame(
+    columns: Any, shifts: Any, degrees: Any, total: Any, messages: Any, syndrome: Any, most: Any
+) -> Any:
     lift = len(syndrome) // len(degrees)
     values = np.empty((degrees.max(), lift), np.int16)
     parts = values.reshape((len(values), lift // _LANES, _LANES))

@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bits import U8
+from ...pairs.bits import U8
 from . import plain
 from .code import Code
 
@@ -48,7 +48,9 @@ def decode(
     if kernel is not plain and code.lift >= _LONG:
         for i in range(len(bits)):
             total = np.where(received[i], -prior, prior)
-            ok[i], iterations[i] = kernel.decode_frame(code, total, -syndromes[i].astype(np.int16), max_iterations)
+            ok[i], iterations[i] = kernel.decode_frame(
+                code, total, -syndromes[i].astype(np.int16), max_iterations
+            )
             bits[i] = total < 0
         return bits, ok, iterations
     lanes = kernel.lanes(code)
@@ -77,7 +79,9 @@ def decode(
         left = np.flatnonzero(frame >= 0)
         if kernel is plain and waiting == len(bits) and 2 * len(left) <= len(frame):
             frame = frame[left]
-            total, messages, wanted = (np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted))
+            total, messages, wanted = (
+                np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted)
+            )
     return bits, ok, iterations
 
 
@@ -95,7 +99,9 @@ def _prior(code: Code, qber: float, erased: I64 | None, known: I64 | None) -> I1
     """Log-likelihood ratio of each received bit, in units of 1/16."""
     q = Decimal(min(max(qber, 1e-6), 0.5))
     unit = 64 if code.lift >= _LONG else 16
-    prior = np.full(code.n, round(unit * ((1 - q) / q).ln()), np.int16)  # decimal: ln rounds alike everywhere
+    prior = np.full(
+        code.n, round(unit * ((1 - q) / q).ln()), np.int16
+    )  # decimal: ln rounds alike everywhere
     if erased is not None:
         prior[erased] = 0
     if known is not None:
