@@ -41,7 +41,7 @@ class Found:
 def probe(fd: int, path: Path, why: str) -> Found:
     """Read the metadata of the file behind ``fd``; ``why`` says what is unusual about it.
 
-    `Broken` where the child crashes, hangs or complains.
+    `Broken` where the child crashes, hangs or complains; `StoreError` where data are not simply in the file.
     """
     script = Path(__file__).with_name("probe_child.py")
     line = [sys.executable, "-c", _START, str(script)]
@@ -69,6 +69,8 @@ def probe(fd: int, path: Path, why: str) -> Found:
     if child.returncode:
         raise Broken(f"{why}, and HDF5 {_end(child.returncode)} when it reads its metadata")
     answer = json.loads(child.stdout)
+    if "refused" in answer:
+        raise StoreError(f"{path} is not read: {answer['refused']}")
     if "error" in answer:
         raise Broken(answer["error"])
     size, described = os.fstat(fd).st_size, answer["described"]

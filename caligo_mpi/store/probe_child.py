@@ -9,6 +9,7 @@ import json
 import resource
 import signal
 import sys
+from typing import Any
 
 import h5py
 import numpy as np
@@ -20,6 +21,10 @@ _MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTES = 64, 2, 1000
 _MOST_TEXT = 16 << 20
 
 
+class Refused(ValueError):
+    """The file may be in order, and is not read."""
+
+
 def main() -> None:
     """Limit this process, then look."""
     _limit()
@@ -29,6 +34,8 @@ def main() -> None:
         text = json.dumps(answer)
     except MemoryError:
         text = json.dumps({"error": "its metadata do not fit into memory"})
+    except Refused as error:
+        text = json.dumps({"refused": str(error)})
     except Exception as error:  # damaged metadata come out of h5py as nearly any exception
         text = json.dumps({"error": " ".join(str(error).split())})
     sys.stdout.write(
@@ -66,7 +73,7 @@ def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
         for name in group:
             where = f"{path}/{name}".lstrip("/")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(
+                raise Refused(
                     f"/{where} is a soft or external link; only data in the file itself are read"
                 )
             if len(described) > _MOST_OBJECTS or depth > _MOST_DEPTH:
@@ -84,11 +91,9 @@ def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
 
 def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     if dataset.external or dataset.is_virtual:
-        raise ValueError(
-            f"/{where} is stored in other files; only data in the file itself are read"
-        )
+        raise Refused(f"/{where} is stored in other files; only data in the file itself are read")
     if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
-        raise ValueError(
+        raise Refused(
             f"/{where} is compressed or in pieces; h5repack -l CONTI -f NONE makes a file that is read"
         )
     if dataset.dtype.hasobject:
@@ -96,7 +101,21 @@ def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     offset = dataset.id.get_offset()
     if offset is None and dataset.size:
         raise ValueError(f"/{where} has no data")
-    return [np.lib.format.dtype_to_descr(dataset.dtype), list(dataset.shape), offset or 0]
+    return [_type(where, dataset.dtype), list(dataset.shape), offset or 0]
+
+
+def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:
+    """As numpy makes it again; numpy's own description holds what h5py notes in types, too."""
+    if kind.names is None:
+        return str(kind.str)
+    known: dict[str, Any] = dict(kind.fields or {})
+    fields = [(name, known[name][0], known[name][1]) for name in kind.names]
+    ends = [0, *np.cumsum([field.itemsize for _, field, _ in fields]).tolist()]
+    if [offset for _, _, offset in fields] != ends[:-1] or kind.itemsize != ends[-1]:
+        raise ValueError(f"/{where} has gaps between its columns")
+    if any(field.kind not in "iufS" for _, field, _ in fields):
+        raise ValueError(f"/{where} has columns of a type that we do not write")
+    return [(name, field.str) for name, field, _ in fields]
 
 
 def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:

@@ -234,6 +234,22 @@ def test_a_rewritten_file_is_distilled_and_its_keys_are_read(tmp_path, pairs, re
     assert verify_keys(tmp_path / "other-keys.h5").ok
 
 
+def test_a_compressed_file_is_said_how_to_make_readable(tmp_path):
+    if not shutil.which("h5repack"):
+        pytest.skip("h5repack is not installed")
+    path, packed, plain = (tmp_path / f"{name}.h5" for name in ("run", "packed", "plain"))
+    write(path, made_info())
+    subprocess.run(["h5repack", "-f", "GZIP=1", path, packed], check=True)
+    for look in (status, open_pairs, verify_file):
+        with pytest.raises(
+            StoreError,
+            match=r"packed\.h5 is not read: /\w+ is compressed .*h5repack -l CONTI -f NONE",
+        ):
+            look(packed)
+    subprocess.run(["h5repack", "-l", "CONTI", "-f", "NONE", packed, plain], check=True)
+    assert verify_file(plain).ok
+
+
 def test_a_rewritten_file_whose_attributes_were_changed_is_damaged(tmp_path):
     path, other = tmp_path / "run.h5", tmp_path / "rewritten.h5"
     write(path, made_info())
