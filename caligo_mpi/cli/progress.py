@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from .. import environment
 from ..parallel.job import Progress
 from ..terminal import streams
-from ..terminal.wording import duration, quantity
+from ..terminal.wording import duration, rate
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_SECONDS = 5.0
@@ -73,4 +73,4 @@ def _lines() -> Report:
 
 
 def _rate(progress: Progress) -> str:
-    return f"{quantity(progress.launched / max(progress.seconds, 1e-9))} pairs/s"
+    return rate(progress.launched / max(progress.seconds, 1e-9))

@@ -14,7 +14,7 @@ from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
 from ..store import Status, Verification
-from ..terminal.wording import duration, quantity
+from ..terminal.wording import counted, duration, quantity, rate
 
 
 def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
@@ -35,12 +35,12 @@ def summary_text(summary: Summary) -> str:
     state = (
         "complete"
         if status.complete
-        else f"stopped; {status.chunks_done} of {status.chunks_total} chunks are in"
+        else f"stopped; {status.chunks_done} of {counted(status.chunks_total, 'chunk')} are in"
     )
-    head = f"{status.path}: {state}, {status.pairs_done:,} pairs simulated, {status.rows:,} rows"
+    head = f"{status.path}: {state}, {counted(status.pairs_done, 'pair')} simulated, {counted(status.rows, 'row')}"
     if summary.launched:
-        rate = quantity(summary.launched / max(summary.seconds, 1e-9))
-        head += f"; {duration(summary.seconds)}, {rate} pairs/s"
+        speed = rate(summary.launched / max(summary.seconds, 1e-9))
+        head += f"; {duration(summary.seconds)}, {speed}"
     lines = [head, *_qber_lines(status.tally, summary.expected)]
     lines.append(
         f"  data digest {status.data_digest}"
@@ -60,7 +60,7 @@ def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
             if math.isnan(closed_form)
             else f"closed form {100 * closed_form:.4f} %{off}"
         )
-        yield f"  {basis}: {sifted:,} sifted, {errors:,} errors, {measured} ({theory})"
+        yield f"  {basis}: {sifted:,} sifted, {counted(errors, 'error')}, {measured} ({theory})"
 
 
 def _bases(tally: Tally, expected: Expected) -> Iterator[tuple[str, int, int, float]]:
@@ -126,10 +126,10 @@ def status_text(status: Status) -> str:
     tally, age = status.tally, duration(max(0.0, time.time() - status.last_commit))
     lines = [
         f"{status.path}: {state}",
-        f"  {status.pairs_done:,} of {status.pairs:,} pairs ({percent:.1f} %), {status.rows:,} rows, "
-        f"{status.chunks_done:,} of {status.chunks_total:,} chunks",
+        f"  {status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %), {counted(status.rows, 'row')}, "
+        f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}",
         *(
-            f"  {basis}: {sifted:,} sifted, {errors:,} errors"
+            f"  {basis}: {sifted:,} sifted, {counted(errors, 'error')}"
             + (f", QBER {100 * errors / sifted:.4f} %" if sifted else "")
             for basis, sifted, errors in (
                 ("Z", tally.sifted_z, tally.errors_z),
@@ -170,7 +170,7 @@ def sequential_text(outcome: Sequential) -> str:
         [
             status_text(outcome.status),
             f"  {outcome.messages} messages in {outcome.duration_ns:.6g} ns of simulated time",
-            f"  test: {outcome.tested:,} rows, {outcome.errors:,} errors{rate}; {verdict}",
+            f"  test: {counted(outcome.tested, 'row')}, {counted(outcome.errors, 'error')}{rate}; {verdict}",
         ]
     )
 
@@ -197,7 +197,7 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
             dump_config(config).rstrip(),
             f"# expected: {plan.rows:,.0f} rows, QBER_Z {100 * plan.expected.qber_z:.4f} %, "
             f"QBER_X {100 * plan.expected.qber_x:.4f} %",
-            f"# file: {quantity(plan.file_bytes)}B in {plan.chunks:,} chunks; "
+            f"# file: {quantity(plan.file_bytes)}B in {counted(plan.chunks, 'chunk')}; "
             f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B",
             f"# time: about {duration(plan.seconds)} on one rank of this machine, less with more",
         ]
@@ -225,7 +225,7 @@ def verification_text(found: Verification) -> str:
     """What ``verify`` prints."""
     kind = "complete file" if found.complete else "partial file"
     lines = [
-        f"{found.path}: {kind}, {found.chunks:,} chunks, {'all is well' if found.ok else 'DAMAGED'}"
+        f"{found.path}: {kind}, {counted(found.chunks, 'chunk')}, {'all is well' if found.ok else 'DAMAGED'}"
     ]
     for name, chunks in (
         ("damaged records", found.records),

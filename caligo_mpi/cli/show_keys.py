@@ -11,7 +11,7 @@ import numpy as np
 from ..protocol.estimate import efficiency
 from ..runs.distill import Distilled
 from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
-from ..terminal.wording import counted, duration, quantity
+from ..terminal.wording import counted, duration, quantity, rate
 
 
 def distilled_text(done: Distilled) -> str:
@@ -19,11 +19,12 @@ def distilled_text(done: Distilled) -> str:
     state = (
         "complete"
         if done.keys
-        else f"stopped; {done.blocks_done} of {done.info.blocks} blocks are in"
+        else f"stopped; {done.blocks_done} of {counted(done.info.blocks, 'block')} are in"
     )
-    head = f"{done.path}: {state}, {done.info.mode}, {done.info.rows:,} pairs in {counted(done.info.blocks, 'block')}"
+    pairs, blocks = counted(done.info.rows, "pair"), counted(done.info.blocks, "block")
+    head = f"{done.path}: {state}, {done.info.mode}, {pairs} in {blocks}"
     if done.launched:
-        head += f"; {duration(done.seconds)}, {quantity(done.launched / max(done.seconds, 1e-9))} pairs/s"
+        head += f"; {duration(done.seconds)}, {rate(done.launched / max(done.seconds, 1e-9))}"
     return "\n".join(
         [head, *(_key_lines(done.keys) if done.keys else ["  run the same command again to go on"])]
     )
@@ -52,7 +53,7 @@ def keys_status_text(status: KeysStatus) -> str:
     info = status.info
     lines = [
         f"{status.path}: {state}, {info.mode} on {info.source}",
-        f"  {status.blocks_done:,} of {counted(info.blocks, 'block')}, {info.rows:,} pairs, seed {info.seed}, "
+        f"  {status.blocks_done:,} of {counted(info.blocks, 'block')}, {counted(info.rows, 'pair')}, seed {info.seed}, "
         f"config {info.config_digest[:16]}",
     ]
     return "\n".join(lines + (_key_lines(status.keys) if status.keys else []))
@@ -102,7 +103,7 @@ def _key_lines(keys: KeysReport) -> list[str]:
     blocks = keys.blocks
     sifted, tested, errors = (int(blocks[name].sum()) for name in ("sifted", "tested", "errors"))
     lines = [
-        f"  {sifted:,} sifted; {tested:,} tested, {errors:,} errors"
+        f"  {sifted:,} sifted; {tested:,} tested, {counted(errors, 'error')}"
         + _percent(", QBER", errors, tested)
     ]
     told = "; ".join(

@@ -30,9 +30,12 @@ class Tally:
         )
 
 
-_BLOCK = (
-    1 << 16
-)  # bytes of each column counted at a time: four columns and temporaries stay in cache
+# Bytes of each column counted at a time: four columns and temporaries stay in cache.
+_BLOCK = 1 << 16
+
+
+# A run may have millions of chunks of so few bytes.
+_SMALL = 256
 
 
 def tally(columns: U8, count: int) -> Tally:
@@ -42,12 +45,14 @@ def tally(columns: U8, count: int) -> Tally:
     >>> tally(np.stack([bits.pack(np.array(c)) for c in (a_basis, a_bit, b_basis, b_bit)]), 4)
     Tally(sifted_z=1, errors_z=1, sifted_x=2, errors_x=1)
     """
-    either_x = sifted_x = errors_z = errors_x = 0
     size = bits.nbytes(count)
     if columns.dtype != np.uint8 or columns.shape != (4, size):
         raise ConfigError(
             f"columns are {columns.dtype} {columns.shape}; {count} rows are packed uint8 {(4, size)}"
         )
+    if size <= _SMALL:
+        return _small_tally(columns, count)
+    either_x = sifted_x = errors_z = errors_x = 0
     for start in range(0, size, _BLOCK):
         a_basis, a_bit, b_basis, b_bit = (
             _words(column[start : min(start + _BLOCK, size)]) for column in columns
@@ -60,6 +65,20 @@ def tally(columns: U8, count: int) -> Tally:
         errors_x += bits.count_ones(both & differs)
         errors_z += bits.count_ones(differs & ~union)
     return Tally(count - either_x, errors_z, sifted_x, errors_x)
+
+
+def _small_tally(columns: U8, count: int) -> Tally:
+    """The same by Python's integers, which are faster for a few bytes."""
+    a_basis, a_bit, b_basis, b_bit = (int.from_bytes(c.tobytes(), "little") for c in columns)
+    union = a_basis | b_basis
+    both = a_basis & b_basis
+    differs = a_bit ^ b_bit
+    return Tally(
+        sifted_z=count - union.bit_count(),
+        errors_z=(differs & ~union).bit_count(),
+        sifted_x=both.bit_count(),
+        errors_x=(both & differs).bit_count(),
+    )
 
 
 def _words(packed: U8) -> NDArray[np.uint64]:

@@ -60,7 +60,7 @@ def generate(
 
     def already() -> Summary | None:
         status = store.completed(path, info)
-        return _already(path, status, engine.expected, observer) if status else None
+        return _already(path, config.pairs, status, engine.expected, observer) if status else None
 
     if not force and (done := already()):
         return done
@@ -112,9 +112,14 @@ def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) 
         )
 
 
-def _already(path: Path, status: store.Status, expected: Expected, observer: Observer) -> Summary:
+def _already(
+    path: Path, asked: int, status: store.Status, expected: Expected, observer: Observer
+) -> Summary:
     """The answer where there is nothing to do."""
-    message = f"{path} is already complete: pairs={status.pairs}, data digest {status.data_digest}"
+    more = f", more than the {asked} asked for" if status.pairs > asked else ""
+    message = (
+        f"{path} is already complete: pairs={status.pairs}{more}, data digest {status.data_digest}"
+    )
     observer.say(message)
     return Summary(status, expected, 0, 0.0, (message,))
 

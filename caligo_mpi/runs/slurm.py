@@ -20,7 +20,7 @@ from .._version import __version__
 from ..config import RunConfig
 from ..environment import shown
 from ..errors import ConfigError
-from ..terminal.wording import duration, quantity
+from ..terminal.wording import counted, duration, quantity
 from .forecast import Forecast
 
 #: A run is asked to fit into this without being told a time or a number of ranks; seconds.
@@ -195,7 +195,7 @@ def _head(config: RunConfig, forecast: Forecast, chosen: Plan, config_path: str)
         "# Read it, change what does not fit, submit it with sbatch.",
         "#",
         _comment(
-            f"The run: {config.pairs:,} pairs of engine {config.engine.name} in {forecast.chunks:,} chunks, "
+            f"The run: {config.pairs:,} pairs of engine {config.engine.name} in {counted(forecast.chunks, 'chunk')}, "
             f"a file of {quantity(forecast.file_bytes)}B."
         ),
         _comment(

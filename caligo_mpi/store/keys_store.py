@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import StoreError
+from ..terminal.wording import counted
 from . import lock as locks
 from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
@@ -214,7 +215,7 @@ class KeysStore:
         os.truncate(part, journal.end)
         self._places = journal.places
         self.messages.append(
-            f"resuming {part}: {self.blocks_done} of {self.info.blocks} blocks are in"
+            f"resuming {part}: {self.blocks_done} of {counted(self.info.blocks, 'block')} are in"
         )
 
     def _begin(self, part: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import StoreError
+from ..terminal.wording import counted
 from . import layout as layouts
 from .differences import differences
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
@@ -204,7 +205,7 @@ def _extend(source: Path, old: Layout, part: Path, info: RunInfo, messages: list
     aside.replace(part)
     sync_directory(part.parent)
     messages.append(
-        f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {kept} whole chunks are kept"
+        f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {counted(kept, 'whole chunk')} kept"
     )
     return new
 

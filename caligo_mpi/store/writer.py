@@ -256,7 +256,9 @@ class PairStore:
         chunks = len(self.info.partition)
         if state.next:
             kept = chunks - len(self.todo)
-            self.messages.append(f"resuming {self._part}: {kept} of {chunks} chunks are in")
+            self.messages.append(
+                f"resuming {self._part}: {kept} of {counted(chunks, 'chunk')} are in"
+            )
         beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
         damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
         if damaged:

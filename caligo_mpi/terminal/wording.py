@@ -15,6 +15,15 @@ def quantity(value: float) -> str:
     return f"{value:.3g} "
 
 
+def rate(value: float) -> str:
+    """Pairs per second.
+
+    >>> rate(1234567), rate(12)
+    ('1.23 M pairs/s', '12 pairs/s')
+    """
+    return f"{quantity(value).rstrip()} pairs/s"
+
+
 def duration(seconds: float) -> str:
     """Seconds for people.
 
