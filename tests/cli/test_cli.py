@@ -165,7 +165,7 @@ def test_flipped_bytes_in_committed_chunks_are_redone_and_said(caligo, write_con
     assert caligo("verify", "run.h5.part").returncode == 1
     result = caligo("generate", config, "-q")
     assert result.returncode == 0
-    assert "1 damaged chunks are redone: 3" in result.stderr
+    assert "1 damaged chunk is redone: 3" in result.stderr
     assert store.pairs_hash(tmp_path / "run.h5") == store.pairs_hash(tmp_path / "good.h5")
     assert len(status(tmp_path / "run.h5").faults) == 1
 
