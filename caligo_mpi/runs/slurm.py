@@ -20,6 +20,7 @@ from .._version import __version__
 from ..config import RunConfig
 from ..environment import shown
 from ..errors import ConfigError
+from ..parallel.limits import FLIGHT_BYTES, HELD_BYTES, IN_FLIGHT
 from ..terminal.wording import counted, duration, quantity
 from .forecast import Forecast
 
@@ -33,8 +34,6 @@ EARLY = 60
 RESERVE = 1.5
 #: Bytes per second that any file system takes.
 WRITING = 200e6
-#: Results a rank may hold that rank 0 has not taken yet, and what rank 0 holds before its turn (see mpi.py).
-HELD_CHUNKS, HELD_BYTES = 8, 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def plan(
     seconds = 10 + forecast.seconds / min(ranks, forecast.chunks) + forecast.file_bytes / WRITING
     if limit is None:
         limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
-    held = resident + HELD_CHUNKS * forecast.rank_bytes + HELD_BYTES
+    held = resident + IN_FLIGHT * forecast.rank_bytes + HELD_BYTES + FLIGHT_BYTES
     return Plan(
         ranks,
         ceil(ranks / cores),
@@ -221,7 +220,7 @@ def _requests(
         f"#SBATCH --ntasks={chosen.ranks}",
         f"#SBATCH --nodes={chosen.nodes}",
         "#SBATCH --cpus-per-task=1",
-        f"# A process took {quantity(resident)}B in the trial and may hold {HELD_CHUNKS} chunks of "
+        f"# A process took {quantity(resident)}B in the trial and may hold {IN_FLIGHT} chunks of "
         f"{quantity(forecast.rank_bytes)}B.",
         f"#SBATCH --mem-per-cpu={chosen.memory}M",
         f"# {RESERVE} times the expected time, and the warning{again}.",
