@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import __version__, environment
 from .config import RunConfig
-from .environment import shown
+from .environment import require_place, shown
 from .errors import ConfigError
 from .generate import Forecast
 from .show import duration, quantity
@@ -121,6 +121,7 @@ def script(
     limit: int | None = None,
 ) -> str:
     """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
+    require_place()
     for what, name in (("config", config_path), ("output", str(output))):
         _require_plain(what, name)
     _require_lasting(config_path)

@@ -366,6 +366,8 @@ def _init(args: argparse.Namespace) -> int:
 
     from .config import starter_config
 
+    if not args.path:
+        raise ConfigError("the name of a file is empty; give it one")
     if args.path == "-":
         streams.deliver(starter_config(), end="")
         return DONE

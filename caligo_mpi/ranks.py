@@ -144,10 +144,11 @@ def _one_of_several(prepare: Callable[[], Job], codec: Any) -> int:
         from . import mpi
 
         mpi.check_size(launch.world_size())
-    except ImportError as error:
-        raise _only_on_first_rank(f"several processes were started but MPI cannot be used: {error}") from error
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
+    except (ImportError, RuntimeError) as error:  # mpi4py raises the latter where it finds no MPI library
+        reason = str(error).partition("\n")[0]
+        raise _only_on_first_rank(f"several processes were started but MPI cannot be used: {reason}") from error
     with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
         if launch.survives():
             _survive(prepare, codec)
