@@ -6,34 +6,63 @@ and needs neither MPI nor a simulator.
 
 from __future__ import annotations
 
+from ._version import __version__
+
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     from typing import Any
 
     from .config import RunConfig, load_config, parse_config
+    from .config.protocol import load_protocol, parse_protocol
+    from .engines.link import Expected
     from .errors import CaligoError, ConfigError, EngineError, EnvironmentProblem, StoreError
-    from .generate import Progress, Summary, generate_pairs
-    from .link import Expected
     from .pairs import Chunk, PairArrays, Pairs, Tally, tally
+    from .parallel.job import Progress
     from .protocol.run import run_protocol
     from .protocol.types import KeyResult
-    from .protocol_config import load_protocol, parse_protocol
+    from .runs.generate import Summary
+    from .runs.in_memory import generate_pairs
     from .store import PairsFile, open_pairs, read_pairs, status
     from .store.keys import read_keys
 
-__version__ = "0.1.0"
 
 _HOME = {
-    "config": ("RunConfig", "load_config", "parse_config"),
-    "errors": ("CaligoError", "ConfigError", "EngineError", "EnvironmentProblem", "StoreError"),
-    "generate": ("Progress", "Summary", "generate_pairs"),
-    "link": ("Expected",),
-    "pairs": ("Chunk", "PairArrays", "Pairs", "Tally", "tally"),
+    "config": (
+        "RunConfig",
+        "load_config",
+        "parse_config",
+    ),
+    "config.protocol": (
+        "load_protocol",
+        "parse_protocol",
+    ),
+    "engines.link": ("Expected",),
+    "errors": (
+        "CaligoError",
+        "ConfigError",
+        "EngineError",
+        "EnvironmentProblem",
+        "StoreError",
+    ),
+    "pairs": (
+        "Chunk",
+        "PairArrays",
+        "Pairs",
+        "Tally",
+        "tally",
+    ),
+    "parallel.job": ("Progress",),
     "protocol.run": ("run_protocol",),
     "protocol.types": ("KeyResult",),
-    "protocol_config": ("load_protocol", "parse_protocol"),
+    "runs.generate": ("Summary",),
+    "runs.in_memory": ("generate_pairs",),
+    "store": (
+        "PairsFile",
+        "open_pairs",
+        "read_pairs",
+        "status",
+    ),
     "store.keys": ("read_keys",),
-    "store": ("PairsFile", "open_pairs", "read_pairs", "status"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -24,7 +24,13 @@ RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
 FAULTS, TERMINAL, SURVIVE = "CALIGO_FAULTS", "CALIGO_TERMINAL", "CALIGO_SURVIVE"
 
 #: Where users and batch systems say which hosts there are, and by that how many ranks fit.
-HOSTS = ("PRTE_MCA_prte_default_hostfile", "SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "PE_HOSTFILE")
+HOSTS = (
+    "PRTE_MCA_prte_default_hostfile",
+    "SLURM_JOB_ID",
+    "PBS_NODEFILE",
+    "LSB_DJOB_HOSTFILE",
+    "PE_HOSTFILE",
+)
 #: How many hosts a Slurm job has, and the network interface of Open MPI where a user has chosen one.
 NODES, INTERFACE = "SLURM_JOB_NUM_NODES", "OMPI_MCA_btl_tcp_if_include"
 
@@ -121,7 +127,9 @@ def sentences(name: str, env: Mapping[str, str] = os.environ) -> list[str]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise EnvironmentProblem(f"{name}={shown(given)} in the environment must be a JSON list of texts; unset it")
+        raise EnvironmentProblem(
+            f"{name}={shown(given)} in the environment must be a JSON list of texts; unset it"
+        )
     return found
 
 
@@ -144,7 +152,9 @@ def require_place() -> None:
     try:
         Path.cwd()
     except OSError as error:
-        raise EnvironmentProblem(f"the current directory is gone ({error.strerror}); change to another one") from None
+        raise EnvironmentProblem(
+            f"the current directory is gone ({error.strerror}); change to another one"
+        ) from None
 
 
 def own() -> set[str]:
@@ -167,7 +177,9 @@ def expanded(path: str, *, what: str) -> str:
         return os.environ[name]
 
     # The home directory first: a variable's value is taken as it is.
-    return re.sub(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", value, _from_home(path))
+    return re.sub(
+        r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", value, _from_home(path)
+    )
 
 
 def _from_home(path: str) -> str:
@@ -181,7 +193,10 @@ def _from_home(path: str) -> str:
 
 def completed(defaults: Mapping[str, str]) -> dict[str, str]:
     """All of this environment, to be handed on to a process, with ``defaults`` for what is not set or empty."""
-    return {**os.environ, **{name: value for name, value in defaults.items() if not os.environ.get(name)}}
+    return {
+        **os.environ,
+        **{name: value for name, value in defaults.items() if not os.environ.get(name)},
+    }
 
 
 def overridden(values: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
-from . import __version__, environment
+from . import environment
+from ._version import __version__
 
 _PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash")
 
@@ -31,7 +32,9 @@ def provenance() -> dict[str, str | int]:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    machine = os.uname()  # platform.platform() would start a process, and one that runs MPI had better not fork
+    machine = (
+        os.uname()
+    )  # platform.platform() would start a process, and one that runs MPI had better not fork
     found["platform"] = f"{machine.sysname} {machine.release} {machine.machine}"
     found |= {"host": machine.nodename, "cpus": os.cpu_count() or 1}
     found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -20,9 +20,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from . import bits
 from .engines import Engine
-from .pairs import Chunk, Pairs, tally
+from .pairs import Chunk, Pairs, bits, tally
 
 #: Probability, per rate tested, that a correct engine fails.
 FALSE_ALARM = 1e-6
@@ -73,7 +72,9 @@ class EngineTests:
         assert engine.name
         assert isinstance(engine.name, str)
         assert isinstance(engine.stream_version, int)
-        assert json.loads(json.dumps(engine.thresholds)) == engine.thresholds, "thresholds must be JSON values"
+        assert json.loads(json.dumps(engine.thresholds)) == engine.thresholds, (
+            "thresholds must be JSON values"
+        )
 
     def test_same_seed_gives_the_same_pairs(self) -> None:
         first, second = self.sample(), self.sample()
@@ -89,7 +90,9 @@ class EngineTests:
         assert first == again, "what was sampled before changed the pairs"
 
     def test_other_chunks_have_other_pairs(self) -> None:
-        assert self.sample(chunk=0).checksum() != self.sample(chunk=1).checksum(), "two chunks are alike"
+        assert self.sample(chunk=0).checksum() != self.sample(chunk=1).checksum(), (
+            "two chunks are alike"
+        )
 
     def test_shorter_sample_is_a_prefix(self) -> None:
         whole = self.sample()
@@ -99,12 +102,16 @@ class EngineTests:
             if whole.index is None or part.index is None:
                 assert rows == count
             else:
-                assert rows == np.searchsorted(whole.index, count), f"{count=}: another number of rows"
+                assert rows == np.searchsorted(whole.index, count), (
+                    f"{count=}: another number of rows"
+                )
                 assert np.array_equal(part.index, whole.index[:rows]), f"{count=}: other positions"
             if whole.time is not None and part.time is not None:
                 assert np.array_equal(part.time, whole.time[:rows]), f"{count=}: other times"
             for column, longer in zip(part.columns, whole.columns, strict=True):
-                assert np.array_equal(column, bits.extract(longer, 0, rows)), f"{count=}: other bits"
+                assert np.array_equal(column, bits.extract(longer, 0, rows)), (
+                    f"{count=}: other bits"
+                )
 
     def test_columns_are_packed(self) -> None:
         for count in (1, 13, 4099, self.count):
@@ -154,7 +161,9 @@ class EngineTests:
         }
         for name, (hits, trials, probability) in rates.items():
             known = not math.isnan(probability)  # some simulated links have no closed form
-            assert not known or plausible(hits, trials, probability), f"{name}: {hits}/{trials} is not {probability}"
+            assert not known or plausible(hits, trials, probability), (
+                f"{name}: {hits}/{trials} is not {probability}"
+            )
 
     def test_tick_is_called_and_can_stop_the_sample(self) -> None:
         class Stop(Exception):
@@ -164,7 +173,9 @@ class EngineTests:
             raise Stop
 
         try:
-            self.engine().sample(self.count, Chunk(0, 0, self.count).seed_sequence(self.seed), tick=stop)
+            self.engine().sample(
+                self.count, Chunk(0, 0, self.count).seed_sequence(self.seed), tick=stop
+            )
         except Stop:
             return
         raise AssertionError("tick was not called, or its exception was lost")

@@ -19,7 +19,9 @@ _PAIRS = 512  # pairs per stim circuit; times as many shots, its tables stay in 
 _BLOCK = 1 << 18  # pairs per numpy pass: as fast as any size, and bounded memory
 
 
-def plain_numpy(count: int, seed: int, *, fidelity: float = 0.95, basis_bias: float = 0.5) -> Columns:
+def plain_numpy(
+    count: int, seed: int, *, fidelity: float = 0.95, basis_bias: float = 0.5
+) -> Columns:
     """One byte per value, a float64 compared per random decision."""
     rng = np.random.default_rng(seed)
     out = np.empty((4, count), np.uint8)
@@ -66,9 +68,13 @@ def stim_random(count: int, seed: int, *, fidelity: float = 0.95) -> Columns:
 def _stim_outcomes(count: int, seed: int, fidelity: float, alice: str, bob: str) -> tuple[U8, U8]:
     sampler = _stim_sampler(seed, fidelity, alice, bob)
     rows, step = count // _PAIRS, _PAIRS
-    packed = np.concatenate([sampler.sample_bit_packed(min(step, rows - at)) for at in range(0, rows, step)])
+    packed = np.concatenate(
+        [sampler.sample_bit_packed(min(step, rows - at)) for at in range(0, rows, step)]
+    )
     half = _PAIRS // 8
-    return np.ascontiguousarray(packed[:, :half]).ravel(), np.ascontiguousarray(packed[:, half:]).ravel()
+    return np.ascontiguousarray(packed[:, :half]).ravel(), np.ascontiguousarray(
+        packed[:, half:]
+    ).ravel()
 
 
 @lru_cache(maxsize=16)

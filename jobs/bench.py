@@ -33,10 +33,13 @@ import baselines
 import numpy as np
 
 import caligo_mpi
-from caligo_mpi import launch, store, supervise
+from caligo_mpi import store
 from caligo_mpi.engines import make_engine
-from caligo_mpi.generate import generate, run_chunk, run_info
+from caligo_mpi.launch import mpirun as launch
+from caligo_mpi.launch import watchdog
 from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition
+from caligo_mpi.runs.chunks import run_chunk
+from caligo_mpi.runs.generate import generate, run_info
 
 Result = dict[str, Any]
 QUICK = False
@@ -113,7 +116,9 @@ def lossy() -> dict[str, Result]:
     """Cost per emission with 10 % efficiency on each side."""
     count, seed = 1 << 24, np.random.SeedSequence(1)
     lossless, engine = engine_of(WERNER), engine_of(LOSSY)
-    with_loss, without = interleaved(lambda: engine.sample(count, seed), lambda: lossless.sample(count, seed))
+    with_loss, without = interleaved(
+        lambda: engine.sample(count, seed), lambda: lossless.sample(count, seed)
+    )
     return {"lossy over lossless, per emission": at_most(with_loss / without, 0.3)}
 
 
@@ -193,13 +198,15 @@ def policies() -> dict[str, Result]:
     for policy in ("static", "dynamic", "guided", "adaptive"):
         ratio = on_ranks(3, "policy", policy)
         out[f"one of three ranks slowed 3x, {policy}, over ideal"] = (
-            {"value": round(ratio, 3), "bar": "shows why", "ok": True} if policy == "static" else at_most(ratio, 1.15)
+            {"value": round(ratio, 3), "bar": "shows why", "ok": True}
+            if policy == "static"
+            else at_most(ratio, 1.15)
         )
     return out
 
 
 def _policy(policy: str) -> float | None:
-    from caligo_mpi import mpi
+    from caligo_mpi.parallel import mpi
 
     items, each = 150, 0.02
     if mpi.rank():
@@ -213,7 +220,7 @@ def _policy(policy: str) -> float | None:
 
 
 def _sleeping_work(each: float) -> Any:
-    from caligo_mpi import mpi
+    from caligo_mpi.parallel import mpi
 
     slowness = 3 if mpi.rank() == 1 else 1
     tiny = run_chunk(engine_of(WERNER), Chunk(0, 0, 8), 1)
@@ -235,8 +242,8 @@ def messages() -> dict[str, Result]:
 
 
 def _messages() -> float | None:
-    from caligo_mpi import mpi
-    from caligo_mpi.generate import chunk_work
+    from caligo_mpi.parallel import mpi
+    from caligo_mpi.runs.chunks import chunk_work
 
     config = configuration(pairs=10_000_000, chunk_size=1000)
     if mpi.rank():
@@ -254,7 +261,9 @@ def two_ranks() -> dict[str, Result]:
     pairs = 10**9 if QUICK else 10**10
     with scratch(tmpfs()) as folder:
         config = Path(folder, "run.yaml")
-        config.write_text(json.dumps({"pairs": pairs, "seed": 1, "engine": WERNER, "output": f"{folder}/run.h5"}))
+        config.write_text(
+            json.dumps({"pairs": pairs, "seed": 1, "engine": WERNER, "output": f"{folder}/run.h5"})
+        )
         times: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(3):
             for ranks in times:
@@ -287,7 +296,7 @@ def chunk_costs(folder: str) -> dict[str, float]:
 
 
 def _transport() -> float | None:
-    from caligo_mpi import mpi
+    from caligo_mpi.parallel import mpi
 
     chunks = 200
     if mpi.rank():
@@ -309,21 +318,39 @@ def distill() -> dict[str, Result]:
     times: dict[int, list[float]] = {1: [], 2: []}
     wholes: dict[int, list[float]] = {1: [], 2: []}
     with scratch(tmpfs()) as folder:
-        source, keys, config = (Path(folder, name) for name in ("run.h5", "keys.h5", "protocol.yaml"))
+        source, keys, config = (
+            Path(folder, name) for name in ("run.h5", "keys.h5", "protocol.yaml")
+        )
         block = 10**5 if QUICK else 2 * 10**6
         generate(configuration(pairs=64 * block), source)
         config.write_text(json.dumps({"mode": "bbm92", "seed": 1, "block_size": block}))
-        command = [sys.executable, "-m", "caligo_mpi", "distill", source, "--config", config, "-o", keys, "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "caligo_mpi",
+            "distill",
+            source,
+            "--config",
+            config,
+            "-o",
+            keys,
+            "--json",
+        ]
         for _ in range(5):
             for ranks in times:
                 start = time.perf_counter()
-                said = subprocess.run([*command, "-q", "-n", str(ranks)], check=True, stdout=subprocess.PIPE).stdout
+                said = subprocess.run(
+                    [*command, "-q", "-n", str(ranks)], check=True, stdout=subprocess.PIPE
+                ).stdout
                 wholes[ranks].append(time.perf_counter() - start)
                 times[ranks].append(json.loads(said)["seconds"])
                 keys.unlink()
     return {
         f"{name}, two ranks over one": at_least(min(taken[1]) / min(taken[2]), 1.7, seconds=taken)
-        for name, taken in (("distilling 64 blocks", times), ("the same with start and end", wholes))
+        for name, taken in (
+            ("distilling 64 blocks", times),
+            ("the same with start and end", wholes),
+        )
     }
 
 
@@ -331,12 +358,18 @@ def memory() -> dict[str, Result]:
     """Peak resident memory of the largest of two ranks, a long run over a short one."""
     small, large = (10**8, 10**9) if QUICK else (10**8, 10**10)
     with scratch(tmpfs()) as folder:
-        peaks = [on_ranks(2, "memory", pairs, Path(folder, f"{pairs}.h5")) for pairs in (small, large)]
-    return {f"peak memory, {large:.0e} over {small:.0e} pairs": at_most(peaks[1] / peaks[0], 1.1, mib=peaks)}
+        peaks = [
+            on_ranks(2, "memory", pairs, Path(folder, f"{pairs}.h5")) for pairs in (small, large)
+        ]
+    return {
+        f"peak memory, {large:.0e} over {small:.0e} pairs": at_most(
+            peaks[1] / peaks[0], 1.1, mib=peaks
+        )
+    }
 
 
 def _memory(pairs: str, path: str) -> float | None:
-    from caligo_mpi import mpi
+    from caligo_mpi.parallel import mpi
 
     config = configuration(pairs=int(pairs))
     if mpi.rank():
@@ -355,12 +388,16 @@ def identity() -> dict[str, Result]:
     pairs, kills = (4_000_000, 5) if QUICK else (200_000_000, 20)
     with scratch() as folder:
         config = Path(folder, "run.yaml")
-        config.write_text(json.dumps({"pairs": pairs, "seed": 1, "chunk_size": 1 << 18, "engine": WERNER}))
+        config.write_text(
+            json.dumps({"pairs": pairs, "seed": 1, "chunk_size": 1 << 18, "engine": WERNER})
+        )
         seen = set()
 
         def run(ranks: int, policy: str = "dynamic") -> None:
             path = f"{folder}/run.h5"
-            command_seconds(["generate", str(config), "-q", "-o", path, "--set", f"schedule={policy}"], ranks)
+            command_seconds(
+                ["generate", str(config), "-q", "-o", path, "--set", f"schedule={policy}"], ranks
+            )
             seen.add((caligo_mpi.status(path).data_digest, store.pairs_hash(path)))
             Path(path).unlink()
 
@@ -370,9 +407,15 @@ def identity() -> dict[str, Result]:
         undisturbed = command_seconds(["generate", str(config), "-q", "-o", f"{folder}/once.h5"], 2)
         rng, killed = random.Random(1), 0
         for _ in range(kills):
-            killed += kill_once(str(config), f"{folder}/run.h5", rng.choice([1, 2, 3]), rng.uniform(0, undisturbed))
+            killed += kill_once(
+                str(config), f"{folder}/run.h5", rng.choice([1, 2, 3]), rng.uniform(0, undisturbed)
+            )
             run(rng.choice([1, 2, 3]))
-    return {f"different files over 16 runs and {kills} kills": at_most(len(seen), 1, killed_while_running=killed)}
+    return {
+        f"different files over 16 runs and {kills} kills": at_most(
+            len(seen), 1, killed_while_running=killed
+        )
+    }
 
 
 def kill_once(config: str, path: str, ranks: int, after: float) -> bool:
@@ -393,7 +436,9 @@ def kill_once(config: str, path: str, ranks: int, after: float) -> bool:
 
 
 def descendants(pid: int) -> list[int]:
-    out = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    out = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     children = [int(text) for text in out.split()]
     return children + [grandchild for child in children for grandchild in descendants(child)]
 
@@ -407,7 +452,9 @@ def protection() -> dict[str, Result]:
     pairs = 10**8 if QUICK else 10**9
     with scratch(tmpfs()) as folder:
         path, config = Path(folder, "run.h5"), Path(folder, "run.yaml")
-        config.write_text(json.dumps({"pairs": pairs, "seed": 1, "engine": WERNER, "output": str(path)}))
+        config.write_text(
+            json.dumps({"pairs": pairs, "seed": 1, "engine": WERNER, "output": str(path)})
+        )
         times = {
             "in one process": protection_times(config, path, []),
             "launched": protection_times(config, path, ["-n", "1"]),
@@ -418,17 +465,27 @@ def protection() -> dict[str, Result]:
             min(taken[0]) / min(taken[1]) - 1, 0.05, seconds=taken
         )
         for how, taken in times.items()
-    } | {"checksums, commits and watchdog, share of the run": at_most(sum(shares.values()), 0.05, **shares)}
+    } | {
+        "checksums, commits and watchdog, share of the run": at_most(
+            sum(shares.values()), 0.05, **shares
+        )
+    }
 
 
-def protection_times(config: Path, path: Path, options: list[str]) -> tuple[list[float], list[float]]:
+def protection_times(
+    config: Path, path: Path, options: list[str]
+) -> tuple[list[float], list[float]]:
     """Seconds of each run with everything, and of each without, in turns."""
     scripts = ["-m", "caligo_mpi"], [str(Path(__file__).with_name("unprotected.py"))]
     times: tuple[list[float], list[float]] = [], []
     for _ in range(9):
         for script, taken in zip(scripts, times, strict=True):
             command = [sys.executable, *script, "generate", str(config), "-q", "--json", *options]
-            taken.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["seconds"])
+            taken.append(
+                json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)[
+                    "seconds"
+                ]
+            )
             path.unlink()
     return times
 
@@ -439,8 +496,8 @@ def protection_shares(pairs: int, path: Path) -> dict[str, float]:
         start = time.perf_counter()
         generate(configuration(pairs=pairs), path)
         total = time.perf_counter() - start
-    watchdog = supervise.Watchdog(path, path)
-    looks = seconds(watchdog.look) / supervise.LOOK_SECONDS
+    watchdog = watchdog.Watchdog(path, path)
+    looks = seconds(watchdog.look) / watchdog.LOOK_SECONDS
     return {"checksums": sum(checksums) / total, "commits": sum(commits) / total, "watchdog": looks}
 
 
@@ -475,7 +532,9 @@ PARTS = {"policy": _policy, "messages": _messages, "transport": _transport, "mem
 def main() -> int:
     global QUICK
     names = [measurement.__name__ for measurement in MEASUREMENTS]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", default="bench-results", metavar="DIR")
@@ -493,11 +552,16 @@ def main() -> int:
         try:
             new = measurement()
         except Exception as error:
-            new = {measurement.__name__: {"value": None, "bar": "", "ok": False, "error": repr(error)}}
+            new = {
+                measurement.__name__: {"value": None, "bar": "", "ok": False, "error": repr(error)}
+            }
         (folder / f"{measurement.__name__}.json").write_text(json.dumps(new, indent=2))
         results |= new
         for name, result in new.items():
-            print(f"{'ok    ' if result['ok'] else 'MISSED'} {name}: {result['value']} ({result['bar']})", flush=True)
+            print(
+                f"{'ok    ' if result['ok'] else 'MISSED'} {name}: {result['value']} ({result['bar']})",
+                flush=True,
+            )
     write_summary(folder, started, results)
     return 0 if all(result["ok"] for result in results.values()) else 1
 
@@ -509,7 +573,11 @@ def write_summary(folder: Path, started: datetime.datetime, results: dict[str, R
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(),
         "quick": QUICK,
         "version": caligo_mpi.__version__,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "processor": platform.machine(), "numpy": np.__version__},
+        "machine": {
+            "cores": len(os.sched_getaffinity(0)),
+            "processor": platform.machine(),
+            "numpy": np.__version__,
+        },
         "ok": sum(result["ok"] for result in results.values()),
         "failed": sum(not result["ok"] for result in results.values()),
         "results": results,
@@ -526,7 +594,7 @@ if __name__ == "__main__":
         if value is not None:
             print(json.dumps(value), flush=True)
             if sys.argv[2] != "memory":
-                from caligo_mpi import mpi
+                from caligo_mpi.parallel import mpi
 
                 mpi.release_workers()
         sys.exit(0)

@@ -36,7 +36,11 @@ class Bare:
     def run(self, context):
         socket = context.epr_sockets[self.peer]
         for _ in range(100 // HOLD):
-            qubits = socket.create_keep(number=HOLD) if self.name == ALICE else socket.recv_keep(number=HOLD)
+            qubits = (
+                socket.create_keep(number=HOLD)
+                if self.name == ALICE
+                else socket.recv_keep(number=HOLD)
+            )
             outcomes = []
             for qubit, coin in zip(qubits, self.coins.integers(0, 2, HOLD), strict=True):
                 if coin:
@@ -80,11 +84,15 @@ def main():
             few = resident()
     rows.append(("memory after 50 chunks over after 5", resident() / few, 1.05))
 
-    bare, ours = zip(*((per_pair(bare_loop, 1000), per_pair(sample, 1000)) for _ in range(5)), strict=True)
+    bare, ours = zip(
+        *((per_pair(bare_loop, 1000), per_pair(sample, 1000)) for _ in range(5)), strict=True
+    )
     print(f"{engine.name}: {min(ours):.3f} ms per pair, both nodes; bare loop {min(bare):.3f} ms")
     rows.append(("cost per pair over the bare loop", min(ours) / min(bare), 1.3))
 
-    short, long = zip(*((per_pair(sample, 200, 25), per_pair(sample, 5000)) for _ in range(3)), strict=True)
+    short, long = zip(
+        *((per_pair(sample, 200, 25), per_pair(sample, 5000)) for _ in range(3)), strict=True
+    )
     rows.append(("cost per pair, chunk of 5,000 over chunk of 200", min(long) / min(short), 1.15))
 
     for what, ratio, bar in rows:

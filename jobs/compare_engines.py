@@ -68,9 +68,15 @@ def counts(name, parameters, pairs, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=20_000, help="of NetSquid, per case (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=1, help="cases at a time (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=20_000, help="of NetSquid, per case (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="cases at a time (default: %(default)s)"
+    )
     options = parser.parse_args()
     with Pool(options.processes) as pool:
         waiting = {
@@ -82,7 +88,10 @@ def main():
             name, ours = waiting[case].get()
             p = same_law(ours, counts("noise", noise, 50 * options.pairs, 2)[1])
             good &= p > 1e-6
-            print(f"{'same' if p > 1e-6 else 'DIFFERENT'}  p = {p:.3g}  {name} and noise, {case}", flush=True)
+            print(
+                f"{'same' if p > 1e-6 else 'DIFFERENT'}  p = {p:.3g}  {name} and noise, {case}",
+                flush=True,
+            )
     print(f"{options.pairs} against {50 * options.pairs} pairs each; same: p > 1e-6")
     return 0 if good else 1
 

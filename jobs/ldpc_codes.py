@@ -73,7 +73,9 @@ def columns_of(shares: dict[int, float], columns: int) -> dict[int, int]:
     nodes = {degree: share / degree for degree, share in shares.items()}
     exact = {degree: columns * node / sum(nodes.values()) for degree, node in nodes.items()}
     counts = {degree: int(count) for degree, count in exact.items()}
-    for degree in sorted(exact, key=lambda d: counts[d] - exact[d])[: columns - sum(counts.values())]:
+    for degree in sorted(exact, key=lambda d: counts[d] - exact[d])[
+        : columns - sum(counts.values())
+    ]:
         counts[degree] += 1
     return {degree: count for degree, count in counts.items() if count}
 
@@ -81,7 +83,9 @@ def columns_of(shares: dict[int, float], columns: int) -> dict[int, int]:
 def plans() -> dict[str, tuple[int, dict[int, int], int]]:
     """Name → base rows, base columns by degree, lift."""
     searched = {f"r{rate}": plan for rate, plan in SEARCHED.items()}
-    published = {f"r{rate}": (rows, columns_of(shares, 256)) for rate, (rows, shares) in PUBLISHED.items()}
+    published = {
+        f"r{rate}": (rows, columns_of(shares, 256)) for rate, (rows, shares) in PUBLISHED.items()
+    }
     return {
         f"n{n}-{rate}": (rows, degrees, n // sum(degrees.values()))
         for n, tables in ((4096, searched), (65536, searched | published))
@@ -94,7 +98,9 @@ def build_one(name: str, rows: int, degrees: dict[int, int], lift: int) -> Code:
     for seed in range(FIRST_SEED.get(name, 1), 100):
         code = build(name, rows=rows, degrees=degrees, lift=lift, seed=seed)
         if not four_cycles(code):
-            return replace(code, about={"built_by": "python jobs/ldpc_codes.py build", "seed": seed})
+            return replace(
+                code, about={"built_by": "python jobs/ldpc_codes.py build", "seed": seed}
+            )
     raise SystemExit(f"{name}: no seed below 100 gives a code without 4-cycles")
 
 
@@ -111,7 +117,9 @@ def error_rate(share: float) -> float:
     return round(low, 4)
 
 
-def measure_point(code: Code, qber: float, *, punctured: int, shortened: int, frames: int, seed: int) -> Point:
+def measure_point(
+    code: Code, qber: float, *, punctured: int, shortened: int, frames: int, seed: int
+) -> Point:
     """Decode random words until 100 have failed or ``frames`` are done."""
     rng = np.random.default_rng([seed, round(qber * 1e4), punctured, shortened])
     erased, known = code.puncture_order[:punctured], code.shorten_order[:shortened]
@@ -121,7 +129,9 @@ def measure_point(code: Code, qber: float, *, punctured: int, shortened: int, fr
         sent[:, known] = 0
         received = sent ^ (rng.random(sent.shape, np.float32) < qber).view(np.uint8)
         received[:, known] = received[:, erased] = 0
-        bits, ok, spent = decode(code, received, syndrome(code, sent), qber=qber, erased=erased, known=known)
+        bits, ok, spent = decode(
+            code, received, syndrome(code, sent), qber=qber, erased=erased, known=known
+        )
         wrong = (bits != sent).any(axis=1)
         done += len(sent)
         failures += int(wrong.sum())
@@ -137,9 +147,13 @@ def measure_curve(code: Code, *, punctured: int, shortened: int, frames: int, se
     for f in np.arange(*STEPS[code.n, code.rate > 0.72]):
         begin = time.perf_counter()
         qber = error_rate(leak / f)
-        point = measure_point(code, qber, punctured=punctured, shortened=shortened, frames=frames, seed=seed)
+        point = measure_point(
+            code, qber, punctured=punctured, shortened=shortened, frames=frames, seed=seed
+        )
         spent = time.perf_counter() - begin
-        print(f"{code.name} p={punctured} s={shortened} f={f:.2f} {point} {spent:.0f} s", flush=True)
+        print(
+            f"{code.name} p={punctured} s={shortened} f={f:.2f} {point} {spent:.0f} s", flush=True
+        )
         if point.failures < point.frames / 2:
             points.insert(0, point)
         if point.failures <= 3 and point.frames >= frames:
@@ -149,23 +163,35 @@ def measure_curve(code: Code, *, punctured: int, shortened: int, frames: int, se
 
 def save(code: Code) -> None:
     path = FOLDER / f"{code.name}.json"
-    path.write_text(json.dumps(to_json(code), separators=(",", ":")).replace(',"', ',\n"') + "\n", "utf-8")
+    path.write_text(
+        json.dumps(to_json(code), separators=(",", ":")).replace(',"', ',\n"') + "\n", "utf-8"
+    )
 
 
 def measure(name: str, args: argparse.Namespace) -> None:
     """All curves of one code: bare, shortened by sixteenths of n, punctured by halves of a tenth."""
     code = load_code(name)
     shortened = [(0, sixteenths * code.n // 16) for sixteenths in args.shortened]
-    punctured = [(halves * min(code.n // 10, len(code.puncture_order)) // 2, 0) for halves in args.punctured]
+    punctured = [
+        (halves * min(code.n // 10, len(code.puncture_order)) // 2, 0) for halves in args.punctured
+    ]
     curves: list[Curve] = []
     for p, s in shortened + punctured:
         frames = args.frames if p or s else args.floor
         curves.append(measure_curve(code, punctured=p, shortened=s, frames=frames, seed=args.seed))
-        save(replace(code, curves=tuple(curves), about={**code.about, "measured_by": _command(name, args)}))
+        save(
+            replace(
+                code,
+                curves=tuple(curves),
+                about={**code.about, "measured_by": _command(name, args)},
+            )
+        )
 
 
 def _command(name: str, args: argparse.Namespace) -> str:
-    options = {key: getattr(args, key) for key in ("shortened", "punctured", "frames", "floor", "seed")}
+    options = {
+        key: getattr(args, key) for key in ("shortened", "punctured", "frames", "floor", "seed")
+    }
     said = (f"--{key} {' '.join(map(str, np.atleast_1d(value)))}" for key, value in options.items())
     return f"python jobs/ldpc_codes.py measure {name} {' '.join(said)}"
 
@@ -193,7 +219,9 @@ def table_row(code: Code, curve: Curve) -> str:
 
 
 def print_table(names: list[str]) -> None:
-    print("| code | punctured | shortened | 10 % | 1 % | 0.1 % | 0.01 % | lowest point | undetected |")
+    print(
+        "| code | punctured | shortened | 10 % | 1 % | 0.1 % | 0.01 % | lowest point | undetected |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for code in map(load_code, names):
         for curve in code.curves:
@@ -201,11 +229,17 @@ def print_table(names: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("verb", choices=("build", "measure", "table"))
     parser.add_argument("names", nargs="*", help="codes; all of them by default")
-    parser.add_argument("--shortened", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="sixteenths of n")
-    parser.add_argument("--punctured", type=int, nargs="*", default=[1, 2], help="halves of a tenth of n")
+    parser.add_argument(
+        "--shortened", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="sixteenths of n"
+    )
+    parser.add_argument(
+        "--punctured", type=int, nargs="*", default=[1, 2], help="halves of a tenth of n"
+    )
     parser.add_argument("--frames", type=int, default=20_000, help="frames per point, at the most")
     parser.add_argument("--floor", type=int, default=200_000, help="the same for the bare code")
     parser.add_argument("--seed", type=int, default=1)

@@ -15,8 +15,8 @@ from functools import partial
 
 import numpy as np
 
-from caligo_mpi import bits
-from caligo_mpi.pairs import Pairs, tally
+from caligo_mpi.config.protocol import Bbm92Config
+from caligo_mpi.pairs import Pairs, bits, tally
 from caligo_mpi.protocol import cascade, ldpc
 from caligo_mpi.protocol.amplify import amplify, seed_bits
 from caligo_mpi.protocol.commit import Rows, commit, open_rows, opens
@@ -26,7 +26,6 @@ from caligo_mpi.protocol.run import run_protocol
 from caligo_mpi.protocol.sift import equal_bases, sides, sift
 from caligo_mpi.protocol.types import QberEstimate
 from caligo_mpi.protocol.verify import draw_tag_key, tag
-from caligo_mpi.protocol_config import Bbm92Config
 
 
 def best(work: Callable[[], object], *, repeat: int) -> float:
@@ -72,7 +71,9 @@ def sifting(repeat: int) -> bool:
     compiled = best(lambda: sift_and_estimate(many), repeat=repeat)
     plain = best(lambda: sift_and_estimate(few), repeat=repeat)
     ok = report("sift and count errors", many.count / counting / 1e9, "G pairs/s", bar=5)
-    ok &= report("sift to key bits, estimate: 2.7e8", many.count / compiled / 1e9, "G pairs/s", bar=5)
+    ok &= report(
+        "sift to key bits, estimate: 2.7e8", many.count / compiled / 1e9, "G pairs/s", bar=5
+    )
     report("the same: 4e6 pairs", few.count / plain / 1e9, "G pairs/s")
     return ok
 
@@ -84,13 +85,19 @@ def reconciling(repeat: int) -> bool:
     bob = alice ^ (rng.random(alice.shape, np.float32) < 0.05).view(np.uint8)
     methods: dict[str, Callable[[], object]] = {
         "Cascade": lambda: cascade.reconcile(alice, bob, qber=0.05, seed=1),
-        "Cascade, low leak": lambda: cascade.reconcile(alice, bob, qber=0.05, seed=1, variant="low-leak"),
+        "Cascade, low leak": lambda: cascade.reconcile(
+            alice, bob, qber=0.05, seed=1, variant="low-leak"
+        ),
         "LDPC": lambda: ldpc.reconcile(alice, bob, qber=0.05),
-        "LDPC, blind": lambda: ldpc.reconcile_blind(alice, bob, qber=0.05, source=np.random.PCG64(1)),
+        "LDPC, blind": lambda: ldpc.reconcile_blind(
+            alice, bob, qber=0.05, source=np.random.PCG64(1)
+        ),
     }
     ok = True
     for name, method in methods.items():
-        ok &= report(f"{name}, Q = 5 %", alice.size / 1e6 / best(method, repeat=repeat), "Mbit/s", bar=1)
+        ok &= report(
+            f"{name}, Q = 5 %", alice.size / 1e6 / best(method, repeat=repeat), "Mbit/s", bar=1
+        )
     return ok
 
 
@@ -120,7 +127,11 @@ def whole(repeat: int) -> None:
     few = random_pairs(2_000_000, qber=0.02)
     for name in ("cascade", "cascade-low-leak", "ldpc"):
         config = Bbm92Config(mode="bbm92", seed=1, reconciliation=name)
-        report(f"bbm92, {name}, Q = 2 %", 2 / best(partial(run_protocol, few, config), repeat=repeat), "M pairs/s")
+        report(
+            f"bbm92, {name}, Q = 2 %",
+            2 / best(partial(run_protocol, few, config), repeat=repeat),
+            "M pairs/s",
+        )
 
 
 def main() -> int:

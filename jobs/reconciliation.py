@@ -13,7 +13,7 @@ from math import log2
 
 import numpy as np
 
-from caligo_mpi.bits import U8
+from caligo_mpi.pairs.bits import U8
 from caligo_mpi.protocol import cascade, ldpc
 from caligo_mpi.protocol.types import Reconciled
 
@@ -21,9 +21,13 @@ Method = Callable[[U8, U8, float, int], list[Reconciled]]
 
 METHODS: dict[str, Method] = {
     "cascade": lambda a, b, q, seed: cascade.reconcile(a, b, qber=q, seed=seed),
-    "cascade-low-leak": lambda a, b, q, seed: cascade.reconcile(a, b, qber=q, seed=seed, variant="low-leak"),
+    "cascade-low-leak": lambda a, b, q, seed: cascade.reconcile(
+        a, b, qber=q, seed=seed, variant="low-leak"
+    ),
     "ldpc": lambda a, b, q, _: ldpc.reconcile(a, b, qber=q),
-    "ldpc-blind": lambda a, b, q, seed: ldpc.reconcile_blind(a, b, qber=q, source=np.random.PCG64(seed)),
+    "ldpc-blind": lambda a, b, q, seed: ldpc.reconcile_blind(
+        a, b, qber=q, source=np.random.PCG64(seed)
+    ),
 }
 
 
@@ -40,13 +44,17 @@ def measure(method: Method, qber: float, *, n: int, keys: int, batch: int, seed:
         fastest = min(fastest, time.perf_counter() - begin)
         leak += sum(result.leak_bits for result in results)
         messages += sum(result.messages for result in results)
-        wrong += sum(bool((result.bits != own).any()) for result, own in zip(results, alice, strict=True))
+        wrong += sum(
+            bool((result.bits != own).any()) for result, own in zip(results, alice, strict=True)
+        )
     f = leak / (keys * n * (-qber * log2(qber) - (1 - qber) * log2(1 - qber)))
     return f"{f:.4f} | {wrong} / {keys} | {messages / keys:.0f} | {batch * n / fastest / 1e6:.1f}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("methods", nargs="+", choices=METHODS)
     parser.add_argument("-n", type=int, default=10_000, help="bits per key")
     parser.add_argument("--qber", type=float, nargs="+", default=[0.01, 0.02, 0.05, 0.10])
@@ -59,7 +67,9 @@ def main() -> None:
     print("| method | Q | f | wrong keys | messages | Mbit/s |\n|---|---|---|---|---|---|")
     for name in args.methods:
         for qber in args.qber:
-            row = measure(METHODS[name], qber, n=args.n, keys=args.keys, batch=args.batch, seed=args.seed)
+            row = measure(
+                METHODS[name], qber, n=args.n, keys=args.keys, batch=args.batch, seed=args.seed
+            )
             print(f"| {name} | {qber:.3f} | {row} |", flush=True)
 
 

@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from caligo_mpi import load_protocol, parse_config
-from caligo_mpi.distill import distill, prepare
-from caligo_mpi.generate import generate
+from caligo_mpi.runs.distill import distill, prepare
+from caligo_mpi.runs.generate import generate
 from caligo_mpi.store.keys import Keys, verify_keys
 
 
@@ -34,13 +34,17 @@ def formula(pairs: int, blocks: int, qber: float, leak: float, config) -> float:
     n = sifted - k
     secrecy, correctness = config.epsilon_sec / blocks, config.epsilon_cor / blocks
     margin = math.sqrt((n + k) / (n * k) * (k + 1) / k * math.log(4 / secrecy))
-    length = n * (1 - entropy(qber + margin) - leak * entropy(qber)) - math.log2(2 / (secrecy**2 * correctness))
+    length = n * (1 - entropy(qber + margin) - leak * entropy(qber)) - math.log2(
+        2 / (secrecy**2 * correctness)
+    )
     return length / sifted
 
 
 def measured_f(keys: Keys, qber: float) -> float:
     """Bits told in reconciling and verifying, per n·h(Q)."""
-    return float(keys.blocks["leak_bits"].sum() / (keys.blocks["reconciled_bits"].sum() * entropy(qber)))
+    return float(
+        keys.blocks["leak_bits"].sum() / (keys.blocks["reconciled_bits"].sum() * entropy(qber))
+    )
 
 
 def main() -> int:
@@ -49,7 +53,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=float, default=1e7)
     parser.add_argument("--fidelity", type=float, default=0.97)
     parser.add_argument("--config", default=str(Path(__file__).parents[1] / "configs/bbm92.yaml"))
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the protocol")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of the protocol"
+    )
     args = parser.parse_args()
     qber, worst, equal = 2 * (1 - args.fidelity) / 3, 0.0, True
     for seed in range(1, args.seeds + 1):
@@ -64,7 +70,10 @@ def main() -> int:
         f = measured_f(done.keys, qber)
         share = done.keys.key_bits / done.keys.blocks["sifted"].sum()
         due = formula(run.pairs, done.info.blocks, qber, f, protocol)
-        worst, equal = max(worst, abs(share / due - 1)), equal and found.ok and done.keys.key_bits > 0
+        worst, equal = (
+            max(worst, abs(share / due - 1)),
+            equal and found.ok and done.keys.key_bits > 0,
+        )
         print(
             f"seed {seed:2}: {done.info.blocks} blocks, key {done.keys.key_bits:,} bits, "
             f"{'equal' if found.ok else 'DIFFERENT'}, f = {f:.4f}, "

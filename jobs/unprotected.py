@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from caligo_mpi import cli, supervise
+from caligo_mpi.cli import command as cli
+from caligo_mpi.launch import supervise, watchdog
 from caligo_mpi.pairs import Pairs
 from caligo_mpi.store import publish, records, writer
 
@@ -34,7 +35,7 @@ def unprotect() -> None:
         (publish, "sync_file"): nothing,
         (publish, "sync_directory"): nothing,
         (publish, "table_digest"): lambda fd, layout: "0" * 64,
-        (supervise.Watchdog, "look"): lambda watchdog, hurry=False: "",
+        (watchdog.Watchdog, "look"): lambda watchdog, hurry=False: "",
         (supervise, "_launch"): launching_this(supervise._launch),
     }
     for (owner, name), other in replaced.items():

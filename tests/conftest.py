@@ -19,7 +19,13 @@ def caligo(tmp_path):
 
     def run(*arguments, timeout=120, **options):
         command = [sys.executable, "-m", "caligo_mpi", *map(str, arguments)]
-        options = {"cwd": tmp_path, "env": environment(), "capture_output": True, "text": True, **options}
+        options = {
+            "cwd": tmp_path,
+            "env": environment(),
+            "capture_output": True,
+            "text": True,
+            **options,
+        }
         return subprocess.run(command, timeout=timeout, check=False, **options)
 
     return run
@@ -29,7 +35,7 @@ def caligo(tmp_path):
 def mpirun(tmp_path_factory):
     """The command line up to the program, for n ranks, and the environment it wants."""
     from caligo_mpi.errors import EnvironmentProblem
-    from caligo_mpi.launch import mpirun_command
+    from caligo_mpi.launch.mpirun import mpirun_command
 
     if importlib.util.find_spec("mpi4py") is None:
         pytest.skip("mpi4py is not installed (numpy 1.26 environment without MPI)")

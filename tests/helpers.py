@@ -21,4 +21,6 @@ def names(folder: Path | str) -> list[str]:
 
 
 #: The examples that configure runs; the others configure protocols.
-RUN_CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8"))
+RUN_CONFIGS = sorted(
+    path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8")
+)

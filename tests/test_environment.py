@@ -40,19 +40,31 @@ def test_no_other_module_looks_into_the_environment():
 
 
 @pytest.mark.parametrize("value", ["abc", "nan", "0", "-1", "inf", "1e9", "1 s", "²"])
-def test_a_watchdog_without_a_time_is_refused_before_anything_is_launched(caligo, write_config, tmp_path, value):
+def test_a_watchdog_without_a_time_is_refused_before_anything_is_launched(
+    caligo, write_config, tmp_path, value
+):
     variables = with_package(CALIGO_WATCHDOG_SECONDS=value)
-    one_sentence(caligo("generate", write_config(), "--ranks", 2, env=variables), f"CALIGO_WATCHDOG_SECONDS={value}")
+    one_sentence(
+        caligo("generate", write_config(), "--ranks", 2, env=variables),
+        f"CALIGO_WATCHDOG_SECONDS={value}",
+    )
     assert not (tmp_path / "run.h5.part").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PMI_SIZE", "two"), ("OMPI_COMM_WORLD_SIZE", "-3"), ("SLURM_STEP_NUM_TASKS", "1" * 5000), ("CALIGO_RANKS", "0")],
+    [
+        ("PMI_SIZE", "two"),
+        ("OMPI_COMM_WORLD_SIZE", "-3"),
+        ("SLURM_STEP_NUM_TASKS", "1" * 5000),
+        ("CALIGO_RANKS", "0"),
+    ],
 )
 def test_a_number_of_ranks_that_is_none_is_refused(caligo, write_config, name, value):
     variables = {**with_package(), name: value}
-    one_sentence(caligo("generate", write_config(), env=variables), f"{name}={value[:20]}", "whole number")
+    one_sentence(
+        caligo("generate", write_config(), env=variables), f"{name}={value[:20]}", "whole number"
+    )
 
 
 @pytest.mark.parametrize("name", ["SLURM_JOB_NUM_NODES", "PMI_RANK", "SLURM_PROCID"])
@@ -82,7 +94,9 @@ def test_names_in_a_configuration_are_expanded_as_a_shell_does(monkeypatch):
     ):
         assert environment.expanded(path, what="output") == meant
     monkeypatch.delenv("SCRATCH")
-    with pytest.raises(ConfigError, match=re.escape("output=${SCRATCH}/run.h5: SCRATCH is not set")):
+    with pytest.raises(
+        ConfigError, match=re.escape("output=${SCRATCH}/run.h5: SCRATCH is not set")
+    ):
         environment.expanded("${SCRATCH}/run.h5", what="output")
 
 
@@ -93,7 +107,10 @@ def test_an_output_with_variables_is_expanded_and_said(caligo, write_config, tmp
     assert result.returncode == 0, result.stderr
     assert f"output: {tmp_path}/here/run.h5" in result.stderr
     assert status(tmp_path / "here/run.h5").complete
-    assert "WHERE is not set" in caligo("generate", config, env=with_package(HOME=str(tmp_path))).stderr
+    assert (
+        "WHERE is not set"
+        in caligo("generate", config, env=with_package(HOME=str(tmp_path))).stderr
+    )
 
 
 @pytest.mark.mpi
@@ -101,14 +118,16 @@ def test_ranks_need_no_home(caligo, write_config, mpirun, tmp_path):
     mpirun(2)
     for home in ({}, {"HOME": ""}):
         variables = {name: value for name, value in with_package().items() if name != "HOME"} | home
-        result = caligo("generate", write_config(), "-o", f"{len(home)}.h5", "--ranks", 2, "-q", env=variables)
+        result = caligo(
+            "generate", write_config(), "-o", f"{len(home)}.h5", "--ranks", 2, "-q", env=variables
+        )
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
 
 
 @pytest.mark.mpi
 def test_a_number_of_nodes_that_is_none_is_refused(caligo, write_config, mpirun):
-    from caligo_mpi.launch import find
+    from caligo_mpi.launch.mpirun import find
 
     mpirun(2)
     if environment.SURVIVE not in find(2, survive=True).env:
@@ -120,7 +139,9 @@ def test_a_number_of_nodes_that_is_none_is_refused(caligo, write_config, mpirun)
 
 @pytest.mark.parametrize("verb", [["generate", "--ranks", "2"], ["slurm"]])
 def test_a_directory_that_is_gone_is_one_sentence(caligo, write_config, tmp_path, verb):
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)")
+    pytest.importorskip(
+        "mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)"
+    )
     config = write_config()
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -157,18 +178,28 @@ exit CODE
     [
         (EMPTY.replace("CODE", "0"), 1, "had started a single rank"),
         (EMPTY.replace("CODE", "1"), 1, "had started a single rank"),
-        (EMPTY.replace("CODE", "1").replace("SAID", "mpirun (Open MPI) 5.0.0"), 2, "had started a single rank"),
+        (
+            EMPTY.replace("CODE", "1").replace("SAID", "mpirun (Open MPI) 5.0.0"),
+            2,
+            "had started a single rank",
+        ),
         (ALONE, 1, "MPI reports a world of 1"),
         (ALONE.replace("SAID", "HYDRA build details"), 1, "MPI reports a world of 1"),
         ("neither a script nor a program", 0, "cannot be run (Exec format error)"),
         ("#!/no/such/shell\n", 0, "cannot be run (No such file or directory)"),
     ],
 )
-def test_a_wrong_launcher_is_one_sentence_and_not_tried_again(caligo, write_config, tmp_path, text, launches, words):
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)")
+def test_a_wrong_launcher_is_one_sentence_and_not_tried_again(
+    caligo, write_config, tmp_path, text, launches, words
+):
+    pytest.importorskip(
+        "mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)"
+    )
     launcher = made_launcher(tmp_path, text)
     # Not in the directory of an MPI, mpi4py may find no library: that is one sentence as well.
-    result = caligo("generate", write_config(), "--ranks", 2, env=with_package(CALIGO_MPIRUN=str(launcher)))
+    result = caligo(
+        "generate", write_config(), "--ranks", 2, env=with_package(CALIGO_MPIRUN=str(launcher))
+    )
     assert result.returncode == 2, result.stderr
     sentences = [line for line in result.stderr.splitlines() if line.startswith("caligo-mpi: ")]
     is_second_try = launches > 1
@@ -180,17 +211,27 @@ def test_a_wrong_launcher_is_one_sentence_and_not_tried_again(caligo, write_conf
 
 
 def test_a_launcher_that_is_no_program_is_one_sentence(caligo, write_config, tmp_path):
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)")
+    pytest.importorskip(
+        "mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)"
+    )
     for asked in ("no-such-launcher", str(write_config())):
-        result = caligo("generate", write_config(), "--ranks", 2, env=with_package(CALIGO_MPIRUN=asked))
+        result = caligo(
+            "generate", write_config(), "--ranks", 2, env=with_package(CALIGO_MPIRUN=asked)
+        )
         one_sentence(result, f"CALIGO_MPIRUN={asked}", "is not a program")
 
 
 def test_absurd_numbers_are_refused(caligo, write_config):
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)")
+    pytest.importorskip(
+        "mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)"
+    )
     most = 64 * len(os.sched_getaffinity(0))
-    one_sentence(caligo("generate", write_config(), "--ranks", 1_000_000), "ranks=1000000", f"at most {most}")
-    one_sentence(caligo("generate", write_config(), "--restarts", -5), "faults.restarts=-5", "from 0 to")
+    one_sentence(
+        caligo("generate", write_config(), "--ranks", 1_000_000), "ranks=1000000", f"at most {most}"
+    )
+    one_sentence(
+        caligo("generate", write_config(), "--restarts", -5), "faults.restarts=-5", "from 0 to"
+    )
     for arguments in (("--ranks", "9" * 5000), ("--ranks", "²"), ("--restarts", "-5")):
         result = caligo("distill", "run.h5", "--config", "x", "-o", "keys.h5", *arguments)
         assert result.returncode == 2

@@ -34,13 +34,20 @@ def models_in(annotation: object) -> Iterator[type]:
 
 
 NUMBERS = sorted(
-    {*numbers(NoiseConfig), *numbers(NetsquidConfig), *numbers(PdcSource), *numbers(HeraldedLinkConfig)}
+    {
+        *numbers(NoiseConfig),
+        *numbers(NetsquidConfig),
+        *numbers(PdcSource),
+        *numbers(HeraldedLinkConfig),
+    }
     | set(numbers(NetsquidLinkConfig)) - {"type", "name"}
 )
 
 
 def test_all_numbers_are_found():
-    assert {"fidelity", "gate_width_ns", "mu", "visibility", "p_read1_given0", "hold"} <= set(NUMBERS)
+    assert {"fidelity", "gate_width_ns", "mu", "visibility", "p_read1_given0", "hold"} <= set(
+        NUMBERS
+    )
 
 
 @pytest.mark.parametrize("number", [name for name in NUMBERS if name not in ("name", "type")])

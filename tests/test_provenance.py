@@ -40,7 +40,11 @@ def test_values_are_flat_and_hold_no_path_and_no_user() -> None:
     assert all(isinstance(value, str | int) for value in found.values())
     assert json.loads(json.dumps(found)) == found
     home = os.path.expanduser("~")  # noqa: PTH111 - as text
-    assert not [value for value in found.values() if isinstance(value, str) and (home in value or os.getcwd() in value)]  # noqa: PTH109
+    assert not [
+        value
+        for value in found.values()
+        if isinstance(value, str) and (home in value or os.getcwd() in value)
+    ]  # noqa: PTH109
 
 
 def test_nothing_is_imported_for_it() -> None:
@@ -84,7 +88,10 @@ def test_commit_of_a_branch(tmp_path: Path) -> None:
 
 def test_commit_of_a_packed_branch(tmp_path: Path) -> None:
     packed = f"# pack-refs with: peeled\n{'f' * 40} refs/heads/main2\n{COMMIT} refs/heads/main\n"
-    assert module._commit(_checkout(tmp_path, "ref: refs/heads/main\n", **{"packed-refs": packed})) == COMMIT
+    assert (
+        module._commit(_checkout(tmp_path, "ref: refs/heads/main\n", **{"packed-refs": packed}))
+        == COMMIT
+    )
 
 
 def test_commit_of_a_linked_worktree(tmp_path: Path) -> None:
@@ -119,7 +126,9 @@ def test_commit_is_that_of_git() -> None:
     if not (root / ".git").exists():
         pytest.skip("not a git checkout")
     try:
-        told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True).stdout
+        told = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git cannot tell the commit here")
     assert provenance()["commit"] == told.strip()

@@ -33,5 +33,9 @@ def test_every_verb_in_readme_exists_and_every_verb_is_in_readme(caligo):
 def test_every_key_of_the_noise_engine_is_in_readme():
     from caligo_mpi.config import ArmConfig, LinkConfig, PdcSource, SideConfig
 
-    keys = {key for model in (ArmConfig, LinkConfig, PdcSource, SideConfig) for key in model.model_fields}
+    keys = {
+        key
+        for model in (ArmConfig, LinkConfig, PdcSource, SideConfig)
+        for key in model.model_fields
+    }
     assert {key for key in keys if key not in README} == set()

@@ -25,7 +25,15 @@ from .noise import (
     SinglePairSource,
 )
 from .reading import dump_config, load_config, parse_config
-from .run import ENGINE_GROUP, FaultsConfig, OutputConfig, PluginConfig, RunConfig, ScheduleConfig, engine_names
+from .run import (
+    ENGINE_GROUP,
+    FaultsConfig,
+    OutputConfig,
+    PluginConfig,
+    RunConfig,
+    ScheduleConfig,
+    engine_names,
+)
 from .schema import schema, starter_config
 
 __all__ = [

@@ -78,9 +78,15 @@ def complain(
     lines: dict[str, None] = {}
     for error in sorted(errors, key=lambda error: error["type"] in ("missing", "none")):
         path = _path(error["loc"])
-        if error["type"] in ("missing", "none") and path != "engine" and any(_inside(new, path) for new in answered):
+        if (
+            error["type"] in ("missing", "none")
+            and path != "engine"
+            and any(_inside(new, path) for new in answered)
+        ):
             continue
-        prefix = "--set " if any(_inside(path, one) or _inside(one, path) for one in overrides) else ""
+        prefix = (
+            "--set " if any(_inside(path, one) or _inside(one, path) for one in overrides) else ""
+        )
         for line in _lines(error, path, given=given, keys=keys, answered=answered, answers=answers):
             lines[prefix + line] = None
     if len(lines) == 1:
@@ -101,7 +107,11 @@ def _lines(
     here = path + equals(value)
     if kind == "extra_forbidden":
         valid = [key.path for key in keys if not key.unmet(given)]
-        old = [(below, name) for below, name in _names(path, error["loc"][-1], value) if _is_old(name, keys, answers)]
+        old = [
+            (below, name)
+            for below, name in _names(path, error["loc"][-1], value)
+            if _is_old(name, keys, answers)
+        ]
         for below, name in old:
             new, meaning = answers[name.lower()]
             answered.update(new)
@@ -110,7 +120,9 @@ def _lines(
         if not old:
             yield f"{here}: unknown key; {_nearest(path, valid, given=given, keys=keys)}"
     elif kind == "missing":
-        meaning = next((key.meaning for key in keys if key.path == path and not key.unmet(given)), "")
+        meaning = next(
+            (key.meaning for key in keys if key.path == path and not key.unmet(given)), ""
+        )
         yield f"{path}: missing; add it ({meaning})"
     elif kind == "none" or (kind == "rule" and value is None):
         yield f"{path}: {error['msg']}"
@@ -120,7 +132,11 @@ def _lines(
         expected = re.findall(r"'([^']+)'", error["ctx"]["expected"])
         yield f"{here}: must be {' or '.join(expected)}"
     elif kind == "model_type":
-        yield f"{path}: is empty; fill it in or remove it" if value is None else f"{here}: must be a section of keys"
+        yield (
+            f"{path}: is empty; fill it in or remove it"
+            if value is None
+            else f"{here}: must be a section of keys"
+        )
     elif kind in ("string_type", "string_unicode"):
         yield f"{here}: must be text"
     else:
@@ -129,7 +145,9 @@ def _lines(
 
 def _is_old(name: str, keys: Sequence[Key], answers: Answers) -> bool:
     """Known from other designs, in upper or lower case, unless it is a key of ours as it is written."""
-    return name in answers or (name.lower() in answers and all(_last(key.path) != name for key in keys))
+    return name in answers or (
+        name.lower() in answers and all(_last(key.path) != name for key in keys)
+    )
 
 
 def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[Key]) -> str:
@@ -138,14 +156,24 @@ def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[K
     here = [key.unmet(given) for key in keys if key.path == path]
     if here:
         nearest = [unmet for unmet in here if "engine.name" not in unmet] or here
-        wanted = dict.fromkeys(", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest)
-        return f"only with {' or '.join(wanted)}" + (f" ({_REASONS[name]})" if name in _REASONS else "")
+        wanted = dict.fromkeys(
+            ", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest
+        )
+        return f"only with {' or '.join(wanted)}" + (
+            f" ({_REASONS[name]})" if name in _REASONS else ""
+        )
     elsewhere = [other for other in valid if _last(other) == name]
     if elsewhere:
         return f"it belongs to {' or '.join(dict.fromkeys(elsewhere))}"
-    siblings = {_last(other).lower(): _last(other) for other in valid if other.rpartition(".")[0] == section}
+    siblings = {
+        _last(other).lower(): _last(other) for other in valid if other.rpartition(".")[0] == section
+    }
     close = difflib.get_close_matches(name.lower(), siblings, n=1)
-    return f"did you mean {siblings[close[0]]}?" if close else f"known here: {', '.join(siblings.values())}"
+    return (
+        f"did you mean {siblings[close[0]]}?"
+        if close
+        else f"known here: {', '.join(siblings.values())}"
+    )
 
 
 def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:

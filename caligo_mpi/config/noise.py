@@ -1,4 +1,4 @@
-"""Models of the noise engine's configuration.  Symbols are those of the closed forms in `caligo_mpi.link`."""
+"""Models of the noise engine's configuration.  Symbols are those of the closed forms in `caligo_mpi.engines.link`."""
 
 from __future__ import annotations
 
@@ -37,13 +37,19 @@ def _three(value: object) -> object:
 class LinkConfig(Section):
     """State of the delivered pair, by exactly one of the three keys.  Target state: Φ⁺."""
 
-    fidelity: Annotated[Fidelity | None, about("⟨Φ⁺|ρ|Φ⁺⟩ of the delivered pair; QBER = 2(1−F)/3", symbol="F")] = None
+    fidelity: Annotated[
+        Fidelity | None, about("⟨Φ⁺|ρ|Φ⁺⟩ of the delivered pair; QBER = 2(1−F)/3", symbol="F")
+    ] = None
     prob_max_mixed: Annotated[
-        Probability | None, about("weight p of I/4 in ρ = (1−p)|Φ⁺⟩⟨Φ⁺| + p·I/4; QBER = p/2", symbol="p")
+        Probability | None,
+        about("weight p of I/4 in ρ = (1−p)|Φ⁺⟩⟨Φ⁺| + p·I/4; QBER = p/2", symbol="p"),
     ] = None
     pauli: Annotated[
         Annotated[tuple[Probability, Probability, Probability], BeforeValidator(_three)] | None,
-        about("probabilities of a Pauli error on Bob's half; QBER_Z = pX+pY, QBER_X = pY+pZ", symbol="pX, pY, pZ"),
+        about(
+            "probabilities of a Pauli error on Bob's half; QBER_Z = pX+pY, QBER_X = pY+pZ",
+            symbol="pX, pY, pZ",
+        ),
     ] = None
 
     @classmethod
@@ -52,23 +58,34 @@ class LinkConfig(Section):
 
     def _rules(self) -> Iterator[Breach]:
         if self.pauli and math.fsum(self.pauli) > 1:
-            yield "pauli", f"the three sum to {math.fsum(self.pauli):.6g}; must be at most 1", "rule"
+            yield (
+                "pauli",
+                f"the three sum to {math.fsum(self.pauli):.6g}; must be at most 1",
+                "rule",
+            )
 
 
 class ReadOutConfig(Section):
     """One party's choice of basis, and the errors of its read-out."""
 
-    basis_bias: Annotated[Probability, about("probability of measuring in X rather than Z", symbol="P(X)")] = 0.5
+    basis_bias: Annotated[
+        Probability, about("probability of measuring in X rather than Z", symbol="P(X)")
+    ] = 0.5
     readout_flip: Annotated[
-        FlipProbability | None, about("probability that the recorded bit is flipped; 0 unless given", symbol="e")
+        FlipProbability | None,
+        about("probability that the recorded bit is flipped; 0 unless given", symbol="e"),
     ] = None
     p_read1_given0: Annotated[
         FlipProbability | None,
-        about("instead of readout_flip: probability of reading 1 for 0; 0 unless given", symbol="p0"),
+        about(
+            "instead of readout_flip: probability of reading 1 for 0; 0 unless given", symbol="p0"
+        ),
     ] = None
     p_read0_given1: Annotated[
         FlipProbability | None,
-        about("instead of readout_flip: probability of reading 0 for 1; 0 unless given", symbol="p1"),
+        about(
+            "instead of readout_flip: probability of reading 0 for 1; 0 unless given", symbol="p1"
+        ),
     ] = None
 
     @classmethod
@@ -76,13 +93,21 @@ class ReadOutConfig(Section):
         pair = [name for name in ("p_read1_given0", "p_read0_given1") if name in given]
         if pair and "readout_flip" in given:
             both = " and ".join(name + equals(given[name]) for name in ("readout_flip", *pair))
-            yield "", f"{both} exclude each other; keep readout_flip or p_read1_given0 with p_read0_given1", "rule"
+            yield (
+                "",
+                f"{both} exclude each other; keep readout_flip or p_read1_given0 with p_read0_given1",
+                "rule",
+            )
 
 
 def memory_rules(T1: float, T2: float, *, most: float, why: str) -> Iterator[Breach]:
     """The rules of a decohering memory; T1 alone is refused since the formalisms then disagree grossly in X."""
     if T1 and not T2:
-        yield "T2_ns", f"must be given with T1_ns={T1:g}, at most {most:g}; or set T1_ns to 0", "rule"
+        yield (
+            "T2_ns",
+            f"must be given with T1_ns={T1:g}, at most {most:g}; or set T1_ns to 0",
+            "rule",
+        )
     if T1 and most < T2:
         yield "T2_ns", f"must be at most {most:g} with T1_ns={T1:g}: {why}", "rule"
 
@@ -91,57 +116,94 @@ class SideConfig(ReadOutConfig):
     """One party's device in the noise engine."""
 
     storage_time_ns: Annotated[
-        NonNegative, about("time the qubit idles in memory before its measurement", unit="ns", symbol="t")
+        NonNegative,
+        about("time the qubit idles in memory before its measurement", unit="ns", symbol="t"),
     ] = 0.0
-    T1_ns: Annotated[NonNegative, about("relaxation time of the memory; 0 is off", unit="ns", symbol="T1")] = 0.0
+    T1_ns: Annotated[
+        NonNegative, about("relaxation time of the memory; 0 is off", unit="ns", symbol="T1")
+    ] = 0.0
     T2_ns: Annotated[
-        NonNegative, about("dephasing time of the memory, at most 2·T1; 0 is off", unit="ns", symbol="T2")
+        NonNegative,
+        about("dephasing time of the memory, at most 2·T1; 0 is off", unit="ns", symbol="T2"),
     ] = 0.0
     gate_depolarizing: Annotated[
-        Probability, about("probability that the H gate before an X measurement leaves I/2", symbol="g")
+        Probability,
+        about("probability that the H gate before an X measurement leaves I/2", symbol="g"),
     ] = 0.0
 
     def _rules(self) -> Iterator[Breach]:
-        yield from memory_rules(self.T1_ns, self.T2_ns, most=2 * self.T1_ns, why="T2 ≤ 2·T1 in any memory")
+        yield from memory_rules(
+            self.T1_ns, self.T2_ns, most=2 * self.T1_ns, why="T2 ≤ 2·T1 in any memory"
+        )
 
 
 class ArmConfig(Section):
     """Loss and dark counts between the source and one party's recorded click."""
 
-    length_km: Annotated[NonNegative, about("fiber from the source to this party", unit="km", symbol="L")] = 0.0
-    attenuation_db_per_km: Annotated[NonNegative, about("attenuation of the fiber", unit="dB/km", symbol="α")] = 0.2
-    coupling: Annotated[Probability, about("transmission of everything but fiber and detector")] = 1.0
-    detector_efficiency: Annotated[Probability, about("probability that an arriving photon is detected")] = 1.0
+    length_km: Annotated[
+        NonNegative, about("fiber from the source to this party", unit="km", symbol="L")
+    ] = 0.0
+    attenuation_db_per_km: Annotated[
+        NonNegative, about("attenuation of the fiber", unit="dB/km", symbol="α")
+    ] = 0.2
+    coupling: Annotated[Probability, about("transmission of everything but fiber and detector")] = (
+        1.0
+    )
+    detector_efficiency: Annotated[
+        Probability, about("probability that an arriving photon is detected")
+    ] = 1.0
     dark_count_rate_hz: Annotated[
-        NonNegative | None, about("dark clicks of all of this party's detectors; needs gate_width_ns", unit="Hz")
+        NonNegative | None,
+        about("dark clicks of all of this party's detectors; needs gate_width_ns", unit="Hz"),
     ] = None
     dark_count_probability: Annotated[
-        DarkProbability | None, about("instead of a rate: probability of a dark click per gate", symbol="d, Y0")
+        DarkProbability | None,
+        about("instead of a rate: probability of a dark click per gate", symbol="d, Y0"),
     ] = None
     gate_width_ns: Annotated[
-        Positive | None, about("time per emission in which the detectors listen; for the rate only", unit="ns")
+        Positive | None,
+        about("time per emission in which the detectors listen; for the rate only", unit="ns"),
     ] = None
 
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
         yield from at_most_one(given, "dark_count_rate_hz", "dark_count_probability")
         if "dark_count_rate_hz" in given and "gate_width_ns" not in given:
-            yield "dark_count_rate_hz", "needs gate_width_ns: the time per emission in which it counts", "rule"
+            yield (
+                "dark_count_rate_hz",
+                "needs gate_width_ns: the time per emission in which it counts",
+                "rule",
+            )
         if "gate_width_ns" in given and "dark_count_rate_hz" not in given:
-            yield "gate_width_ns", "has no effect without dark_count_rate_hz; give the rate or remove it", "rule"
+            yield (
+                "gate_width_ns",
+                "has no effect without dark_count_rate_hz; give the rate or remove it",
+                "rule",
+            )
 
     def _rules(self) -> Iterator[Breach]:
         if self.dark_count_rate_hz and self.gate_width_ns:
             per_gate = self.dark_count_rate_hz * self.gate_width_ns * 1e-9
             if per_gate > 30:
-                yield "dark_count_rate_hz", f"makes {per_gate:.3g} dark counts per gate; must be at most 30", "rule"
+                yield (
+                    "dark_count_rate_hz",
+                    f"makes {per_gate:.3g} dark counts per gate; must be at most 30",
+                    "rule",
+                )
         if not self.click_bound():
-            yield "", "no photon arrives and there are no dark counts, so it never clicks; raise its efficiency", "rule"
+            yield (
+                "",
+                "no photon arrives and there are no dark counts, so it never clicks; raise its efficiency",
+                "rule",
+            )
 
     def click_bound(self) -> float:
         """An upper bound, close where clicks are rare, of the probability of a click per emission."""
         transmission = 10 ** (-self.attenuation_db_per_km * self.length_km / 10)
-        dark = self.dark_count_probability or (self.dark_count_rate_hz or 0) * (self.gate_width_ns or 0) * 1e-9
+        dark = (
+            self.dark_count_probability
+            or (self.dark_count_rate_hz or 0) * (self.gate_width_ns or 0) * 1e-9
+        )
         return min(1.0, transmission * self.coupling * self.detector_efficiency + dark)
 
 
@@ -154,7 +216,11 @@ class LossConfig(Section):
     def _rules(self) -> Iterator[Breach]:
         coincidence = self.alice.click_bound() * self.bob.click_bound()
         if coincidence < 1e-18:
-            yield "", f"coincidences of probability {coincidence:.0e} never happen; must be at least 1e-18", "rule"
+            yield (
+                "",
+                f"coincidences of probability {coincidence:.0e} never happen; must be at least 1e-18",
+                "rule",
+            )
 
 
 class SinglePairSource(Section):
@@ -166,9 +232,15 @@ class SinglePairSource(Section):
 class PdcSource(Section):
     """Down-conversion source (Ma, Fung and Lo, Phys. Rev. A 76, 012307, 2007)."""
 
-    type: Annotated[Literal["pdc"], about("pulses with a random number of pairs, as Ma, Fung and Lo (2007)")]
-    mu: Annotated[float, Range(1e-9, 1000), about("mean pairs per pulse, 2λ in their paper", symbol="μ")]
-    misalignment: Annotated[FlipProbability, about("probability of a wrong detector", symbol="e_d")] = 0.0
+    type: Annotated[
+        Literal["pdc"], about("pulses with a random number of pairs, as Ma, Fung and Lo (2007)")
+    ]
+    mu: Annotated[
+        float, Range(1e-9, 1000), about("mean pairs per pulse, 2λ in their paper", symbol="μ")
+    ]
+    misalignment: Annotated[
+        FlipProbability, about("probability of a wrong detector", symbol="e_d")
+    ] = 0.0
 
 
 Source = Annotated[
@@ -187,12 +259,15 @@ class NoiseConfig(Section):
 
     name: Annotated[Literal["noise"], about("numpy noise model")]
     source: Annotated[Source, about("what an emission is")] = SinglePairSource()
-    link: Annotated[LinkConfig | None, about("state of the delivered pair; required with a single_pair source")] = None
+    link: Annotated[
+        LinkConfig | None, about("state of the delivered pair; required with a single_pair source")
+    ] = None
     alice: Annotated[SideConfig, about("Alice's device")] = SideConfig()
     bob: Annotated[SideConfig, about("Bob's device")] = SideConfig()
     loss: Annotated[LossConfig | None, about("fibers and detectors; lossless if left out")] = None
     formalism: Annotated[
-        Literal["dm", "ket"], about("density matrix, or state vector with T1 as a Pauli twirl; they differ with T1 on")
+        Literal["dm", "ket"],
+        about("density matrix, or state vector with T1 as a Pauli twirl; they differ with T1 on"),
     ] = "dm"
 
     @classmethod
@@ -201,11 +276,19 @@ class NoiseConfig(Section):
         if not pdc and "link" not in given:
             yield "link", "missing; give exactly one of fidelity, prob_max_mixed, pauli", "none"
         if pdc and "link" in given:
-            yield "link", "not with a pdc source, whose state follows from mu and misalignment; remove it", "rule"
+            yield (
+                "link",
+                "not with a pdc source, whose state follows from mu and misalignment; remove it",
+                "rule",
+            )
 
     def _rules(self) -> Iterator[Breach]:
         if isinstance(self.source, PdcSource):
             for side in ("alice", "bob"):
                 for key in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
                     if getattr(getattr(self, side), key):
-                        yield f"{side}.{key}", "not with a pdc source: its photons are not stored; remove it", "rule"
+                        yield (
+                            f"{side}.{key}",
+                            "not with a pdc source: its photons are not stored; remove it",
+                            "rule",
+                        )

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 _PAIRS = ("pairs",), "it counts emissions; with loss the file holds fewer rows"
-_CHUNK = ("chunk_size",), "the unit of seeding, so it changes the bits; a multiple of 8, unrelated to ranks or messages"
-_RANKS = (), "remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) and never changes the bits"
-_SEED = ("seed",), "the only seed: chunk i draws from child i of SeedSequence(seed), whatever the ranks and the time"
+_CHUNK = (
+    ("chunk_size",),
+    "the unit of seeding, so it changes the bits; a multiple of 8, unrelated to ranks or messages",
+)
+_RANKS = (
+    (),
+    "remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) and never changes the bits",
+)
+_SEED = (
+    ("seed",),
+    "the only seed: chunk i draws from child i of SeedSequence(seed), whatever the ranks and the time",
+)
 _NOISE = (
     ("engine.link", "engine.alice", "engine.bob", "engine.loss"),
     "the link's state, each side's device and the losses are separate sections; `caligo-mpi init` writes them all",
 )
-_FIDELITY = ("engine.link.fidelity",), "F = ⟨Φ⁺|ρ|Φ⁺⟩ of the delivered pair, not 1−p: QBER = 2(1−F)/3"
+_FIDELITY = (
+    ("engine.link.fidelity",),
+    "F = ⟨Φ⁺|ρ|Φ⁺⟩ of the delivered pair, not 1−p: QBER = 2(1−F)/3",
+)
 _DEPOLARIZING = ("engine.link.prob_max_mixed",), "p in ρ = (1−p)|Φ⁺⟩⟨Φ⁺| + p·I/4: QBER = p/2, not p"
 _QBER = (
     ("engine.link.fidelity",),
@@ -49,16 +61,26 @@ _STORAGE_TIME = (
     ("engine.alice.storage_time_ns", "engine.bob.storage_time_ns"),
     "how long that side's qubit idles before its measurement, in ns; the protocol's waiting time is not set here",
 )
-_T1 = ("engine.alice.T1_ns", "engine.bob.T1_ns", "engine.device.T1_ns"), "relaxation time in ns; 0 is off"
+_T1 = (
+    ("engine.alice.T1_ns", "engine.bob.T1_ns", "engine.device.T1_ns"),
+    "relaxation time in ns; 0 is off",
+)
 _T2 = (
     ("engine.alice.T2_ns", "engine.bob.T2_ns", "engine.device.T2_ns"),
     "dephasing time in ns, at most 2·T1 (NetSquid: T1); 0 is off",
 )
 _GATE = (
-    ("engine.alice.gate_depolarizing", "engine.bob.gate_depolarizing", "engine.device.gate_depolarizing"),
+    (
+        "engine.alice.gate_depolarizing",
+        "engine.bob.gate_depolarizing",
+        "engine.device.gate_depolarizing",
+    ),
     "the probability that a gate, the H before an X measurement, replaces the qubit by I/2",
 )
-_BIAS = ("engine.alice.basis_bias", "engine.bob.basis_bias"), "the probability of measuring in X; Z has the rest"
+_BIAS = (
+    ("engine.alice.basis_bias", "engine.bob.basis_bias"),
+    "the probability of measuring in X; Z has the rest",
+)
 _MU = ("engine.source.mu",), "mean pairs per pulse, μ = 2λ, of the source with type: pdc"
 _OUTPUT = ("output.path",), "one HDF5 file; the command line's -o goes first"
 _RESUME = (), "remove it: the .part file is the checkpoint, and the same command resumes it"

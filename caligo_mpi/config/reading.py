@@ -73,7 +73,9 @@ def overridden_paths(overrides: Sequence[str]) -> list[str]:
     return [override.partition("=")[0].strip() for override in overrides]
 
 
-def overridden(data: Mapping[str, Any], override: str, *, example: str = "engine.link.fidelity=0.97") -> dict[str, Any]:
+def overridden(
+    data: Mapping[str, Any], override: str, *, example: str = "engine.link.fidelity=0.97"
+) -> dict[str, Any]:
     """A copy of ``data`` in which one ``path=value`` holds; sections are made where there are none."""
     path, sign, text = override.partition("=")
     names = path.strip().split(".")
@@ -92,7 +94,9 @@ def overridden(data: Mapping[str, Any], override: str, *, example: str = "engine
             inner = {SHORTHANDS[name]: inner}
         if inner is not None and not isinstance(inner, Mapping):
             where = ".".join(names[: depth + 1]) + equals(inner)
-            raise ConfigError(f"--set {override}: {where} is not a section, it has no key {names[depth + 1]}")
+            raise ConfigError(
+                f"--set {override}: {where} is not a section, it has no key {names[depth + 1]}"
+            )
         section[name] = section = dict(inner or {})
     section[names[-1]] = value
     return out

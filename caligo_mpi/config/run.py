@@ -58,7 +58,11 @@ class PluginConfig(Section):
     def _rules(self) -> Iterator[Breach]:
         for key, value in self.parameters.items():
             if not _is_json(value):
-                yield key, "must be made of text, finite numbers, true, false, null, lists and sections", "rule"
+                yield (
+                    key,
+                    "must be made of text, finite numbers, true, false, null, lists and sections",
+                    "rule",
+                )
 
 
 def _is_json(value: object) -> bool:
@@ -122,11 +126,17 @@ class FaultsConfig(Section):
 
     mode: Annotated[
         FaultMode,
-        about("restart begins again from the file; survive goes on with the ranks that are left (Open MPI 5)"),
+        about(
+            "restart begins again from the file; survive goes on with the ranks that are left (Open MPI 5)"
+        ),
     ] = "restart"
-    restarts: Annotated[int, Range(0, 1_000_000), about("launches after the first one; needs --ranks")] = 100
+    restarts: Annotated[
+        int, Range(0, 1_000_000), about("launches after the first one; needs --ranks")
+    ] = 100
     retries: Annotated[
-        int, Range(0, 1000), about("how often a chunk whose simulation raises is tried again, elsewhere if possible")
+        int,
+        Range(0, 1000),
+        about("how often a chunk whose simulation raises is tried again, elsewhere if possible"),
     ] = 0
 
 
@@ -145,11 +155,15 @@ class RunConfig(Section):
     """One run: one configuration, one pairs file."""
 
     pairs: Annotated[int, Range(1, 10**15), about("emissions to simulate")]
-    seed: Annotated[int, Range(0), about("seed of all random streams; numpy mixes any size into 128 bits")]
+    seed: Annotated[
+        int, Range(0), about("seed of all random streams; numpy mixes any size into 128 bits")
+    ]
     chunk_size: Annotated[
         int,
         Range(8, 1 << 28, multiple_of=8),
-        about("emissions per random stream, a multiple of 8; by engine: noise 16777216, netsquid 1000, others 65536"),
+        about(
+            "emissions per random stream, a multiple of 8; by engine: noise 16777216, netsquid 1000, others 65536"
+        ),
     ] = _CHUNK_SIZE["noise"]
     engine: Annotated[AnyEngine, about("simulator and its parameters")]
     schedule: Annotated[
@@ -158,7 +172,9 @@ class RunConfig(Section):
         about("which rank does what, or the policy alone"),
     ] = ScheduleConfig()
     output: Annotated[
-        OutputConfig, _shorthand("output", str | OutputConfig), about("where the pairs go, or the path alone")
+        OutputConfig,
+        _shorthand("output", str | OutputConfig),
+        about("where the pairs go, or the path alone"),
     ] = OutputConfig()
     faults: Annotated[
         FaultsConfig,
@@ -167,7 +183,8 @@ class RunConfig(Section):
     ] = FaultsConfig()
 
     sequential: Annotated[
-        SequentialConfig | None, about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate")
+        SequentialConfig | None,
+        about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate"),
     ] = None
 
     @model_validator(mode="before")
@@ -176,13 +193,19 @@ class RunConfig(Section):
         if isinstance(data, Mapping) and data.get("chunk_size") is None:
             name = chosen(data.get("engine"), "name")
             sizes = {**_CHUNK_SIZE, "auto": _AUTO_CHUNK_SIZE}
-            size = sizes.get(name, _PLUGIN_CHUNK_SIZE) if isinstance(name, str) else _PLUGIN_CHUNK_SIZE
+            size = (
+                sizes.get(name, _PLUGIN_CHUNK_SIZE) if isinstance(name, str) else _PLUGIN_CHUNK_SIZE
+            )
             return {**data, "chunk_size": size}
         return data
 
     def _rules(self) -> Iterator[Breach]:
         if self.pairs > _MOST_CHUNKS * self.chunk_size:
-            yield "chunk_size", f"would make more than {_MOST_CHUNKS:_} chunks of pairs={self.pairs}; raise it", "rule"
+            yield (
+                "chunk_size",
+                f"would make more than {_MOST_CHUNKS:_} chunks of pairs={self.pairs}; raise it",
+                "rule",
+            )
 
     def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:
         """The run with its ``auto`` engine settled; a chunk size that was not given becomes that engine's."""
@@ -222,30 +245,44 @@ class RunConfig(Section):
         return cast("Self", validated(data, source="stored configuration"))
 
 
-def validated(data: object, *, source: str, overrides: Sequence[str] = (), installed: bool = False) -> RunConfig:
+def validated(
+    data: object, *, source: str, overrides: Sequence[str] = (), installed: bool = False
+) -> RunConfig:
     """The configuration in ``data``, whose engine must be ``installed`` if so told."""
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{source}: must be a mapping of keys to values, not {type(data).__name__}")
+        raise ConfigError(
+            f"{source}: must be a mapping of keys to values, not {type(data).__name__}"
+        )
     errors: list[Any] = list(_missing_engine(data)) if installed else []
     try:
         config = RunConfig.model_validate(dict(data))
     except ValidationError as invalid:
         errors += invalid.errors(include_url=False)
     if errors:
-        raise ConfigError(complain(errors, given=data, keys=_keys(), source=source, overrides=overrides))
+        raise ConfigError(
+            complain(errors, given=data, keys=_keys(), source=source, overrides=overrides)
+        )
     return config
 
 
 def _missing_engine(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     name = chosen(data.get("engine"), "name")
-    if isinstance(name, str) and name not in _CHUNK_SIZE and name != "auto" and name not in (names := engine_names()):
+    if (
+        isinstance(name, str)
+        and name not in _CHUNK_SIZE
+        and name != "auto"
+        and name not in (names := engine_names())
+    ):
         sentence = f"no such engine; there are {', '.join(names)}"
         yield {"type": "choice", "loc": ("engine", "name"), "input": name, "msg": sentence}
 
 
 def engine_names() -> tuple[str, ...]:
     """The engines a configuration may name: ours, then those that other packages installed."""
-    return (*_CHUNK_SIZE, *sorted({entry.name for entry in metadata.entry_points(group=ENGINE_GROUP)}))
+    return (
+        *_CHUNK_SIZE,
+        *sorted({entry.name for entry in metadata.entry_points(group=ENGINE_GROUP)}),
+    )
 
 
 @cache

@@ -21,7 +21,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    ErrorDetails,
+    InitErrorDetails,
+    PydanticCustomError,
+    core_schema,
+)
 
 from .complaints import Key, Need, equals, look_up
 
@@ -52,11 +58,15 @@ class Range:
             return f"above {self.low:_}" if self.open_low else f"of at least {self.low:_}"
         return f"{'above' if self.open_low else 'from'} {self.low:_} to {'below ' * self.open_high}{self.high:_}"
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         read = self._integer if source is int else self._real
         return core_schema.no_info_before_validator_function(read, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         out = handler(schema)
         # The bounds bind numbers only, the pattern text only.
         bounds = {"exclusiveMinimum" if self.open_low else "minimum": self.low}
@@ -76,7 +86,9 @@ class Range:
 
     def _real(self, value: object) -> float:
         exact = _exact(value)
-        number = math.nan if exact is None else float(exact) + 0.0  # makes -0.0 0.0: equal values, equal digests
+        number = (
+            math.nan if exact is None else float(exact) + 0.0
+        )  # makes -0.0 0.0: equal values, equal digests
         if number == math.inf or number not in self:
             raise PydanticCustomError("range", f"must be a number {self}")
         return number
@@ -135,7 +147,9 @@ class Section(BaseModel):
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
-        breaches = list(cls._choices({key: value for key, value in data.items() if value is not None}))
+        breaches = list(
+            cls._choices({key: value for key, value in data.items() if value is not None})
+        )
         errors: list[InitErrorDetails] = []
         try:
             section = handler(dict(data))
@@ -144,7 +158,13 @@ class Section(BaseModel):
             errors += map(_again, invalid.errors(include_url=False))
         for key, sentence, kind in breaches:
             loc = tuple(key.split(".")) if key else ()
-            errors.append({"type": PydanticCustomError(kind, sentence), "loc": loc, "input": look_up(data, loc)})
+            errors.append(
+                {
+                    "type": PydanticCustomError(kind, sentence),
+                    "loc": loc,
+                    "input": look_up(data, loc),
+                }
+            )
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return section
@@ -172,10 +192,14 @@ def exactly_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
 
 def chosen(section: object, key: str, default: object = None) -> object:
     """The value of ``key``, in a mapping to be validated or in a model."""
-    return section.get(key, default) if isinstance(section, Mapping) else getattr(section, key, None)
+    return (
+        section.get(key, default) if isinstance(section, Mapping) else getattr(section, key, None)
+    )
 
 
-def choose_by(key: str, tags: Mapping[str, str], *, default: str | None = None, problem: str) -> Discriminator:
+def choose_by(
+    key: str, tags: Mapping[str, str], *, default: str | None = None, problem: str
+) -> Discriminator:
     """Tells the members of a union of sections apart by the text at ``key``: text → member's tag.
 
     Tags stand in angle brackets, so that they are told from keys in an error's path.
@@ -188,7 +212,9 @@ def choose_by(key: str, tags: Mapping[str, str], *, default: str | None = None, 
     return Discriminator(tag, custom_error_type="choice", custom_error_message=problem)
 
 
-def keys_of(section: type[Section], prefix: str = "", needs: tuple[Need, ...] = ()) -> Iterator[Key]:
+def keys_of(
+    section: type[Section], prefix: str = "", needs: tuple[Need, ...] = ()
+) -> Iterator[Key]:
     """Every key in ``section`` and the sections below it, with the choices that bring it in."""
     for name, field in section.model_fields.items():
         path = prefix + name

@@ -27,7 +27,11 @@ _SCALARS = {
     ),
     "merge": re.compile(r"<<\Z"),
 }
-_KINDS = {yaml.MappingNode: ("map",), yaml.SequenceNode: ("seq",), yaml.ScalarNode: (*_SCALARS, "str")}
+_KINDS = {
+    yaml.MappingNode: ("map",),
+    yaml.SequenceNode: ("seq",),
+    yaml.ScalarNode: (*_SCALARS, "str"),
+}
 
 
 class _Loader(yaml.SafeLoader):
@@ -78,7 +82,9 @@ def parse_yaml(text: str, *, source: str) -> Any:
             what = "a second document starts here; keep one"
         raise ConfigError(f"{source}{where}: not valid YAML: {what}") from None
     except yaml.reader.ReaderError as error:
-        raise ConfigError(f"{source}: not a text file: character #x{error.character:04x} is not allowed") from None
+        raise ConfigError(
+            f"{source}: not a text file: character #x{error.character:04x} is not allowed"
+        ) from None
     except RecursionError:
         raise ConfigError(f"{source}: not a configuration: nested too deeply") from None
 
@@ -114,7 +120,9 @@ def _check(node: yaml.Node, *, sizes: dict[int, int]) -> int:
         return sizes[id(node)]
     sizes[id(node)] = 0
     if node.tag.removeprefix(_PREFIX) not in _KINDS[type(node)]:
-        raise _Problem(node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported here; remove it")
+        raise _Problem(
+            node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported here; remove it"
+        )
     size = 1
     if isinstance(node, yaml.MappingNode):
         _check_keys(node)
@@ -137,14 +145,19 @@ def _check_keys(node: yaml.MappingNode) -> None:
         if key.tag != _PREFIX + "str" or not isinstance(key, yaml.ScalarNode):
             raise _Problem(key, f"the key {_excerpt(key)} is not text; a key is a name")
         if key.value in first:
-            raise _Problem(key, f"duplicate key {key.value}, first in line {first[key.value]}; keep one of the two")
+            raise _Problem(
+                key,
+                f"duplicate key {key.value}, first in line {first[key.value]}; keep one of the two",
+            )
         first[key.value] = key.start_mark.line + 1
 
 
 def _check_scalar(node: yaml.Node) -> None:
     pattern = _SCALARS.get(node.tag.removeprefix(_PREFIX))
     if pattern and not pattern.match(node.value):
-        raise _Problem(node, f"{node.value[:40]!r} is not {node.tag.replace(_PREFIX, '!!')}; remove the tag")
+        raise _Problem(
+            node, f"{node.value[:40]!r} is not {node.tag.replace(_PREFIX, '!!')}; remove the tag"
+        )
     if len(node.value) > 1000 and node.tag == _PREFIX + "int":
         raise _Problem(node, f"a number of {len(node.value)} digits; at most 1000 are read")
 

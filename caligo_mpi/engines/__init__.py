@@ -17,8 +17,8 @@ from typing import Protocol, cast
 import numpy as np
 
 from ..errors import ConfigError, EnvironmentProblem
-from ..link import Expected
 from ..pairs import Pairs
+from .link import Expected
 
 #: Where engines of other packages announce themselves, by the name that configurations use.
 ENTRY_POINTS = "caligo_mpi.engines"
@@ -46,7 +46,9 @@ class Engine(Protocol):
     #: Closed-form rates of this configuration.
     expected: Expected
 
-    def sample(self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None) -> Pairs:
+    def sample(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> Pairs:
         """Simulate ``count`` emissions; call ``tick`` every few milliseconds of work at most."""
         ...
 
@@ -60,11 +62,16 @@ class EngineConfig(Protocol):
         ...
 
 
-_BUILT_IN = {"noise": "NoiseEngine", "netsquid": "NetsquidEngine"}  # module of that name here: class
+_BUILT_IN = {
+    "noise": "NoiseEngine",
+    "netsquid": "NetsquidEngine",
+}  # module of that name here: class
 
 
 def make_engine(
-    config: EngineConfig, thresholds: dict[str, object] | None = None, stream_version: int | None = None
+    config: EngineConfig,
+    thresholds: dict[str, object] | None = None,
+    stream_version: int | None = None,
 ) -> Engine:
     """The engine that ``config.name`` names, built from the configuration.
 
@@ -81,7 +88,9 @@ def make_engine(
     return engine
 
 
-def _built(config: EngineConfig, thresholds: dict[str, object] | None, stream_version: int | None) -> Engine:
+def _built(
+    config: EngineConfig, thresholds: dict[str, object] | None, stream_version: int | None
+) -> Engine:
     name = config.name
     if name in _BUILT_IN:
         if reason := _missing(name):
@@ -93,7 +102,9 @@ def _built(config: EngineConfig, thresholds: dict[str, object] | None, stream_ve
     plugins = _plugins()
     if name not in plugins:
         known = ", ".join([*_BUILT_IN, *plugins])
-        raise ConfigError(f"engine.name={name!r} is not an installed engine; choose one of: {known}")
+        raise ConfigError(
+            f"engine.name={name!r} is not an installed engine; choose one of: {known}"
+        )
     return cast(Engine, plugins[name].load()(config))
 
 

@@ -7,8 +7,7 @@ from math import erfc, exp, gamma, nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..pairs import Pairs
+from ..pairs import Pairs, bits
 
 Counts = NDArray[np.int64]
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
+from ..config.protocol import Bbm92Config
 from ..errors import ConfigError
-from ..pairs import Pairs, Tally
-from ..protocol_config import Bbm92Config
+from ..pairs import Pairs, Tally, bits
+from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import amplify, seed_bits
 from .draw import ALICE, STREAM_VERSION, random_bits, random_subset, stream
@@ -24,12 +23,25 @@ from .estimate import estimate, likely_at_most
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
-from .types import IDEAL, Abort, Block, BlockResult, Frame, Premises, QberEstimate, Reconciled, Sifted, Tick
+from .types import (
+    IDEAL,
+    Abort,
+    Block,
+    BlockResult,
+    Frame,
+    Premises,
+    QberEstimate,
+    Reconciled,
+    Sifted,
+    Tick,
+)
 from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
 _CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
-_FRAMES_LOST = 0.01  # share of the frames such a code may fail on: a safer one tells more than these hold
+_FRAMES_LOST = (
+    0.01  # share of the frames such a code may fail on: a safer one tells more than these hold
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,11 @@ def distribute(
     )
     length = _length(tested, share, leak_bits=talk.leak_bits)
     if not length or not agreed.same.any():
-        numbers = {"qber": tested.phase.qber, "reconciled_bits": tested.alice.size, "leak_bits": talk.leak_bits}
+        numbers = {
+            "qber": tested.phase.qber,
+            "reconciled_bits": tested.alice.size,
+            "leak_bits": talk.leak_bits,
+        }
         return _close(result, talk, abort=Abort("amplify", "no secret bits are left", numbers))
     count = int(agreed.same.sum()) * tested.alice.shape[1]
     seed = random_bits(source, seed_bits(count, length))
@@ -130,10 +146,19 @@ def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
 
 
 def disclose(
-    alice: Sifted, bob: Sifted, config: Bbm92Config, *, source: np.random.PCG64, talk: Transcript, even: bool = True
+    alice: Sifted,
+    bob: Sifted,
+    config: Bbm92Config,
+    *,
+    source: np.random.PCG64,
+    talk: Transcript,
+    even: bool = True,
 ) -> Disclosed | Abort:
     """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`."""
-    if config.test == "random" and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None:
+    if (
+        config.test == "random"
+        and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None
+    ):
         return abort
     key_basis = _key_basis(alice, config)
     (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
@@ -162,10 +187,16 @@ def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | N
     are equally likely cannot be seen from frequencies, so a small bias that is known of is an abort, too.
     """
     in_x = bits.count_ones(sifted.basis)
-    if even and sifted.count and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon):
+    if (
+        even
+        and sifted.count
+        and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon)
+    ):
         return None
     reason = "bases were not chosen evenly, which test='random' takes for granted: use test='Z' or test='X'"
-    return Abort("sift", reason if sifted.count else "too few pairs", {"sifted": sifted.count, "in_x": in_x})
+    return Abort(
+        "sift", reason if sifted.count else "too few pairs", {"sifted": sifted.count, "in_x": in_x}
+    )
 
 
 def frame_shape(count: int, config: Bbm92Config) -> tuple[int, int]:
@@ -177,12 +208,18 @@ def frame_shape(count: int, config: Bbm92Config) -> tuple[int, int]:
 
 def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | None:
     """An abort where the error rate is over the limit, or not even a leakless code would leave a bit."""
-    numbers = {"qber": tested.phase.qber, "sample_qber": tested.bit.qber, "qber_limit": config.qber_limit}
+    numbers = {
+        "qber": tested.phase.qber,
+        "sample_qber": tested.bit.qber,
+        "qber_limit": config.qber_limit,
+    }
     if max(tested.phase.qber, tested.bit.qber) > config.qber_limit:
         return Abort("estimate", "the error rate is over the limit", numbers)
     if not _length(tested, share, leak_bits=0):
         numbers |= {"key_bits": tested.alice.size, "test_bits": tested.phase.tested}
-        return Abort("estimate", "too few pairs for the error rate and the failure probabilities", numbers)
+        return Abort(
+            "estimate", "too few pairs for the error rate and the failure probabilities", numbers
+        )
     return None
 
 
@@ -209,7 +246,12 @@ def agree(
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
     key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames, share.stream_version))
-    same = np.array([tag(own, key) == tag(other, key) for own, other in zip(tested.alice, received, strict=True)])
+    same = np.array(
+        [
+            tag(own, key) == tag(other, key)
+            for own, other in zip(tested.alice, received, strict=True)
+        ]
+    )
     tag_bits = frames * key.tag_bits
     talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
     untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))
@@ -224,20 +266,28 @@ def reconcile(
     if method in _VARIANTS:
         qber = max(tested.bit.qber, 1 / tested.bit.tested)
         seed = int(source.random_raw())
-        return cascade.reconcile(tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method], tick=tick)
+        return cascade.reconcile(
+            tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method], tick=tick
+        )
     qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
     if method == "ldpc":
         return ldpc.reconcile(tested.alice, tested.bob, qber=qber, target=_FRAMES_LOST)
-    return ldpc.reconcile_blind(tested.alice, tested.bob, qber=qber, source=source, target=_FRAMES_LOST)
+    return ldpc.reconcile_blind(
+        tested.alice, tested.bob, qber=qber, source=source, target=_FRAMES_LOST
+    )
 
 
 def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
     """Put the messages of `reconcile` on the transcript: Bob's, to which Alice's are the answers."""
     leak = sum(frame.leak_bits for frame in corrected)
     messages = sum(frame.messages for frame in corrected)
-    asked = sum(frame.messages // 2 for frame in corrected)  # 1 + 2k of them where Alice speaks first
+    asked = sum(
+        frame.messages // 2 for frame in corrected
+    )  # 1 + 2k of them where Alice speaks first
     if asked:
-        talk.send("bob", f"{method} questions", bits=leak if method in _VARIANTS else asked, count=asked)
+        talk.send(
+            "bob", f"{method} questions", bits=leak if method in _VARIANTS else asked, count=asked
+        )
     talk.send("alice", f"{method} answers", bits=leak, leak_bits=leak, count=messages - asked)
 
 
@@ -245,7 +295,11 @@ def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
     """Packed mask of the sifted rows a key is made of."""
     if config.test == "X":
         return _complement(sifted.basis, sifted.count)
-    return sifted.basis if config.test == "Z" else _complement(np.zeros_like(sifted.basis), sifted.count)
+    return (
+        sifted.basis
+        if config.test == "Z"
+        else _complement(np.zeros_like(sifted.basis), sifted.count)
+    )
 
 
 def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:

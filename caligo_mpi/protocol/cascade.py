@@ -19,8 +19,8 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
 from ..errors import ConfigError
+from ..pairs.bits import U8
 from .types import Reconciled, Tick
 
 I64 = NDArray[np.int64]
@@ -74,7 +74,9 @@ def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
     ([15, 30, 60, 120], [16, 256, 4096, 5000])
     """
     if variant not in VARIANTS:
-        raise ConfigError(f"variant={variant!r} is not a Cascade variant; choose one of {', '.join(VARIANTS)}")
+        raise ConfigError(
+            f"variant={variant!r} is not a Cascade variant; choose one of {', '.join(VARIANTS)}"
+        )
     if not 0 <= qber < 0.5:
         raise ConfigError(f"qber={qber} must lie in [0, 0.5): Cascade cannot reconcile beyond")
     half = (n + 1) // 2
@@ -89,7 +91,13 @@ def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
 
 
 def reconcile(
-    alice: U8, bob: U8, *, qber: float, seed: int, variant: str = "original", tick: Tick = lambda: None
+    alice: U8,
+    bob: U8,
+    *,
+    qber: float,
+    seed: int,
+    variant: str = "original",
+    tick: Tick = lambda: None,
 ) -> list[Reconciled]:
     """Both sides of Cascade on frames (frames, n): what Bob holds afterwards, frame by frame.
 
@@ -104,14 +112,18 @@ def reconcile(
     (True, True)
     """
     if bob.size >= _COMPILE_BITS and (compiled := _compiled()) is not None:
-        return _reconcile_compiled(compiled, alice, bob, qber=qber, seed=seed, variant=variant, tick=tick)
+        return _reconcile_compiled(
+            compiled, alice, bob, qber=qber, seed=seed, variant=variant, tick=tick
+        )
     results = []
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
         oracle = Oracle(alice[rows])
         bits, ok = correct(oracle, bob[rows], qber=qber, seed=seed, variant=variant, tick=tick)
         for i in range(len(bits)):
-            results.append(Reconciled(bits[i], int(oracle.leak_bits[i]), int(oracle.messages[i]), bool(ok[i])))
+            results.append(
+                Reconciled(bits[i], int(oracle.leak_bits[i]), int(oracle.messages[i]), bool(ok[i]))
+            )
     return results
 
 
@@ -144,7 +156,13 @@ def _compiled() -> ModuleType | None:
 
 
 def correct(
-    alice: Oracle, received: U8, *, qber: float, seed: int, variant: str = "original", tick: Tick = lambda: None
+    alice: Oracle,
+    received: U8,
+    *,
+    qber: float,
+    seed: int,
+    variant: str = "original",
+    tick: Tick = lambda: None,
 ) -> tuple[U8, NDArray[np.bool_]]:
     """Bob's side: his ``received`` frames (frames, n) corrected by asking Alice for parities.
 
@@ -271,7 +289,9 @@ def _prefix_parities(bits: U8, order: I64) -> U8:
     frames, n = bits.shape
     words = np.zeros((frames, n // 8 + 1), "<u8")
     words.view(np.uint8)[:, :n] = np.take(bits, order, axis=1)
-    words *= _EACH_BYTE  # byte i: how many of the bytes 0 to i are 1; at most 8, so nothing is carried
+    words *= (
+        _EACH_BYTE  # byte i: how many of the bytes 0 to i are 1; at most 8, so nothing is carried
+    )
     ends = np.cumsum(words >> np.uint64(56), axis=1)
     words <<= np.uint64(8)
     words[:, 1:] += (ends[:, :-1] & np.uint64(1)) * _EACH_BYTE
@@ -296,7 +316,10 @@ def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
     first = np.arange(0, n, size, dtype=np.int64)
     length = np.minimum(size, n - first)
     depth = (size - 1).bit_length()
-    bounds = [(np.arange((1 << level) + 1) * length[:, None] >> level) + first[:, None] for level in range(depth + 1)]
+    bounds = [
+        (np.arange((1 << level) + 1) * length[:, None] >> level) + first[:, None]
+        for level in range(depth + 1)
+    ]
     unused = first[:, None]
     start = np.concatenate([unused, *(b[:, :-1] for b in bounds)], axis=1)
     stop = np.concatenate([unused, *(b[:, 1:] for b in bounds)], axis=1)
@@ -309,7 +332,9 @@ def _permutation(n: int, seed: int, step: int) -> I64:
     """The same permutation on every machine: the order of raw 64-bit words; none in pass 0."""
     if step == 0:
         return np.arange(n)
-    words = np.asarray(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(step,))).random_raw(n))
+    words = np.asarray(
+        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(step,))).random_raw(n)
+    )
     order = np.argsort(words)
     ordered = words[order]
     # Equal words, as good as never there, are all that sorting algorithms differ in; a stable one is slower.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
+from ..pairs.bits import U8
 from .jit import compiler, helper
 
 I64 = NDArray[np.int64]
@@ -93,7 +93,9 @@ def _open(differs: Any, places: Any, words: Any, ahead: Any) -> None:
 
 
 @helper
-def _compare(step: int, n: int, size: int, words: Any, ahead: Any, tree: Any, pending: Any, counts: Any) -> int:
+def _compare(
+    step: int, n: int, size: int, words: Any, ahead: Any, tree: Any, pending: Any, counts: Any
+) -> int:
     """Compare the parities of all blocks; how many are odd."""
     depth, blocks = _depth(size), (n + size - 1) // size
     told = blocks - (1 if step else 0)
@@ -116,7 +118,15 @@ def _compare(step: int, n: int, size: int, words: Any, ahead: Any, tree: Any, pe
 
 @helper
 def _search(
-    n: int, size: int, words: Any, ahead: Any, tree: Any, active: Any, count: int, keep: bool, counts: Any
+    n: int,
+    size: int,
+    words: Any,
+    ahead: Any,
+    tree: Any,
+    active: Any,
+    count: int,
+    keep: bool,
+    counts: Any,
 ) -> int:
     """Halve the ``active`` nodes until each is one bit, whose place takes the node's; how many there are."""
     depth = _depth(size)
@@ -126,7 +136,10 @@ def _search(
         if tree[active[i]] & _ODD:
             active[left] = active[i]
             left += 1
-    found, stop = left, left  # those below ``found`` are still searched, those from there on are done
+    found, stop = (
+        left,
+        left,
+    )  # those below ``found`` are still searched, those from there on are done
     while found:
         i = 0
         while i < found:
@@ -198,13 +211,25 @@ def _correct(differs: Any, orders: Any, places: Any, sizes: Any, keep: Any, coun
         for step in range(passes):
             tree[step] = 0
             _open(differs[frame], places[step], words[step], ahead[step])
-            waiting[step] = _compare(step, n, sizes[step], words[step], ahead[step], tree[step], pending[step], told)
+            waiting[step] = _compare(
+                step, n, sizes[step], words[step], ahead[step], tree[step], pending[step], told
+            )
             at = 0
             while at <= step:
                 if not waiting[at]:
                     at += 1
                     continue
-                found = _search(n, sizes[at], words[at], ahead[at], tree[at], pending[at], waiting[at], keep, told)
+                found = _search(
+                    n,
+                    sizes[at],
+                    words[at],
+                    ahead[at],
+                    tree[at],
+                    pending[at],
+                    waiting[at],
+                    keep,
+                    told,
+                )
                 waiting[at] = 0
                 told[2] += found
                 if found and told[2] <= n:  # contradictory answers would go on for ever
@@ -218,7 +243,13 @@ def _correct(differs: Any, orders: Any, places: Any, sizes: Any, keep: Any, coun
                             _flip(places[each, turned[i]], n, sizes[each], tree[each])
                         for i in range(found):
                             waiting[each] = _await(
-                                places[each, turned[i]], n, sizes[each], tree[each], pending[each], waiting[each], keep
+                                places[each, turned[i]],
+                                n,
+                                sizes[each],
+                                tree[each],
+                                pending[each],
+                                waiting[each],
+                                keep,
                             )
                 at = 0
         counts[:, frame] = told

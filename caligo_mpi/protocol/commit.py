@@ -14,7 +14,7 @@ from struct import iter_unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
+from ..pairs.bits import U8
 from .draw import random_bytes
 
 HASH_BYTES = 32
@@ -74,7 +74,9 @@ class Opening:
     @property
     def bits(self) -> int:
         """Length as a message: basis, bit and nonce per row, and the siblings."""
-        return len(self.positions) * (2 + 8 * NONCE_BYTES) + 8 * sum(level.size for level in self.siblings)
+        return len(self.positions) * (2 + 8 * NONCE_BYTES) + 8 * sum(
+            level.size for level in self.siblings
+        )
 
 
 def commit(rows: Rows, *, session: bytes, source: np.random.PCG64) -> Commitment:
@@ -162,7 +164,10 @@ def _children(known: Positions, count: int) -> tuple[Positions, NDArray[np.bool_
 def _well_formed(opening: Opening, count: int) -> bool:
     positions, rows = opening.positions, opening.rows
     same_length = len(positions) == len(rows.index) == len(rows.basis) == len(rows.bit)
-    shaped = opening.nonces.shape == (len(positions), NONCE_BYTES) and len(opening.siblings) == (count - 1).bit_length()
+    shaped = (
+        opening.nonces.shape == (len(positions), NONCE_BYTES)
+        and len(opening.siblings) == (count - 1).bit_length()
+    )
     if not (same_length and shaped and len(positions)):
         return False
     ordered = bool((np.diff(positions) > 0).all()) and positions[0] >= 0 and positions[-1] < count

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import bits
-from ..bits import U8
-from ..domains import PROTOCOL
+from ..pairs import bits
+from ..pairs.bits import U8
+from ..pairs.domains import PROTOCOL
 
 #: Raised whenever the same pairs and configuration would give other keys than before; older ones can be gone on with.
 STREAM_VERSION = 2
@@ -64,6 +64,8 @@ def random_below(source: np.random.PCG64, bound: int) -> int:
     """A uniform integer in [0, bound), for any size of ``bound``."""
     width = bound.bit_length()
     while True:
-        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & ((1 << width) - 1)
+        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & (
+            (1 << width) - 1
+        )
         if value < bound:
             return value

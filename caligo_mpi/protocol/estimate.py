@@ -8,9 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
-from ..pairs import Tally
+from ..pairs import Tally, bits
+from ..pairs.bits import U8
 from .types import QberEstimate
 
 F64 = NDArray[np.float64]
@@ -24,7 +23,9 @@ def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDEN
     0.25
     """
     if not len(own) == len(announced) == bits.nbytes(count):
-        raise ValueError(f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits")
+        raise ValueError(
+            f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits"
+        )
     errors = bits.count_ones(own ^ announced)
     return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
 
@@ -40,7 +41,9 @@ def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
     return Tally(size - of_x, errors - errors_x, of_x, errors_x)
 
 
-def efficiency(leak_bits: NDArray[np.float64], count: NDArray[np.float64], errors: NDArray[np.float64]) -> F64:
+def efficiency(
+    leak_bits: NDArray[np.float64], count: NDArray[np.float64], errors: NDArray[np.float64]
+) -> F64:
     """Efficiency f = leak / (n·h(Q)) of frames of ``count`` bits with so many ``errors``; NaN where none or all are.
 
     >>> efficiency(np.array([110.0, 5.0]), np.array([1000.0, 1000.0]), np.array([10.0, 0.0])).round(3)
@@ -49,7 +52,9 @@ def efficiency(leak_bits: NDArray[np.float64], count: NDArray[np.float64], error
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = errors / count
         entropy = -rate * np.log2(rate) - (1 - rate) * np.log2(1 - rate)
-        found: F64 = np.where((errors > 0) & (errors < count), leak_bits / (count * entropy), np.nan)
+        found: F64 = np.where(
+            (errors > 0) & (errors < count), leak_bits / (count * entropy), np.nan
+        )
     return found
 
 
@@ -69,7 +74,9 @@ def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float,
     (0.00623, 0.085176)
     """
     if not 0 <= errors <= tested or not 0 < confidence < 1:
-        raise ValueError(f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval")
+        raise ValueError(
+            f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval"
+        )
     tail = (1 - confidence) / 2
     low = 0.0 if errors == 0 else _rate_at(tail, errors, tested)
     high = 1.0 if errors == tested else 1.0 - _rate_at(tail, tested - errors, tested)

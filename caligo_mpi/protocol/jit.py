@@ -78,7 +78,9 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        with contextlib.suppress(OSError):  # a file system without locks: numba replaces whole files, all alike
+        with contextlib.suppress(
+            OSError
+        ):  # a file system without locks: numba replaces whole files, all alike
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:

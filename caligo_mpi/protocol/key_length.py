@@ -83,7 +83,11 @@ def finite_key_length(
     with decimal.localcontext(_CONTEXT):
         e_sec, e_cor = D(epsilon_sec), D(epsilon_cor)
         phase_error = min(D(qber) + _margin(key_bits, test_bits, e_sec), D("0.5"))
-        length = key_bits * (D(quality) - _entropy(phase_error)) - D(leak_bits) - _log2(2 / (e_sec * e_sec * e_cor))
+        length = (
+            key_bits * (D(quality) - _entropy(phase_error))
+            - D(leak_bits)
+            - _log2(2 / (e_sec * e_sec * e_cor))
+        )
         return max(0, int(length))
 
 
@@ -149,7 +153,13 @@ def transfer_length(
         exponent = _converse_exponent(rate, D(storage_r))
         min_entropy = stored * exponent
         length = min_entropy / 2 - D(leak_bits) - 2 * tag_bits - overhead
-        return TransferLength(max(0, int(length)), float(coefficient), float(rate), float(exponent), float(min_entropy))
+        return TransferLength(
+            max(0, int(length)),
+            float(coefficient),
+            float(rate),
+            float(exponent),
+            float(min_entropy),
+        )
 
 
 def uncertainty_coefficient(single: int, epsilon: float) -> float:
@@ -171,7 +181,9 @@ def strong_converse_exponent(rate: float, storage_r: float) -> float:
     return float(_converse_exponent(D(rate), D(storage_r)))
 
 
-def transfer_entropy_limit(*, coefficient: float, single: int, valid: int, efficiency: float) -> float:
+def transfer_entropy_limit(
+    *, coefficient: float, single: int, valid: int, efficiency: float
+) -> float:
     """Largest h(Q) that can leave a transfer any bits: C·m1 / (2·f·m).  Asymptotically 1/(4f)."""
     return coefficient * single / (2 * efficiency * valid)
 

@@ -32,7 +32,9 @@ def gather(words: NDArray[np.uint64], mask: NDArray[np.uint64], out: NDArray[np.
 def _extraction(context: Any, word: Any, mask: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64)] * 2)
-        return builder.call(builder.module.declare_intrinsic("llvm.x86.bmi.pext.64", fnty=kind), args)
+        return builder.call(
+            builder.module.declare_intrinsic("llvm.x86.bmi.pext.64", fnty=kind), args
+        )
 
     return numba.uint64(numba.uint64, numba.uint64), code
 
@@ -50,7 +52,11 @@ _count: Any = intrinsic(_counting)
 
 @_jit("void(uint64[::1], uint64[::1], uint64[::1])")
 def _gather(words: Any, mask: Any, out: Any) -> None:
-    full, used, begun = np.uint64(0), np.uint64(0), np.uint64(0)  # words written, bits of the next one, the next one
+    full, used, begun = (
+        np.uint64(0),
+        np.uint64(0),
+        np.uint64(0),
+    )  # words written, bits of the next one, the next one
     for i in range(len(mask)):
         bits = _extract(words[i], mask[i])
         begun |= bits << used

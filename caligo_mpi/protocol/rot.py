@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import bits
-from ..pairs import Pairs
-from ..protocol_config import RotConfig
+from ..config.protocol import RotConfig
+from ..pairs import Pairs, bits
 from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, SESSION, random_bytes, stream
 from .sift import sides
@@ -19,15 +18,23 @@ from .types import Abort, Block, BlockResult, Frame, Premises
 from .verify import SEED_BITS, tag_bits_for
 
 
-def transfer(pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises, code_for: CodeFor) -> BlockResult:
+def transfer(
+    pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises, code_for: CodeFor
+) -> BlockResult:
     """One random oblivious transfer from the ``block``'s ``pairs``."""
     result = BlockResult(block)
     talk = Transcript(last_pair_ns(pairs))
     terms = agree_terms(pairs, config, block=block, premises=premises)
     if terms.test >= terms.valid - 1:
-        return _close(result, talk, abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}))
+        return _close(
+            result,
+            talk,
+            abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}),
+        )
     for_alice, for_bob = sides(pairs)
-    source, his = (stream(config.seed, block.index, party, premises.stream_version) for party in (ALICE, BOB))
+    source, his = (
+        stream(config.seed, block.index, party, premises.stream_version) for party in (ALICE, BOB)
+    )
     alice = Alice(for_alice, terms, source=source)
     bob = Bob(for_bob, terms, source=his, choice=config.choice)
     abort = converse(alice, bob, talk, code_for)

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import bits
-from ..bits import U8
-from ..pairs import PairArrays, Pairs
-from ..protocol_config import Bbm92Config, RotConfig, parse_protocol
+from ..config.protocol import Bbm92Config, RotConfig, parse_protocol
+from ..pairs import PairArrays, Pairs, bits
+from ..pairs.bits import U8
 from .bbm92 import distribute
 from .ldpc import choose_code
 from .rot import transfer
@@ -40,14 +39,16 @@ def run_protocol(
         config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)
     blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
-    results = [run_block(part, config, block=b, blocks=len(plan), premises=premises) for part, b in blocks]
+    results = [
+        run_block(part, config, block=b, blocks=len(plan), premises=premises) for part, b in blocks
+    ]
     return combine(results, config)
 
 
 def plan_blocks(count: int, config: Config) -> list[Block]:
     """Blocks of about equal size, each starting at a multiple of 8 rows; a transfer is one block.
 
-    >>> from caligo_mpi.protocol_config import Bbm92Config
+    >>> from caligo_mpi.config.protocol import Bbm92Config
     >>> plan_blocks(2500, Bbm92Config(mode="bbm92", seed=1, block_size=1000))
     [Block(index=0, start=0, count=1256), Block(index=1, start=1256, count=1244)]
     """

@@ -13,14 +13,15 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
-from ..pairs import Pairs
+from ..pairs import Pairs, bits
+from ..pairs.bits import U8
 from .types import Sifted
 
 U64 = NDArray[np.uint64]
 _WORDS = 16384  # words compressed at a time: the temporaries stay in cache
-_COMPILE_BYTES = 100_000  # for a smaller mask compiled code is not even loaded: that takes half a second
+_COMPILE_BYTES = (
+    100_000  # for a smaller mask compiled code is not even loaded: that takes half a second
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,9 @@ def sides(pairs: Pairs) -> tuple[Side, Side]:
 def rows(pairs: Pairs, start: int, count: int) -> Pairs:
     """``count`` rows of ``pairs`` from row ``start`` on ; clicks and duration stay those of the whole."""
     if start < 0 or start + count > pairs.count:
-        raise ValueError(f"rows {start} to {start + count} are not within the {pairs.count} rows there are")
+        raise ValueError(
+            f"rows {start} to {start + count} are not within the {pairs.count} rows there are"
+        )
     part = slice(start, start + count)
     columns = np.stack([bits.extract(column, start, count) for column in pairs.columns])
     index = None if pairs.index is None else pairs.index[part]
@@ -146,7 +149,9 @@ def _join(dense: list[U64], mask: U64, out: U64, done: int) -> int:
     first = np.flatnonzero(np.concatenate([[True], target[1:] != target[:-1]]))
     for word, row in zip(dense, out, strict=True):
         low = np.bitwise_or.reduceat(word << shift, first)
-        high = np.bitwise_or.reduceat((word >> np.uint64(1)) >> (np.uint64(63) - shift), first)  # a shift by 64 is void
+        high = np.bitwise_or.reduceat(
+            (word >> np.uint64(1)) >> (np.uint64(63) - shift), first
+        )  # a shift by 64 is void
         row[target[first]] |= low
         row[target[first] + 1] |= high
     return int(ends[-1])
@@ -157,7 +162,9 @@ def _popcount(words: U64) -> NDArray[np.int64]:
     if hasattr(np, "bitwise_count"):
         counts = np.bitwise_count(words).astype(np.int64)
     else:
-        counts = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1, dtype=np.int64)
+        counts = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(
+            axis=1, dtype=np.int64
+        )
     return counts
 
 
@@ -174,6 +181,8 @@ class Arrays:
 
 def as_arrays(pairs: Pairs) -> Arrays:
     """Unpack ``pairs``, one element per row."""
-    alice_basis, alice_outcome, bob_basis, bob_outcome = (bits.unpack(c, pairs.count) for c in pairs.columns)
+    alice_basis, alice_outcome, bob_basis, bob_outcome = (
+        bits.unpack(c, pairs.count) for c in pairs.columns
+    )
     index = np.arange(pairs.count) if pairs.index is None else pairs.index
     return Arrays(alice_outcome, alice_basis, bob_outcome, bob_basis, index.astype(np.int64))

@@ -33,7 +33,9 @@ class Transcript:
     clock_ns: float = 0.0
     messages: list[Message] = field(default_factory=list)
 
-    def send(self, sender: Party, what: str, *, bits: int, leak_bits: int = 0, count: int = 1) -> None:
+    def send(
+        self, sender: Party, what: str, *, bits: int, leak_bits: int = 0, count: int = 1
+    ) -> None:
         """Append a message at the present time."""
         self.messages.append(Message(sender, what, bits, leak_bits, self.clock_ns, count))
 

@@ -18,10 +18,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
 from ..errors import ConfigError
-from ..pairs import Tally, X
+from ..pairs import Tally, X, bits
+from ..pairs.bits import U8
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
@@ -127,7 +126,9 @@ class Alice:
             return None
         expected = terms.detection.missing * terms.rounds
         numbers = {"missing": missing, "expected": expected, "margin": margin * terms.rounds}
-        return Abort("transfer", "the number of rounds Bob missed is not what the link explains", numbers)
+        return Abort(
+            "transfer", "the number of rounds Bob missed is not what the link explains", numbers
+        )
 
     def choose_test(self, root: bytes) -> Positions:
         """Step 2: having Bob's commitment, draw the rows he is to open."""
@@ -140,14 +141,26 @@ class Alice:
         """Step 2: the opening must fit the root and the test set, and where bases agree, bits must."""
         asked = np.array_equal(opening.positions, self._test)
         if not asked or not np.array_equal(opening.rows.index, self._index[self._test]):
-            return Abort("commit", "Bob opened other rows than he was asked to", {"rows": len(opening.positions)})
+            return Abort(
+                "commit",
+                "Bob opened other rows than he was asked to",
+                {"rows": len(opening.positions)},
+            )
         if not opens(self._root, opening, count=self.terms.valid, session=self.terms.session):
-            return Abort("commit", "the opened rows do not fit Bob's commitment", {"rows": len(opening.positions)})
+            return Abort(
+                "commit",
+                "the opened rows do not fit Bob's commitment",
+                {"rows": len(opening.positions)},
+            )
         same = opening.rows.basis == self._basis[self._test]
         own, his = self._bit[self._test][same], opening.rows.bit[same]
         self.disclosed = by_basis(own != his, opening.rows.basis[same] == X)
         self.estimate = estimate(bits.pack(own), bits.pack(his), len(own))
-        numbers = {"qber": self.estimate.qber, "qber_limit": self.terms.qber_limit, "tested": len(own)}
+        numbers = {
+            "qber": self.estimate.qber,
+            "qber_limit": self.terms.qber_limit,
+            "tested": len(own),
+        }
         if not len(own):
             return Abort("estimate", "too few pairs: no opened row has equal bases", numbers)
         if self.estimate.qber > self.terms.qber_limit:
@@ -181,24 +194,47 @@ class Alice:
         self.syndrome_bits = len(syndromes[0])
         found = self.terms.length(set_size=len(keys[0]), leak_bits=len(syndromes[0]))
         if not found.bits:
-            numbers = {"qber": self.estimate.qber, "min_entropy": found.min_entropy, "leak_bits": len(syndromes[0])}
+            numbers = {
+                "qber": self.estimate.qber,
+                "min_entropy": found.min_entropy,
+                "leak_bits": len(syndromes[0]),
+            }
             return Abort("amplify", "no secret bits are left", numbers)
-        by = (draw_tag_key(self._source, self.terms.tag_bits), draw_tag_key(self._source, self.terms.tag_bits))
+        by = (
+            draw_tag_key(self._source, self.terms.tag_bits),
+            draw_tag_key(self._source, self.terms.tag_bits),
+        )
         count = seed_bits(len(keys[0]), found.bits)
         seeds = (random_bits(self._source, count), random_bits(self._source, count))
-        self.strings = np.stack([amplify(key, seed, found.bits) for key, seed in zip(keys, seeds, strict=True)])
-        return Strings(qber, syndromes, by, (tag(keys[0], by[0]), tag(keys[1], by[1])), seeds, found.bits)
+        self.strings = np.stack(
+            [amplify(key, seed, found.bits) for key, seed in zip(keys, seeds, strict=True)]
+        )
+        return Strings(
+            qber, syndromes, by, (tag(keys[0], by[0]), tag(keys[1], by[1])), seeds, found.bits
+        )
 
     def _check_sets(self, sets: tuple[Positions, Positions]) -> Abort | None:
         left = self.terms.valid - self.terms.test
         limit = dropped_limit(left, self.terms.epsilon)
         together = np.concatenate(sets)
-        numbers = {"first": len(sets[0]), "second": len(sets[1]), "rows": left, "dropped_limit": limit}
+        numbers = {
+            "first": len(sets[0]),
+            "second": len(sets[1]),
+            "rows": left,
+            "dropped_limit": limit,
+        }
         if len(sets[0]) != len(sets[1]) or not len(sets[0]):
             return Abort("transfer", "Bob's two sets are empty or differ in size", numbers)
         ordered = all((np.diff(rows) > 0).all() for rows in sets)
-        if not ordered or together.min() < 0 or together.max() >= left or len(np.unique(together)) != len(together):
-            return Abort("transfer", "Bob's two sets are not sorted, disjoint sets of rows", numbers)
+        if (
+            not ordered
+            or together.min() < 0
+            or together.max() >= left
+            or len(np.unique(together)) != len(together)
+        ):
+            return Abort(
+                "transfer", "Bob's two sets are not sorted, disjoint sets of rows", numbers
+            )
         if left - len(together) > limit:
             return Abort("transfer", "Bob dropped more rows than chance explains", numbers)
         return None
@@ -207,14 +243,18 @@ class Alice:
 class Bob:
     """Bob's side; ``source`` is his random stream, from which his choice comes unless it is given."""
 
-    def __init__(self, side: Side, terms: Terms, *, source: np.random.PCG64, choice: int | None = None) -> None:
+    def __init__(
+        self, side: Side, terms: Terms, *, source: np.random.PCG64, choice: int | None = None
+    ) -> None:
         self.terms = terms
         self.choice = int(random_bits(source, 1)[0]) if choice is None else choice
         self.output: U8 | None = None
         # For the simulator's report alone: a Bob who told how decoding went would tell his choice.
         self.decoded, self.corrected = False, 0
         self._source = source
-        self._rows = Rows(_index(side), bits.unpack(side.basis, side.count), bits.unpack(side.outcome, side.count))
+        self._rows = Rows(
+            _index(side), bits.unpack(side.basis, side.count), bits.unpack(side.outcome, side.count)
+        )
         self._commitment = commit(self._rows, session=terms.session, source=source)
         self._test: Positions | None = None
         self._left: Positions = np.zeros(0, np.int64)
@@ -229,7 +269,11 @@ class Bob:
         fair = len(test) == self.terms.test and (np.diff(test) > 0).all()
         again = self._test is not None and not np.array_equal(self._test, test)
         if not fair or again or test[0] < 0 or test[-1] >= self.terms.valid:
-            return Abort("commit", "Alice asked for other than the agreed number of rows", {"rows": len(test)})
+            return Abort(
+                "commit",
+                "Alice asked for other than the agreed number of rows",
+                {"rows": len(test)},
+            )
         self._test = test
         self._left = np.delete(np.arange(self.terms.valid), test)
         return open_rows(self._commitment, self._rows, test)
@@ -237,7 +281,11 @@ class Bob:
     def sort_rows(self, bases: U8) -> tuple[Positions, Positions] | Abort:
         """Step 4: rows of equal bases to set c, of different ones to set 1 − c, the larger cut down at random."""
         if len(bases) != len(self._left):
-            return Abort("transfer", "Alice revealed another number of bases than agreed", {"bases": len(bases)})
+            return Abort(
+                "transfer",
+                "Alice revealed another number of bases than agreed",
+                {"bases": len(bases)},
+            )
         equal = bases == self._rows.basis[self._left]
         groups = [np.flatnonzero(equal), np.flatnonzero(~equal)]
         size = min(len(group) for group in groups)
@@ -258,13 +306,23 @@ class Bob:
             code = code_for(len(own), strings.qber)
         except ConfigError as error:
             return Abort("reconcile", str(error), {"qber": strings.qber})
-        if not _well_formed(strings, syndrome=len(code.syndrome(own)), seed=seed_bits(len(own), strings.length)):
-            return Abort("transfer", "Alice's syndromes or seeds are not of the agreed length", {"set": len(own)})
+        if not _well_formed(
+            strings, syndrome=len(code.syndrome(own)), seed=seed_bits(len(own), strings.length)
+        ):
+            return Abort(
+                "transfer",
+                "Alice's syndromes or seeds are not of the agreed length",
+                {"set": len(own)},
+            )
         fallback = random_bits(self._source, strings.length)
         corrected = code.decode(own, strings.syndromes[c])
         self.decoded = tag(corrected.bits, strings.tag_keys[c]) == strings.tags[c]
         self.corrected = int(np.count_nonzero(corrected.bits != own))
-        self.output = amplify(corrected.bits, strings.toeplitz[c], strings.length) if self.decoded else fallback
+        self.output = (
+            amplify(corrected.bits, strings.toeplitz[c], strings.length)
+            if self.decoded
+            else fallback
+        )
         return None
 
     def _some(self, group: Positions, size: int) -> Positions:
@@ -275,9 +333,17 @@ class Bob:
 
 def _well_formed(strings: Strings, *, syndrome: int, seed: int) -> bool:
     """Whether both sets' syndromes and seeds are bits, and as many as they must be."""
-    parts = [(part, syndrome) for part in strings.syndromes] + [(part, seed) for part in strings.toeplitz]
-    return strings.length > 0 and all(len(part) == size and part.max(initial=0) <= 1 for part, size in parts)
+    parts = [(part, syndrome) for part in strings.syndromes] + [
+        (part, seed) for part in strings.toeplitz
+    ]
+    return strings.length > 0 and all(
+        len(part) == size and part.max(initial=0) <= 1 for part, size in parts
+    )
 
 
 def _index(side: Side) -> NDArray[np.uint64]:
-    return np.arange(side.count, dtype=np.uint64) if side.index is None else side.index.astype(np.uint64)
+    return (
+        np.arange(side.count, dtype=np.uint64)
+        if side.index is None
+        else side.index.astype(np.uint64)
+    )

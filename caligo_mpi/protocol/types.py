@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
 from ..pairs import Tally
+from ..pairs.bits import U8
 from .draw import STREAM_VERSION
 from .transcript import Message
 

@@ -17,8 +17,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..bits import U8, pack
 from ..errors import ConfigError
+from ..pairs.bits import U8, pack
 from .draw import STREAM_VERSION, random_below
 
 PRIME = (1 << 127) - 1
@@ -55,7 +55,9 @@ def tag(key: U8, by: TagKey) -> int:
     data = pack(key).tobytes()
     value = len(key)  # leading coefficient: keys of different length differ, too
     for start in range(0, len(data), WORD_BYTES):
-        value = (value * by.point + int.from_bytes(data[start : start + WORD_BYTES], "little")) % PRIME
+        value = (
+            value * by.point + int.from_bytes(data[start : start + WORD_BYTES], "little")
+        ) % PRIME
     return (by.factor * value + by.offset) % PRIME % (1 << by.tag_bits)
 
 
@@ -79,5 +81,7 @@ def tag_bits_for(epsilon: float, version: int = STREAM_VERSION) -> int:
     if version == 1 or bound > Fraction(epsilon):
         tag_bits += 1
     if tag_bits > MAX_TAG_BITS:
-        raise ConfigError(f"epsilon={epsilon} needs tags of {tag_bits} bits, but {MAX_TAG_BITS} are most: raise it")
+        raise ConfigError(
+            f"epsilon={epsilon} needs tags of {tag_bits} bits, but {MAX_TAG_BITS} are most: raise it"
+        )
     return tag_bits

@@ -72,7 +72,16 @@ class Status:
 # A file that is written at the moment is looked at so often, with so much time between, before it is called damaged.
 _LOOKS, _LOOK_AGAIN_S = 5, 0.05
 
-_SUMS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+_SUMS = (
+    "count",
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
 
 
 def status(path: str | os.PathLike[str]) -> Status:
@@ -176,7 +185,12 @@ class Verification:
     @property
     def ok(self) -> bool:
         """Whether all is as it was written, and as it is simulated."""
-        return not (self.records or self.data or self.differing or False in (self.digest_fits, self.provenance_fits))
+        return not (
+            self.records
+            or self.data
+            or self.differing
+            or False in (self.digest_fits, self.provenance_fits)
+        )
 
 
 def verify_file(
@@ -196,8 +210,15 @@ def verify_file(
     try:
         state = scan(fd, layout)
         complete = bool(layout.data_digest)
-        missing = {*state.holes.tolist(), *(range(state.next, len(every)) if complete else state.broken.tolist())}
-        again = [index for index in chunks if index < state.next and index not in missing] if resample else []
+        missing = {
+            *state.holes.tolist(),
+            *(range(state.next, len(every)) if complete else state.broken.tolist()),
+        }
+        again = (
+            [index for index in chunks if index < state.next and index not in missing]
+            if resample
+            else []
+        )
         return Verification(
             path=path,
             complete=complete,
@@ -206,7 +227,11 @@ def verify_file(
             data=tuple(damaged_chunks(fd, layout, every[: state.next])),
             digest_fits=_digest_fits(fd, layout, state.rows) if complete else None,
             resampled=tuple(again),
-            differing=tuple(index for index in again if resample and _differs(fd, layout, index, resample(index))),
+            differing=tuple(
+                index
+                for index in again
+                if resample and _differs(fd, layout, index, resample(index))
+            ),
             provenance_fits=layouts.checksum_fits(layout.metadata, fd) if complete else None,
             moved=layout.moved,
         )

@@ -37,9 +37,17 @@ def export(path: str | os.PathLike[str], to: str | os.PathLike[str], *, kind: Ki
     if os.path.lexists(target):
         raise StoreError(f"{target} exists; exports overwrite nothing: choose another name")
     target = output_name(target)
-    write = {"npz": _write_npz, "csv": _write_csv, "parquet": _write_parquet, "bytes": _write_bytes}[kind]
+    write = {
+        "npz": _write_npz,
+        "csv": _write_csv,
+        "parquet": _write_parquet,
+        "bytes": _write_bytes,
+    }[kind]
     aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
-    with open_pairs(path) as file, disk_errors(target, "exporting", remedy="choose another place for it"):
+    with (
+        open_pairs(path) as file,
+        disk_errors(target, "exporting", remedy="choose another place for it"),
+    ):
         try:
             write(file, aside)
             _publish(aside, target)
@@ -69,7 +77,11 @@ def _write_npz(file: PairsFile, target: Path) -> None:
     with zipfile.ZipFile(target, "w") as archive:
         for name, kind in _columns(file).items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as out:
-                header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": (file.rows,)}
+                header = {
+                    "descr": np.lib.format.dtype_to_descr(kind),
+                    "fortran_order": False,
+                    "shape": (file.rows,),
+                }
                 np.lib.format.write_array_header_1_0(out, header)
                 for block in _blocks(file):
                     out.write(block[name].tobytes())
@@ -81,7 +93,9 @@ def _write_csv(file: PairsFile, target: Path) -> None:
     with target.open("w") as out:
         out.write(",".join(names) + "\n")
         for block in _blocks(file):
-            out.writelines(map(line.__mod__, zip(*(block[name].tolist() for name in names), strict=True)))
+            out.writelines(
+                map(line.__mod__, zip(*(block[name].tolist() for name in names), strict=True))
+            )
 
 
 def _write_parquet(file: PairsFile, target: Path) -> None:
@@ -94,7 +108,11 @@ def _write_parquet(file: PairsFile, target: Path) -> None:
         ) from None
     schema = pyarrow.schema(
         [(name, pyarrow.from_numpy_dtype(kind)) for name, kind in _columns(file).items()],
-        metadata={"config": file.info.config, "config_digest": file.digest, "data_digest": file.data_digest},
+        metadata={
+            "config": file.info.config,
+            "config_digest": file.digest,
+            "data_digest": file.data_digest,
+        },
     )
     with pyarrow.parquet.ParquetWriter(target, schema) as out:
         for block in _blocks(file):

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from .names import require_regular
 
-_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES}
+_NO_HARD_LINKS = {
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOSYS,
+    errno.EMLINK,
+    errno.EXDEV,
+    errno.EACCES,
+}
 
 _COPY_BYTES = 4 << 20
 
@@ -70,7 +77,9 @@ def read_at(fd: int, out: NDArray[Any], offset: int) -> None:
         try:
             size = os.preadv(fd, [view], offset)
         except OSError as error:
-            raise StoreError(f"{_name(fd)} cannot be read at byte {offset} ({error.strerror})") from error
+            raise StoreError(
+                f"{_name(fd)} cannot be read at byte {offset} ({error.strerror})"
+            ) from error
         if not size:
             raise StoreError(f"{_name(fd)} is truncated: it ends before byte {offset}")
         view, offset = view[size:], offset + size

@@ -58,7 +58,9 @@ def describe(owner: h5py.Group | h5py.Dataset, attributes: Mapping[str, object])
             owner.attrs.create(piece, np.array(encoded, kind), dtype=kind)
 
 
-def create_early(file: h5py.File, name: str, kind: np.dtype[Any], shape: tuple[int, ...]) -> h5py.Dataset:
+def create_early(
+    file: h5py.File, name: str, kind: np.dtype[Any], shape: tuple[int, ...]
+) -> h5py.Dataset:
     """A contiguous dataset whose place in the file is fixed now and whose bytes are a hole until written."""
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from .keys_data import FORMAT, FORMAT_VERSION, Keys, KeysInfo, table
 from .keys_file import read_keys, write_file
-from .keys_look import KeysStatus, KeysVerification, completed_keys, is_keys_file, keys_status, verify_keys
+from .keys_look import (
+    KeysStatus,
+    KeysVerification,
+    completed_keys,
+    is_keys_file,
+    keys_status,
+    verify_keys,
+)
 from .keys_store import KeysStore, preflight_keys
 from .names import AlreadyComplete
 

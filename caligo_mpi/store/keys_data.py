@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bits import U8
+from ..pairs.bits import U8
 
 FORMAT = "caligo-keys"
 FORMAT_VERSION = (1, 1)
@@ -99,7 +99,10 @@ class Keys:
         """Whether Bob has what he should: Alice's key, or the string of his choice unless decoding failed."""
         if self.choice is None or not self.key_bits:
             return self.alice.tobytes() == self.bob.tobytes()
-        return not self.hidden["decoded"].all() or self.alice[self.choice].tobytes() == self.bob.tobytes()
+        return (
+            not self.hidden["decoded"].all()
+            or self.alice[self.choice].tobytes() == self.bob.tobytes()
+        )
 
 
 def table(columns: Mapping[str, tuple[type, Sequence[Any]]]) -> NDArray[Any]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from .. import __version__
-from ..bits import nbytes
+from .._version import __version__
 from ..errors import StoreError
+from ..pairs.bits import nbytes
 from . import hdf5
 from .files import disk_errors
 from .keys_data import FORMAT, FORMAT_VERSION, Keys, KeysInfo
@@ -30,13 +30,20 @@ def write_file(path: Path, keys: Keys) -> None:
     with disk_errors(path, "writing the keys"):
         with hdf5.create(path, mode=MODE) as file:
             hdf5.describe(file, _attributes(keys))
-            for party, name, bits in (("alice", _dataset(keys), keys.alice), ("bob", "key", keys.bob)):
+            for party, name, bits in (
+                ("alice", _dataset(keys), keys.alice),
+                ("bob", "key", keys.bob),
+            ):
                 group = file.create_group(party)
                 hdf5.describe(group, _of_party(keys, party))
                 hdf5.describe(group.create_dataset(name, data=bits), _PACKED)
             if keys.choice is not None:
                 file["bob"].attrs["choice"] = np.uint64(keys.choice)
-            for name, rows in (("blocks", keys.blocks), ("transcript", keys.transcript), ("simulator", keys.hidden)):
+            for name, rows in (
+                ("blocks", keys.blocks),
+                ("transcript", keys.transcript),
+                ("simulator", keys.hidden),
+            ):
                 file.create_dataset(name, data=rows)
             if keys.frames is not None:
                 file.create_dataset("simulator_frames", data=keys.frames)
@@ -115,7 +122,9 @@ def _checksum(metadata: Metadata, fd: int) -> int:
 
 def _datasets(metadata: Metadata) -> list[str]:
     alice = "alice/strings" if "alice/strings" in metadata.places else "alice/key"
-    later = [name for name in ("simulator_frames",) if name in metadata.places]  # absent in older files
+    later = [
+        name for name in ("simulator_frames",) if name in metadata.places
+    ]  # absent in older files
     return [alice, "bob/key", "blocks", "simulator", "transcript", *later]
 
 
@@ -129,7 +138,9 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
     path = input_name(path)
     keys, digest_fits, checksum_fits = read_checked(path)
     if not (digest_fits and checksum_fits):
-        raise StoreError(f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again")
+        raise StoreError(
+            f"{path} is damaged (its checksum does not fit); restore it from a copy or distill again"
+        )
     return keys
 
 
@@ -177,6 +188,12 @@ def _read(metadata: Metadata, fd: int) -> Keys:
         transcript=transcript,
         frames=later[0] if later else None,
     )
-    if {keys.alice.shape[-1], keys.bob.shape[-1]} != {nbytes(keys.key_bits)} or keys.choice not in (None, 0, 1):
-        raise ValueError(f"it says key_bits={keys.key_bits} of keys with {keys.alice.shape} and {keys.bob.shape} bytes")
+    if {keys.alice.shape[-1], keys.bob.shape[-1]} != {nbytes(keys.key_bits)} or keys.choice not in (
+        None,
+        0,
+        1,
+    ):
+        raise ValueError(
+            f"it says key_bits={keys.key_bits} of keys with {keys.alice.shape} and {keys.bob.shape} bytes"
+        )
     return keys

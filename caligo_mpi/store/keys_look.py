@@ -70,7 +70,9 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
         info, payloads, _ = read_journal(found)
         return KeysStatus(path=found, info=info, blocks_done=len(payloads), keys=None, owner=owner)
     keys = read_keys(found)
-    return KeysStatus(path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner)
+    return KeysStatus(
+        path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner
+    )
 
 
 def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
@@ -78,7 +80,9 @@ def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     found = _existing(input_name(path))
     if is_partial(found):
         _, payloads, end = read_journal(found)
-        return KeysVerification(found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end)
+        return KeysVerification(
+            found, complete=False, blocks=len(payloads), torn=found.stat().st_size - end
+        )
     keys, digest_fits, checksum_fits = read_checked(found)
     return KeysVerification(found, True, keys.info.blocks, checksum_fits, digest_fits, keys.agree)
 

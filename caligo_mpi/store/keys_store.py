@@ -46,7 +46,9 @@ def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool)
     part = part_path(path)
     if os.path.lexists(part):
         if not is_partial(part):
-            raise StoreError(f"{part} is in the way and no partial keys file; {not_overwritten(part)}")
+            raise StoreError(
+                f"{part} is in the way and no partial keys file; {not_overwritten(part)}"
+            )
         with suppress(TornHeader):
             _require_same(part, read_journal(part)[0], info)
 
@@ -89,7 +91,12 @@ class KeysStore:
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str], info: KeysInfo, *, launch: Mapping[str, object], force: bool = False
+        cls,
+        path: str | os.PathLike[str],
+        info: KeysInfo,
+        *,
+        launch: Mapping[str, object],
+        force: bool = False,
     ) -> KeysStore:
         """Begin the partial file of ``path``, or go on with the one that is there.
 
@@ -111,7 +118,10 @@ class KeysStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -153,8 +163,12 @@ class KeysStore:
         except StoreError:
             digest = ""
         if digest != keys.digest:
-            raise StoreError(f"{self.path} appeared meanwhile; move it away and run the same command again")
-        self.messages.append(f"{self.path} appeared meanwhile, finished and with the same keys digest: it stays")
+            raise StoreError(
+                f"{self.path} appeared meanwhile; move it away and run the same command again"
+            )
+        self.messages.append(
+            f"{self.path} appeared meanwhile, finished and with the same keys digest: it stays"
+        )
 
     def _prepare(self, *, force: bool) -> None:
         part = part_path(self.path)

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from .. import __version__
-from ..bits import nbytes
+from .._version import __version__
 from ..config import RunConfig
 from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
+from ..pairs.bits import nbytes
 from . import hdf5
 from .files import disk_errors
 from .messages import Value
@@ -44,7 +44,14 @@ RUN_DTYPE = np.dtype(
 
 #: One row of ``/faults``: something that went wrong, and how many chunks were redone for it.
 FAULT_DTYPE = np.dtype(
-    [("time", "<f8"), ("run", "<u4"), ("rank", "<u4"), ("chunks", "<u8"), ("host", "S64"), ("what", "S256")]
+    [
+        ("time", "<f8"),
+        ("run", "<u4"),
+        ("rank", "<u4"),
+        ("chunks", "<u8"),
+        ("host", "S64"),
+        ("what", "S256"),
+    ]
 )
 
 OVERFLOW_DTYPE = np.dtype([("runs", "<u8"), ("faults", "<u8")])
@@ -93,7 +100,9 @@ class RunInfo:
         if not self.has_index:
             return self.pairs
         mean = self.pairs * self.coincidence
-        return min(self.pairs, math.ceil(mean + 10 * math.sqrt(mean * max(0.0, 1 - self.coincidence))) + 64)
+        return min(
+            self.pairs, math.ceil(mean + 10 * math.sqrt(mean * max(0.0, 1 - self.coincidence))) + 64
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +125,10 @@ class Layout:
     @property
     def size(self) -> int:
         """Bytes from the file's beginning to the end of its last dataset."""
-        return max(self.offsets[name] + kind.itemsize * n for name, (kind, n) in _datasets(self.info, self.capacity))
+        return max(
+            self.offsets[name] + kind.itemsize * n
+            for name, (kind, n) in _datasets(self.info, self.capacity)
+        )
 
 
 def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
@@ -183,7 +195,9 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
     """XXH3-64 over the attributes that decide bits and over where the data are; a dataset without data has no place."""
     pairs = sorted(name for name in places if name.startswith("pairs/"))
     ordered = [places[name] for name in ("chunks", "runs", "faults", "overflow", *pairs)]
-    return xxhash.xxh3_64_intdigest(repr([str(attributes[name]) for name in _CHECKED] + ordered).encode())
+    return xxhash.xxh3_64_intdigest(
+        repr([str(attributes[name]) for name in _CHECKED] + ordered).encode()
+    )
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -199,7 +213,10 @@ def _describe(name: str) -> dict[str, object]:
     if name == "pairs/index":
         return {"long_name": "global emission number of the row"}
     if name == "pairs/time":
-        return {"units": "ns", "long_name": "simulated time within the simulation of the row's chunk"}
+        return {
+            "units": "ns",
+            "long_name": "simulated time within the simulation of the row's chunk",
+        }
     return {}
 
 
@@ -242,9 +259,17 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
     )
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
     capacity = metadata.places["pairs/index"].shape[0] if info.has_index else info.pairs
-    if info.chunk_size < 1 or rows > capacity or (digest and not info.has_index and rows != info.pairs):
-        raise ValueError(f"it says rows={rows} and chunk_size={info.chunk_size} for pairs={info.pairs}")
-    offsets = {name: _offset(metadata, name, kind, n) for name, (kind, n) in _datasets(info, capacity)}
+    if (
+        info.chunk_size < 1
+        or rows > capacity
+        or (digest and not info.has_index and rows != info.pairs)
+    ):
+        raise ValueError(
+            f"it says rows={rows} and chunk_size={info.chunk_size} for pairs={info.pairs}"
+        )
+    offsets = {
+        name: _offset(metadata, name, kind, n) for name, (kind, n) in _datasets(info, capacity)
+    }
     return Layout(
         info=info,
         capacity=capacity,
@@ -260,7 +285,9 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
 def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:
     place = metadata.places[name]
     if place.shape != (length,) or place.kind != kind:
-        raise ValueError(f"/{name} has shape {place.shape} and type {place.kind}, not ({length},) and {kind}")
+        raise ValueError(
+            f"/{name} has shape {place.shape} and type {place.kind}, not ({length},) and {kind}"
+        )
     return place.offset
 
 

@@ -58,7 +58,9 @@ def acquire(path: Path, launch: Mapping[str, object], *, patience: float = _PATI
             if _try_lock(fd, before, launch):
                 if _is_current(fd, lock_path(path)):
                     return _sign(path, fd, before, launch)
-            elif time.monotonic() > deadline + (_LEASE_S if _is_earlier_launch(before, launch) else 0.0):
+            elif time.monotonic() > deadline + (
+                _LEASE_S if _is_earlier_launch(before, launch) else 0.0
+            ):
                 raise StoreError(
                     f"{path} is being written by {describe(before)}; wait for that run, end it, "
                     f"or, if it is dead for certain, remove {lock_path(path)}"
@@ -75,7 +77,9 @@ def _opened(path: Path) -> int:
     """A descriptor of the lock file, which is made where there is none; a link is never followed."""
     try:
         # A pipe would keep us waiting for its other end.
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        return os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666
+        )
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise
@@ -156,7 +160,11 @@ def _try_lock(fd: int, before: bytes, launch: Mapping[str, object]) -> bool:
 def _is_earlier_launch(before: bytes, launch: Mapping[str, object]) -> bool:
     """Whether the owner is our own batch job on another host: it runs once, so that launch has ended."""
     fields = _fields(before)
-    return bool(launch.get("job")) and fields.get("job") == launch["job"] and fields.get("host") != socket.gethostname()
+    return (
+        bool(launch.get("job"))
+        and fields.get("job") == launch["job"]
+        and fields.get("host") != socket.gethostname()
+    )
 
 
 def _is_current(fd: int, path: Path) -> bool:
@@ -168,7 +176,12 @@ def _is_current(fd: int, path: Path) -> bool:
 
 
 def _sign(path: Path, fd: int, before: bytes, launch: Mapping[str, object]) -> Lock:
-    fields = {"id": launch["id"], "host": socket.gethostname(), "pid": os.getpid(), "job": launch.get("job", "")}
+    fields = {
+        "id": launch["id"],
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": launch.get("job", ""),
+    }
     owner = json.dumps(fields).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, owner, 0)

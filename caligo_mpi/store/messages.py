@@ -151,9 +151,19 @@ def datatype(reader: Reader, depth: int = 0) -> np.dtype[Any]:
     """The type as numpy's: little-endian integers and floats, text of fixed length, tables of these."""
     head, low, high, _, size = reader.unpack("<BBBBI")
     form, version = head & 15, head >> 4
-    if form == 0 and not low & ~0x08 and size in (1, 2, 4, 8) and reader.unpack("<HH") == (0, 8 * size):
+    if (
+        form == 0
+        and not low & ~0x08
+        and size in (1, 2, 4, 8)
+        and reader.unpack("<HH") == (0, 8 * size)
+    ):
         return np.dtype(f"<{'i' if low & 0x08 else 'u'}{size}")
-    if form == 1 and size == 8 and not low & 0x41 and reader.unpack("<HHBBBBI") == (0, 64, 52, 11, 0, 52, 1023):
+    if (
+        form == 1
+        and size == 8
+        and not low & 0x41
+        and reader.unpack("<HHBBBBI") == (0, 64, 52, 11, 0, 52, 1023)
+    ):
         return np.dtype("<f8")
     if form == 3 and 0 < size < 1 << 24:
         return np.dtype(f"S{size}")
@@ -193,7 +203,9 @@ def layout(reader: Reader, kind: np.dtype[Any], shape: tuple[int, ...], file_siz
     if address == UNDEFINED:
         raise Broken(f"a dataset of {size} bytes has no data in the file")
     if address + size > file_size:
-        raise Broken(f"it is truncated: a dataset of {size} bytes does not fit into {file_size} bytes")
+        raise Broken(
+            f"it is truncated: a dataset of {size} bytes does not fit into {file_size} bytes"
+        )
     return address
 
 

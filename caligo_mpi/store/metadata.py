@@ -99,7 +99,9 @@ def read_dataset(metadata: Metadata, fd: int, name: str) -> NDArray[Any]:
 
 
 @contextmanager
-def opened(path: Path, *, holds: str, format: str, version: tuple[int, int]) -> Iterator[tuple[int, Metadata]]:
+def opened(
+    path: Path, *, holds: str, format: str, version: tuple[int, int]
+) -> Iterator[tuple[int, Metadata]]:
     """The file's descriptor, open for reading, and its metadata; ``holds`` says for people what such files hold.
 
     Raises `StoreError` where it is missing, cannot be read or has another format, and `Damaged` for what is wrong
@@ -135,13 +137,19 @@ def checked_metadata(fd: int, path: Path, *, format: str, version: tuple[int, in
 def open_file(path: Path) -> int:
     """Open a regular file for reading; `StoreError` says what stands in the way."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for its writer
+        fd = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a FIFO would wait for its writer
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', error)})") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        kind = os.strerror(errno.EISDIR) if stat.S_ISDIR(os.fstat(fd).st_mode) else "not a regular file"
+        kind = (
+            os.strerror(errno.EISDIR)
+            if stat.S_ISDIR(os.fstat(fd).st_mode)
+            else "not a regular file"
+        )
         os.close(fd)
         raise StoreError(f"{path} cannot be read ({kind})")
     return fd
@@ -189,7 +197,9 @@ def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:
     whole = dict(attributes)
     for name, value in attributes.items():
         number = 1
-        while isinstance(value, str) and isinstance(rest := whole.pop(f"{name}.{number}", None), str):
+        while isinstance(value, str) and isinstance(
+            rest := whole.pop(f"{name}.{number}", None), str
+        ):
             whole[name] = value = value + rest
             number += 1
     return whole

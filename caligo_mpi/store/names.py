@@ -79,19 +79,25 @@ def is_ours(path: Path) -> bool:
             near = head + file.read(_NEAR)
     except OSError:
         return False
-    return head.startswith(_JOURNAL) or (head.startswith(_HDF5) and any(name in near for name in _FORMATS))
+    return head.startswith(_JOURNAL) or (
+        head.startswith(_HDF5) and any(name in near for name in _FORMATS)
+    )
 
 
 def not_overwritten(path: Path) -> str:
     """What to do about a file that stands where another is to be written."""
-    remedy = "set it aside with --force" if is_ours(path) else "move it away, it is not of this program"
+    remedy = (
+        "set it aside with --force" if is_ours(path) else "move it away, it is not of this program"
+    )
     return f"it is not overwritten: choose another output or {remedy}"
 
 
 def require_ours(path: Path) -> None:
     """Only what this package has written is ever renamed."""
     if not is_ours(path):
-        raise StoreError(f"{_named(path)} was not written by this program and is left alone; {_ELSEWHERE}")
+        raise StoreError(
+            f"{_named(path)} was not written by this program and is left alone; {_ELSEWHERE}"
+        )
 
 
 def require_regular(path: Path) -> None:
@@ -110,7 +116,9 @@ def remove_leftover(path: Path) -> None:
         return
     is_begun = any(head.startswith(beginning[: len(head)]) for beginning in (_HDF5, _JOURNAL))
     if not is_begun and any(head):  # a power failure may leave zeros
-        raise StoreError(f"{_named(path)} is in the way and was not written by this program; {_ELSEWHERE}")
+        raise StoreError(
+            f"{_named(path)} is in the way and was not written by this program; {_ELSEWHERE}"
+        )
     path.unlink(missing_ok=True)
 
 
@@ -124,28 +132,40 @@ def _checked(path: str | os.PathLike[str], *, room: int = 0) -> Path:
     try:
         raw = os.fsencode(text)
     except UnicodeEncodeError as error:
-        raise StoreError(f"{_named(text)} cannot be a file's name here ({error.reason} in {error.encoding})") from None
+        raise StoreError(
+            f"{_named(text)} cannot be a file's name here ({error.reason} in {error.encoding})"
+        ) from None
     if b"\0" in raw:
         raise StoreError(f"{_named(text)} cannot be a file's name: it holds a zero byte")
     found = Path(text)
     _require_short(found, raw, room)
     kind = _kind(found)
-    if found.name in ("", "..") or text.endswith(os.sep) or (kind is not None and stat.S_ISDIR(kind)):
-        raise StoreError(f"{_named(text)} is a directory; name a file in it, such as {_named(found / 'run.h5')}")
+    if (
+        found.name in ("", "..")
+        or text.endswith(os.sep)
+        or (kind is not None and stat.S_ISDIR(kind))
+    ):
+        raise StoreError(
+            f"{_named(text)} is a directory; name a file in it, such as {_named(found / 'run.h5')}"
+        )
     return found
 
 
 def _require_short(path: Path, raw: bytes, room: int) -> None:
     ending = f" with the {room} more that its partial file takes" if room else ""
     if len(raw) + room >= _PATH_MAX:
-        raise StoreError(f"{_named(path)} has {len(raw)} bytes,{ending} too many for a path: at most {_PATH_MAX - 1}")
+        raise StoreError(
+            f"{_named(path)} has {len(raw)} bytes,{ending} too many for a path: at most {_PATH_MAX - 1}"
+        )
     size = len(os.fsencode(path.name))
     try:
         most = os.pathconf(path.parent, "PC_NAME_MAX")
     except (OSError, ValueError):
         most = _NAME_MAX
     if size + room > most:
-        raise StoreError(f"{_named(path)} has a name of {size} bytes,{ending} too many: at most {most}; shorten it")
+        raise StoreError(
+            f"{_named(path)} has a name of {size} bytes,{ending} too many: at most {most}; shorten it"
+        )
 
 
 def _require_file(path: Path, remedy: str) -> None:
@@ -158,7 +178,9 @@ def _require_file(path: Path, remedy: str) -> None:
 def _target(link: Path) -> Path:
     target = Path(os.path.realpath(link))
     if target.is_symlink():
-        raise StoreError(f"{_named(link)} is a symbolic link that leads back to itself; name a file")
+        raise StoreError(
+            f"{_named(link)} is a symbolic link that leads back to itself; name a file"
+        )
     return target
 
 

@@ -94,7 +94,9 @@ def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str
     final = _read_final(path)
     _require_extendable(path, final, info)
     if final.info.pairs >= info.pairs:
-        raise AlreadyComplete(f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside")
+        raise AlreadyComplete(
+            f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside"
+        )
     return final
 
 
@@ -128,7 +130,9 @@ def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]
     try:
         found = layouts.read(part)
     except Damaged as error:
-        messages.append(f"{error}; it is set aside as {set_aside(part, 'damaged').name} and the run starts again")
+        messages.append(
+            f"{error}; it is set aside as {set_aside(part, 'damaged').name} and the run starts again"
+        )
         return None
     try:
         _require_resumable(part, found.info, info)
@@ -187,7 +191,9 @@ def _extend(source: Path, old: Layout, part: Path, info: RunInfo, messages: list
         os.close(write_fd)
     aside.replace(part)
     sync_directory(part.parent)
-    messages.append(f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {kept} whole chunks are kept")
+    messages.append(
+        f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {kept} whole chunks are kept"
+    )
     return new
 
 

@@ -45,14 +45,24 @@ def probe(fd: int, path: Path, why: str) -> Found:
     """
     script = Path(__file__).with_name("probe_child.py")
     line = [sys.executable, "-c", _START, str(script)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)
+    }
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         child = subprocess.run(
-            line, stdin=fd, capture_output=True, env=environment, timeout=_PATIENCE_S, check=False, cwd="/"
+            line,
+            stdin=fd,
+            capture_output=True,
+            env=environment,
+            timeout=_PATIENCE_S,
+            check=False,
+            cwd="/",
         )
     except subprocess.TimeoutExpired:
-        raise Broken(f"{why}, and its metadata could not be read within {_PATIENCE_S:.0f} s") from None
+        raise Broken(
+            f"{why}, and its metadata could not be read within {_PATIENCE_S:.0f} s"
+        ) from None
     except OSError as error:
         reason = f"no process could be started to look at it: {error.strerror}"
         raise StoreError(f"{path} cannot be read ({why}, and {reason})") from error
@@ -64,7 +74,10 @@ def probe(fd: int, path: Path, why: str) -> Found:
     if "error" in answer:
         raise Broken(answer["error"])
     size, described = os.fstat(fd).st_size, answer["described"]
-    places = {name: _place(name, entry, described[name], size) for name, entry in answer["datasets"].items()}
+    places = {
+        name: _place(name, entry, described[name], size)
+        for name, entry in answer["datasets"].items()
+    }
     return Found(places, described)
 
 
@@ -77,8 +90,12 @@ def _end(code: int) -> str:
 
 def _place(name: str, entry: list[Any], attributes: dict[str, Value], file_size: int) -> Place:
     description, shape, offset = entry
-    fields = [tuple(field) for field in description] if isinstance(description, list) else description
+    fields = (
+        [tuple(field) for field in description] if isinstance(description, list) else description
+    )
     place = Place(np.dtype(fields), tuple(shape), offset, attributes)
     if offset + place.size > file_size:
-        raise Broken(f"it is truncated: /{name} of {place.size} bytes does not fit into {file_size} bytes")
+        raise Broken(
+            f"it is truncated: /{name} of {place.size} bytes does not fit into {file_size} bytes"
+        )
     return place

@@ -38,7 +38,11 @@ def main() -> None:
         text = json.dumps({"refused": str(error)})
     except Exception as error:  # damaged metadata come out of h5py as nearly any exception
         text = json.dumps({"error": " ".join(str(error).split())})
-    sys.stdout.write(text if len(text) <= _MOST_TEXT else json.dumps({"error": "its metadata are larger than 16 MiB"}))
+    sys.stdout.write(
+        text
+        if len(text) <= _MOST_TEXT
+        else json.dumps({"error": "its metadata are larger than 16 MiB"})
+    )
 
 
 def _limit() -> None:
@@ -47,9 +51,15 @@ def _limit() -> None:
     with open("/proc/self/statm") as file:  # noqa: PTH123
         pages = int(file.read().split()[0])
     memory = pages * resource.getpagesize() + _MEMORY_BYTES
-    for kind, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0)):
+    for kind, value in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+    ):
         _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+        resource.setrlimit(
+            kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard)
+        )
     signal.alarm(_WALL_SECONDS)
 
 
@@ -63,7 +73,9 @@ def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
         for name in group:
             where = f"{path}/{name}".lstrip("/")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise Refused(f"/{where} is a soft or external link; only data in the file itself are read")
+                raise Refused(
+                    f"/{where} is a soft or external link; only data in the file itself are read"
+                )
             if len(described) > _MOST_OBJECTS or depth > _MOST_DEPTH:
                 raise ValueError("it has more objects than a file of ours")
             found = group[name]
@@ -81,7 +93,9 @@ def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     if dataset.external or dataset.is_virtual:
         raise Refused(f"/{where} is stored in other files; only data in the file itself are read")
     if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
-        raise Refused(f"/{where} is compressed or in pieces; h5repack -l CONTI -f NONE makes a file that is read")
+        raise Refused(
+            f"/{where} is compressed or in pieces; h5repack -l CONTI -f NONE makes a file that is read"
+        )
     if dataset.dtype.hasobject:
         raise ValueError(f"/{where} holds references or text of variable length")
     offset = dataset.id.get_offset()

@@ -21,7 +21,9 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
     part, chunks = part_path(path), len(layout.info.partition)
     state = scan(fd, layout)
     if state.next < chunks or len(state.holes):
-        raise StoreError(f"{part}: records were damaged while the run went on; run the same command again")
+        raise StoreError(
+            f"{part}: records were damaged while the run went on; run the same command again"
+        )
     digest = table_digest(fd, layout)
     source = _compact(path, layout, fd, rows=state.rows) if layout.info.has_index else part
     layouts.complete(source, rows=state.rows, data_digest=digest)
@@ -29,7 +31,9 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
     if _is_there(path, layout, digest):
         source.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
-        return [f"{path} appeared while the run went on, finished and with the same data digest: it stays"]
+        return [
+            f"{path} appeared while the run went on, finished and with the same data digest: it stays"
+        ]
     messages = _make_way(path, layout)
     move_new(source, path)
     part.unlink(missing_ok=True)
@@ -78,7 +82,9 @@ def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int
     for index in bad:
         mark_for_redoing(fd, layout, index)
     if bad:
-        raise StoreError(f"chunks {bad} were damaged on the disk while the run went on; run the same command again")
+        raise StoreError(
+            f"chunks {bad} were damaged on the disk while the run went on; run the same command again"
+        )
     os.fsync(target)
 
 
@@ -97,5 +103,9 @@ def _make_way(path: Path, layout: Layout) -> list[str]:
         return []
     found = layouts.read(path).info
     if found.config_digest != layout.info.config_digest or found.pairs >= layout.info.pairs:
-        raise StoreError(f"{path} appeared while the run went on; move it away and run the same command again")
-    return [f"the shorter {path} (pairs={found.pairs}) is set aside as {set_aside(path, 'old').name}"]
+        raise StoreError(
+            f"{path} appeared while the run went on; move it away and run the same command again"
+        )
+    return [
+        f"the shorter {path} (pairs={found.pairs}) is set aside as {set_aside(path, 'old').name}"
+    ]

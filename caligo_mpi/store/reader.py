@@ -15,15 +15,25 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
 from ..errors import StoreError
-from ..pairs import COLUMNS, PairArrays, Pairs, Tally, tally
+from ..pairs import COLUMNS, PairArrays, Pairs, Tally, bits, tally
+from ..pairs.bits import U8
 from . import layout as layouts
 from .files import read_at
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
 from .names import input_name
-from .records import SPAN_ROWS, Records, cut, damaged, join, read_records, read_rows, scan, spans, table_digest
+from .records import (
+    SPAN_ROWS,
+    Records,
+    cut,
+    damaged,
+    join,
+    read_records,
+    read_rows,
+    scan,
+    spans,
+    table_digest,
+)
 
 _BLOCK_ROWS = 1 << 22
 _HASH_BYTES = 1 << 22
@@ -80,7 +90,10 @@ class PairsFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -153,12 +166,16 @@ class PairsFile:
     @property
     def index(self) -> Column | None:
         """Emission number of each row (uint64); None where no pair can be lost and it is the row's own number."""
-        return Column(self.rows, partial(self._extra, "index", "<u8")) if self.info.has_index else None
+        return (
+            Column(self.rows, partial(self._extra, "index", "<u8")) if self.info.has_index else None
+        )
 
     @property
     def time(self) -> Column | None:
         """Simulated time within the row's chunk (float64, ns); None where the engine does not simulate time."""
-        return Column(self.rows, partial(self._extra, "time", "<f8")) if self.info.has_time else None
+        return (
+            Column(self.rows, partial(self._extra, "time", "<f8")) if self.info.has_time else None
+        )
 
     def packed(self, name: str, start: int = 0, stop: int | None = None) -> U8:
         """Rows ``start`` to ``stop`` of one column as bits, eight per byte from bit 0, pad bits 0; not verified."""
@@ -168,7 +185,12 @@ class PairsFile:
         return bits.extract(raw, start & 7, stop - start)
 
     def blocks(
-        self, rows: int = _BLOCK_ROWS, *, start: int = 0, stop: int | None = None, verify: bool = True
+        self,
+        rows: int = _BLOCK_ROWS,
+        *,
+        start: int = 0,
+        stop: int | None = None,
+        verify: bool = True,
     ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` as packed `Pairs` of ``rows`` rows each, the last one shorter.
 
@@ -189,7 +211,9 @@ class PairsFile:
         return self.complete and table_digest(self._fd, self._layout) == self.data_digest
 
     def _bits(self, name: str) -> Column:
-        return Column(self.rows, lambda start, stop: bits.unpack(self.packed(name, start, stop), stop - start))
+        return Column(
+            self.rows, lambda start, stop: bits.unpack(self.packed(name, start, stop), stop - start)
+        )
 
     def _extra(self, name: str, kind: str, start: int, stop: int) -> NDArray[Any]:
         values = np.empty(stop - start, kind)
@@ -200,12 +224,18 @@ class PairsFile:
         wanted = range(self.rows)[start:stop]
         return wanted.start, max(wanted.start, wanted.stop)
 
-    def _pieces(self, start: int, stop: int, *, verify: bool, reuse: bool = False) -> Iterator[Pairs]:
+    def _pieces(
+        self, start: int, stop: int, *, verify: bool, reuse: bool = False
+    ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` in pieces as they are read; with ``reuse`` each is valid until the next one."""
         if not verify:
-            buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8) if reuse else None
+            buffer = (
+                np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8) if reuse else None
+            )
             for row in range(start, stop, SPAN_ROWS):
-                yield read_rows(self._fd, self._layout, row, min(SPAN_ROWS, stop - row), buffer=buffer)
+                yield read_rows(
+                    self._fd, self._layout, row, min(SPAN_ROWS, stop - row), buffer=buffer
+                )
         elif start < stop:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for records, pairs in self._verified(chunks, reuse=reuse):
@@ -227,7 +257,11 @@ class PairsFile:
             raise self._damage(due, "its record does not have its checksum")
 
     def _damage(self, chunk: int, what: str) -> StoreError:
-        remedy = "restore the file from a copy or generate it anew" if self.complete else "resume the run to redo it"
+        remedy = (
+            "restore the file from a copy or generate it anew"
+            if self.complete
+            else "resume the run to redo it"
+        )
         return StoreError(f"{self.path}: chunk {chunk} is damaged ({what}); {remedy}")
 
     def _chunk_of(self, row: int) -> int:
@@ -312,7 +346,9 @@ def pairs_hash(path: str | os.PathLike[str]) -> str:
     with open_pairs(path) as file:
         for name in COLUMNS:
             for start in range(0, file.rows, 8 * _HASH_BYTES):
-                digest.update(file.packed(name, start, min(file.rows, start + 8 * _HASH_BYTES)).data)
+                digest.update(
+                    file.packed(name, start, min(file.rows, start + 8 * _HASH_BYTES)).data
+                )
         for extra in filter(None, (file.index, file.time)):
             for start in range(0, file.rows, _HASH_BYTES):
                 digest.update(extra[start : start + _HASH_BYTES])

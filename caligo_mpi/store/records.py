@@ -10,9 +10,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from .. import bits
-from ..bits import U8
-from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs
+from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs, bits
+from ..pairs.bits import U8
 from .files import read_at, write_at
 from .layout import Layout, RunInfo
 
@@ -60,7 +59,9 @@ def intact(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
     index = np.arange(first, first + len(records), dtype=np.uint64)
     start = index * np.uint64(info.chunk_size)
     count = np.minimum(np.uint64(info.chunk_size), np.uint64(info.pairs) - start)
-    good: NDArray[np.bool_] = (records["done"] == 1) & (records["index"] == index) & (records["start"] == start)
+    good: NDArray[np.bool_] = (
+        (records["done"] == 1) & (records["index"] == index) & (records["start"] == start)
+    )
     good &= (records["count"] == count) & (records["rows"] <= count)
     good &= records["row"] + records["rows"] <= np.uint64(layout.capacity)
     if not info.has_index:
@@ -147,14 +148,26 @@ def join(first: Pairs, second: Pairs) -> Pairs:
     """The rows of two blocks, one after the other."""
     whole, lead = first.count >> 3, first.count & 7
     last = first.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
-    columns = np.concatenate([first.columns[:, :whole], bits.shift_in(second.columns, lead, last)], axis=1)
+    columns = np.concatenate(
+        [first.columns[:, :whole], bits.shift_in(second.columns, lead, last)], axis=1
+    )
     count = first.count + second.count
-    index = None if first.index is None or second.index is None else np.concatenate([first.index, second.index])
-    time = None if first.time is None or second.time is None else np.concatenate([first.time, second.time])
+    index = (
+        None
+        if first.index is None or second.index is None
+        else np.concatenate([first.index, second.index])
+    )
+    time = (
+        None
+        if first.time is None or second.time is None
+        else np.concatenate([first.time, second.time])
+    )
     return Pairs(columns[:, : bits.nbytes(count)], count, index, time)
 
 
-def spans(fd: int, layout: Layout, chunks: range, *, reuse: bool = False) -> Iterator[tuple[Records, Pairs]]:
+def spans(
+    fd: int, layout: Layout, chunks: range, *, reuse: bool = False
+) -> Iterator[tuple[Records, Pairs]]:
     """The rows of the intact chunks among ``chunks``: neighbors together, up to `SPAN_ROWS` rows or one chunk.
 
     With ``reuse`` a span's columns are valid only until the next one.
@@ -210,13 +223,17 @@ def table_digest(fd: int, layout: Layout) -> str:
     """`data_digest` of the file's records."""
     info: RunInfo = layout.info
     every = range(len(info.partition))
-    return data_digest(info.config_digest, (records["checksum"] for _, records in batches(fd, layout, every)))
+    return data_digest(
+        info.config_digest, (records["checksum"] for _, records in batches(fd, layout, every))
+    )
 
 
 def write_record(fd: int, layout: Layout, record: Records) -> None:
     """Seal one record and write it to its place."""
     seal(record)
-    write_at(fd, record.tobytes(), layout.offsets["chunks"] + int(record["index"]) * CHUNK_DTYPE.itemsize)
+    write_at(
+        fd, record.tobytes(), layout.offsets["chunks"] + int(record["index"]) * CHUNK_DTYPE.itemsize
+    )
 
 
 def mark_for_redoing(fd: int, layout: Layout, index: int) -> None:

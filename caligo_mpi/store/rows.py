@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import bits
-from ..bits import U8
-from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs
+from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs, bits
+from ..pairs.bits import U8
 from .files import copy_bytes, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout
 
@@ -46,7 +45,9 @@ class RowWriter:
     def flush(self) -> None:
         """Hand everything added to the operating system."""
         if self._staged:
-            self._write(self._stage[:, : bits.nbytes(self.row) - (self._stage_row >> 3)], self._stage_row)
+            self._write(
+                self._stage[:, : bits.nbytes(self.row) - (self._stage_row >> 3)], self._stage_row
+            )
             self._write_extras(self._staged, self._stage_row)
             self._staged.clear()
         self._stage_row = self.row
@@ -72,7 +73,11 @@ class RowWriter:
 
     def _write(self, columns: U8, row: int) -> None:
         for name, column in zip(COLUMNS, columns, strict=True):
-            write_at(self._fd, np.ascontiguousarray(column), self._layout.offsets[f"pairs/{name}"] + (row >> 3))
+            write_at(
+                self._fd,
+                np.ascontiguousarray(column),
+                self._layout.offsets[f"pairs/{name}"] + (row >> 3),
+            )
 
     def _write_extras(self, parts: list[Pairs], row: int) -> None:
         """The index and time of rows, where this file has them."""
@@ -89,7 +94,9 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
     """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared."""
     for name in COLUMNS:
         place = f"pairs/{name}"
-        copy_bytes(source, target, at=layout.offsets[place], to=to.offsets[place], size=bits.nbytes(rows))
+        copy_bytes(
+            source, target, at=layout.offsets[place], to=to.offsets[place], size=bits.nbytes(rows)
+        )
         if rows & 7:
             last, at = np.empty(1, np.uint8), to.offsets[place] + (rows >> 3)
             read_at(target, last, at)
@@ -97,7 +104,9 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
             write_at(target, last, at)
     for place in ("pairs/index", "pairs/time"):
         if place in layout.offsets:
-            copy_bytes(source, target, at=layout.offsets[place], to=to.offsets[place], size=8 * rows)
+            copy_bytes(
+                source, target, at=layout.offsets[place], to=to.offsets[place], size=8 * rows
+            )
 
 
 def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:

@@ -36,7 +36,14 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_BYTES, _MOST_OBJECTS, _MOST_CHUNKS, _MOST_DEPTH = 4 << 20, 64, 1024, 2
 
 _NIL, _SPACE, _LINK_INFO, _TYPE, _FILL, _LINK, _LAYOUT = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x08
-_GROUP_INFO, _ATTRIBUTE, _CONTINUATION, _TIME, _ATTRIBUTE_INFO, _REFERENCES = 0x0A, 0x0C, 0x10, 0x12, 0x15, 0x16
+_GROUP_INFO, _ATTRIBUTE, _CONTINUATION, _TIME, _ATTRIBUTE_INFO, _REFERENCES = (
+    0x0A,
+    0x0C,
+    0x10,
+    0x12,
+    0x15,
+    0x16,
+)
 _KNOWN = {
     _NIL, _SPACE, _LINK_INFO, _TYPE, _FILL, _LINK, _LAYOUT,
     _GROUP_INFO, _ATTRIBUTE, _CONTINUATION, _TIME, _ATTRIBUTE_INFO, _REFERENCES,
@@ -65,7 +72,9 @@ class _File:
         if self.left < 0:
             raise Unknown("its metadata are larger than those of files as we write them")
         if offset < 0 or offset + size > self.size:
-            raise Broken(f"it is truncated, or its metadata point outside: byte {offset + size} of {self.size}")
+            raise Broken(
+                f"it is truncated, or its metadata point outside: byte {offset + size} of {self.size}"
+            )
         data = os.pread(self.fd, size, offset)
         if len(data) != size:
             raise Broken(f"it is truncated: it ends before byte {offset + size}")
@@ -90,7 +99,10 @@ def walk(fd: int, note: Callable[[range], object] = lambda read: None) -> dict[s
         node = _node(file, address)
         found[path] = node
         if isinstance(node, Group):
-            waiting += [(f"{path}/{name}".lstrip("/"), place, depth + 1) for name, place in node.links.items()]
+            waiting += [
+                (f"{path}/{name}".lstrip("/"), place, depth + 1)
+                for name, place in node.links.items()
+            ]
     if not isinstance(found[""], Group):
         raise Broken("its root is no group")
     return found

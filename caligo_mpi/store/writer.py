@@ -22,9 +22,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import bits
 from ..errors import StoreError
-from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkResult, Pairs, bits
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
@@ -32,7 +31,15 @@ from .names import output_name, part_path
 from .prepare import prepare, require_directory
 from .publish import publish
 from .reader import read_table
-from .records import Records, damaged_chunks, mark_for_redoing, read_records, scan, seal, write_record
+from .records import (
+    Records,
+    damaged_chunks,
+    mark_for_redoing,
+    read_records,
+    scan,
+    seal,
+    write_record,
+)
 from .rows import RowWriter
 
 Durability = Literal["flush", "fsync"]
@@ -52,7 +59,9 @@ class PairStore:
     in the order of `todo`.  An append becomes durable with the next commit: every few chunks by itself, or `commit`.
     """
 
-    def __init__(self, path: Path, layout: Layout, lock: locks.Lock, *, durability: Durability) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, lock: locks.Lock, *, durability: Durability
+    ) -> None:
         self.path, self.info = path, layout.info
         self.messages: list[str] = []
         self._part, self._layout, self._lock = part_path(path), layout, lock
@@ -89,7 +98,11 @@ class PairStore:
         with disk_errors(path, "opening the output"):
             lock = locks.acquire(path, launch)
             try:
-                messages = [f"took over the lock left behind by {lock.taken_from}"] if lock.taken_from else []
+                messages = (
+                    [f"took over the lock left behind by {lock.taken_from}"]
+                    if lock.taken_from
+                    else []
+                )
                 layout = prepare(path, info, force=force, messages=messages)
                 store = cls(path, layout, lock, durability=durability)
             except BaseException:
@@ -108,7 +121,10 @@ class PairStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if error is None:
             self.close()
@@ -160,7 +176,11 @@ class PairStore:
             self._writer.flush()
             self._press()
             first = self._next - len(self._records) // CHUNK_DTYPE.itemsize
-            write_at(self._fd, self._records, self._layout.offsets["chunks"] + first * CHUNK_DTYPE.itemsize)
+            write_at(
+                self._fd,
+                self._records,
+                self._layout.offsets["chunks"] + first * CHUNK_DTYPE.itemsize,
+            )
             self._note_commit()
             self._press()
         self._records.clear()
@@ -178,7 +198,9 @@ class PairStore:
         """Publish the file under its final name, once every chunk is in; may be called again after a kill."""
         self.commit()
         if not self.is_complete:
-            raise StoreError(f"{self._part}: {len(self.todo)} chunks are missing; run the same command again")
+            raise StoreError(
+                f"{self._part}: {len(self.todo)} chunks are missing; run the same command again"
+            )
         with self._writing():
             locks.check(self._lock)
             self.messages += publish(self.path, self._layout, self._fd)
@@ -230,7 +252,9 @@ class PairStore:
     def _report(self, found: int, damaged: list[int]) -> None:
         if found:
             kept = len(self.info.partition) - len(self.todo)
-            self.messages.append(f"resuming {self._part}: {kept} of {len(self.info.partition)} chunks are in")
+            self.messages.append(
+                f"resuming {self._part}: {kept} of {len(self.info.partition)} chunks are in"
+            )
         if damaged:
             listed = ", ".join(map(str, damaged[:8])) + (", …" if len(damaged) > 8 else "")
             self.messages.append(f"{len(damaged)} damaged chunks are redone: {listed}")
@@ -242,17 +266,30 @@ class PairStore:
         index, rows = int(record["index"]), int(record["rows"])
         due = self._holes[0] if self._holes else self._next
         if index != due:
-            raise ValueError(f"chunk={index} came where chunk {due} is due; chunks are appended in the order of todo")
+            raise ValueError(
+                f"chunk={index} came where chunk {due} is due; chunks are appended in the order of todo"
+            )
         chunk = info.partition[index]
         if (int(record["start"]), int(record["count"])) != (chunk.start, chunk.count):
-            raise ValueError(f"chunk={index} has start={record['start']} count={record['count']}; it must be {chunk}")
+            raise ValueError(
+                f"chunk={index} has start={record['start']} count={record['count']}; it must be {chunk}"
+            )
         if pairs.count != rows or rows > chunk.count or not (info.has_index or rows == chunk.count):
-            raise ValueError(f"chunk={index} has {pairs.count} pairs, rows={rows} and {chunk.count} emissions")
+            raise ValueError(
+                f"chunk={index} has {pairs.count} pairs, rows={rows} and {chunk.count} emissions"
+            )
         if pairs.columns.shape != (len(COLUMNS), bits.nbytes(rows)):
-            raise ValueError(f"chunk={index} has columns of shape {pairs.columns.shape} for {rows} pairs")
-        for name, given, wanted in (("index", pairs.index, info.has_index), ("time", pairs.time, info.has_time)):
+            raise ValueError(
+                f"chunk={index} has columns of shape {pairs.columns.shape} for {rows} pairs"
+            )
+        for name, given, wanted in (
+            ("index", pairs.index, info.has_index),
+            ("time", pairs.time, info.has_time),
+        ):
             if (given is not None) != wanted or (given is not None and len(given) != rows):
-                raise ValueError(f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs")
+                raise ValueError(
+                    f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs"
+                )
 
     def _add(self, record: Records, pairs: Pairs) -> None:
         row = self._writer.row
@@ -309,7 +346,11 @@ class PairStore:
     def _note_commit(self) -> None:
         self._launch["last_commit"] = time.time()
         if self._run < TABLE_ROWS:
-            write_at(self._fd, self._launch, self._layout.offsets["runs"] + self._run * RUN_DTYPE.itemsize)
+            write_at(
+                self._fd,
+                self._launch,
+                self._layout.offsets["runs"] + self._run * RUN_DTYPE.itemsize,
+            )
 
     def _add_row(self, name: str, row: NDArray[Any]) -> int:
         """Write the next row of ``/runs`` or ``/faults`` and give its number; a full table only counts."""
@@ -329,7 +370,10 @@ def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
     row = np.zeros(1, RUN_DTYPE)
     row["started"] = row["last_commit"] = time.time()
     row["ranks"], row["pid"] = launch.get("ranks", 1), launch.get("pid", os.getpid())
-    row["id"], row["host"] = _text(launch["id"], 40), _text(launch.get("host", socket.gethostname()), 64)
+    row["id"], row["host"] = (
+        _text(launch["id"], 40),
+        _text(launch.get("host", socket.gethostname()), 64),
+    )
     row["job"], row["mpi"] = _text(launch.get("job", ""), 32), _text(launch.get("mpi", ""), 64)
     rest = {key: value for key, value in launch.items() if key not in (RUN_DTYPE.names or ())}
     while len(text := json.dumps(rest, default=str).encode()) > 512:

@@ -13,14 +13,21 @@ import lzma
 import sys
 from pathlib import Path
 
-from caligo_mpi import distill, generate, parse_config, parse_protocol, status
+from caligo_mpi import parse_config, parse_protocol, status
+from caligo_mpi.parallel import serial
+from caligo_mpi.runs import distill, generate
 from caligo_mpi.store import pairs_hash
 
 NOISE = {"name": "noise", "link": {"fidelity": 0.98}}
 ARM = {"detector_efficiency": 0.5}
 RUNS = {
     "lossless": {"pairs": 40_000, "chunk_size": 4096, "seed": 11, "engine": NOISE},
-    "lossy": {"pairs": 8_000, "chunk_size": 1000, "seed": 12, "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}}},
+    "lossy": {
+        "pairs": 8_000,
+        "chunk_size": 1000,
+        "seed": 12,
+        "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}},
+    },
     "transfer": {
         "pairs": 100_000,
         "chunk_size": 8192,
@@ -47,8 +54,10 @@ def main(folder: Path) -> None:
         generate.generate(parse_config(run), path)
         known[name] = [status(path).data_digest, pairs_hash(path)]
     reports: list[object] = []
-    some = functools.partial(generate.serial_map, stop=lambda: int(len(reports) >= DONE))
-    generate.generate(parse_config(RUNS["lossless"]), folder / "stopped.h5", map=some, report=reports.append)
+    some = functools.partial(serial.serial_map, stop=lambda: int(len(reports) >= DONE))
+    generate.generate(
+        parse_config(RUNS["lossless"]), folder / "stopped.h5", map=some, report=reports.append
+    )
     for mode, (source, protocol) in PROTOCOLS.items():
         job = distill.prepare(folder / f"{source}.h5", parse_protocol(protocol))
         done = distill.distill(job, folder / f"keys-{mode}.h5")

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import yaml
 
-from caligo_mpi import processes, status, store
+from caligo_mpi import status, store
+from caligo_mpi.launch import processes
 from caligo_mpi.store.keys import is_keys_file, keys_status, read_keys
 
 ROOT = Path(__file__).parents[2]
@@ -34,15 +35,31 @@ NOISE = {"name": "noise", "link": {"fidelity": 0.95}}
 ARM = {"detector_efficiency": 0.5}
 #: Slow chunks, chunks at full speed, pairs that get lost, so that finishing copies the file, and pairs made into keys.
 WORKLOADS = {
-    "slow": {"pairs": 163_840 * 3, "chunk_size": 8192, "engine": {"name": "trouble", "seconds": 0.05}},
+    "slow": {
+        "pairs": 163_840 * 3,
+        "chunk_size": 8192,
+        "engine": {"name": "trouble", "seconds": 0.05},
+    },
     "fast": {"pairs": 200_000_000, "chunk_size": 1 << 20, "engine": NOISE},
-    "lossy": {"pairs": 20_000_000, "chunk_size": 1 << 18, "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}}},
+    "lossy": {
+        "pairs": 20_000_000,
+        "chunk_size": 1 << 18,
+        "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}},
+    },
     "distill": {"pairs": 2_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
 }
 #: How the pairs of the workload ``distill`` become keys, in blocks.
 KEYS = {"mode": "bbm92", "seed": 5, "block_size": 100_000}
 #: What a blow hits, and how often it is chosen.
-VICTIMS = {"rank": 6, "rank 0": 3, "several": 2, "mpirun": 2, "launcher": 2, "all": 2, "stopped rank": 1}
+VICTIMS = {
+    "rank": 6,
+    "rank 0": 3,
+    "several": 2,
+    "mpirun": 2,
+    "launcher": 2,
+    "all": 2,
+    "stopped rank": 1,
+}
 
 
 @dataclass
@@ -80,7 +97,12 @@ class Job:
 
 def environment(mark: str) -> dict[str, str]:
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "plugins")])
-    return {"CALIGO_WATCHDOG_SECONDS": SILENCE_SECONDS, **os.environ, "PYTHONPATH": paths, MARK: mark}
+    return {
+        "CALIGO_WATCHDOG_SECONDS": SILENCE_SECONDS,
+        **os.environ,
+        "PYTHONPATH": paths,
+        MARK: mark,
+    }
 
 
 def identity(path: Path) -> tuple[str, str]:
@@ -125,7 +147,9 @@ def start_run(job: Job, mark: str, log: Path) -> subprocess.Popen[bytes]:
     line = [sys.executable, "-m", "caligo_mpi", *job.command, "-q", "-o", str(job.output)]
     line += ["--ranks", str(job.ranks), *(["--survive"] if job.survive else [])]
     with log.open("ab") as file:
-        return subprocess.Popen(line, env=environment(mark), stdout=file, stderr=file, start_new_session=True)
+        return subprocess.Popen(
+            line, env=environment(mark), stdout=file, stderr=file, start_new_session=True
+        )
 
 
 def ranks_of(mark: str) -> dict[int, int]:
@@ -192,7 +216,9 @@ def wait_for_chunks(job: Job, chunks: int) -> None:
         time.sleep(0.01)
 
 
-def one_run(job: Job, rng: random.Random, tally: Tally, *, victims: dict[str, int], middle: bool, blows: int) -> None:
+def one_run(
+    job: Job, rng: random.Random, tally: Tally, *, victims: dict[str, int], middle: bool, blows: int
+) -> None:
     """Start a run, hit it a few times, wait for its file, and note what happened."""
     mark, log = uuid.uuid4().hex, job.output.with_suffix(".log")
     log.write_bytes(b"")
@@ -215,7 +241,12 @@ def one_run(job: Job, rng: random.Random, tally: Tally, *, victims: dict[str, in
 
 
 def conclude(
-    job: Job, process: subprocess.Popen[bytes], mark: str, hits: list[tuple[float, str]], log: Path, tally: Tally
+    job: Job,
+    process: subprocess.Popen[bytes],
+    mark: str,
+    hits: list[tuple[float, str]],
+    log: Path,
+    tally: Tally,
 ) -> None:
     tally.runs += 1
     tally.kills += len(hits)
@@ -228,7 +259,9 @@ def conclude(
     left = list(processes.marked(MARK, mark))
     if code is not None and left:
         tally.left += len(left)
-        tally.notes.append(f"{len(left)} processes left after {hits}: {log.read_text(errors='replace')}")
+        tally.notes.append(
+            f"{len(left)} processes left after {hits}: {log.read_text(errors='replace')}"
+        )
     processes.end_marked(MARK, mark)
     if code == 0:
         compare(job, hits, tally, log.read_text(errors="replace"))
@@ -253,7 +286,9 @@ def compare(job: Job, hits: list[tuple[float, str]], tally: Tally, log: str) -> 
     launches = len(set(found.runs["id"].tolist()))
     tally.restarts += launches - 1
     tally.unbroken += bool(hits) and launches == 1
-    begins = sorted([*found.runs["started"].tolist(), *(found.faults["time"].tolist() if job.survive else [])])
+    begins = sorted(
+        [*found.runs["started"].tolist(), *(found.faults["time"].tolist() if job.survive else [])]
+    )
     for when, victim in hits:
         if victim != "stopped rank" and (later := [begin for begin in begins if begin > when]):
             tally.recovery.append(later[0] - when)
@@ -280,7 +315,11 @@ def run_campaign(
         times = 1 if survive else min(rng.randint(1, blows), kills - tally.kills)
         one_run(job, rng, tally, victims=victims, middle=survive, blows=times)
         if progress:
-            print(f"\r{tally.kills} kills, {tally.runs} runs, {tally.identical} identical", end="", file=sys.stderr)
+            print(
+                f"\r{tally.kills} kills, {tally.runs} runs, {tally.identical} identical",
+                end="",
+                file=sys.stderr,
+            )
     return tally
 
 

@@ -16,15 +16,22 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from caligo_mpi import distill, generate, parse_config, parse_protocol
+from caligo_mpi import parse_config, parse_protocol
 from caligo_mpi.errors import CaligoError
+from caligo_mpi.parallel import serial
+from caligo_mpi.runs import distill, generate
 from caligo_mpi.store import open_pairs, pairs_hash, status, verify_file, walk
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
 #: Whoever needs longer for all looks at one file of a few hundred kB has hung: a probe gives up after 60 s.
 HANG_SECONDS = 240.0
 
-RUN = {"pairs": 20_000, "chunk_size": 2048, "seed": 7, "engine": {"name": "noise", "link": {"fidelity": 0.98}}}
+RUN = {
+    "pairs": 20_000,
+    "chunk_size": 2048,
+    "seed": 7,
+    "engine": {"name": "noise", "link": {"fidelity": 0.98}},
+}
 KEYS = {"mode": "bbm92", "seed": 5, "block_size": 10_000}
 #: How often a flip hits headers, tables and keys, and what lies between.
 WEIGHTS = {"headers": 16, "tables": 3, "gaps": 1}
@@ -65,20 +72,31 @@ def targets(folder: Path) -> list[Target]:
     generate.generate(config, pairs)
     job = distill.prepare(pairs, parse_protocol(KEYS))
     distill.distill(job, keys)
-    _stopped(lambda some, note: generate.generate(config, folder / "half.h5", map=some, report=note), 4)
-    _stopped(lambda some, note: distill.distill(job, folder / "half-keys.h5", map=some, report=note), 1)
+    _stopped(
+        lambda some, note: generate.generate(config, folder / "half.h5", map=some, report=note), 4
+    )
+    _stopped(
+        lambda some, note: distill.distill(job, folder / "half-keys.h5", map=some, report=note), 1
+    )
     data, digest = (status(pairs).data_digest, pairs_hash(pairs)), read_keys(keys).digest
     return [
         Target("pairs file", pairs, lambda path: look_at_pairs(path, data, digest)),
         Target("partial file", folder / "half.h5.part", lambda path: look_at_partial(path, data)),
         Target("keys file", keys, lambda path: look_at_keys(path, digest)),
-        Target("partial keys file", folder / "half-keys.h5.part", lambda path: look_at_journal(path, job, digest)),
+        Target(
+            "partial keys file",
+            folder / "half-keys.h5.part",
+            lambda path: look_at_journal(path, job, digest),
+        ),
     ]
 
 
 def _stopped(run: Callable[..., object], items: int) -> None:
     reports: list[object] = []
-    run(lambda setup, todo: generate.serial_map(setup, todo, stop=lambda: int(len(reports) >= items)), reports.append)
+    run(
+        lambda setup, todo: serial.serial_map(setup, todo, stop=lambda: int(len(reports) >= items)),
+        reports.append,
+    )
 
 
 def noticed(*looks: Callable[[], str]) -> str:
@@ -141,12 +159,17 @@ def look_at_partial(path: Path, data: tuple[str, str]) -> str:
         shutil.copy(path, copy)
         done = generate.generate(parse_config(RUN), path.with_name("resumed.h5"))
         found = done.status.data_digest, pairs_hash(done.status.path)
-        _require(found == data and verify_file(done.status.path).ok, "the resumed run has other pairs")
+        _require(
+            found == data and verify_file(done.status.path).ok, "the resumed run has other pairs"
+        )
         told = [message for message in done.messages if "resuming" not in message]
         return "; ".join(told)
 
     return noticed(
-        lambda: "" if verify_file(path).ok else "verify: damaged", lambda: status(path).owner, reading, resuming
+        lambda: "" if verify_file(path).ok else "verify: damaged",
+        lambda: status(path).owner,
+        reading,
+        resuming,
     )
 
 
@@ -173,7 +196,11 @@ def look_at_journal(path: Path, job: distill.Job, digest: str) -> str:
         _require(done.keys is not None and done.keys.digest == digest, "other keys came out")
         return "a block was redone" if done.launched > KEYS["block_size"] else ""
 
-    return noticed(lambda: "" if verify_keys(path).ok else "verify: torn", lambda: keys_status(path).owner, resuming)
+    return noticed(
+        lambda: "" if verify_keys(path).ok else "verify: torn",
+        lambda: keys_status(path).owner,
+        resuming,
+    )
 
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +219,11 @@ def regions(path: Path) -> dict[str, dict[str, list[range]]]:
         os.close(fd)
     places = {name: node for name, node in nodes.items() if isinstance(node, walk.Place)}
     data = {name: range(node.offset, node.offset + node.size) for name, node in places.items()}
-    tables = {f"/{name}": [span] for name, span in data.items() if not name.startswith("pairs/") and len(span)}
+    tables = {
+        f"/{name}": [span]
+        for name, span in data.items()
+        if not name.startswith("pairs/") and len(span)
+    }
     taken = sorted([*seen, *data.values()], key=lambda span: (span.start, span.stop))
     gaps, end = [], 0
     for span in taken:
@@ -221,7 +252,9 @@ def cuts(path: Path, number: int, rng: random.Random) -> Iterator[tuple[str, int
 # ── the campaign ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def campaign(folder: Path, *, flip: int, cut: int, seed: int, say: Callable[[str], None] = print) -> list[Damage]:
+def campaign(
+    folder: Path, *, flip: int, cut: int, seed: int, say: Callable[[str], None] = print
+) -> list[Damage]:
     """Damage every target ``flip`` and ``cut`` times."""
     found = []
     for target in targets(folder):
@@ -237,7 +270,9 @@ def _batter(target: Target, todo: Iterable[tuple[str, int, int]]) -> Damage:
     rest = list(todo)
     while rest:
         ours, theirs = multiprocessing.Pipe()
-        worker = multiprocessing.get_context("fork").Process(target=_work, args=(target, rest, theirs))
+        worker = multiprocessing.get_context("fork").Process(
+            target=_work, args=(target, rest, theirs)
+        )
         worker.start()
         theirs.close()
         done = _collect(damage, rest, ours)
@@ -245,7 +280,9 @@ def _batter(target: Target, todo: Iterable[tuple[str, int, int]]) -> Damage:
             # Nobody answered for this one.
             blow = f"{rest[done][0]}, byte {rest[done][1]}, bit {rest[done][2]}"
             worker.join(1.0)
-            (damage.hangs if worker.is_alive() else damage.crashes).append(f"{blow} (exit code {worker.exitcode})")
+            (damage.hangs if worker.is_alive() else damage.crashes).append(
+                f"{blow} (exit code {worker.exitcode})"
+            )
             worker.kill()
             damage.tried += 1
         worker.join()
@@ -293,7 +330,11 @@ def line(damage: Damage) -> str:
     """One row of the campaign's table."""
     silent = ", ".join(f"{count} in {name}" for name, count in damage.silent.items()) or "0"
     bad = [len(damage.wrong), len(damage.hangs), len(damage.crashes)]
-    return "| " + " | ".join(map(str, [damage.name, damage.tried, damage.refused, silent, *bad])) + " |"
+    return (
+        "| "
+        + " | ".join(map(str, [damage.name, damage.tried, damage.refused, silent, *bad]))
+        + " |"
+    )
 
 
 HEAD = "| file | tried | noticed | silent | wrong data | hangs | crashes |\n|---|---|---|---|---|---|---|"

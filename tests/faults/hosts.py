@@ -18,7 +18,9 @@ def missing() -> str:
         return "network namespaces need root"
     if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
         return f"{', '.join(absent)} not installed; .ci/install_packages.sh does it where apt is available"
-    probe = subprocess.run(["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "true"], check=False)
+    probe = subprocess.run(
+        ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "true"], check=False
+    )
     return "namespaces cannot be made here" if probe.returncode else ""
 
 
@@ -47,7 +49,17 @@ class Host:
             f"hostname host-{self.name} && mount --bind {self._folder}/passwd /etc/passwd && "
             f"exec dropbear -F -E -p 22 -P '' -r {home}/.ssh/id"
         )
-        line = ["ip", "netns", "exec", self.network, "unshare", "--uts", "--pid", "--fork", "--mount-proc"]
+        line = [
+            "ip",
+            "netns",
+            "exec",
+            self.network,
+            "unshare",
+            "--uts",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+        ]
         with (self._folder / f"{self.name}.log").open("ab") as log:
             self._outer = subprocess.Popen([*line, "sh", "-c", script], stdout=log, stderr=log)
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
@@ -110,7 +122,20 @@ class Pair:
         (folder / "passwd").write_text(f"root:x:0:0:root:{keys.parent}:/bin/sh\n")
         self.here, self.there = Host(folder, "a", "10.77.0.1"), Host(folder, "b", "10.77.0.2")
         a, b = self.here, self.there
-        _ip("link", "add", a.link, "netns", a.network, "type", "veth", "peer", "name", b.link, "netns", b.network)
+        _ip(
+            "link",
+            "add",
+            a.link,
+            "netns",
+            a.network,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            b.link,
+            "netns",
+            b.network,
+        )
         for host in (a, b):
             _ip("-n", host.network, "address", "add", f"{host.address}/24", "dev", host.link)
             host.mend()
@@ -122,8 +147,13 @@ class Pair:
         agent = self.folder / "ssh"
         agent.write_text(f'#!/bin/sh\nexec dbclient -y -y -i {self.folder}/home/.ssh/id "$@"\n')
         agent.chmod(0o755)
-        places = [(host.address, count) for host, count in zip((self.here, self.there), slots, strict=True)]
-        files["slots"].write_text("".join(f"{address} slots={count}\n" for address, count in places))
+        places = [
+            (host.address, count)
+            for host, count in zip((self.here, self.there), slots, strict=True)
+        ]
+        files["slots"].write_text(
+            "".join(f"{address} slots={count}\n" for address, count in places)
+        )
         files["colons"].write_text("".join(f"{address}:{count}\n" for address, count in places))
         return {
             "PRTE_MCA_prte_default_hostfile": str(files["slots"]),

@@ -10,8 +10,9 @@ import uuid
 import pytest
 import yaml
 
-from caligo_mpi import processes, status
-from caligo_mpi.launch import SURVIVE, mpirun_command
+from caligo_mpi import status
+from caligo_mpi.launch import processes
+from caligo_mpi.launch.mpirun import SURVIVE, mpirun_command
 from tests.faults.campaign import (
     MARK,
     Job,
@@ -25,7 +26,12 @@ from tests.faults.campaign import (
 
 pytestmark = pytest.mark.mpi
 
-SHORT = {"pairs": 163_840, "chunk_size": 8192, "seed": 7, "engine": {"name": "trouble", "seconds": 0.1}}
+SHORT = {
+    "pairs": 163_840,
+    "chunk_size": 8192,
+    "seed": 7,
+    "engine": {"name": "trouble", "seconds": 0.1},
+}
 #: Of the configuration above, whatever happens to it.
 DIGEST = "9f6e455bb557ac41705f7a03674b13d0d27ce6874e58e77db816bfe95c470a2e"
 
@@ -63,13 +69,23 @@ def check(tally, kills):
 
 def test_runs_that_are_killed_at_random_moments_give_the_same_file(tmp_path, mpirun):
     mpirun(2)
-    check(run_campaign(tmp_path, kills=4, seed=5, survive=False, workloads=("slow",), ranks=(2,)), 4)
+    check(
+        run_campaign(tmp_path, kills=4, seed=5, survive=False, workloads=("slow",), ranks=(2,)), 4
+    )
 
 
 def test_keys_of_runs_that_are_killed_at_random_moments_are_the_same(tmp_path, mpirun):
     mpirun(2)
     victims = {"rank": 2, "rank 0": 2, "mpirun": 1, "launcher": 1}
-    tally = run_campaign(tmp_path, kills=3, seed=2, survive=False, workloads=("distill",), ranks=(2,), victims=victims)
+    tally = run_campaign(
+        tmp_path,
+        kills=3,
+        seed=2,
+        survive=False,
+        workloads=("distill",),
+        ranks=(2,),
+        victims=victims,
+    )
     check(tally, 3)
 
 
@@ -79,7 +95,9 @@ def test_runs_that_lose_a_rank_go_on_without_a_restart(tmp_path, survivors):
     assert len(tally.recovery) == 2
 
 
-@pytest.mark.parametrize("victims", [[1], [0], [1, 0, 2]], ids=["a worker", "rank 0", "all but one"])
+@pytest.mark.parametrize(
+    "victims", [[1], [0], [1, 0, 2]], ids=["a worker", "rank 0", "all but one"]
+)
 def test_survivors_finish_in_the_same_launch(survivors, begin, victims):
     job, process, mark = begin(len(victims) + 2 if len(victims) == 1 else 4)
     for victim in victims:
@@ -89,7 +107,9 @@ def test_survivors_finish_in_the_same_launch(survivors, begin, victims):
     found = status(job.output)
     assert found.data_digest == DIGEST
     assert len(set(found.runs["id"].tolist())) == 1
-    lost = [int(re.search(rb"rank (\d) was lost", what)[1]) for what in found.faults["what"].tolist()]
+    lost = [
+        int(re.search(rb"rank (\d) was lost", what)[1]) for what in found.faults["what"].tolist()
+    ]
     assert lost == victims
     assert list(processes.marked(MARK, mark)) == []
 
@@ -116,7 +136,9 @@ def test_survivors_stop_cleanly_on_request(survivors, begin, tmp_path):
 def test_a_failing_chunk_stops_survivors_too(survivors, begin, tmp_path):
     _, process, _ = begin(3, fail_at=3)
     assert process.wait(60) == 2
-    assert "chunk=3 of seed=7 failed (RuntimeError: boom in chunk 3)" in (tmp_path / "log").read_text()
+    assert (
+        "chunk=3 of seed=7 failed (RuntimeError: boom in chunk 3)" in (tmp_path / "log").read_text()
+    )
 
 
 def test_without_fault_tolerance_survive_says_so_and_restarts(mpirun, begin, tmp_path):

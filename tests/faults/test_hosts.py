@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from caligo_mpi import status, store
-from caligo_mpi.launch import SURVIVE, mpirun_command
+from caligo_mpi.launch.mpirun import SURVIVE, mpirun_command
 from tests.faults import hosts
 from tests.faults.campaign import children, environment, ranks_of
 from tests.faults.test_faults import DIGEST, SHORT
@@ -62,12 +62,20 @@ class Run:
         (pair.folder / "run.yaml").write_text(yaml.safe_dump(SHORT))
         line = [sys.executable, "-m", "caligo_mpi", "generate", str(pair.folder / "run.yaml"), "-q"]
         line += ["-o", str(self.path), "--ranks", str(sum(slots)), *options]
-        env = {**environment(self.mark), "CALIGO_TEST_SECONDS": "0.15", **pair.environment(*slots), **variables}
+        env = {
+            **environment(self.mark),
+            "CALIGO_TEST_SECONDS": "0.15",
+            **pair.environment(*slots),
+            **variables,
+        }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(pair.here.inside(line), env=env, stdout=log, stderr=log)
 
     def wait_for_chunks(self, chunks):
-        while not self.path.with_name("run.h5.part").exists() or status(self.path).chunks_done < chunks:
+        while (
+            not self.path.with_name("run.h5.part").exists()
+            or status(self.path).chunks_done < chunks
+        ):
             assert self.process.poll() is None, self.text()
             time.sleep(0.01)
 
@@ -93,7 +101,9 @@ class Run:
 
     def nothing_is_left(self):
         end = time.monotonic() + 10
-        while (left := self.pair.here.processes() + self.pair.there.processes()) and time.monotonic() < end:
+        while (
+            left := self.pair.here.processes() + self.pair.there.processes()
+        ) and time.monotonic() < end:
             time.sleep(0.05)
         assert left == []
 

@@ -14,7 +14,7 @@ from helpers import ROOT
 
 from caligo_mpi import load_config, read_pairs, status
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
-from caligo_mpi.launch import mpirun_command
+from caligo_mpi.launch.mpirun import mpirun_command
 from caligo_mpi.pairs import Chunk, PairArrays
 from caligo_mpi.store import pairs_hash
 
@@ -25,7 +25,10 @@ CONFIG = {
     "pairs": 600,
     "seed": 5,
     "chunk_size": 104,
-    "engine": {"name": "netsquid", "link": {"fidelity": 0.9, "prob_success": 0.5, "cycle_time_ns": 1000}},
+    "engine": {
+        "name": "netsquid",
+        "link": {"fidelity": 0.9, "prob_success": 0.5, "cycle_time_ns": 1000},
+    },
 }
 
 
@@ -55,7 +58,15 @@ def run(tmp_path):
 def test_the_file_is_identical_on_one_two_and_three_ranks(run, config, tmp_path):
     for ranks in (1, 2, 3):
         run("generate", config, "-q", "-o", f"{ranks}.h5", ranks=ranks)
-    assert len({(status(tmp_path / f"{n}.h5").data_digest, pairs_hash(tmp_path / f"{n}.h5")) for n in (1, 2, 3)}) == 1
+    assert (
+        len(
+            {
+                (status(tmp_path / f"{n}.h5").data_digest, pairs_hash(tmp_path / f"{n}.h5"))
+                for n in (1, 2, 3)
+            }
+        )
+        == 1
+    )
 
 
 def test_provenance_never_calls_the_stand_in_netsquid(run, config, tmp_path):
@@ -92,10 +103,14 @@ def test_auto_takes_netsquid_for_times_and_for_few_pairs(run, tmp_path):
     (tmp_path / "few.yaml").write_text(yaml.safe_dump({"pairs": 50, "seed": 1, "engine": engine}))
     assert "engine auto: netsquid" in run("generate", "few.yaml", "-o", "few.h5").stderr
     (tmp_path / "times.yaml").write_text(
-        yaml.safe_dump({"pairs": 1500, "seed": 1, "chunk_size": 8, "engine": {**engine, "needs_time": True}})
+        yaml.safe_dump(
+            {"pairs": 1500, "seed": 1, "chunk_size": 8, "engine": {**engine, "needs_time": True}}
+        )
     )
     assert "name: netsquid" in run("validate", "times.yaml").stdout
-    (tmp_path / "many.yaml").write_text(yaml.safe_dump({"pairs": 1500, "seed": 1, "engine": engine}))
+    (tmp_path / "many.yaml").write_text(
+        yaml.safe_dump({"pairs": 1500, "seed": 1, "engine": engine})
+    )
     assert "engine auto: noise" in run("generate", "many.yaml", "-o", "many.h5").stderr
 
 

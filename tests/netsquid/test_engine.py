@@ -10,10 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
 from caligo_mpi.config import NetsquidConfig
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
-from caligo_mpi.pairs import tally
+from caligo_mpi.pairs import bits, tally
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
@@ -23,7 +22,9 @@ LINK = {"fidelity": 0.8, "cycle_time_ns": 1000}
 
 
 def engine(**fields):
-    return NetsquidEngine(NetsquidConfig.model_validate({"name": "netsquid", "link": LINK, **fields}))
+    return NetsquidEngine(
+        NetsquidConfig.model_validate({"name": "netsquid", "link": LINK, **fields})
+    )
 
 
 def seed(chunk=0):
@@ -65,12 +66,16 @@ def test_another_process_gives_the_same_bits():
         "seed = np.random.SeedSequence(11, spawn_key=(0,))\n"
         "print(NetsquidEngine(config).sample(150, seed).checksum())\n"
     )
-    other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert int(other.stdout) == engine(**ALL_STREAMS).sample(150, seed()).checksum()
 
 
 @pytest.mark.parametrize("short", [0, 1, 9, 10, 99, 101, 230])
-@pytest.mark.parametrize("fields", [LOSSY, ALL_STREAMS], ids=["ten held", "all streams, three held"])
+@pytest.mark.parametrize(
+    "fields", [LOSSY, ALL_STREAMS], ids=["ten held", "all streams, three held"]
+)
 def test_a_shorter_chunk_is_a_prefix(fields, short):
     long, part = engine(**fields).sample(240, seed()), engine(**fields).sample(short, seed())
     assert part.count == part.alice_clicks == part.bob_clicks == short
@@ -126,7 +131,9 @@ def test_a_tick_that_raises_ends_the_chunk_and_the_next_one_is_right():
 
 
 def test_one_pair_takes_whole_cycles_and_on_average_one_over_prob_success():
-    pairs = engine(link={"fidelity": 0.8, "prob_success": 0.2, "cycle_time_ns": 500}, hold=1).sample(2000, seed())
+    pairs = engine(
+        link={"fidelity": 0.8, "prob_success": 0.2, "cycle_time_ns": 500}, hold=1
+    ).sample(2000, seed())
     cycles = np.diff(pairs.time, prepend=0.0) / 500
     assert set(cycles % 1) == {0.0}
     assert cycles.min() == 1
@@ -142,7 +149,9 @@ def test_a_request_takes_its_cycles_measurements_and_gates():
         "hold": 4,
     }
     pairs = engine(**fields).sample(400, seed())
-    gates = [bits.unpack(c, 400).reshape(-1, 4).sum(1) for c in (pairs.alice_basis, pairs.bob_basis)]
+    gates = [
+        bits.unpack(c, 400).reshape(-1, 4).sum(1) for c in (pairs.alice_basis, pairs.bob_basis)
+    ]
     # A request starts when both sides are done with the one before.
     ends = np.cumsum(4 * (1000 + 70) + 13 * np.maximum(*gates))
     np.testing.assert_allclose(pairs.time, np.repeat(ends, 4), rtol=0, atol=1e-6)
@@ -159,7 +168,9 @@ def test_a_request_takes_its_cycles_measurements_and_gates():
     ],
 )
 def test_the_cycle_is_a_time_or_light_through_a_fiber(link, step):
-    assert engine(link=link, hold=1).sample(3, seed()).time.tolist() == pytest.approx([step, 2 * step, 3 * step])
+    assert engine(link=link, hold=1).sample(3, seed()).time.tolist() == pytest.approx(
+        [step, 2 * step, 3 * step]
+    )
 
 
 def test_unequal_bases_are_uncorrelated_and_equal_ones_agree():
@@ -181,7 +192,12 @@ def test_a_bias_of_0_or_1_is_one_basis(bias):
 
 def test_heralded_pairs_count_as_the_target_state():
     """An ideal station delivers Ψ⁺ or Ψ⁻; unequal photons dephase them: errors (1−V)/2 in X, none in Z."""
-    link = {"type": "heralded-double-click", "length_km": 1.0, "attenuation_db_per_km": 0.0, "visibility": 0.8}
+    link = {
+        "type": "heralded-double-click",
+        "length_km": 1.0,
+        "attenuation_db_per_km": 0.0,
+        "visibility": 0.8,
+    }
     counts = tally(engine(link=link).sample(2000, seed()).columns, 2000)
     assert counts.errors_z == 0
     assert abs(counts.errors_x / counts.sifted_x - 0.1) < 4.9 * np.sqrt(0.09 / counts.sifted_x)

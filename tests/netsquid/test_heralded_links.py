@@ -24,7 +24,9 @@ CASES = {
 
 def far(rate, law, count):
     spread = np.sqrt(law * (1 - law) / count)
-    return abs(rate - law) / spread if spread > 1e-9 else (0.0 if abs(rate - law) < 1e-9 else np.inf)
+    return (
+        abs(rate - law) / spread if spread > 1e-9 else (0.0 if abs(rate - law) < 1e-9 else np.inf)
+    )
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -37,7 +39,10 @@ def test_attempts_and_error_rates_are_those_of_the_closed_form(clicks, case):
     pairs = NetsquidEngine(config).sample(PAIRS, np.random.SeedSequence(31))
     attempts = pairs.time[-1] / CYCLE_NS
     assert attempts == round(attempts)
-    assert abs(attempts / PAIRS - 1 / law.success) <= 4.9 * np.sqrt((1 - law.success) / PAIRS) / law.success
+    assert (
+        abs(attempts / PAIRS - 1 / law.success)
+        <= 4.9 * np.sqrt((1 - law.success) / PAIRS) / law.success
+    )
     seen = tally(pairs.columns, PAIRS)
     assert far(seen.errors_z / seen.sifted_z, law.qber_z, seen.sifted_z) <= 4.9
     assert far(seen.errors_x / seen.sifted_x, law.qber_x, seen.sifted_x) <= 4.9

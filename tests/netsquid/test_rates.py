@@ -21,7 +21,12 @@ CASES = runpy.run_path(str(Path(__file__).parents[2] / "jobs" / "compare_engines
 FULL = ("link, F = 0.8", "everything")
 
 # Idle times that differ between the positions, which the noise engine has no word for.
-MEMORY = {"T1_ns": 9000.0, "T2_ns": 7000.0, "measure_time_ns": 700.0, "single_qubit_gate_time_ns": 400.0}
+MEMORY = {
+    "T1_ns": 9000.0,
+    "T2_ns": 7000.0,
+    "measure_time_ns": 700.0,
+    "single_qubit_gate_time_ns": 400.0,
+}
 UNEVEN = {
     "idle times of held qubits": {
         "link": {"fidelity": 0.9, "cycle_time_ns": 500.0}, "device": MEMORY, "hold": 5, "bob": {"basis_bias": 0.7},
@@ -42,7 +47,9 @@ def samples():
     """Two at a time: they are most of the time that these tests take."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         futures = {
-            case: pool.submit(engine(case).sample, 20_000 if case in FULL else 5_000, np.random.SeedSequence(21))
+            case: pool.submit(
+                engine(case).sample, 20_000 if case in FULL else 5_000, np.random.SeedSequence(21)
+            )
             for case in PARAMETERS
         }
         return {case: future.result() for case, future in futures.items()}

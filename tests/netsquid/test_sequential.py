@@ -5,13 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
 from caligo_mpi.config import NetsquidConfig, SequentialConfig
 from caligo_mpi.engines.compare import outcome_counts, same_law
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe, sequential, simulator
 from caligo_mpi.engines.netsquid.sequential import TimingBarrier, run_sequential
 from caligo_mpi.errors import EngineError
-from caligo_mpi.pairs import tally
+from caligo_mpi.pairs import bits, tally
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
@@ -27,7 +26,9 @@ def config(**fields):
 
 
 def talk(pairs=100, seed=SEED, protocol=None, **fields):
-    return run_sequential(config(**fields), SequentialConfig(**(protocol or {})), pairs=pairs, seed=seed)
+    return run_sequential(
+        config(**fields), SequentialConfig(**(protocol or {})), pairs=pairs, seed=seed
+    )
 
 
 def test_both_modes_give_the_same_pairs_at_the_same_times():
@@ -36,7 +37,10 @@ def test_both_modes_give_the_same_pairs_at_the_same_times():
         "alice": {"basis_bias": 0.3, "readout_flip": 0.1},
         "device": {"gate_depolarizing": 0.1},
     }
-    sequential, parallel = talk(pairs=300, **fields).pairs, NetsquidEngine(config(**fields)).sample(300, SEED)
+    sequential, parallel = (
+        talk(pairs=300, **fields).pairs,
+        NetsquidEngine(config(**fields)).sample(300, SEED),
+    )
     np.testing.assert_array_equal(sequential.columns, parallel.columns)
     np.testing.assert_array_equal(sequential.time, parallel.time)
 
@@ -55,7 +59,9 @@ def test_both_modes_follow_one_law_whatever_the_latency():
 def test_messages_take_the_latency_and_come_in_order():
     result = talk(protocol={"classical_latency_ns": 250.0, "delta_t_ns": 1e5})
     last = result.pairs.time[-1]
-    assert [(m.sender, m.what, m.sent_ns - last, m.received_ns - last) for m in result.transcript] == [
+    assert [
+        (m.sender, m.what, m.sent_ns - last, m.received_ns - last) for m in result.transcript
+    ] == [
         ("bob", "commitment", 0, 250),
         ("alice", "bases", 100_000, 100_250),
         ("bob", "bases", 100_250, 100_500),
@@ -75,7 +81,14 @@ def test_each_pair_costs_a_cycle_and_two_latencies():
 def test_message_lengths_are_those_of_their_bytes():
     result = talk(pairs=100)
     tested = len(result.tested)
-    assert [m.bits for m in result.transcript] == [256, 104, 104, 32 * tested, 256 * 100 + 264 * tested, 8]
+    assert [m.bits for m in result.transcript] == [
+        256,
+        104,
+        104,
+        32 * tested,
+        256 * 100 + 264 * tested,
+        8,
+    ]
 
 
 def test_the_trace_is_in_time_and_tells_both_sides():
@@ -83,7 +96,11 @@ def test_the_trace_is_in_time_and_tells_both_sides():
     times = [event.time_ns for event in result.trace]
     assert times == sorted(times)
     told = [event.what for event in result.trace if event.party == "alice"]
-    assert [what.rsplit(" in ")[0] for what in told[:3]] == ["measures pair 0", "measures pair 1", "measures pair 2"]
+    assert [what.rsplit(" in ")[0] for what in told[:3]] == [
+        "measures pair 0",
+        "measures pair 1",
+        "measures pair 2",
+    ]
     assert told[3:] == [
         "receives commitment", "sends bases", "receives bases", "sends test rows", "receives opening",
         "goes on", "sends verdict",
@@ -113,7 +130,10 @@ def in_simulation(alice):
         yield from ()
 
     with simulator.seeded(SEED, "dm"):
-        programs = {"alice": Clocked("alice", "bob", alice), "bob": Clocked("bob", "alice", nothing)}
+        programs = {
+            "alice": Clocked("alice", "bob", alice),
+            "bob": Clocked("bob", "alice", nothing),
+        }
         simulator.run(simulator.network(config(), hold=1), programs)
 
 
@@ -122,7 +142,9 @@ def test_an_early_reveal_is_refused():
         yield from simulator.wait(99.0)
         TimingBarrier(100.0).require_open("a reveal")
 
-    with pytest.raises(EngineError, match="a reveal at 99 ns refused: the timing barrier opens at 100 ns"):
+    with pytest.raises(
+        EngineError, match="a reveal at 99 ns refused: the timing barrier opens at 100 ns"
+    ):
         in_simulation(impatient)
 
 
@@ -141,7 +163,9 @@ def test_the_barrier_blocks_until_its_moment_and_no_longer():
 
 
 def test_tested_rows_have_equal_bases_and_their_errors_are_counted():
-    result = talk(pairs=600, link={"fidelity": 0.7, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.4})
+    result = talk(
+        pairs=600, link={"fidelity": 0.7, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.4}
+    )
     a_basis, a, b_basis, b = (bits.unpack(column, 600) for column in result.pairs.columns)
     rows = result.tested
     assert (a_basis == b_basis)[rows].all()
@@ -150,15 +174,22 @@ def test_tested_rows_have_equal_bases_and_their_errors_are_counted():
 
 
 def test_a_noisy_run_is_aborted_and_says_why():
-    result = talk(pairs=400, link={"fidelity": 0.5, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.5})
+    result = talk(
+        pairs=400, link={"fidelity": 0.5, "cycle_time_ns": 1000}, protocol={"test_fraction": 0.5}
+    )
     rate = result.errors / len(result.tested)
-    assert result.abort == f"QBER {rate:.4f} of {len(result.tested)} tested rows is above qber_limit=0.11"
+    assert (
+        result.abort
+        == f"QBER {rate:.4f} of {len(result.tested)} tested rows is above qber_limit=0.11"
+    )
     assert result.transcript[-1].what == "verdict"
     assert result.trace[-1].what == "stops"
 
 
 def test_a_clean_run_goes_on():
-    result = talk(pairs=100, link={"fidelity": 1.0, "cycle_time_ns": 1000}, protocol={"qber_limit": 0.0})
+    result = talk(
+        pairs=100, link={"fidelity": 1.0, "cycle_time_ns": 1000}, protocol={"qber_limit": 0.0}
+    )
     assert (result.abort, result.errors, result.trace[-1].what) == (None, 0, "goes on")
 
 
@@ -174,11 +205,19 @@ def test_an_opening_of_other_bits_is_noticed():
     nonces = sequential._nonces(SEED, count)
     leaves = sequential._leaves(nonces, bases, outcomes)
     commitment = hashlib.sha256(leaves.tobytes()).digest()
-    honest = leaves.tobytes() + np.concatenate([nonces[rows], outcomes[rows, None]], axis=1).tobytes()
+    honest = (
+        leaves.tobytes() + np.concatenate([nonces[rows], outcomes[rows, None]], axis=1).tobytes()
+    )
 
     def judge(opening, theirs=bases):
         side = sequential._Side(
-            name="alice", peer="bob", config=config(), protocol=SequentialConfig(), count=count, seed=SEED, log=None
+            name="alice",
+            peer="bob",
+            config=config(),
+            protocol=SequentialConfig(),
+            count=count,
+            seed=SEED,
+            log=None,
         )
         side.tested, side.bits = rows, outcomes
         return sequential._judge(side, theirs, commitment, opening)

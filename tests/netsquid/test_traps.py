@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
 from caligo_mpi.config import NetsquidConfig
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe, simulator
 from caligo_mpi.engines.netsquid.programs import Party, share
 from caligo_mpi.engines.netsquid.simulator import ALICE, BOB
-from caligo_mpi.pairs import tally
+from caligo_mpi.pairs import bits, tally
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
@@ -17,7 +16,9 @@ SEED = np.random.SeedSequence(12)
 
 
 def config(**fields):
-    return NetsquidConfig.model_validate({"name": "netsquid", "link": {"type": "perfect"}, **fields})
+    return NetsquidConfig.model_validate(
+        {"name": "netsquid", "link": {"type": "perfect"}, **fields}
+    )
 
 
 class Program:
@@ -40,7 +41,10 @@ def run(alice, bob, *, num_times=1, qubits=2, link=None):
     if link:
         network.links[0].typ, network.links[0].cfg = link
     with simulator.seeded(SEED, "dm"):
-        programs = {ALICE: Program(ALICE, BOB, alice, qubits), BOB: Program(BOB, ALICE, bob, qubits)}
+        programs = {
+            ALICE: Program(ALICE, BOB, alice, qubits),
+            BOB: Program(BOB, ALICE, bob, qubits),
+        }
         simulator.run(network, programs, num_times)
 
 
@@ -55,7 +59,10 @@ def parties(bases, hold, link, rounds=100):
     return np.array(alice.outcomes), np.array(bob.outcomes)
 
 
-RANDOM_BELL_STATE = "depolarise", {"fidelity": 1.0, "prob_success": 1.0, "t_cycle": 10.0, "random_bell_state": True}
+RANDOM_BELL_STATE = (
+    "depolarise",
+    {"fidelity": 1.0, "prob_success": 1.0, "t_cycle": 10.0, "random_bell_state": True},
+)
 
 
 def test_trap_1_measuring_in_x_by_the_sdk_s_own_option_fails():
@@ -150,9 +157,13 @@ def test_trap_4_a_qubit_left_unmeasured_spoils_the_next_program_run():
 def test_trap_4_the_engine_leaves_no_qubit_behind():
     from squidasm.sim.stack.globals import GlobalSimData
 
-    NetsquidEngine(config(hold=3)).sample(100, SEED)  # the last request is cut, the simulation is not
+    NetsquidEngine(config(hold=3)).sample(
+        100, SEED
+    )  # the last request is cut, the simulation is not
     devices = GlobalSimData.get_network().qdevices
-    assert {name: sum(p.in_use for p in device.mem_positions) for name, device in devices.items()} == {ALICE: 0, BOB: 0}
+    assert {
+        name: sum(p.in_use for p in device.mem_positions) for name, device in devices.items()
+    } == {ALICE: 0, BOB: 0}
 
 
 def labels_after(requests, receive):

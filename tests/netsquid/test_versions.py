@@ -10,8 +10,11 @@ from caligo_mpi import parse_config, store
 from caligo_mpi.engines import make_engine
 from caligo_mpi.engines.netsquid import probe
 from caligo_mpi.errors import ConfigError
-from caligo_mpi.generate import chunk_work, engine_for, generate, is_complete, run_info, serial_map, verify
-from caligo_mpi.sequential import _info, run_sequential
+from caligo_mpi.parallel.serial import serial_map
+from caligo_mpi.runs.chunks import chunk_work
+from caligo_mpi.runs.generate import engine_for, generate, is_complete, run_info
+from caligo_mpi.runs.sequential import _info, run_sequential
+from caligo_mpi.runs.verify import verify
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
@@ -65,7 +68,9 @@ def test_new_files_have_the_new_streams(tmp_path):
 
 
 def test_streams_of_another_version_of_the_software_are_refused():
-    with pytest.raises(ConfigError, match="stream_version=3 of engine netsquid is not made by this installation"):
+    with pytest.raises(
+        ConfigError, match="stream_version=3 of engine netsquid is not made by this installation"
+    ):
         make_engine(config().engine, stream_version=3)
 
 

@@ -13,7 +13,11 @@ if probe():
 
 
 def parameters(function):
-    return {name: p.default for name, p in inspect.signature(function).parameters.items() if name != "self"}
+    return {
+        name: p.default
+        for name, p in inspect.signature(function).parameters.items()
+        if name != "self"
+    }
 
 
 def test_these_are_the_versions_that_were_read():
@@ -50,16 +54,25 @@ def test_network_models_have_the_fields_that_are_set():
 def test_link_types_and_configurations_are_handed_on_unchanged():
     from squidasm.run.stack import config
 
-    link = config.LinkConfig(stack1="a", stack2="b", typ="heralded-double-click", cfg={"length": 1.0})
-    network = config._convert_stack_network_config(config.StackNetworkConfig(stacks=[], links=[link]))
-    assert (network.qlinks[0].typ, network.qlinks[0].cfg) == ("heralded-double-click", {"length": 1.0})
+    link = config.LinkConfig(
+        stack1="a", stack2="b", typ="heralded-double-click", cfg={"length": 1.0}
+    )
+    network = config._convert_stack_network_config(
+        config.StackNetworkConfig(stacks=[], links=[link])
+    )
+    assert (network.qlinks[0].typ, network.qlinks[0].cfg) == (
+        "heralded-double-click",
+        {"length": 1.0},
+    )
 
 
 def test_classical_links_default_to_instant():
     from squidasm.run.stack import config
 
     stacks = [config.StackConfig(name=name, qdevice_typ="generic") for name in "ab"]
-    network = config._convert_stack_network_config(config.StackNetworkConfig(stacks=stacks, links=[]))
+    network = config._convert_stack_network_config(
+        config.StackNetworkConfig(stacks=stacks, links=[])
+    )
     assert [link.typ for link in network.clinks] == ["instant"]
 
 
@@ -67,9 +80,17 @@ def test_a_program_needs_a_description_and_a_generator():
     from squidasm.sim.stack.host import Host
     from squidasm.sim.stack.program import ProgramContext, ProgramMeta
 
-    assert [field.name for field in fields(ProgramMeta)] == ["name", "csockets", "epr_sockets", "max_qubits"]
+    assert [field.name for field in fields(ProgramMeta)] == [
+        "name",
+        "csockets",
+        "epr_sockets",
+        "max_qubits",
+    ]
     assert inspect.getsource(Host.run).count("self._program.") == 2  # .meta and .run(context)
-    assert all(hasattr(ProgramContext, name) for name in ("connection", "csockets", "epr_sockets", "app_id"))
+    assert all(
+        hasattr(ProgramContext, name)
+        for name in ("connection", "csockets", "epr_sockets", "app_id")
+    )
 
 
 def test_pairs_are_asked_for_by_number_and_can_come_uncorrected():
@@ -90,7 +111,9 @@ def test_bell_states_are_numbered_as_the_pauli_frame_takes_them():
 def test_the_receiver_s_bell_state_is_what_the_link_reports():
     from squidasm.sim.stack.netstack import Netstack
 
-    assert "value = result.bell_state.value" in inspect.getsource(Netstack.handle_receive_ck_request)
+    assert "value = result.bell_state.value" in inspect.getsource(
+        Netstack.handle_receive_ck_request
+    )
 
 
 def test_classical_sockets_send_at_once_and_receive_in_a_generator():
@@ -104,4 +127,8 @@ def test_the_generic_device_has_no_read_out_error():
     """The engine adds it; if a version models it, it would count twice for whoever sets both."""
     from squidasm.run.stack.config import GenericQDeviceConfig
 
-    assert not [name for name in GenericQDeviceConfig.model_fields if "measure" in name and "time" not in name]
+    assert not [
+        name
+        for name in GenericQDeviceConfig.model_fields
+        if "measure" in name and "time" not in name
+    ]

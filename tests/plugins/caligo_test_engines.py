@@ -20,7 +20,14 @@ class Trouble:
     name = "trouble"
 
     def __init__(self, config, thresholds=None):
-        params = {"seconds": 0.0, "fail_at": -1, "fail_rank": -1, "slow_rank": -1, "slowness": 3.0, "die_at": -1}
+        params = {
+            "seconds": 0.0,
+            "fail_at": -1,
+            "fail_rank": -1,
+            "slow_rank": -1,
+            "slowness": 3.0,
+            "die_at": -1,
+        }
         params |= {"efficiency": None, "leak": 0}
         params |= config.parameters
         self.__dict__.update(params)
@@ -30,7 +37,9 @@ class Trouble:
         engine = {"name": "noise", "link": {"fidelity": 0.9}}
         if self.efficiency is not None:
             engine["loss"] = {"alice": {"detector_efficiency": self.efficiency}}
-        self.noise = make_engine(parse_config({"pairs": 8, "seed": 0, "engine": engine}).engine, thresholds)
+        self.noise = make_engine(
+            parse_config({"pairs": 8, "seed": 0, "engine": engine}).engine, thresholds
+        )
         for attribute in ("stream_version", "has_index", "has_time", "thresholds", "expected"):
             setattr(self, attribute, getattr(self.noise, attribute))
 

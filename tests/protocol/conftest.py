@@ -3,18 +3,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
-from caligo_mpi.pairs import Pairs
+from caligo_mpi.pairs import Pairs, bits
 from caligo_mpi.protocol.types import Reconciled
 
 
-def werner_pairs(count: int, *, qber: float, seed: int, bias: float = 0.5, **extra: object) -> Pairs:
+def werner_pairs(
+    count: int, *, qber: float, seed: int, bias: float = 0.5, **extra: object
+) -> Pairs:
     """Pairs of a Werner state measured with probability ``bias`` in X on each side."""
     rng = np.random.default_rng(seed)
     alice_basis, bob_basis = rng.random((2, count), np.float32) < bias
     alice = rng.integers(0, 2, count, np.uint8)
     bob = alice ^ (rng.random(count) < np.where(alice_basis == bob_basis, qber, 0.5))
-    return Pairs(np.stack([bits.pack(c) for c in (alice_basis, alice, bob_basis, bob)]), count, **extra)
+    return Pairs(
+        np.stack([bits.pack(c) for c in (alice_basis, alice, bob_basis, bob)]), count, **extra
+    )
 
 
 @pytest.fixture

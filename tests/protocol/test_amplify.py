@@ -15,14 +15,23 @@ def matrix(seed, count, length):
 def test_hash_equals_the_matrix_product(count, share):
     rng = np.random.default_rng([count, int(10 * share)])
     length = max(1, int(share * count))
-    key, seed = rng.integers(0, 2, count, np.uint8), rng.integers(0, 2, seed_bits(count, length), np.uint8)
-    assert amplify(key, seed, length).tolist() == (matrix(seed, count, length).astype(int) @ key % 2).tolist()
+    key, seed = (
+        rng.integers(0, 2, count, np.uint8),
+        rng.integers(0, 2, seed_bits(count, length), np.uint8),
+    )
+    assert (
+        amplify(key, seed, length).tolist()
+        == (matrix(seed, count, length).astype(int) @ key % 2).tolist()
+    )
 
 
 def test_every_key_bit_reaches_the_output():
     rng = np.random.default_rng(1)
     count, length = 1000, 150
-    key, seed = rng.integers(0, 2, count, np.uint8), rng.integers(0, 2, count + length - 1, np.uint8)
+    key, seed = (
+        rng.integers(0, 2, count, np.uint8),
+        rng.integers(0, 2, count + length - 1, np.uint8),
+    )
     plain = amplify(key, seed, length)
     for bit in range(count):
         key[bit] ^= 1
@@ -53,7 +62,9 @@ def test_hash_is_linear():
     rng = np.random.default_rng(2)
     one, other = rng.integers(0, 2, (2, 4001), np.uint8)
     seed = rng.integers(0, 2, seed_bits(4001, 999), np.uint8)
-    assert ((amplify(one, seed, 999) ^ amplify(other, seed, 999)) == amplify(one ^ other, seed, 999)).all()
+    assert (
+        (amplify(one, seed, 999) ^ amplify(other, seed, 999)) == amplify(one ^ other, seed, 999)
+    ).all()
 
 
 def test_two_keys_collide_as_seldom_as_a_universal_family_allows():

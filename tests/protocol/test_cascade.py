@@ -5,8 +5,8 @@ from math import log2
 import numpy as np
 import pytest
 
-from caligo_mpi.bits import U8
 from caligo_mpi.errors import ConfigError
+from caligo_mpi.pairs.bits import U8
 from caligo_mpi.protocol import cascade
 
 
@@ -26,7 +26,9 @@ class Recorder(cascade.Oracle):
         self.asked: list[tuple[int, int, int, int]] = []
 
     def parities(self, step, frame, start, stop):
-        self.asked += zip([step] * len(frame), frame.tolist(), start.tolist(), stop.tolist(), strict=True)
+        self.asked += zip(
+            [step] * len(frame), frame.tolist(), start.tolist(), stop.tolist(), strict=True
+        )
         return super().parities(step, frame, start, stop)
 
 
@@ -34,9 +36,9 @@ class Liar(cascade.Oracle):
     """Alice, answering at random."""
 
     def parities(self, step, frame, start, stop):
-        return super().parities(step, frame, start, stop) ^ np.random.default_rng(len(frame)).integers(
-            0, 2, len(frame), np.uint8
-        )
+        return super().parities(step, frame, start, stop) ^ np.random.default_rng(
+            len(frame)
+        ).integers(0, 2, len(frame), np.uint8)
 
 
 def test_one_error_costs_the_parities_counted_by_hand():
@@ -48,7 +50,11 @@ def test_one_error_costs_the_parities_counted_by_hand():
     assert ok.tolist() == [True]
     # two blocks, then 4-5 | 6-7, then 4 | 5; later passes tell one parity of two
     assert oracle.asked[:4] == [(0, 0, 0, 4), (0, 0, 4, 8), (0, 0, 4, 6), (0, 0, 4, 5)]
-    assert [(step, stop - start) for step, _, start, stop in oracle.asked[4:]] == [(1, 4), (2, 4), (3, 4)]
+    assert [(step, stop - start) for step, _, start, stop in oracle.asked[4:]] == [
+        (1, 4),
+        (2, 4),
+        (3, 4),
+    ]
     assert oracle.leak_bits.tolist() == [7]
     assert oracle.messages.tolist() == [12]
 
@@ -70,7 +76,10 @@ def test_every_parity_told_is_counted(variant):
     alice, bob = frames(3, 500, 25, seed=2)
     oracle = Recorder(alice)
     cascade.correct(oracle, bob, qber=0.05, seed=1, variant=variant)
-    assert oracle.leak_bits.tolist() == np.bincount([frame for _, frame, _, _ in oracle.asked]).tolist()
+    assert (
+        oracle.leak_bits.tolist()
+        == np.bincount([frame for _, frame, _, _ in oracle.asked]).tolist()
+    )
 
 
 def test_low_leak_never_asks_the_same_twice():
@@ -94,11 +103,15 @@ def test_low_leak_never_asks_the_same_twice():
 def test_mean_leak_at_ten_thousand_bits(variant, errors, leak):
     alice, bob = frames(128, 10_000, errors, seed=errors)
     results = cascade.reconcile(alice, bob, qber=errors / 10_000, seed=7, variant=variant)
-    bar = {"original": (1.15, 1.19, 1.22), "low-leak": (1.10, 1.08, 1.11)}[variant][(100, 500, 1000).index(errors)]
+    bar = {"original": (1.15, 1.19, 1.22), "low-leak": (1.10, 1.08, 1.11)}[variant][
+        (100, 500, 1000).index(errors)
+    ]
     q = errors / 10_000
     told = np.array([r.leak_bits for r in results])
     assert told.mean() / (10_000 * (-q * log2(q) - (1 - q) * log2(1 - q))) <= bar
-    assert abs(told.mean() - leak) < 6 * told.std() / np.sqrt(128)  # false alarm 2e-9 at the measured mean
+    assert abs(told.mean() - leak) < 6 * told.std() / np.sqrt(
+        128
+    )  # false alarm 2e-9 at the measured mean
     assert sum((r.bits != a).any() for r, a in zip(results, alice, strict=True)) <= 2
 
 
@@ -107,12 +120,16 @@ def test_a_frame_does_not_depend_on_its_neighbors(variant):
     alice, bob = frames(6, 700, 40, seed=5)
     together = cascade.reconcile(alice, bob, qber=0.05, seed=9, variant=variant)
     for i in (0, 3, 5):
-        (alone,) = cascade.reconcile(alice[i : i + 1], bob[i : i + 1], qber=0.05, seed=9, variant=variant)
+        (alone,) = cascade.reconcile(
+            alice[i : i + 1], bob[i : i + 1], qber=0.05, seed=9, variant=variant
+        )
         assert (alone.bits == together[i].bits).all()
         assert (alone.leak_bits, alone.messages) == (together[i].leak_bits, together[i].messages)
 
 
-@pytest.mark.parametrize(("variant", "leak", "messages"), [("original", 326, 26), ("low-leak", 300, 100)])
+@pytest.mark.parametrize(
+    ("variant", "leak", "messages"), [("original", 326, 26), ("low-leak", 300, 100)]
+)
 def test_the_same_seed_tells_the_same_bits_on_every_machine(variant, leak, messages):
     bob = np.zeros((1, 1000), np.uint8)
     bob[0, [20 * i + i * i % 20 for i in range(50)]] = 1
@@ -130,7 +147,13 @@ def test_short_and_odd_frames_are_corrected(variant, n):
 
 @pytest.mark.parametrize(
     ("variant", "expected"),
-    [("original", 0.04), ("original", 0.2), ("low-leak", 0.0), ("low-leak", 0.01), ("low-leak", 0.2)],
+    [
+        ("original", 0.04),
+        ("original", 0.2),
+        ("low-leak", 0.0),
+        ("low-leak", 0.01),
+        ("low-leak", 0.2),
+    ],
 )
 def test_a_wrong_error_rate_costs_bits_but_corrects(variant, expected):
     alice, bob = frames(8, 2000, 100, seed=8)
@@ -160,7 +183,8 @@ def test_block_sizes_follow_the_published_rules():
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "word"), [({"qber": 0.5}, "qber=0.5"), ({"qber": 0.1, "variant": "best"}, "variant='best'")]
+    ("kwargs", "word"),
+    [({"qber": 0.5}, "qber=0.5"), ({"qber": 0.1, "variant": "best"}, "variant='best'")],
 )
 def test_unusable_settings_are_named(kwargs, word):
     with pytest.raises(ConfigError, match=word):
@@ -174,13 +198,17 @@ def test_unusable_settings_are_named(kwargs, word):
      (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1), (2, 4097, 0.0, 0.01), (2, 513, 0.5, 0.4)],
 )  # fmt: skip
 def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, qber):
-    compiled = pytest.importorskip("caligo_mpi.protocol.cascade_compiled", reason="numba is not installed")
+    compiled = pytest.importorskip(
+        "caligo_mpi.protocol.cascade_compiled", reason="numba is not installed"
+    )
     rng = np.random.default_rng([frames, n])
     alice = rng.integers(0, 2, (frames, n), np.uint8)
     bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
     oracle = cascade.Oracle(alice)
     expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
-    found = cascade._reconcile_compiled(compiled, alice, bob, qber=qber, seed=5, variant=variant, tick=lambda: None)
+    found = cascade._reconcile_compiled(
+        compiled, alice, bob, qber=qber, seed=5, variant=variant, tick=lambda: None
+    )
     assert [one.bits.tolist() for one in found] == expected.tolist()
     assert [one.leak_bits for one in found] == oracle.leak_bits.tolist()
     assert [one.messages for one in found] == oracle.messages.tolist()

@@ -72,12 +72,20 @@ def test_changed_nonces_and_siblings_are_caught(opened):
         if len(opening.siblings[level]):
             siblings = [s.copy() for s in opening.siblings]
             siblings[level][-1, 0] ^= 1
-            assert not opens(root, replace(opening, siblings=tuple(siblings)), count=21, session=SESSION)
+            assert not opens(
+                root, replace(opening, siblings=tuple(siblings)), count=21, session=SESSION
+            )
 
 
 def test_rows_cannot_be_opened_at_another_place(opened):
     root, opening = opened
-    for positions in ([2, 3, 11, 19], [3, 2, 11, 20], [2, 2, 11, 20], [2, 3, 11, 21], [-1, 3, 11, 20]):
+    for positions in (
+        [2, 3, 11, 19],
+        [3, 2, 11, 20],
+        [2, 2, 11, 20],
+        [2, 3, 11, 21],
+        [-1, 3, 11, 20],
+    ):
         moved = replace(opening, positions=np.array(positions))
         assert not opens(root, moved, count=21, session=SESSION)
 
@@ -137,7 +145,9 @@ def test_message_length_counts_rows_and_siblings(opened):
 def test_nothing_cannot_be_committed_to():
     empty = np.zeros(0, np.uint8)
     with pytest.raises(ValueError, match="no rows"):
-        commit(Rows(empty.astype(np.uint64), empty, empty), session=SESSION, source=stream(1, 0, BOB))
+        commit(
+            Rows(empty.astype(np.uint64), empty, empty), session=SESSION, source=stream(1, 0, BOB)
+        )
 
 
 def test_session_has_its_length():

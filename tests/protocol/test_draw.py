@@ -2,8 +2,16 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from caligo_mpi import bits
-from caligo_mpi.protocol.draw import ALICE, BOB, random_below, random_bits, random_bytes, random_subset, stream
+from caligo_mpi.pairs import bits
+from caligo_mpi.protocol.draw import (
+    ALICE,
+    BOB,
+    random_below,
+    random_bits,
+    random_bytes,
+    random_subset,
+    stream,
+)
 
 
 class Words:
@@ -27,7 +35,9 @@ def test_streams_of_version_1_are_what_they_were():
 
 
 def test_parties_and_blocks_have_streams_of_their_own():
-    drawn = {int(stream(1, block, party).random_raw()) for block in range(10) for party in (ALICE, BOB)}
+    drawn = {
+        int(stream(1, block, party).random_raw()) for block in range(10) for party in (ALICE, BOB)
+    }
     assert len(drawn) == 20
 
 
@@ -46,7 +56,9 @@ def test_equal_words_leave_the_later_rows_out():
 def test_every_row_and_every_pair_of_rows_is_as_likely():
     source = stream(5, 0, ALICE)
     trials, count, size = 20_000, 8, 3
-    chosen = np.array([bits.unpack(random_subset(source, count, size), count) for _ in range(trials)])
+    chosen = np.array(
+        [bits.unpack(random_subset(source, count, size), count) for _ in range(trials)]
+    )
     subsets = np.bincount(chosen @ (1 << np.arange(count)), minlength=256)
     possible = subsets[[i for i in range(256) if i.bit_count() == size]]
     expected = trials / 56

@@ -2,20 +2,35 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from caligo_mpi import bits
+from caligo_mpi.pairs import bits
 from caligo_mpi.protocol.estimate import clopper_pearson, estimate, likely_at_most, upper_tail
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 1 - 1e-6, 1 - 1e-10])
 @pytest.mark.parametrize(
     ("errors", "tested"),
-    [(0, 1), (1, 1), (0, 10), (3, 100), (50, 100), (99, 100), (100, 100), (1, 10**6), (20_000, 10**6), (10**7, 10**9)],
+    [
+        (0, 1),
+        (1, 1),
+        (0, 10),
+        (3, 100),
+        (50, 100),
+        (99, 100),
+        (100, 100),
+        (1, 10**6),
+        (20_000, 10**6),
+        (10**7, 10**9),
+    ],
 )
 def test_interval_is_that_of_the_beta_quantiles(errors, tested, confidence):
     tail = (1 - confidence) / 2
     low, high = clopper_pearson(errors, tested, confidence)
-    assert low == pytest.approx(beta.ppf(tail, errors, tested - errors + 1) if errors else 0, rel=1e-9)
-    assert high == pytest.approx(beta.isf(tail, errors + 1, tested - errors) if errors < tested else 1, rel=1e-9)
+    assert low == pytest.approx(
+        beta.ppf(tail, errors, tested - errors + 1) if errors else 0, rel=1e-9
+    )
+    assert high == pytest.approx(
+        beta.isf(tail, errors + 1, tested - errors) if errors < tested else 1, rel=1e-9
+    )
 
 
 def test_interval_of_published_example():
@@ -31,7 +46,9 @@ def test_no_errors_bound_the_rate_from_above_only():
 
 
 @pytest.mark.parametrize("rate", [1e-6, 0.02, 0.11, 0.5, 0.9])
-@pytest.mark.parametrize(("successes", "trials"), [(1, 1), (1, 50), (25, 50), (50, 50), (2300, 20_000)])
+@pytest.mark.parametrize(
+    ("successes", "trials"), [(1, 1), (1, 50), (25, 50), (50, 50), (2300, 20_000)]
+)
 def test_upper_tail_is_the_binomial_one(successes, trials, rate):
     expected = binom.sf(successes - 1, trials, rate)
     assert upper_tail(successes, trials, rate) == pytest.approx(expected, rel=1e-8, abs=1e-15)
@@ -69,7 +86,9 @@ def test_columns_of_another_length_are_refused():
         estimate(np.zeros(2, np.uint8), np.zeros(1, np.uint8), 9)
 
 
-@pytest.mark.parametrize(("errors", "tested", "confidence"), [(-1, 5, 0.9), (6, 5, 0.9), (1, 5, 1.0), (1, 5, 0.0)])
+@pytest.mark.parametrize(
+    ("errors", "tested", "confidence"), [(-1, 5, 0.9), (6, 5, 0.9), (1, 5, 1.0), (1, 5, 0.0)]
+)
 def test_interval_of_an_impossible_count_is_refused(errors, tested, confidence):
     with pytest.raises(ValueError, match="is not a binomial interval"):
         clopper_pearson(errors, tested, confidence)

@@ -27,7 +27,9 @@ print(sum(one.leak_bits for one in found))
 
 def start(cache: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-    return subprocess.Popen([sys.executable, "-c", WORK], env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", WORK], env=environment, stdout=subprocess.PIPE, text=True
+    )
 
 
 def told(process: subprocess.Popen[str]) -> str:

@@ -18,7 +18,13 @@ from caligo_mpi.protocol.key_length import (
     uncertainty_coefficient,
 )
 
-ERVEN = {"rounds": 80_000_000, "single": 1_049_000, "storage_r": 0.75, "storage_rate": 0.002, "epsilon": 2.5e-7}
+ERVEN = {
+    "rounds": 80_000_000,
+    "single": 1_049_000,
+    "storage_r": 0.75,
+    "storage_rate": 0.002,
+    "epsilon": 2.5e-7,
+}
 
 
 def root(f, low, high):
@@ -29,7 +35,8 @@ def root(f, low, high):
 
 
 @pytest.mark.parametrize(
-    ("minority", "qber", "tolerated", "percent"), [(0.125, 0.01, 0.0173, 47.82), (0.137, 0.025, 0.0321, 35.71)]
+    ("minority", "qber", "tolerated", "percent"),
+    [(0.125, 0.01, 0.0173, 47.82), (0.137, 0.025, 0.0321, 35.71)],
 )
 def test_finite_key_is_that_of_tomamichel_table_ii(minority, qber, tolerated, percent):
     kept = (1 - minority) ** 2 + minority**2
@@ -50,13 +57,21 @@ def test_finite_key_is_that_of_tomamichel_table_ii(minority, qber, tolerated, pe
 
 
 @pytest.mark.parametrize(
-    ("key_bits", "test_bits", "qber"), [(10**5, 10**5, 0.0), (900_000, 100_000, 0.02), (10**7, 10**6, 0.05)]
+    ("key_bits", "test_bits", "qber"),
+    [(10**5, 10**5, 0.0), (900_000, 100_000, 0.02), (10**7, 10**6, 0.05)],
 )
 def test_finite_key_is_the_closed_form(key_bits, test_bits, qber):
     mu = sampling_margin(key_bits=key_bits, test_bits=test_bits, epsilon_sec=1e-10)
-    expected = key_bits * (1 - binary_entropy(qber + mu)) - 1234.5 - math.log2(2 / (1e-10**2 * 1e-15))
+    expected = (
+        key_bits * (1 - binary_entropy(qber + mu)) - 1234.5 - math.log2(2 / (1e-10**2 * 1e-15))
+    )
     length = finite_key_length(
-        key_bits=key_bits, test_bits=test_bits, qber=qber, leak_bits=1234.5, epsilon_sec=1e-10, epsilon_cor=1e-15
+        key_bits=key_bits,
+        test_bits=test_bits,
+        qber=qber,
+        leak_bits=1234.5,
+        epsilon_sec=1e-10,
+        epsilon_cor=1e-15,
     )
     assert length == math.floor(expected)
 
@@ -64,7 +79,12 @@ def test_finite_key_is_the_closed_form(key_bits, test_bits, qber):
 def test_finite_key_tends_to_the_asymptotic_one():
     n = 10**14
     length = finite_key_length(
-        key_bits=n, test_bits=n, qber=0.03, leak_bits=n * binary_entropy(0.03), epsilon_sec=1e-10, epsilon_cor=1e-15
+        key_bits=n,
+        test_bits=n,
+        qber=0.03,
+        leak_bits=n * binary_entropy(0.03),
+        epsilon_sec=1e-10,
+        epsilon_cor=1e-15,
     )
     assert length / n == pytest.approx(asymptotic_fraction(0.03), abs=1e-5)
     assert asymptotic_fraction(0.03) == pytest.approx(1 - 2 * binary_entropy(0.03), abs=1e-15)
@@ -87,13 +107,17 @@ def test_no_key_is_a_length_of_zero(what):
 def test_sampling_margin_is_the_closed_form():
     n, k, epsilon = 90_000, 10_000, 1e-10
     expected = math.sqrt((n + k) / (n * k) * (k + 1) / k * math.log(4 / epsilon))
-    assert sampling_margin(key_bits=n, test_bits=k, epsilon_sec=epsilon) == pytest.approx(expected, rel=1e-14)
+    assert sampling_margin(key_bits=n, test_bits=k, epsilon_sec=epsilon) == pytest.approx(
+        expected, rel=1e-14
+    )
     assert expected == pytest.approx(0.0520839, abs=1e-7)
 
 
 @pytest.mark.parametrize(("qber", "bits"), [(0.0093, 1807), (0.009378, 1366)])
 def test_transfer_length_at_the_parameters_of_erven(qber, bits):
-    found = transfer_length(**ERVEN, dropped=0, leak_bits=1.491 * 1_128_000 / 2 * binary_entropy(qber), tag_bits=0)
+    found = transfer_length(
+        **ERVEN, dropped=0, leak_bits=1.491 * 1_128_000 / 2 * binary_entropy(qber), tag_bits=0
+    )
     assert found.bits == pytest.approx(bits, abs=1)
     assert found.coefficient == pytest.approx(0.49737, abs=5e-6)
     assert found.rate == pytest.approx(1.6303, abs=5e-5)
@@ -111,7 +135,10 @@ def test_dropped_rows_leaked_bits_and_tags_cost_what_the_formula_says():
 def test_no_transfer_is_a_length_of_zero():
     assert transfer_length(**ERVEN, dropped=0, leak_bits=70_000, tag_bits=0).bits == 0
     assert transfer_length(**ERVEN | {"single": 0}, dropped=0, leak_bits=0, tag_bits=0).bits == 0
-    assert transfer_length(**ERVEN | {"storage_rate": 1.0}, dropped=0, leak_bits=0, tag_bits=0).bits == 0
+    assert (
+        transfer_length(**ERVEN | {"storage_rate": 1.0}, dropped=0, leak_bits=0, tag_bits=0).bits
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("efficiency", "percent"), [(1, 4.17), (1.1, 3.68), (1.491, 2.48)])
@@ -137,7 +164,9 @@ def test_uncertainty_coefficient_is_the_maximum_over_a_fine_grid():
         assert uncertainty_coefficient(single, epsilon) == pytest.approx(grid.max(), abs=1e-9)
 
 
-@pytest.mark.parametrize(("rate", "r"), [(0.9, 0.75), (0.5, 0.5), (0.99, 0.2), (0.6, 0.75), (0.3, 0.3)])
+@pytest.mark.parametrize(
+    ("rate", "r"), [(0.9, 0.75), (0.5, 0.5), (0.99, 0.2), (0.6, 0.75), (0.3, 0.3)]
+)
 def test_exponent_is_the_supremum_over_alpha(rate, r):
     alpha = 1 + np.exp(np.linspace(-12, 12, 1_000_001))
     powers = np.logaddexp2(alpha * math.log2(1 + r), alpha * math.log2(1 - r))
@@ -146,7 +175,9 @@ def test_exponent_is_the_supremum_over_alpha(rate, r):
 
 
 def test_exponent_above_rate_one_has_its_limit():
-    assert strong_converse_exponent(1.63030487, 0.75) == pytest.approx(1.63030487 - math.log2(1.75), rel=1e-12)
+    assert strong_converse_exponent(1.63030487, 0.75) == pytest.approx(
+        1.63030487 - math.log2(1.75), rel=1e-12
+    )
     assert strong_converse_exponent(1.0, 1.0) == 0
 
 
@@ -159,5 +190,7 @@ def test_exponent_is_zero_up_to_the_capacity():
 
 
 def test_hoeffding_margins_are_the_closed_forms():
-    assert hoeffding_margin(8000, 1e-6) == pytest.approx(math.sqrt(math.log(1e6) / 16_000), rel=1e-14)
+    assert hoeffding_margin(8000, 1e-6) == pytest.approx(
+        math.sqrt(math.log(1e6) / 16_000), rel=1e-14
+    )
     assert dropped_limit(8000, 1e-6) == pytest.approx(math.sqrt(16_000 * math.log(2e6)), rel=1e-14)

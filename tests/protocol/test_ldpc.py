@@ -8,8 +8,8 @@ import pytest
 from scipy import sparse
 from scipy.stats import binom
 
-from caligo_mpi.bits import U8
 from caligo_mpi.errors import ConfigError
+from caligo_mpi.pairs.bits import U8
 from caligo_mpi.protocol import ldpc
 from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import decoder, plain
@@ -42,7 +42,9 @@ def matrix(code: Code) -> sparse.csr_array:
     place = np.arange(code.lift)
     check = row[:, None] * code.lift + (place + code.base[row, column][:, None]) % code.lift
     bit = column[:, None] * code.lift + place
-    return sparse.csr_array((np.ones(bit.size, np.int32), (check.ravel(), bit.ravel())), shape=(code.m, code.n))
+    return sparse.csr_array(
+        (np.ones(bit.size, np.int32), (check.ravel(), bit.ravel())), shape=(code.m, code.n)
+    )
 
 
 def test_syndromes_are_the_sums_worked_out_by_hand():
@@ -50,7 +52,12 @@ def test_syndromes_are_the_sums_worked_out_by_hand():
     bits = np.zeros((4, 12), np.uint8)
     bits[0, 0] = bits[1, 4] = bits[2, 11] = 1
     bits[3, [0, 4, 11]] = 1
-    assert [np.flatnonzero(s).tolist() for s in ldpc.syndrome(TINY, bits)] == [[0, 7], [2, 4], [4, 8], [0, 2, 7, 8]]
+    assert [np.flatnonzero(s).tolist() for s in ldpc.syndrome(TINY, bits)] == [
+        [0, 7],
+        [2, 4],
+        [4, 8],
+        [0, 2, 7, 8],
+    ]
 
 
 @pytest.mark.parametrize("name", CODES)
@@ -78,7 +85,9 @@ def test_syndromes_are_matrix_products(name):
 def test_every_code_of_the_package_has_measured_curves(name):
     code = ldpc.load_code(name)
     sixteenths, punctured, frames = (range(5), 2, 8000) if code.n == 4096 else ((0, 2, 4), 0, 2000)
-    assert [curve.shortened for curve in code.curves if not curve.punctured] == [k * code.n // 16 for k in sixteenths]
+    assert [curve.shortened for curve in code.curves if not curve.punctured] == [
+        k * code.n // 16 for k in sixteenths
+    ]
     assert [curve.shortened for curve in code.curves if curve.punctured] == [0] * punctured
     assert all(curve.points and curve.points[0].frames >= frames for curve in code.curves)
     assert f"measure {name}" in code.about["measured_by"]
@@ -117,7 +126,9 @@ def test_measured_curves_are_met_again(name):
     alice, bob = noisy((300, code.n), point.qber, seed=2)
     bits, _, _ = ldpc.decode(code, bob, ldpc.syndrome(code, alice), qber=point.qber)
     found = (bits != alice).any(axis=1).mean()
-    assert abs(found - expected) < 6 * np.sqrt(expected * (1 - expected) * (1 / 300 + 1 / point.frames))
+    assert abs(found - expected) < 6 * np.sqrt(
+        expected * (1 - expected) * (1 / 300 + 1 / point.frames)
+    )
 
 
 def test_a_long_code_tells_twelve_per_cent_more_than_it_must():
@@ -137,7 +148,9 @@ def largest(values, good):
 
 def fullest(code, curve, *, target, blind):
     """The highest error rate at which the curve promises ``target``, and the most bits that then fit one word."""
-    qber = float(largest(np.arange(0.001, 0.2, 1e-5), lambda q: predicted_failure(curve, q) <= target))
+    qber = float(
+        largest(np.arange(0.001, 0.2, 1e-5), lambda q: predicted_failure(curve, q) <= target)
+    )
 
     def fits(size):
         layout = ldpc.fit(code, size, qber, target=target, blind=blind)
@@ -153,12 +166,17 @@ def test_words_fail_no_more_often_than_promised(name, blind):
     # curve rest on some 100 failures each; for 1.3 times the promise, the false alarm is 1e-7 for each size.
     code = ldpc.load_code(name)
     most = (500 if find_spec("numba") else 120) * 4096 // code.n
-    for curve in [c for c in code.curves if not c.punctured and c.shortened in (0, code.n // 8)][blind:]:
+    for curve in [c for c in code.curves if not c.punctured and c.shortened in (0, code.n // 8)][
+        blind:
+    ]:
         qber, full = fullest(code, curve, target=0.03, blind=blind)
         assert full > 0.6 * code.n
         for size, frames in ((full, most), (full // 4, most // 5)):
             layout = ldpc.fit(code, size, qber, target=0.03, blind=blind)
-            assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (curve.shortened, size)
+            assert failed_words(layout, frames, qber) <= binom.isf(1e-7, frames, 1.3 * 0.03), (
+                curve.shortened,
+                size,
+            )
 
 
 @pytest.mark.parametrize("size", [4000, 60_000, 400_000])
@@ -173,15 +191,23 @@ def failed_words(layout, frames, qber):
     """How many of the frames come out wrong, all punctured bits having been told."""
     keys, received = noisy((frames, layout.size), qber, seed=layout.size)
     alice, bob = layout.spread(keys), layout.spread(received)
-    alice[:, layout.erased] = bob[:, layout.erased] = np.random.default_rng(1).integers(0, 2, layout.punctured)
+    alice[:, layout.erased] = bob[:, layout.erased] = np.random.default_rng(1).integers(
+        0, 2, layout.punctured
+    )
     known = np.concatenate([layout.shortened, layout.erased])
-    found, _, _ = ldpc.decode(layout.code, bob, ldpc.syndrome(layout.code, alice), qber=qber, known=known)
+    found, _, _ = ldpc.decode(
+        layout.code, bob, ldpc.syndrome(layout.code, alice), qber=qber, known=known
+    )
     return int((found != alice).any(axis=1).sum())
 
 
 @pytest.mark.parametrize("name", CODES)
 def test_curves_fall_to_where_the_floor_was_looked_for(name):
-    bare = [curve for curve in ldpc.load_code(name).curves if not curve.punctured and not curve.shortened]
+    bare = [
+        curve
+        for curve in ldpc.load_code(name).curves
+        if not curve.punctured and not curve.shortened
+    ]
     lowest = bare[0].points[0]
     assert lowest.failures / lowest.frames <= (1e-4 if name.startswith("n4096") else 1e-3)
 
@@ -198,7 +224,9 @@ def test_a_frame_does_not_depend_on_its_neighbors():
 
 
 def test_compiled_and_plain_sweeps_give_the_same_integers():
-    compiled = pytest.importorskip("caligo_mpi.protocol.ldpc.compiled", reason="numba is not installed")
+    compiled = pytest.importorskip(
+        "caligo_mpi.protocol.ldpc.compiled", reason="numba is not installed"
+    )
     code = ldpc.load_code(HALF)
     rng = np.random.default_rng(1)
     total = rng.integers(-2000, 2000, (code.n, 64)).astype(np.int16)
@@ -273,7 +301,9 @@ def test_one_message_reconciles(qber):
 def test_one_way_code_is_what_reconcile_uses():
     alice, bob = noisy((3, 5001), 0.02, seed=8)
     code = ldpc.choose_code(5001, 0.02)
-    for own, received, result in zip(alice, bob, ldpc.reconcile(alice, bob, qber=0.02), strict=True):
+    for own, received, result in zip(
+        alice, bob, ldpc.reconcile(alice, bob, qber=0.02), strict=True
+    ):
         assert (code.decode(received, code.syndrome(own)).bits == result.bits).all()
 
 
@@ -287,7 +317,9 @@ def test_one_way_code_is_what_reconcile_uses():
     ],
 )  # fmt: skip
 def test_keys_come_out_equal_and_little_is_told(pairs, method, qber, bound, count):
-    keys = run_protocol(pairs(count, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method})
+    keys = run_protocol(
+        pairs(count, qber=qber, seed=15), {"mode": "bbm92", "seed": 1, "reconciliation": method}
+    )
     (block,) = keys.blocks
     assert not keys.aborts
     assert keys.key_bits > 5_000
@@ -314,7 +346,10 @@ def test_blind_without_errors_tells_only_what_the_syndrome_does():
     results = ldpc.reconcile_blind(alice, alice, qber=0.05, source=source())
     for result, own in zip(results, alice, strict=True):
         assert (result.bits == own).all()
-        assert (result.leak_bits, result.messages) == (layout.words * (layout.code.m - layout.punctured), 1)
+        assert (result.leak_bits, result.messages) == (
+            layout.words * (layout.code.m - layout.punctured),
+            1,
+        )
     assert layout.punctured > 0
 
 
@@ -325,7 +360,9 @@ def test_blind_tells_eighths_until_the_word_decodes():
     alice, bob = noisy((60, 3400), 0.09, seed=11)
     results = ldpc.reconcile_blind(alice, bob, qber=0.09, source=source())
     rounds = [(r.messages - 1) // 2 for r in results]
-    assert [r.leak_bits for r in results] == [least + hidden - hidden * (8 - k) // 8 for k in rounds]
+    assert [r.leak_bits for r in results] == [
+        least + hidden - hidden * (8 - k) // 8 for k in rounds
+    ]
     assert len(set(rounds)) > 2
     assert sum(not r.ok for r in results) <= 3
     assert all((r.bits == own).all() or not r.ok for r, own in zip(results, alice, strict=True))
@@ -347,7 +384,8 @@ def test_blind_leaks_less_than_one_way_on_the_average():
 
 def test_too_noisy_a_key_is_refused_with_a_remedy():
     with pytest.raises(
-        ConfigError, match=r"qber=0\.2 is more .* allow more failures, .* or use Cascade where that is allowed"
+        ConfigError,
+        match=r"qber=0\.2 is more .* allow more failures, .* or use Cascade where that is allowed",
     ):
         ldpc.choose_code(4000, 0.2)
     with pytest.raises(ConfigError, match="code='n17' does not exist; choose one of n4096-r50"):
@@ -368,7 +406,11 @@ def test_keys_spread_over_words_come_back():
 
 
 def test_failure_is_predicted_between_measured_points():
-    measured = Point(0.04, 100_000, 0, 0, 5.0), Point(0.05, 1000, 100, 0, 9.0), Point(0.06, 300, 150, 0, 20.0)
+    measured = (
+        Point(0.04, 100_000, 0, 0, 5.0),
+        Point(0.05, 1000, 100, 0, 9.0),
+        Point(0.06, 300, 150, 0, 20.0),
+    )
     curve = Curve(0, 0, measured)
     assert predicted_failure(curve, 0.07) == 1.0
     assert predicted_failure(curve, 0.05) == pytest.approx(0.1)
@@ -381,4 +423,9 @@ def test_codes_survive_json():
     code = build("small", rows=6, degrees={2: 5, 3: 7}, lift=16, seed=1)
     again = from_json(to_json(code))
     assert (again.base == code.base).all()
-    assert (again.name, again.lift, again.puncturing, again.curves) == ("small", 16, code.puncturing, ())
+    assert (again.name, again.lift, again.puncturing, again.curves) == (
+        "small",
+        16,
+        code.puncturing,
+        (),
+    )

@@ -5,8 +5,8 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
-from caligo_mpi.pairs import Pairs, tally
+from caligo_mpi.config.protocol import Bbm92Config
+from caligo_mpi.pairs import Pairs, bits, tally
 from caligo_mpi.protocol import cascade
 from caligo_mpi.protocol.bbm92 import Share, agree, announce_bases, disclose, frame_shape, report
 from caligo_mpi.protocol.draw import ALICE, stream
@@ -15,7 +15,6 @@ from caligo_mpi.protocol.run import combine, plan_blocks, run_block, run_protoco
 from caligo_mpi.protocol.sift import as_arrays, rows
 from caligo_mpi.protocol.transcript import Transcript
 from caligo_mpi.protocol.types import Abort, Block, Premises, Reconciled
-from caligo_mpi.protocol_config import Bbm92Config
 
 CONFIG = Bbm92Config(mode="bbm92", seed=1, block_size=400_000, frame_bits=10_000)
 
@@ -26,7 +25,10 @@ def config(**changes):
 
 @pytest.mark.parametrize("reconciliation", ["cascade", "cascade-low-leak"])
 def test_keys_are_equal_and_as_long_as_the_formula_says(pairs, reconciliation):
-    got = run_protocol(pairs(2_000_000, qber=0.02, seed=1), config(block_size=1_000_000, reconciliation=reconciliation))
+    got = run_protocol(
+        pairs(2_000_000, qber=0.02, seed=1),
+        config(block_size=1_000_000, reconciliation=reconciliation),
+    )
     assert not got.aborts
     assert len(got.blocks) == 2
     assert got.alice.tobytes() == got.bob.tobytes()
@@ -66,7 +68,9 @@ def test_keys_are_equal_with_syndrome_codes(pairs, reconciliation):
     assert block.failed_frames <= 1
     assert block.decoded
     (answers,) = [m for m in block.messages if m.what == f"{reconciliation} answers"]
-    assert answers.leak_bits > block.reconciled_bits * binary_entropy(block.corrected / block.reconciled_bits)
+    assert answers.leak_bits > block.reconciled_bits * binary_entropy(
+        block.corrected / block.reconciled_bits
+    )
     if reconciliation == "ldpc":
         assert [m.sender for m in block.messages if m.what.startswith("ldpc")] == ["alice"]
         assert answers.count == block.frames
@@ -140,7 +144,9 @@ def test_blocks_may_run_anywhere_in_any_order(pairs):
     whole = run_protocol(p, small)
     plan = plan_blocks(p.count, small)
     assert [(b.start, b.count) for b in plan] == [(0, 43_336), (43_336, 43_336), (86_672, 43_331)]
-    backwards = [run_block(rows(p, b.start, b.count), small, block=b, blocks=3) for b in reversed(plan)]
+    backwards = [
+        run_block(rows(p, b.start, b.count), small, block=b, blocks=3) for b in reversed(plan)
+    ]
     again = combine(backwards, small)
     assert again.alice.tobytes() == whole.alice.tobytes()
     assert [b.block.index for b in again.blocks] == [0, 1, 2]
@@ -159,10 +165,14 @@ def test_same_seed_gives_the_same_key_and_another_another(pairs):
     assert 0.45 < (bits.unpack(first.alice, n) ^ bits.unpack(other.alice, n)).mean() < 0.55
 
 
-@pytest.mark.parametrize(("version", "expected"), [(1, (11284, "56d8ed1e0e549a31")), (2, (11306, "9aa3f8e2f48d4cb7"))])
+@pytest.mark.parametrize(
+    ("version", "expected"), [(1, (11284, "56d8ed1e0e549a31")), (2, (11306, "9aa3f8e2f48d4cb7"))]
+)
 def test_keys_are_the_same_on_every_machine(pairs, version, expected):
     p = pairs(60_000, qber=0.01, seed=4)
-    got = run_protocol(p, config(reconciliation="cascade"), premises=Premises(stream_version=version))
+    got = run_protocol(
+        p, config(reconciliation="cascade"), premises=Premises(stream_version=version)
+    )
     assert (got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == expected
 
 
@@ -349,30 +359,41 @@ def at_reconciliation(p, **changes):
 
 def test_a_frame_that_stays_wrong_is_discarded_and_counts_as_leaked(pairs):
     # Cascade told of 0.2 % errors leaves some of this frame with 16 %: its tag differs.
-    tested, source, talk = at_reconciliation(pairs(200_000, qber=0.002, seed=18), reconciliation="cascade")
+    tested, source, talk = at_reconciliation(
+        pairs(200_000, qber=0.002, seed=18), reconciliation="cascade"
+    )
     bob = tested.bob.copy()
     frame_bits = bob.shape[1]
     bob[4] ^= (np.random.default_rng(5).random(frame_bits) < 0.16).astype(np.uint8)
     seed = int(deepcopy(source).random_raw())
     tested = replace(tested, bob=bob)
-    agreed = agree(tested, config(reconciliation="cascade"), Share(1e-10, 1e-15), source=source, talk=talk)
+    agreed = agree(
+        tested, config(reconciliation="cascade"), Share(1e-10, 1e-15), source=source, talk=talk
+    )
     assert np.flatnonzero(~agreed.same).tolist() == [4]
     assert (agreed.bob[agreed.same] == tested.alice[agreed.same]).all()
-    told = [r.leak_bits for r in cascade.reconcile(tested.alice, bob, qber=tested.bit.qber, seed=seed)]
+    told = [
+        r.leak_bits for r in cascade.reconcile(tested.alice, bob, qber=tested.bit.qber, seed=seed)
+    ]
     assert told[4] + 53 < frame_bits
     assert talk.leak_bits == sum(told) - told[4] + 8 * 53 + frame_bits + 9
 
 
 def test_keys_are_equal_though_frames_were_discarded(pairs):
     # Short frames: the four passes of the original Cascade leave errors in some.
-    got = run_protocol(pairs(400_000, qber=0.01, seed=20), config(reconciliation="cascade", frame_bits=500))
+    got = run_protocol(
+        pairs(400_000, qber=0.01, seed=20), config(reconciliation="cascade", frame_bits=500)
+    )
     (block,) = got.blocks
     assert 3 < block.failed_frames < 60
     assert block.frames == 360
     assert block.decoded
     assert got.key_bits > 50_000
     assert got.alice.tobytes() == got.bob.tobytes()
-    assert block.messages[-1].bits == (360 - block.failed_frames) * block.reconciled_bits // 360 + got.key_bits - 1
+    assert (
+        block.messages[-1].bits
+        == (360 - block.failed_frames) * block.reconciled_bits // 360 + got.key_bits - 1
+    )
 
 
 @pytest.mark.parametrize("count", [1, 11, 5000, 11_111, 99_999, 1_000_000])
@@ -421,6 +442,12 @@ def test_disclosed_bits_are_counted_by_basis(pairs, test):
         )
         assert mine == whole == (block.estimate.tested, block.estimate.errors)
         sampled = of_z if test == "X" else of_x
-        assert 0 < sampled[0] == (all_of_it.sifted_z if test == "X" else all_of_it.sifted_x) - block.reconciled_bits
+        assert (
+            0
+            < sampled[0]
+            == (all_of_it.sifted_z if test == "X" else all_of_it.sifted_x) - block.reconciled_bits
+        )
     for (tested, errors), rate in ((of_z, 0.01), (of_x, 0.01 * 0.98 + 0.02 * 0.99)):
-        assert abs(errors / tested - rate) < 4.9 * (rate * (1 - rate) / tested) ** 0.5  # false alarm 1e-6
+        assert (
+            abs(errors / tested - rate) < 4.9 * (rate * (1 - rate) / tested) ** 0.5
+        )  # false alarm 1e-6

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from caligo_mpi import bits
-from caligo_mpi.pairs import tally
+from caligo_mpi.pairs import bits, tally
 from caligo_mpi.protocol import sift as module
 from caligo_mpi.protocol.sift import Side, as_arrays, rows, select, sides, sift
 
@@ -88,7 +87,9 @@ def test_rows_beyond_the_end_are_refused(pairs):
 
 def test_arrays_have_the_types_other_codes_expect(pairs):
     plain = as_arrays(pairs(9, qber=0, seed=1))
-    assert [a.dtype.name for a in (plain.alice_outcome, plain.alice_basis, plain.bob_outcome)] == ["uint8"] * 3
+    assert [a.dtype.name for a in (plain.alice_outcome, plain.alice_basis, plain.bob_outcome)] == [
+        "uint8"
+    ] * 3
     assert plain.index.dtype == np.int64
     assert plain.index.tolist() == list(range(9))
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, chi2_contingency
 
-from caligo_mpi import bits
-from caligo_mpi.pairs import Pairs
+from caligo_mpi.config.protocol import RotConfig
+from caligo_mpi.pairs import Pairs, bits
 from caligo_mpi.protocol.amplify import amplify
 from caligo_mpi.protocol.commit import Rows, commit, open_rows
 from caligo_mpi.protocol.draw import ALICE, BOB, stream
@@ -17,7 +17,6 @@ from caligo_mpi.protocol.sift import as_arrays, sides
 from caligo_mpi.protocol.transcript import Transcript
 from caligo_mpi.protocol.transfer import Alice, Bob
 from caligo_mpi.protocol.types import IDEAL, Abort, Block, Detection, Premises
-from caligo_mpi.protocol_config import RotConfig
 
 LOSSLESS = Detection()
 CONFIG = RotConfig(mode="rot", seed=1, storage_r=0.75, storage_rate=0.002, epsilon=1e-6)
@@ -28,7 +27,9 @@ SMALL = CONFIG.model_copy(update={"epsilon": 0.01, "storage_rate": 1e-4})
 def run(pairs, config, code_for, premises=IDEAL):
     """A whole run, as `run_protocol` does it, with a code of ours."""
     block = Block(0, 0, pairs.count)
-    return combine([transfer(pairs, config, block=block, premises=premises, code_for=code_for)], config)
+    return combine(
+        [transfer(pairs, config, block=block, premises=premises, code_for=code_for)], config
+    )
 
 
 def parties(pairs, config=CONFIG, detection=LOSSLESS):
@@ -48,7 +49,9 @@ def up_to_bases(alice, bob):
 
 @pytest.mark.parametrize("choice", [0, 1])
 def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
-    got = run(pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}), hamming)
+    got = run(
+        pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}), hamming
+    )
     assert not got.aborts
     assert got.choice == choice
     assert got.blocks[0].decoded
@@ -61,7 +64,8 @@ def test_bob_gets_the_string_he_chose(pairs, hamming, choice):
 
 
 @pytest.mark.parametrize(
-    ("version", "expected"), [(1, (0, 1067, "abbb80b30252d726")), (2, (1, 1076, "0df3e5c636f6f44c"))]
+    ("version", "expected"),
+    [(1, (0, 1067, "abbb80b30252d726")), (2, (1, 1076, "0df3e5c636f6f44c"))],
 )
 def test_strings_are_the_same_on_every_machine(pairs, hamming, version, expected):
     got = run(pairs(20_000, qber=0.0005, seed=1), CONFIG, hamming, Premises(stream_version=version))
@@ -72,7 +76,9 @@ def test_strings_are_the_same_on_every_machine(pairs, hamming, version, expected
     ("version", "expected"), [(1, (0, 989, "51eef81379099aaf")), (2, (1, 1015, "293313f5ee328578"))]
 )
 def test_strings_with_a_code_of_the_package_are_the_same_on_every_machine(pairs, version, expected):
-    got = run_protocol(pairs(40_000, qber=0.005, seed=1), CONFIG, premises=Premises(stream_version=version))
+    got = run_protocol(
+        pairs(40_000, qber=0.005, seed=1), CONFIG, premises=Premises(stream_version=version)
+    )
     assert (got.choice, got.key_bits, sha256(got.alice.tobytes()).hexdigest()[:16]) == expected
 
 
@@ -89,7 +95,9 @@ def test_bob_gets_his_string_with_a_code_of_the_package(pairs, choice):
 
 
 def test_an_error_rate_no_code_corrects_aborts(pairs):
-    (abort,) = run_protocol(pairs(20_000, qber=0.3, seed=1), CONFIG.model_copy(update={"qber_limit": 0.5})).aborts
+    (abort,) = run_protocol(
+        pairs(20_000, qber=0.3, seed=1), CONFIG.model_copy(update={"qber_limit": 0.5})
+    ).aborts
     assert abort.step == "reconcile"
     assert "is more than the codes here correct" in abort.reason
 
@@ -129,7 +137,10 @@ def test_transcript_tells_commitment_then_wait_then_bases(pairs, hamming):
         ("alice", "tags of both sets", 5e6 + 1e9),
         ("alice", "Toeplitz seeds of both sets", 5e6 + 1e9),
     ]
-    assert [m.what for m in messages if m.leak_bits] == ["syndromes of both sets", "tags of both sets"]
+    assert [m.what for m in messages if m.leak_bits] == [
+        "syndromes of both sets",
+        "tags of both sets",
+    ]
     assert [m.bits for m in messages[:3]] == [40_000, 256, 40_000]
 
 
@@ -223,7 +234,10 @@ def test_bob_opens_no_more_rows_than_agreed(pairs):
     assert not isinstance(bob.open(good), Abort)
     for rows in (np.arange(501), good[::-1], good + 4501, 0 * good, good - 1, good + 1):
         abort = bob.open(rows)
-        assert (abort.step, abort.reason) == ("commit", "Alice asked for other than the agreed number of rows")
+        assert (abort.step, abort.reason) == (
+            "commit",
+            "Alice asked for other than the agreed number of rows",
+        )
 
 
 def test_alice_keeps_her_bases_until_the_wait_is_over(pairs):
@@ -231,7 +245,10 @@ def test_alice_keeps_her_bases_until_the_wait_is_over(pairs):
     alice, bob = parties(p)
     alice.check_opening(bob.open(alice.choose_test(bob.commit())))
     abort = alice.reveal_bases(1e9 + 1999)
-    assert (abort.step, abort.reason) == ("transfer", "bases were asked for before the wait was over")
+    assert (abort.step, abort.reason) == (
+        "transfer",
+        "bases were asked for before the wait was over",
+    )
     assert abort.numbers == {"now_ns": 1e9 + 1999, "earliest_ns": 1e9 + 2000}
     assert len(alice.reveal_bases(1e9 + 2000)) == 4500
 
@@ -240,14 +257,21 @@ def test_alice_keeps_her_bases_until_she_checked_the_opening(pairs):
     alice, bob = parties(pairs(5000, qber=0, seed=4))
     bob.open(alice.choose_test(bob.commit()))
     abort = alice.reveal_bases(1e12)
-    assert (abort.step, abort.reason) == ("transfer", "bases were asked for before the commitment was opened")
+    assert (abort.step, abort.reason) == (
+        "transfer",
+        "bases were asked for before the commitment was opened",
+    )
 
 
 @pytest.mark.parametrize("part", ["syndromes", "toeplitz"])
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("choice", [0, 1])
-def test_what_bob_makes_of_misshapen_strings_does_not_depend_on_his_choice(pairs, hamming, part, which, choice):
-    alice, bob = parties(pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice}))
+def test_what_bob_makes_of_misshapen_strings_does_not_depend_on_his_choice(
+    pairs, hamming, part, which, choice
+):
+    alice, bob = parties(
+        pairs(40_000, qber=0.0005, seed=1), CONFIG.model_copy(update={"choice": choice})
+    )
     strings = alice.make_strings(bob.sort_rows(up_to_bases(alice, bob)), hamming)
     for misshape in (lambda x: x[:-1], lambda x: x + 2):
         both = list(getattr(strings, part))
@@ -264,7 +288,9 @@ def test_revealed_bases_are_those_outside_the_test_set(pairs):
     test = alice.choose_test(bob.commit())
     alice.check_opening(bob.open(test))
     own = as_arrays(p).alice_basis
-    assert alice.reveal_bases(1e10).tolist() == [own[row] for row in range(200) if row not in set(test.tolist())]
+    assert alice.reveal_bases(1e10).tolist() == [
+        own[row] for row in range(200) if row not in set(test.tolist())
+    ]
 
 
 @pytest.mark.parametrize(
@@ -272,10 +298,19 @@ def test_revealed_bases_are_those_outside_the_test_set(pairs):
     [
         (lambda i, j: (i, j[:-1]), "Bob's two sets are empty or differ in size"),
         (lambda i, j: (i[:0], j[:0]), "Bob's two sets are empty or differ in size"),
-        (lambda i, j: (i, np.sort(np.append(j[1:], i[0]))), "Bob's two sets are not sorted, disjoint sets of rows"),
+        (
+            lambda i, j: (i, np.sort(np.append(j[1:], i[0]))),
+            "Bob's two sets are not sorted, disjoint sets of rows",
+        ),
         (lambda i, j: (i[::-1], j), "Bob's two sets are not sorted, disjoint sets of rows"),
-        (lambda i, j: (i, np.append(j[:-1], 4500)), "Bob's two sets are not sorted, disjoint sets of rows"),
-        (lambda i, j: (np.append(i[:-1], i[-2]), j), "Bob's two sets are not sorted, disjoint sets of rows"),
+        (
+            lambda i, j: (i, np.append(j[:-1], 4500)),
+            "Bob's two sets are not sorted, disjoint sets of rows",
+        ),
+        (
+            lambda i, j: (np.append(i[:-1], i[-2]), j),
+            "Bob's two sets are not sorted, disjoint sets of rows",
+        ),
         (lambda i, j: (i[200:], j[200:]), "Bob dropped more rows than chance explains"),
     ],
 )
@@ -327,19 +362,25 @@ def test_lossy_run_works_on_the_rounds_both_registered(pairs, hamming):
 def test_commitment_names_the_emission_not_the_row(pairs):
     p = lossy(5000, pairs=pairs, missing=0.3)
     alice, bob = parties(p, detection=Detection(missing=0.3))
-    _, renumbered = parties(replace(p, index=p.index + np.uint64(1)), detection=Detection(missing=0.3))
+    _, renumbered = parties(
+        replace(p, index=p.index + np.uint64(1)), detection=Detection(missing=0.3)
+    )
     assert renumbered.commit() != bob.commit()
     abort = alice.check_opening(renumbered.open(alice.choose_test(renumbered.commit())))
     assert abort.reason == "Bob opened other rows than he was asked to"
 
 
-@pytest.mark.parametrize(("missing", "reason"), [(0.32, True), (0.31, False), (0.29, False), (0.28, True)])
+@pytest.mark.parametrize(
+    ("missing", "reason"), [(0.32, True), (0.31, False), (0.29, False), (0.28, True)]
+)
 def test_losses_the_link_does_not_explain_abort(pairs, hamming, missing, reason):
     # ζ = √(ln 10⁶ / 2·60,000) = 1.07 % of the rounds, either way.
     p = lossy(60_000, pairs=pairs, missing=0.0, announced=round(60_000 * (1 - missing)))
     got = run(p, CONFIG, hamming, Premises(Detection(missing=0.3)))
     aborted = [a.reason for a in got.aborts]
-    assert aborted == (["the number of rounds Bob missed is not what the link explains"] if reason else [])
+    assert aborted == (
+        ["the number of rounds Bob missed is not what the link explains"] if reason else []
+    )
 
 
 def test_bob_never_tells_that_decoding_failed(pairs, hamming):
@@ -360,7 +401,9 @@ def test_changed_strings_never_pass_for_alices(pairs, hamming, tampered):
     alice, bob = parties(pairs(40_000, qber=0.0005, seed=1))
     strings = alice.make_strings(bob.sort_rows(up_to_bases(alice, bob)), hamming)
     both = getattr(strings, tampered)
-    changed = tuple(one ^ (1 if tampered == "tags" else np.arange(len(one)) % 3 == 0) for one in both)
+    changed = tuple(
+        one ^ (1 if tampered == "tags" else np.arange(len(one)) % 3 == 0) for one in both
+    )
     bob.receive(replace(strings, **{tampered: changed}), hamming)
     assert len(bob.output) == strings.length
     assert bob.output.tolist() != alice.strings[bob.choice].tolist()
@@ -448,12 +491,16 @@ def test_the_other_string_is_independent_of_all_bob_can_compute(pairs, hamming):
     assert len(guesses) > 500
     for values in (guesses, strings_seen):
         expected = len(values) / 8
-        assert ((np.bincount(values, minlength=8) - expected) ** 2 / expected).sum() < chi2.isf(1e-7, 7)
+        assert ((np.bincount(values, minlength=8) - expected) ** 2 / expected).sum() < chi2.isf(
+            1e-7, 7
+        )
 
 
 def test_bobs_choice_is_drawn_from_his_own_stream(pairs):
     def drawn(p):
-        return [parties(p, CONFIG.model_copy(update={"seed": seed}))[1].choice for seed in range(200)]
+        return [
+            parties(p, CONFIG.model_copy(update={"seed": seed}))[1].choice for seed in range(200)
+        ]
 
     choices = drawn(pairs(16, qber=0, seed=1))
     assert 60 < sum(choices) < 140

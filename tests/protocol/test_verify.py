@@ -6,7 +6,14 @@ import pytest
 
 from caligo_mpi.errors import ConfigError
 from caligo_mpi.protocol.draw import ALICE, stream
-from caligo_mpi.protocol.verify import PRIME, TagKey, collision_bound, draw_tag_key, tag, tag_bits_for
+from caligo_mpi.protocol.verify import (
+    PRIME,
+    TagKey,
+    collision_bound,
+    draw_tag_key,
+    tag,
+    tag_bits_for,
+)
 
 
 def test_tag_is_the_polynomial_at_the_point():
@@ -14,7 +21,10 @@ def test_tag_is_the_polynomial_at_the_point():
     key = rng.integers(0, 2, 300, np.uint8)
     by = draw_tag_key(stream(1, 0, ALICE), 61)
     words = [int("".join(map(str, key[start : start + 120][::-1])), 2) for start in (0, 120, 240)]
-    value = sum(word * pow(by.point, power, PRIME) for word, power in zip([300, *words], (3, 2, 1, 0), strict=True))
+    value = sum(
+        word * pow(by.point, power, PRIME)
+        for word, power in zip([300, *words], (3, 2, 1, 0), strict=True)
+    )
     assert tag(key, by) == (by.factor * value + by.offset) % PRIME % 2**61
 
 
@@ -47,7 +57,11 @@ def test_short_tags_collide_as_often_as_stated():
 def test_hash_functions_are_drawn_from_the_whole_family():
     source = stream(4, 0, ALICE)
     drawn = [draw_tag_key(source, 50) for _ in range(100)]
-    assert [len({getattr(by, part) for by in drawn}) for part in ("point", "factor", "offset")] == [100, 100, 100]
+    assert [len({getattr(by, part) for by in drawn}) for part in ("point", "factor", "offset")] == [
+        100,
+        100,
+        100,
+    ]
     assert all(0 < by.factor < PRIME for by in drawn)
 
 
@@ -67,7 +81,9 @@ def test_tag_fits_its_length():
     assert max(tags) > 900
 
 
-@pytest.mark.parametrize(("epsilon", "bits"), [(0.5, 2), (0.4, 2), (1e-10, 34), (2.5e-7, 22), (1e-15, 50), (1e-24, 80)])
+@pytest.mark.parametrize(
+    ("epsilon", "bits"), [(0.5, 2), (0.4, 2), (1e-10, 34), (2.5e-7, 22), (1e-15, 50), (1e-24, 80)]
+)
 def test_tag_length_is_the_least_that_holds_its_epsilon(epsilon, bits):
     assert tag_bits_for(epsilon) == bits
     assert collision_bound(1 << 32, bits) <= epsilon

@@ -90,7 +90,11 @@ class Slurm:
         )  # fmt: skip
         # In /tmp, what a killed step leaves behind would meet the same step of the next cluster.
         (folder / "mpi.conf").write_text(f"PMIxCliTmpDirBase={folder}\n")
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "CALIGO_"))}
+        self.env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("SLURM_", "CALIGO_"))
+        }
         command = folder / "bin" / "caligo-mpi"
         command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m caligo_mpi "$@"\n')
         command.chmod(0o755)
@@ -106,7 +110,10 @@ class Slurm:
     # Daemons.
 
     def start(self) -> None:
-        paths = [f"--{name}={self.folder}/munge.{name.split('-')[0]}" for name in ("key-file", "socket", "seed-file")]
+        paths = [
+            f"--{name}={self.folder}/munge.{name.split('-')[0]}"
+            for name in ("key-file", "socket", "seed-file")
+        ]
         self._daemon("munged", "--force", f"--pid-file={self.folder}/munged.pid",
                      f"--log-file={self.folder}/munged.log", *paths)  # fmt: skip
         self._daemon("slurmctld", "-f", str(self.configuration))
@@ -115,8 +122,15 @@ class Slurm:
 
     def start_node(self) -> None:
         self._daemon("slurmd", "-f", str(self.configuration), "-N", socket.gethostname())
-        self.run("scontrol", "update", f"NodeName={socket.gethostname()}", "State=RESUME", check=False)
-        self.wait(lambda: self.run("sinfo", "-h", "-o", "%T", check=False) in ("idle", "mixed", "allocated"), "node up")
+        self.run(
+            "scontrol", "update", f"NodeName={socket.gethostname()}", "State=RESUME", check=False
+        )
+        self.wait(
+            lambda: (
+                self.run("sinfo", "-h", "-o", "%T", check=False) in ("idle", "mixed", "allocated")
+            ),
+            "node up",
+        )
 
     def stop_daemon(self, name: str, number: int = signal.SIGTERM) -> None:
         pid_file = self.folder / f"{name}.pid"
@@ -131,20 +145,26 @@ class Slurm:
         self._stopping.set()
         self.run("scancel", "--user", getpass.getuser(), check=False)
         with contextlib.suppress(AssertionError):
-            self.wait(lambda: not self.run("squeue", "-h", check=False), "end of all jobs", timeout=15)
+            self.wait(
+                lambda: not self.run("squeue", "-h", check=False), "end of all jobs", timeout=15
+            )
         for name in reversed(DAEMONS):
             self.stop_daemon(name, signal.SIGKILL)
 
     def _daemon(self, *command: str) -> None:
         # Captured output would be held open by the daemon.
         with (self.folder / "daemons.log").open("a") as log:
-            subprocess.run(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+            subprocess.run(
+                command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True
+            )
 
     def _hurry(self) -> None:
         """Let requeued jobs start soon: Slurm waits for two minutes, and refuses a job in the second of its requeue."""
         hurried: dict[str, float] = {}
         while not self._stopping.wait(0.5):
-            for line in self.run("squeue", "-h", "-t", "PENDING", "-o", "%i %r", check=False).splitlines():
+            for line in self.run(
+                "squeue", "-h", "-t", "PENDING", "-o", "%i %r", check=False
+            ).splitlines():
                 job, reason = line.split(maxsplit=1)
                 if reason == "BeginTime" and time.monotonic() > hurried.get(job, 0) + 10:
                     hurried[job] = time.monotonic()
@@ -175,7 +195,14 @@ class Slurm:
         def ended() -> bool:
             nonlocal facts
             facts = self.show(job)
-            return facts.get("JobState") not in ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", None)
+            return facts.get("JobState") not in (
+                "PENDING",
+                "RUNNING",
+                "COMPLETING",
+                "CONFIGURING",
+                "SUSPENDED",
+                None,
+            )
 
         self.wait(ended, f"end of job {job}", timeout=timeout)
         return f"{facts['JobState']} {facts['ExitCode']}"
@@ -194,17 +221,25 @@ class Slurm:
         """What a power failure leaves of a node: neither slurmd nor anything that ran in a job; Slurm is told."""
         self.stop_daemon("slurmd", signal.SIGKILL)
         # What reports the end of a job goes before the job.
-        for pid in [*self._processes("cmdline", b"slurmstepd"), *self._processes("environ", b"SLURM_JOB_ID=")]:
+        for pid in [
+            *self._processes("cmdline", b"slurmstepd"),
+            *self._processes("environ", b"SLURM_JOB_ID="),
+        ]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.run("scontrol", "update", f"NodeName={socket.gethostname()}", "State=DOWN", "Reason=power")
+        self.run(
+            "scontrol", "update", f"NodeName={socket.gethostname()}", "State=DOWN", "Reason=power"
+        )
 
     def _processes(self, file: str, pattern: bytes) -> list[int]:
         """Processes that belong to this cluster and have ``pattern`` in that file of ``/proc``."""
         found, mark = [], f"SLURM_CONF={self.configuration}\0".encode()
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes() and pattern in (entry / file).read_bytes():
+                if (
+                    mark in (entry / "environ").read_bytes()
+                    and pattern in (entry / file).read_bytes()
+                ):
                     found.append(int(entry.name))
         return found
 
@@ -231,7 +266,14 @@ class Runs:
         """What ``env.sh`` does for each launch; ``$CALIGO_TEST_SECONDS`` is the time of a chunk."""
         (self.scripts / "env.sh").write_text(lines + "\n")
 
-    def submit(self, *options: object, script: str = "generate.sbatch", file: str = "run.h5", more=(), **env) -> str:
+    def submit(
+        self,
+        *options: object,
+        script: str = "generate.sbatch",
+        file: str = "run.h5",
+        more=(),
+        **env,
+    ) -> str:
         """Submit a script for two ranks; returns the job's id."""
         arguments = ["-n", 2, *options, self.scripts / script, self.config, file, *more]
         return self.slurm.submit(*arguments, cwd=self.folder, **env)
@@ -290,5 +332,7 @@ def undisturbed(slurm, tmp_path_factory):
     """The identity of the slow configuration's serial run."""
     folder = tmp_path_factory.mktemp("undisturbed")
     (folder / "run.yaml").write_text(CONFIG)
-    slurm.run(sys.executable, "-m", "caligo_mpi", "generate", "run.yaml", "-q", "-o", "run.h5", cwd=folder)
+    slurm.run(
+        sys.executable, "-m", "caligo_mpi", "generate", "run.yaml", "-q", "-o", "run.h5", cwd=folder
+    )
     return store.status(folder / "run.h5").data_digest, store.pairs_hash(folder / "run.h5")

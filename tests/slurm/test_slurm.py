@@ -29,7 +29,9 @@ def warn(slurm, job):
 @pytest.fixture(scope="module", autouse=True)
 def long_jobs(slurm, tmp_path_factory, make_runs):
     """Jobs that run into Slurm's clock, which ticks twice a minute; they wait while the other tests run."""
-    warned, srun, late = (make_runs(tmp_path_factory.mktemp(name)) for name in ("warned", "srun", "late"))
+    warned, srun, late = (
+        make_runs(tmp_path_factory.mktemp(name)) for name in ("warned", "srun", "late")
+    )
     for runs in (warned, srun):
         runs.set_site(SLOW_LAUNCHES.format(3).replace("0.5", "3"))
     late.set_site(FIRST_SLOW.replace("0.5", "5"))
@@ -37,7 +39,10 @@ def long_jobs(slurm, tmp_path_factory, make_runs):
     script.write_text(re.sub("#SBATCH --signal=.*", "", script.read_text()))
     return {
         "generate.sbatch": (warned, warned.submit("--time=1", "--signal=B:USR1@20")),
-        "generate-srun.sbatch": (srun, srun.submit("--time=1", "--signal=B:USR1@20", script="generate-srun.sbatch")),
+        "generate-srun.sbatch": (
+            srun,
+            srun.submit("--time=1", "--signal=B:USR1@20", script="generate-srun.sbatch"),
+        ),
         "late": (late, late.submit("--time=1")),
     }
 
@@ -45,7 +50,9 @@ def long_jobs(slurm, tmp_path_factory, make_runs):
 def test_sbatch_gives_a_finished_file_from_any_directory(runs, slurm, undisturbed):
     elsewhere = runs.folder / "else where"
     elsewhere.mkdir()
-    job = slurm.submit("-n", 2, runs.scripts / "generate.sbatch", runs.config, "my file.h5", cwd=elsewhere)
+    job = slurm.submit(
+        "-n", 2, runs.scripts / "generate.sbatch", runs.config, "my file.h5", cwd=elsewhere
+    )
     assert slurm.finish(job) == "COMPLETED 0:0", runs.log(job)
     assert (elsewhere / f"caligo-generate-{job}.log").exists()
     assert runs.identity("else where/my file.h5") == undisturbed
@@ -180,7 +187,9 @@ def test_a_copy_that_went_wrong_does_not_get_the_name(runs, slurm, undisturbed):
         'printf X | dd of="$copy" bs=1 seek=$(($(stat -c %s "$copy") - 100)) conv=notrunc\n'
     )
     damaging.chmod(0o755)
-    runs.set_site(f"export CALIGO_SCRATCH='{runs.folder}/scratch' PATH='{runs.folder}/bin':\"$PATH\"")
+    runs.set_site(
+        f"export CALIGO_SCRATCH='{runs.folder}/scratch' PATH='{runs.folder}/bin':\"$PATH\""
+    )
     job = runs.submit()
     assert slurm.finish(job) == "FAILED 1:0"
     assert "could not be copied" in runs.log(job)

@@ -9,9 +9,8 @@ import traceback
 
 import numpy as np
 
-from caligo_mpi import bits
-from caligo_mpi.generate import chunk_result
-from caligo_mpi.pairs import Chunk, Pairs
+from caligo_mpi.pairs import Chunk, Pairs, bits
+from caligo_mpi.runs.chunks import chunk_result
 from caligo_mpi.store import PairStore, RunInfo
 
 KINDS = ("lossless", "lossy", "timed")
@@ -48,7 +47,9 @@ def made_pairs(chunk: Chunk, kind="lossless"):
     index = time = None
     rows = chunk.count
     if kind != "lossless":
-        kept = _noise("kept", chunk.index, size=chunk.count) < (256 * SHARE if chunk.index % 7 != 3 else 0)
+        kept = _noise("kept", chunk.index, size=chunk.count) < (
+            256 * SHARE if chunk.index % 7 != 3 else 0
+        )
         index = np.flatnonzero(kept).astype(np.uint64) + np.uint64(chunk.start)
         rows = len(index)
     if kind == "timed":
@@ -66,7 +67,9 @@ def made_result(chunk, kind="lossless"):
 def made_rows(info, kind="lossless"):
     """All rows of a run, one row of values per column: what a file of it must hold."""
     parts = [made_pairs(chunk, kind) for chunk in info.partition]
-    return np.concatenate([[bits.unpack(column, part.count) for column in part.columns] for part in parts], axis=1)
+    return np.concatenate(
+        [[bits.unpack(column, part.count) for column in part.columns] for part in parts], axis=1
+    )
 
 
 def write(path, info, kind="lossless", *, chunks=None, finish=True, **options):

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 from data.make_golden import PROTOCOLS, RUNS
 
-from caligo_mpi import distill, generate, parse_config, parse_protocol, status
+from caligo_mpi import parse_config, parse_protocol, status
+from caligo_mpi.runs import distill, generate, verify
 from caligo_mpi.store import open_pairs, pairs_hash, verify_file
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
-FOLDERS = sorted(path for path in (Path(__file__).parents[1] / "data").iterdir() if path.name.startswith("format-"))
+FOLDERS = sorted(
+    path
+    for path in (Path(__file__).parents[1] / "data").iterdir()
+    if path.name.startswith("format-")
+)
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
@@ -32,7 +37,7 @@ def test_an_old_pairs_file_is_what_it_was(golden, name):
     path = folder / f"{name}.h5"
     assert [status(path).data_digest, pairs_hash(path)] == digests[name]
     assert verify_file(path).ok
-    assert generate.verify(path, resample=2).ok
+    assert verify.verify(path, resample=2).ok
     with open_pairs(path) as file:
         assert file.digest_fits()
         assert sum(block.count for block in file.blocks()) == file.rows

@@ -14,8 +14,9 @@ import pytest
 from data.make_golden import PROTOCOLS, RUNS
 from made_chunks import KINDS, made_info, write
 
-from caligo_mpi import distill, generate, parse_config, parse_protocol
+from caligo_mpi import parse_config, parse_protocol
 from caligo_mpi.errors import StoreError
+from caligo_mpi.runs import distill, generate
 from caligo_mpi.store import layout, open_pairs, read_pairs, status, verify_file
 from caligo_mpi.store.keys import is_keys_file, keys_status, read_keys, verify_keys
 from caligo_mpi.store.metadata import open_file, read_metadata
@@ -63,7 +64,11 @@ def test_flipped_bits_in_old_headers_are_noticed_or_harmless(tmp_path, name):
     content, rng = old(name), random.Random(3)
     path = tmp_path / name
     path.write_bytes(content)
-    identity = (lambda: status(path).data_digest) if name == "lossless.h5" else (lambda: read_keys(path).digest)
+    identity = (
+        (lambda: status(path).data_digest)
+        if name == "lossless.h5"
+        else (lambda: read_keys(path).digest)
+    )
     before, refusals = identity(), 0
     for _ in range(12):
         damaged = bytearray(content)
@@ -176,12 +181,19 @@ def test_new_files_are_read_without_hdf5(tmp_path, kind):
 def test_keys_files_are_for_their_owner_alone_and_read_without_hdf5(tmp_path, mode):
     source, protocol = PROTOCOLS[mode]
     generate.generate(parse_config(RUNS[source]), tmp_path / "pairs.h5")
-    path, job = tmp_path / "keys.h5", distill.prepare(tmp_path / "pairs.h5", parse_protocol(protocol))
+    path, job = (
+        tmp_path / "keys.h5",
+        distill.prepare(tmp_path / "pairs.h5", parse_protocol(protocol)),
+    )
     modes = []
     before = os.umask(0)
     try:
         distill.distill(
-            job, path, report=lambda progress: modes.append(stat.S_IMODE((tmp_path / "keys.h5.part").stat().st_mode))
+            job,
+            path,
+            report=lambda progress: modes.append(
+                stat.S_IMODE((tmp_path / "keys.h5.part").stat().st_mode)
+            ),
         )
     finally:
         os.umask(before)
@@ -202,7 +214,10 @@ def test_what_we_read_is_what_hdf5_reads(tmp_path):
         file.visit(names.append)
         assert {*names, ""} == set(nodes)
         for name, node in nodes.items():
-            found = {key: np.asarray(value) for key, value in (file[name] if name else file).attrs.items()}
+            found = {
+                key: np.asarray(value)
+                for key, value in (file[name] if name else file).attrs.items()
+            }
             assert set(found) == set(node.attributes)
             for key, value in found.items():
                 plain = value.item().decode() if value.dtype.kind == "S" else value.tolist()

@@ -10,7 +10,15 @@ from helpers import names
 from made_chunks import made_info, write
 
 from caligo_mpi.errors import StoreError
-from caligo_mpi.store import PairStore, completed, export, open_pairs, preflight, status, verify_file
+from caligo_mpi.store import (
+    PairStore,
+    completed,
+    export,
+    open_pairs,
+    preflight,
+    status,
+    verify_file,
+)
 from caligo_mpi.store.files import set_aside
 from caligo_mpi.store.keys import is_keys_file, keys_status, verify_keys
 from caligo_mpi.store.names import final_path, input_name, is_ours, output_name, remove_leftover
@@ -22,7 +30,18 @@ WRITERS = [
     lambda path: preflight(path, made_info()),
     lambda path: completed(path, made_info()),
 ]
-WRONG = ["", ".", "..", "/", "folder", "folder/", "none/", "x" * 5000, "folder/" + "x" * 256, "a\0b"]
+WRONG = [
+    "",
+    ".",
+    "..",
+    "/",
+    "folder",
+    "folder/",
+    "none/",
+    "x" * 5000,
+    "folder/" + "x" * 256,
+    "a\0b",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +54,9 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize("use", [*READERS, *WRITERS])
 @pytest.mark.parametrize("name", WRONG, ids=lambda name: repr(name[:10]))
 def test_what_cannot_be_a_files_name_is_one_sentence(here, name, use):
-    with pytest.raises(StoreError, match=r"is a directory; name a file|is empty|too many|zero byte") as refused:
+    with pytest.raises(
+        StoreError, match=r"is a directory; name a file|is empty|too many|zero byte"
+    ) as refused:
         use(name)
     assert "--force" not in str(refused.value)
     assert len(str(refused.value)) < 600
@@ -129,7 +150,13 @@ FOREIGN = {
 
 
 def seen(path):
-    return path.readlink() if path.is_symlink() else names(path) if path.is_dir() else path.read_bytes()
+    return (
+        path.readlink()
+        if path.is_symlink()
+        else names(path)
+        if path.is_dir()
+        else path.read_bytes()
+    )
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "hdf5", "directory"])
@@ -149,7 +176,8 @@ WORKING = ("run.h5.lock", "run.h5.tmp", "run.h5.part.tmp")
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in ("text", "link", "directory") for name in WORKING] + [("hdf5", WORKING[0])],
+    [(kind, name) for kind in ("text", "link", "directory") for name in WORKING]
+    + [("hdf5", WORKING[0])],
 )
 def test_what_stands_where_a_working_file_would_be_is_left_alone(here, kind, name):
     FOREIGN[kind](here / name)
@@ -175,7 +203,9 @@ def test_a_lock_that_a_failure_cut_short_is_taken_over(here, content):
     assert names(here) == ["folder", "run.h5"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89HDF", b"\x89HDF\r\n\x1a\n" + bytes(100), bytes(1000)])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89HDF", b"\x89HDF\r\n\x1a\n" + bytes(100), bytes(1000)]
+)
 def test_a_file_in_the_making_that_a_kill_left_is_removed(here, content):
     (here / "run.h5.tmp").write_bytes(content)
     remove_leftover(here / "run.h5.tmp")

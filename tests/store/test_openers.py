@@ -15,8 +15,10 @@ import pytest
 from data.make_golden import PROTOCOLS, RUNS
 from made_chunks import KINDS, in_child, made_info, made_result, write
 
-from caligo_mpi import distill, generate, parse_config, parse_protocol
+from caligo_mpi import parse_config, parse_protocol
 from caligo_mpi.errors import StoreError
+from caligo_mpi.parallel import serial
+from caligo_mpi.runs import distill, generate, verify
 from caligo_mpi.store import PairStore, open_pairs, pairs_hash, read_pairs, status, verify_file
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
 
@@ -142,13 +144,20 @@ def test_a_look_at_a_run_that_is_set_aside_again_and_again_raises_nothing_else(t
 def test_a_partial_file_under_a_final_name_is_said_how_to_finish(tmp_path, pairs):
     path, part = tmp_path / "run.h5", tmp_path / "run.h5.part"
     reports = []
-    some = lambda setup, items: generate.serial_map(setup, items, stop=lambda: int(len(reports) > 2))  # noqa: E731
+    some = lambda setup, items: serial.serial_map(setup, items, stop=lambda: int(len(reports) > 2))  # noqa: E731
     generate.generate(LOSSLESS, path, map=some, report=reports.append)
     part.rename(path)
-    for launch in (lambda: generate.generate(LOSSLESS, path), lambda: generate.preflight(LOSSLESS, path)):
-        with pytest.raises(StoreError, match=r"rename it to run\.h5\.part and run the same command again"):
+    for launch in (
+        lambda: generate.generate(LOSSLESS, path),
+        lambda: generate.preflight(LOSSLESS, path),
+    ):
+        with pytest.raises(
+            StoreError, match=r"rename it to run\.h5\.part and run the same command again"
+        ):
             launch()
-    with pytest.raises(StoreError, match=r"rename it to run\.h5\.part, finish its run, then distill"):
+    with pytest.raises(
+        StoreError, match=r"rename it to run\.h5\.part, finish its run, then distill"
+    ):
         distill.prepare(path, BBM92)
     path.rename(part)
     assert generate.generate(LOSSLESS, path).status.data_digest == status(pairs).data_digest
@@ -157,10 +166,14 @@ def test_a_partial_file_under_a_final_name_is_said_how_to_finish(tmp_path, pairs
 def test_a_partial_keys_file_under_a_final_name_is_said_how_to_finish(tmp_path, pairs):
     path, part, job = tmp_path / "keys.h5", tmp_path / "keys.h5.part", distill.prepare(pairs, BBM92)
     reports = []
-    some = lambda setup, items: generate.serial_map(setup, items, stop=lambda: int(len(reports) > 0))  # noqa: E731
+    some = lambda setup, items: serial.serial_map(setup, items, stop=lambda: int(len(reports) > 0))  # noqa: E731
     distill.distill(job, path, map=some, report=reports.append)
     part.rename(path)
-    for read in (read_keys, lambda path: distill.distill(job, path), lambda path: distill.preflight(job, path)):
+    for read in (
+        read_keys,
+        lambda path: distill.distill(job, path),
+        lambda path: distill.preflight(job, path),
+    ):
         with pytest.raises(StoreError, match=r"rename it to keys\.h5\.part and distill again"):
             read(path)
     path.rename(part)
@@ -209,10 +222,13 @@ def test_a_rewritten_file_is_read_and_not_extended(tmp_path, rewrite, kind):
 def test_a_rewritten_file_is_distilled_and_its_keys_are_read(tmp_path, pairs, rewrite):
     other, keys = tmp_path / "rewritten.h5", tmp_path / "keys.h5"
     rewrite(pairs, other)
-    assert generate.verify(other, resample=1).ok
+    assert verify.verify(other, resample=1).ok
     assert generate.generate(LOSSLESS, other).launched == 0
     done = distill.distill(distill.prepare(other, BBM92), keys).keys
-    assert done.digest == distill.distill(distill.prepare(pairs, BBM92), tmp_path / "same.h5").keys.digest
+    assert (
+        done.digest
+        == distill.distill(distill.prepare(pairs, BBM92), tmp_path / "same.h5").keys.digest
+    )
     rewrite(keys, tmp_path / "other-keys.h5")
     assert read_keys(tmp_path / "other-keys.h5").digest == done.digest
     assert verify_keys(tmp_path / "other-keys.h5").ok
@@ -225,7 +241,10 @@ def test_a_compressed_file_is_said_how_to_make_readable(tmp_path):
     write(path, made_info())
     subprocess.run(["h5repack", "-f", "GZIP=1", path, packed], check=True)
     for look in (status, open_pairs, verify_file):
-        with pytest.raises(StoreError, match=r"packed\.h5 is not read: /\w+ is compressed .*h5repack -l CONTI -f NONE"):
+        with pytest.raises(
+            StoreError,
+            match=r"packed\.h5 is not read: /\w+ is compressed .*h5repack -l CONTI -f NONE",
+        ):
             look(packed)
     subprocess.run(["h5repack", "-l", "CONTI", "-f", "NONE", packed, plain], check=True)
     assert verify_file(plain).ok

@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 from made_chunks import KINDS, made_info, made_pairs, made_rows, write
 
-from caligo_mpi import bits
 from caligo_mpi.errors import EnvironmentProblem
-from caligo_mpi.pairs import COLUMNS, Tally, tally
-from caligo_mpi.store import StoreError, export, open_pairs, pairs_hash, read_pairs, status, verify_file
+from caligo_mpi.pairs import COLUMNS, Tally, bits, tally
+from caligo_mpi.store import (
+    StoreError,
+    export,
+    open_pairs,
+    pairs_hash,
+    read_pairs,
+    status,
+    verify_file,
+)
 
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "file-format.md"
 
@@ -61,7 +68,9 @@ def test_packed_columns_begin_at_bit_0(made):
     path, _, rows = made
     with open_pairs(path) as file:
         for start, stop in ((0, None), (8, 16), (3, 2000), (5, 5), (77, 78)):
-            assert np.array_equal(file.packed("bob_basis", start, stop), bits.pack(rows[2][start:stop]))
+            assert np.array_equal(
+                file.packed("bob_basis", start, stop), bits.pack(rows[2][start:stop])
+            )
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000, 4001, 10**6])
@@ -86,7 +95,9 @@ def test_blocks_outlive_the_file_and_each_other(made):
     path, _, rows = made
     with open_pairs(path) as file:
         blocks = list(file.blocks())
-    assert np.array_equal(np.concatenate([bits.unpack(b.alice_outcome, b.count) for b in blocks]), rows[1])
+    assert np.array_equal(
+        np.concatenate([bits.unpack(b.alice_outcome, b.count) for b in blocks]), rows[1]
+    )
 
 
 def test_tally_equals_the_sum_of_the_records(made):
@@ -105,7 +116,11 @@ def test_a_file_says_what_it_is(tmp_path):
     with open_pairs(path) as file:
         assert (file.pairs, file.rows, file.complete, file.seed) == (10_003, 10_003, True, seed)
         assert file.config == {"seed": 1, "engine": {"name": "noise"}}
-        assert (file.engine, file.digest, file.info.thresholds) == ("made lossless", "d" * 64, {"p": 77})
+        assert (file.engine, file.digest, file.info.thresholds) == (
+            "made lossless",
+            "d" * 64,
+            {"p": 77},
+        )
         assert file.chunks["start"].tolist() == list(range(0, 10_003, 1000))
         assert file.chunks["alice_clicks"].sum() == 10_003 - 11
         assert file.runs["id"].tolist() == [b"test"]
@@ -151,15 +166,23 @@ def test_a_partial_file_is_read_up_to_its_first_damaged_record(tmp_path):
 def test_verify_simulates_chunks_again(made):
     path, kind, _ = made
     partition = made_info(kind).partition
-    found = verify_file(path, resample=lambda index: made_pairs(partition[index], kind), chunks=[0, 5, 10])
+    found = verify_file(
+        path, resample=lambda index: made_pairs(partition[index], kind), chunks=[0, 5, 10]
+    )
     assert (found.ok, found.resampled, found.differing, found.chunks) == (True, (0, 5, 10), (), 11)
-    found = verify_file(path, resample=lambda index: made_pairs(partition[index - 1], kind), chunks=[5])
+    found = verify_file(
+        path, resample=lambda index: made_pairs(partition[index - 1], kind), chunks=[5]
+    )
     assert (found.ok, found.differing) == (False, (5,))
 
 
 @pytest.mark.parametrize(
     ("dataset", "byte", "records", "data"),
-    [("chunks", 136 * 4 + 9, (4,), ()), ("pairs/bob_outcome", 0, (), (0,)), ("chunks", 136 * 10 + 130, (10,), ())],
+    [
+        ("chunks", 136 * 4 + 9, (4,), ()),
+        ("pairs/bob_outcome", 0, (), (0,)),
+        ("chunks", 136 * 10 + 130, (10,), ()),
+    ],
 )
 def test_verify_names_every_damaged_chunk(tmp_path, dataset, byte, records, data):
     path = tmp_path / "run.h5"
@@ -183,7 +206,9 @@ def test_a_damaged_record_stops_readers(tmp_path, chunk):
     content[at] ^= 1
     path.write_bytes(content)
     for read in (read_pairs, lambda path: open_pairs(path).tally()):
-        with pytest.raises(StoreError, match=rf"chunk {chunk} is damaged \(its record does not have its checksum\)"):
+        with pytest.raises(
+            StoreError, match=rf"chunk {chunk} is damaged \(its record does not have its checksum\)"
+        ):
             read(path)
 
 
@@ -212,13 +237,25 @@ def set_attribute(name, value):
     [
         (lambda path: path.write_bytes(b"not HDF5"), "is not an HDF5 file with pairs, or damaged"),
         (lambda path: path.write_bytes(b""), "is not an HDF5 file with pairs, or damaged"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "is (truncated|not an HDF5 file)"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1000]),
+            "is (truncated|not an HDF5 file)",
+        ),
         (lambda path: path.unlink(), "does not exist"),
         (lambda path: (path.unlink(), path.mkdir()), r"is a directory; name a file"),
-        (set_attribute("rows", np.uint64(10_002)), "it says rows=10002 and chunk_size=1000 for pairs=10003"),
+        (
+            set_attribute("rows", np.uint64(10_002)),
+            "it says rows=10002 and chunk_size=1000 for pairs=10003",
+        ),
         (set_attribute("rows", np.uint64(10**15)), "it says rows=1000000000000000"),
-        (set_attribute("format", "caligo-keys"), "has format='caligo-keys'; this reader knows 'caligo-pairs'"),
-        (set_attribute("format_version", np.array([2, 0])), r"format_version=2.0; this reader knows 1.x"),
+        (
+            set_attribute("format", "caligo-keys"),
+            "has format='caligo-keys'; this reader knows 'caligo-pairs'",
+        ),
+        (
+            set_attribute("format_version", np.array([2, 0])),
+            r"format_version=2.0; this reader knows 1.x",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path, damage, message):
@@ -251,7 +288,9 @@ def test_foreign_hdf5_is_refused(tmp_path):
 
 def test_exports_hold_the_same_values(made, tmp_path):
     path, *_ = made
-    expected = {name: column for name, column in read_pairs(path)._asdict().items() if column is not None}
+    expected = {
+        name: column for name, column in read_pairs(path)._asdict().items() if column is not None
+    }
     with np.load(export(path, tmp_path / "out.npz", kind="npz")) as arrays:
         assert list(arrays) == list(expected)
         for name, column in expected.items():
@@ -264,14 +303,20 @@ def test_exports_hold_the_same_values(made, tmp_path):
         assert np.array_equal(column, expected[name])
     folder = export(path, tmp_path / "out", kind="bytes")
     ends = {np.dtype("u1"): "u1", np.dtype("u8"): "u8", np.dtype("f8"): "f8"}
-    assert {file.name for file in folder.iterdir()} == {f"{n}.{ends[c.dtype]}" for n, c in expected.items()}
+    assert {file.name for file in folder.iterdir()} == {
+        f"{n}.{ends[c.dtype]}" for n, c in expected.items()
+    }
     for name, column in expected.items():
-        assert np.array_equal(np.fromfile(folder / f"{name}.{ends[column.dtype]}", column.dtype), column)
+        assert np.array_equal(
+            np.fromfile(folder / f"{name}.{ends[column.dtype]}", column.dtype), column
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out.csv", "out.npz", "run.h5"]
 
 
 def test_parquet_holds_the_same_values_and_the_configuration(made, tmp_path):
-    parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow for this numpy", exc_type=ImportError)
+    parquet = pytest.importorskip(
+        "pyarrow.parquet", reason="no pyarrow for this numpy", exc_type=ImportError
+    )
     path, *_ = made
     table = parquet.read_table(export(path, tmp_path / "out.parquet", kind="parquet"))
     for name, column in read_pairs(path)._asdict().items():

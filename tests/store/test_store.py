@@ -11,7 +11,16 @@ from made_chunks import KINDS, made_info, made_pairs, made_result, made_rows, wr
 
 from caligo_mpi import store
 from caligo_mpi.pairs import CHUNK_DTYPE, COLUMNS, Chunk, ChunkResult
-from caligo_mpi.store import PairStore, StoreError, layout, open_pairs, pairs_hash, read_pairs, status, verify_file
+from caligo_mpi.store import (
+    PairStore,
+    StoreError,
+    layout,
+    open_pairs,
+    pairs_hash,
+    read_pairs,
+    status,
+    verify_file,
+)
 from caligo_mpi.store.records import seal
 
 # data_digest and pairs_hash of the three made runs of 10,003 emissions.
@@ -137,7 +146,9 @@ def test_chunks_come_in_order_and_fit(path):
 
 def test_more_rows_than_announced_stop_the_run(path):
     info = made_info("lossy", coincidence=0.01)
-    with pytest.raises(StoreError, match=r"room for 264 rows and chunk 0 exceeds it: .* coincidence=0.01"):
+    with pytest.raises(
+        StoreError, match=r"room for 264 rows and chunk 0 exceeds it: .* coincidence=0.01"
+    ):
         write(path, info, "lossy")
 
 
@@ -217,7 +228,9 @@ def test_another_runs_file_is_refused_or_set_aside(path, chunks):
     (name,) = names(path.parent)
     before = (path.parent / name).read_bytes()
     other = made_info(digest="e" * 64)
-    with pytest.raises(StoreError, match=f"{name} belongs to another run .*d{{12}}, this one is e{{12}}.*--force"):
+    with pytest.raises(
+        StoreError, match=f"{name} belongs to another run .*d{{12}}, this one is e{{12}}.*--force"
+    ):
         write(path, other)
     assert names(path.parent) == [name]
     messages = write(path, other, force=True)
@@ -312,7 +325,9 @@ def test_a_chunk_with_flipped_bits_is_redone_in_place(path, part, kind, column, 
     assert f"1 damaged chunks are redone: {chunk}" in messages
     assert identity(path) == GOLDEN[kind]
     with open_pairs(path) as file:
-        assert [fault["what"] for fault in file.faults] == [b"damaged chunks found on opening: %d" % chunk]
+        assert [fault["what"] for fault in file.faults] == [
+            b"damaged chunks found on opening: %d" % chunk
+        ]
         assert file.faults["chunks"].tolist() == [1]
 
 
@@ -356,7 +371,10 @@ def test_a_damaged_record_is_found_again_from_its_neighbors(path, part, kind):
     for record in (0, 4, 5, 8):
         flip(part, "chunks", record * 136 + 27)
     messages = write(path, info, kind, chunks=0, finish=False)
-    assert messages == [f"resuming {part}: 5 of 11 chunks are in", "4 damaged chunks are redone: 0, 4, 5, 8"]
+    assert messages == [
+        f"resuming {part}: 5 of 11 chunks are in",
+        "4 damaged chunks are redone: 0, 4, 5, 8",
+    ]
     write(path, info, kind)
     assert identity(path) == GOLDEN[kind]
 
@@ -383,7 +401,9 @@ def test_damage_in_a_lossy_run_is_found_when_it_is_finished(path, part):
     write(path, info, "lossy", chunks=99, finish=False)
     with open_pairs(part) as file:
         flip(part, "pairs/alice_outcome", int(file.chunks["row"][20]) // 8 + 2)
-    with pytest.raises(StoreError, match=r"chunks \[20\] were damaged on the disk .* run the same command again"):
+    with pytest.raises(
+        StoreError, match=r"chunks \[20\] were damaged on the disk .* run the same command again"
+    ):
         write(path, info, "lossy")
     assert names(path.parent) == ["run.h5.part"]
     assert write(path, info, "lossy")[1] == "1 damaged chunks are redone: 20"

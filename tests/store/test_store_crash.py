@@ -49,7 +49,11 @@ def die_at(step, when):
 
     def watch(frame, event, called):
         nonlocal seen
-        if event == when and getattr(called, "__name__", "") in STEPS and getattr(called, "__module__", "") == "posix":
+        if (
+            event == when
+            and getattr(called, "__name__", "") in STEPS
+            and getattr(called, "__module__", "") == "posix"
+        ):
             seen += 1
             if seen == step:
                 os._exit(77)
@@ -231,17 +235,25 @@ def test_records_torn_by_a_kill_are_not_mistaken_for_damage(path):
 
 def test_a_second_writer_is_shown_the_owner(path):
     with PairStore.open(path, made_info(), launch={"id": "first", "job": "4711"}):
-        assert status(path).owner == f"launch first (host {os.uname().nodename}, pid {os.getpid()}, job 4711)"
+        assert (
+            status(path).owner
+            == f"launch first (host {os.uname().nodename}, pid {os.getpid()}, job 4711)"
+        )
         code = in_child(lambda: write(path, made_info()))
         assert code == 1
-        with pytest.raises(StoreError, match=rf"written by launch first \(host .*, pid {os.getpid()}, job 4711\)"):
+        with pytest.raises(
+            StoreError, match=rf"written by launch first \(host .*, pid {os.getpid()}, job 4711\)"
+        ):
             PairStore.open(path, made_info(), launch={})
     assert status(path).owner == ""
     assert [p.name for p in path.parent.iterdir()] == ["run.h5.part"]
 
 
 def test_a_lock_left_behind_is_taken_over_and_said(path):
-    assert in_child(lambda: (PairStore.open(path, made_info(), launch={"id": "dead"}), os._exit(9))) == 9
+    assert (
+        in_child(lambda: (PairStore.open(path, made_info(), launch={"id": "dead"}), os._exit(9)))
+        == 9
+    )
     assert path.with_name("run.h5.lock").exists()
     assert status(path).owner == ""
     messages = write(path, made_info())
@@ -301,7 +313,10 @@ def test_an_orphan_of_an_earlier_launch_stops_itself(path):
         # Where flock does not reach, a later launch gets in.
         with PairStore.open(path, made_info(), launch={"id": "later"}) as later:
             orphan.append(made_result(made_info().partition[1]), rank=0)
-            with pytest.raises(StoreError, match=r"no longer names this launch but launch later .*; this launch stops"):
+            with pytest.raises(
+                StoreError,
+                match=r"no longer names this launch but launch later .*; this launch stops",
+            ):
                 orphan.commit()
             with pytest.raises(StoreError, match="closed or failed before"):
                 orphan.append(made_result(made_info().partition[2]), rank=0)

@@ -27,7 +27,9 @@ def mount(tmp_path):
     mounted = []
 
     def run(*options):
-        done = subprocess.run(["mount", *options, str(disk)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["mount", *options, str(disk)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             pytest.skip(f"mounting needs root in its own mount name space: {done.stderr.strip()}")
         mounted.append(disk)
@@ -42,18 +44,24 @@ def mount(tmp_path):
 
 def large(kind="lossless"):
     """A run in 16 chunks: 2 MiB of bits, 10 MiB more of indices where pairs can be lost."""
-    return made_info(kind, pairs=4 * MIB, chunk_size=MIB // 4, coincidence=0.3 if kind == "lossy" else 1.0)
+    return made_info(
+        kind, pairs=4 * MIB, chunk_size=MIB // 4, coincidence=0.3 if kind == "lossy" else 1.0
+    )
 
 
 def test_a_run_that_cannot_fit_is_refused_before_anything_is_written(tmp_path):
     path = tmp_path / "run.h5"
-    with pytest.raises(StoreError, match=r"run.h5 \(pairs=1000000000000000\) needs 5e\+05 GB, .* GB free in "):
+    with pytest.raises(
+        StoreError, match=r"run.h5 \(pairs=1000000000000000\) needs 5e\+05 GB, .* GB free in "
+    ):
         PairStore.open(path, made_info(pairs=10**15, chunk_size=1 << 34), launch={})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_directory_is_named(tmp_path):
-    with pytest.raises(StoreError, match="nowhere is not a directory; create it or choose another output"):
+    with pytest.raises(
+        StoreError, match="nowhere is not a directory; create it or choose another output"
+    ):
         PairStore.open(tmp_path / "nowhere" / "run.h5", made_info(), launch={})
 
 
@@ -73,7 +81,10 @@ def test_a_disk_that_fills_up_stops_the_run_and_more_space_lets_it_go_on(mount, 
     with PairStore.open(path, large(kind), launch={}) as pair_store:
         free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
         ballast.write_bytes(bytes(free - left))
-        with pytest.raises(StoreError, match=r"writing failed \(No space left on device\); what was committed is kept"):
+        with pytest.raises(
+            StoreError,
+            match=r"writing failed \(No space left on device\); what was committed is kept",
+        ):
             _append_all(pair_store, kind)
     committed = status(path).chunks_done
     assert 2 <= committed < 16 or kind == "lossy"
@@ -106,7 +117,9 @@ def test_a_read_only_disk_is_named(mount, tmp_path):
     assert status(disk / "begun.h5").chunks_done == 3
 
 
-@pytest.mark.parametrize("limit", [("FSIZE", 900_000), *(("NOFILE", number) for number in range(3, 7))])
+@pytest.mark.parametrize(
+    "limit", [("FSIZE", 900_000), *(("NOFILE", number) for number in range(3, 7))]
+)
 @pytest.mark.parametrize("begun", [True, False])
 def test_limits_of_the_process_are_one_sentence_too(tmp_path, capfd, limit, begun):
     path = tmp_path / "run.h5"

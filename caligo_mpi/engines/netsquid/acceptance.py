@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import bits
 from ...config import NetsquidConfig, SequentialConfig
 from ...config.netsquid import HeraldedLinkConfig
-from ...pairs import Pairs, tally
+from ...pairs import Pairs, bits, tally
 from . import simulator
 from .engine import NetsquidEngine
 from .environment import is_stand_in
@@ -41,12 +40,22 @@ def accept(write: Callable[[str], object] = print, *, pairs: int = 6000) -> bool
     words = [_line(title, check, write) for title, check in _checks(pairs)]
     good = "FAIL" not in words
     passed, skipped, failed = map(words.count, ("PASS", "SKIP", "FAIL"))
-    write(f"{'ACCEPTED' if good else 'NOT ACCEPTED'}: {passed} checks passed, {skipped} skipped, {failed} failed")
+    write(
+        f"{'ACCEPTED' if good else 'NOT ACCEPTED'}: {passed} checks passed, {skipped} skipped, {failed} failed"
+    )
     return good
 
 
 def _heading() -> str:
-    names = ("netsquid", "pydynaa", "netsquid-magic", "netsquid-netbuilder", "squidasm", "netqasm", "numpy")
+    names = (
+        "netsquid",
+        "pydynaa",
+        "netsquid-magic",
+        "netsquid-netbuilder",
+        "squidasm",
+        "netqasm",
+        "numpy",
+    )
     name = "netsquid (stand-in)" if is_stand_in() else "netsquid"
     versions = ", ".join(f"{n} {v}" for n in names if (v := _version(n)))
     return f"engine {name} on Python {platform.python_version()}, {platform.machine()}: {versions}"
@@ -73,7 +82,9 @@ def _line(title: str, check: Callable[[], Verdict], write: Callable[[str], objec
 
 
 def _config(**fields: Any) -> NetsquidConfig:
-    return NetsquidConfig.model_validate({"name": "netsquid", "link": {"type": "perfect"}, **fields})
+    return NetsquidConfig.model_validate(
+        {"name": "netsquid", "link": {"type": "perfect"}, **fields}
+    )
 
 
 def _sample(config: NetsquidConfig, count: int, chunk: int = 0) -> Pairs:
@@ -103,15 +114,23 @@ def _far(rate: float, law: float, count: int) -> float:
 
 def _fields() -> Verdict:
     """Every field this engine sets exists in netbuilder's models (which ignore unknown ones)."""
-    single, double = ({"type": f"heralded-{clicks}-click", "length_km": 1.0} for clicks in ("single", "double"))
+    single, double = (
+        {"type": f"heralded-{clicks}-click", "length_km": 1.0} for clicks in ("single", "double")
+    )
     wanted: dict[str, set[str]] = {
         "GenericQDeviceConfig": set(simulator.device_fields(_config(), 1)),
         "PerfectQLinkConfig": set(simulator.link_fields(_config())),
-        "DepolariseQLinkConfig": set(simulator.link_fields(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))),
+        "DepolariseQLinkConfig": set(
+            simulator.link_fields(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))
+        ),
         "HeraldedSingleClickQLinkConfig": set(simulator.link_fields(_config(link=single))),
         "HeraldedDoubleClickQLinkConfig": set(simulator.link_fields(_config(link=double))),
     }
-    absent = [f"{name}.{field}" for name, fields in wanted.items() for field in fields - simulator.known_fields(name)]
+    absent = [
+        f"{name}.{field}"
+        for name, fields in wanted.items()
+        for field in fields - simulator.known_fields(name)
+    ]
     return not absent, f"absent: {', '.join(sorted(absent))}" if absent else "all there"
 
 
@@ -120,25 +139,34 @@ def _same_seed() -> Verdict:
     config = _config(link={"fidelity": 0.8, "prob_success": 0.5, "cycle_time_ns": 1000})
     first, other, again = (_sample(config, 500, chunk) for chunk in (0, 1, 0))
     same = first.checksum() == again.checksum()
-    return same and first.checksum() != other.checksum(), f"checksums {first.checksum():x} {again.checksum():x}"
+    return (
+        same and first.checksum() != other.checksum(),
+        f"checksums {first.checksum():x} {again.checksum():x}",
+    )
 
 
 def _prefix() -> Verdict:
     config = _config(link={"fidelity": 0.8, "prob_success": 0.5, "cycle_time_ns": 1000})
     long, short = _sample(config, 500), _sample(config, 123)
     columns = np.stack([bits.extract(column, 0, 123) for column in long.columns])
-    good = np.array_equal(columns, short.columns) and np.array_equal(_times(long)[:123], _times(short))
+    good = np.array_equal(columns, short.columns) and np.array_equal(
+        _times(long)[:123], _times(short)
+    )
     return good, "the first 123 of 500 pairs are the chunk of 123"
 
 
 def _convention() -> Verdict:
     """QBER = p/2 = 2(1−F)/3, told apart from (1−F)/2 where the two are far apart."""
     pairs = 2400
-    seen = tally(_sample(_config(link={"fidelity": 0.5, "cycle_time_ns": 1000}), pairs).columns, pairs)
+    seen = tally(
+        _sample(_config(link={"fidelity": 0.5, "cycle_time_ns": 1000}), pairs).columns, pairs
+    )
     sifted = seen.sifted_z + seen.sifted_x
     rate = (seen.errors_z + seen.errors_x) / sifted
     here, there = _far(rate, 1 / 3, sifted), _far(rate, 1 / 4, sifted)
-    detail = f"{rate:.4f}, {here:+.1f} sigma from p/2, {there:+.1f} sigma from (1-F)/2, {pairs} pairs"
+    detail = (
+        f"{rate:.4f}, {here:+.1f} sigma from p/2, {there:+.1f} sigma from (1-F)/2, {pairs} pairs"
+    )
     return abs(here) <= _SIGMAS < abs(there), detail
 
 
@@ -150,7 +178,12 @@ def _request_time() -> Verdict:
         device={"measure_time_ns": 70, "single_qubit_gate_time_ns": 13},
     )  # fmt: skip
     pairs = _sample(config, count)
-    slower = np.maximum(*(bits.unpack(c, count).reshape(-1, hold).sum(1) for c in (pairs.alice_basis, pairs.bob_basis)))
+    slower = np.maximum(
+        *(
+            bits.unpack(c, count).reshape(-1, hold).sum(1)
+            for c in (pairs.alice_basis, pairs.bob_basis)
+        )
+    )
     law = np.cumsum(hold * 1070 + 13 * slower)
     off = float(np.abs(_times(pairs)[::hold] - law).max())
     return off < 1e-3, f"k = {hold}, largest deviation {off:.6f} ns in {law[-1]:.0f} ns"
@@ -163,14 +196,19 @@ def _attempts() -> Verdict:
     cycles = np.diff(_times(pairs), prepend=0.0) / 500
     far = (cycles.mean() - 5) / sqrt(20 / 2000)
     whole = np.abs(cycles - np.round(cycles)).max() < 1e-6 and cycles.min() > 0.5
-    return bool(whole and abs(far) <= _SIGMAS), f"mean {cycles.mean():.3f} cycles (5, {far:+.1f} sigma), whole: {whole}"
+    return bool(
+        whole and abs(far) <= _SIGMAS
+    ), f"mean {cycles.mean():.3f} cycles (5, {far:+.1f} sigma), whole: {whole}"
 
 
 def _heralded() -> Verdict:
     """An ideal midpoint station delivers two of the four Bell states; Bob's bits must allow for which."""
     link = {"type": "heralded-double-click", "length_km": 1.0, "attenuation_db_per_km": 0.0}
     seen = tally(_sample(_config(link=link), 1000).columns, 1000)
-    return seen.errors_z + seen.errors_x == 0, f"{seen.errors_z + seen.errors_x} errors in 1000 pairs"
+    return (
+        seen.errors_z + seen.errors_x == 0,
+        f"{seen.errors_z + seen.errors_x} errors in 1000 pairs",
+    )
 
 
 def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
@@ -188,7 +226,9 @@ def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
         _far(x, law.qber_x, seen.sifted_x),
     )
     detail = f"{attempts:.3f} attempts ({1 / law.success:.3f}, {far[0]:+.1f} sigma), Z {z:.4f} ({law.qber_z:.4f}, "
-    detail += f"{far[1]:+.1f} sigma), X {x:.4f} ({law.qber_x:.4f}, {far[2]:+.1f} sigma), {pairs} pairs"
+    detail += (
+        f"{far[1]:+.1f} sigma), X {x:.4f} ({law.qber_x:.4f}, {far[2]:+.1f} sigma), {pairs} pairs"
+    )
     return max(map(abs, far)) <= _SIGMAS, detail
 
 
@@ -213,9 +253,19 @@ def _speed(config: NetsquidConfig) -> Verdict:
 
 
 #: Half of the photons arrive at the station, 2 km apart, an attempt takes 10 µs.
-_STATION = {"attenuation_db_per_km": 0.0, "detector_efficiency": 0.5, "visibility": 0.7, "dark_count_probability": 0.02}
+_STATION = {
+    "attenuation_db_per_km": 0.0,
+    "detector_efficiency": 0.5,
+    "visibility": 0.7,
+    "dark_count_probability": 0.02,
+}
 _STATION_CYCLE_NS = 10_000.0
-_MEMORY = {"T1_ns": 20_000, "T2_ns": 10_000, "measure_time_ns": 1500, "single_qubit_gate_time_ns": 700}
+_MEMORY = {
+    "T1_ns": 20_000,
+    "T2_ns": 10_000,
+    "measure_time_ns": 1500,
+    "single_qubit_gate_time_ns": 700,
+}
 
 
 def _checks(pairs: int) -> list[tuple[str, Callable[[], Verdict]]]:
@@ -239,11 +289,23 @@ def _checks(pairs: int) -> list[tuple[str, Callable[[], Verdict]]]:
         ("time of a request", _request_time),
         ("time until success", _attempts),
         ("heralded link", _heralded),
-        ("double click, unequal photons", lambda: _station("double", pairs, dark_count_probability=0.0)),
+        (
+            "double click, unequal photons",
+            lambda: _station("double", pairs, dark_count_probability=0.0),
+        ),
         ("double click, dark counts", lambda: _station("double", pairs)),
-        ("single click, unequal photons", lambda: _station("single", pairs, dark_count_probability=0.0)),
-        ("single click, dark counts", lambda: _station("single", pairs, dark_count_probability=0.001)),
+        (
+            "single click, unequal photons",
+            lambda: _station("single", pairs, dark_count_probability=0.0),
+        ),
+        (
+            "single click, dark counts",
+            lambda: _station("single", pairs, dark_count_probability=0.001),
+        ),
         ("sequential mode: latency and timing barrier", _barrier),
         ("speed, default", lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}))),
-        ("speed, one pair held", lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}, hold=1))),
+        (
+            "speed, one pair held",
+            lambda: _speed(_config(link={"fidelity": 0.9, "cycle_time_ns": 1000}, hold=1)),
+        ),
     ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 
 from ...config import NetsquidConfig, NetsquidLinkConfig, NetsquidSideConfig
-from ...link import Expected, decay, mixed_from_fidelity, qber, readout
+from ..link import Expected, decay, mixed_from_fidelity, qber, readout
 
 _LIGHT_KM_PER_S = 200_000
 _DEFAULT_CYCLE_NS = 1000.0
@@ -52,7 +52,10 @@ def _correlation_z(config: NetsquidConfig, hold: int) -> float:
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = 1 - prob_max_mixed(config.link)
-    kept = [_survival(config, config.link, config.device.T1_ns, hold, position) for position in range(hold)]
+    kept = [
+        _survival(config, config.link, config.device.T1_ns, hold, position)
+        for position in range(hold)
+    ]
     if config.formalism == "ket":
         return _recorded(config, sum(w * k.both for k in kept) / hold)
     return _recorded(
@@ -68,11 +71,16 @@ def _correlation_x(config: NetsquidConfig, hold: int) -> float:
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = (1 - prob_max_mixed(config.link)) * (1 - config.device.gate_depolarizing) ** 2
-    kept = [_survival(config, config.link, config.device.T2_ns, hold, position) for position in range(hold)]
+    kept = [
+        _survival(config, config.link, config.device.T2_ns, hold, position)
+        for position in range(hold)
+    ]
     return _recorded(config, sum(w * k.both for k in kept) / hold)
 
 
-def _recorded(config: NetsquidConfig, product: float, mean_a: float = 0.0, mean_b: float = 0.0) -> float:
+def _recorded(
+    config: NetsquidConfig, product: float, mean_a: float = 0.0, mean_b: float = 0.0
+) -> float:
     """Mean product of signs after read-out, from its value and both sides' means before."""
     a, b = (readout(*read_errors(side)) for side in (config.alice, config.bob))
     return a.scale * (b.scale * product + b.shift * mean_a) + a.shift * (b.scale * mean_b + b.shift)
@@ -87,7 +95,9 @@ class _Survival:
     bob: float
 
 
-def _survival(config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hold: int, position: int) -> _Survival:
+def _survival(
+    config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hold: int, position: int
+) -> _Survival:
     """For time constant T = ``time``; 0 is off.
 
     A held qubit waits for the pairs after it, the same on both sides (cycles until success), and

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import bits
 from ...config import NetsquidConfig
-from ...domains import NETSQUID
 from ...errors import EngineError
-from ...pairs import Pairs
+from ...pairs import Pairs, bits
+from ...pairs.domains import NETSQUID
 from .. import Tick
 from . import simulator
 from .closed_form import expected, read_errors
@@ -48,7 +47,10 @@ class NetsquidEngine:
     has_time = True
 
     def __init__(
-        self, config: NetsquidConfig, thresholds: dict[str, object] | None = None, stream_version: int = STREAM_VERSION
+        self,
+        config: NetsquidConfig,
+        thresholds: dict[str, object] | None = None,
+        stream_version: int = STREAM_VERSION,
     ) -> None:
         self._config = config
         self.stream_version = stream_version
@@ -57,7 +59,9 @@ class NetsquidEngine:
         self.thresholds: dict[str, object] = {}
         self.expected = expected(config, self._hold)
 
-    def sample(self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None) -> Pairs:
+    def sample(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> Pairs:
         """Simulate ``count`` pairs; ``tick`` is called after every request for pairs."""
         simulator.require()
         seed = domain(seed, self.stream_version)
@@ -65,7 +69,10 @@ class NetsquidEngine:
         columns = [
             column
             for party, name in ((alice, ALICE), (bob, BOB))
-            for column in (party.bases, recorded(self._config, seed, name, np.array(party.outcomes, np.uint8)))
+            for column in (
+                party.bases,
+                recorded(self._config, seed, name, np.array(party.outcomes, np.uint8)),
+            )
         ]
         time = np.repeat(np.maximum(alice.times, bob.times), self._hold)[:count]
         return Pairs(
@@ -77,7 +84,9 @@ class NetsquidEngine:
             duration_ns=float(time[-1]) if count else 0.0,
         )
 
-    def _simulate(self, requests: int, seed: np.random.SeedSequence, tick: Tick | None) -> tuple[Party, Party]:
+    def _simulate(
+        self, requests: int, seed: np.random.SeedSequence, tick: Tick | None
+    ) -> tuple[Party, Party]:
         """Whole requests only: then a shorter chunk is a prefix of a longer one."""
         count, rounds = requests * self._hold, max(1, _PAIRS_PER_RUN // self._hold)
         alice, bob = (
@@ -110,16 +119,22 @@ def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     >>> bool((child(seed, 1).generate_state(4) == seed.spawn(2)[1].generate_state(4)).all())
     True
     """
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number), pool_size=seed.pool_size)
+    return np.random.SeedSequence(
+        seed.entropy, spawn_key=(*seed.spawn_key, number), pool_size=seed.pool_size
+    )
 
 
-def measured_bases(config: NetsquidConfig, seed: np.random.SeedSequence, party: str, count: int) -> Bits:
+def measured_bases(
+    config: NetsquidConfig, seed: np.random.SeedSequence, party: str, count: int
+) -> Bits:
     """The bases that ``party`` measures in, 0 = Z and 1 = X."""
     number, side = (ALICE_BASES, config.alice) if party == ALICE else (BOB_BASES, config.bob)
     return _chances(child(seed, number), count, side.basis_bias).view(np.uint8)
 
 
-def recorded(config: NetsquidConfig, seed: np.random.SeedSequence, party: str, outcomes: Bits) -> Bits:
+def recorded(
+    config: NetsquidConfig, seed: np.random.SeedSequence, party: str, outcomes: Bits
+) -> Bits:
     """What the detectors of ``party`` make of ``outcomes``: SquidASM has no read-out error, so it is added here."""
     number, side = (ALICE_READOUT, config.alice) if party == ALICE else (BOB_READOUT, config.bob)
     p0, p1 = read_errors(side)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 #: Lowest versions that squidasm 0.13.6 asks for.  The public index carries empty packages of some of these
 #: names, all below these versions.
-_LICENSED = {"netsquid": "1.1.8", "pydynaa": "0.3", "netsquid-magic": "16.0", "netsquid-netbuilder": "0.1"}
+_LICENSED = {
+    "netsquid": "1.1.8",
+    "pydynaa": "0.3",
+    "netsquid-magic": "16.0",
+    "netsquid-netbuilder": "0.1",
+}
 _PLACEHOLDER = (0, 0, 1)
 
 _REMEDY = (
@@ -24,7 +29,11 @@ def probe() -> str | None:
     Reads installed versions only and imports nothing heavy.
     """
     if is_stand_in():
-        missing = [] if _stand_in_is_ours() else ["netsquid (found: a stand-in outside its source checkout)"]
+        missing = (
+            []
+            if _stand_in_is_ours()
+            else ["netsquid (found: a stand-in outside its source checkout)"]
+        )
     else:
         missing = [problem for name, low in _LICENSED.items() if (problem := _licensed(name, low))]
     missing += [
@@ -70,7 +79,13 @@ def _between(name: str, *, low: str = "", high: str = "", below: str = "") -> st
     if not version:
         return f"{wanted} (not installed)"
     release = _release(version)
-    good = release >= _release(low) if low else release <= _release(high) if high else release < _release(below)
+    good = (
+        release >= _release(low)
+        if low
+        else release <= _release(high)
+        if high
+        else release < _release(below)
+    )
     return None if good else f"{wanted} (found {version})"
 
 

@@ -11,7 +11,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from ...config.netsquid import HeraldedLinkConfig
-from ...link import transmission
+from ..link import transmission
 
 #: Population of the bright state with ``heralded-single-click``: squidasm 0.13.6 asks for a fidelity of 0.99, whatever
 #: a program says, and the link layer takes 1 − 0.99 of it.
@@ -38,7 +38,10 @@ def single_click(arm: float, dark: float, visibility: float, bright: float = BRI
 
     ``arm`` is the probability that an emitted photon is detected.
     """
-    none, one = 2 * dark * (1 - dark), 1 - dark  # that one detector clicks where no photon, or photons at one, arrive
+    none, one = (
+        2 * dark * (1 - dark),
+        1 - dark,
+    )  # that one detector clicks where no photon, or photons at one, arrive
     neither = (1 - bright) ** 2 * none
     seen = 2 * bright * (1 - bright) * arm * one
     guessed = 2 * bright * (1 - bright) * (1 - arm) * none

@@ -50,7 +50,9 @@ class Party:
         return {}
 
 
-def share(context: Any, peer: str, bases: Sequence[int], *, creates: bool) -> Generator[Any, None, list[int]]:
+def share(
+    context: Any, peer: str, bases: Sequence[int], *, creates: bool
+) -> Generator[Any, None, list[int]]:
     """Share ``len(bases)`` pairs with ``peer``, then measure each in its basis; the outcomes as for Φ⁺.
 
     X is measured as H, then Z: ``measure(basis=X)`` cannot be deserialized by squidasm.

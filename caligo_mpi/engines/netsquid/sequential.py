@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import bits
 from ...config import NetsquidConfig, SequentialConfig
 from ...errors import EngineError
-from ...pairs import Pairs
+from ...pairs import Pairs, bits
 from . import simulator
 from .engine import (
     ALICE_TEST,
@@ -90,7 +89,9 @@ class TimingBarrier:
     def require_open(self, what: str) -> None:
         """Refuse ``what`` before the moment."""
         if (now := clock()) < self.opens_ns:
-            raise EngineError(f"{what} at {now:g} ns refused: the timing barrier opens at {self.opens_ns:g} ns; wait")
+            raise EngineError(
+                f"{what} at {now:g} ns refused: the timing barrier opens at {self.opens_ns:g} ns; wait"
+            )
 
 
 def run_sequential(
@@ -109,7 +110,9 @@ def run_sequential(
     simulator.require()
     seed, log = domain(seed, stream_version), _Log()
     alice, bob = (
-        _Side(name=name, peer=peer, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
+        _Side(
+            name=name, peer=peer, config=config, protocol=protocol, count=pairs, seed=seed, log=log
+        )
         for name, peer in ((ALICE, BOB), (BOB, ALICE))
     )
     nodes = simulator.network(config, hold=1, latency_ns=protocol.classical_latency_ns)
@@ -118,7 +121,9 @@ def run_sequential(
         simulator.run(nodes, programs)
         end = clock()
     if not (alice.finished and bob.finished):
-        raise EngineError(f"NetSquid stopped at {end:g} ns before Alice and Bob had finished; see the trace")
+        raise EngineError(
+            f"NetSquid stopped at {end:g} ns before Alice and Bob had finished; see the trace"
+        )
     columns = np.stack([bits.pack(c) for side in (alice, bob) for c in (side.bases, side.bits)])
     return SequentialResult(
         pairs=Pairs(
@@ -158,7 +163,13 @@ class _Side:
         self, *, name: str, peer: str, config: NetsquidConfig, protocol: SequentialConfig, count: int,
         seed: np.random.SeedSequence, log: _Log,
     ) -> None:  # fmt: skip
-        self.name, self.peer, self.config, self.protocol, self.seed = name, peer, config, protocol, seed
+        self.name, self.peer, self.config, self.protocol, self.seed = (
+            name,
+            peer,
+            config,
+            protocol,
+            seed,
+        )
         self.bases = measured_bases(config, seed, name, count)
         self.bits = np.zeros(count, np.uint8)
         self.times = np.zeros(count)
@@ -186,7 +197,9 @@ class _Side:
 
     def measure_pairs(self, context: Any) -> Talk:
         for row, basis in enumerate(self.bases.tolist()):
-            [self.bits[row]] = yield from share(context, self.peer, [basis], creates=self.name == ALICE)
+            [self.bits[row]] = yield from share(
+                context, self.peer, [basis], creates=self.name == ALICE
+            )
             self.times[row] = clock()
             self.note(f"measures pair {row} in {'ZX'[basis]}")
         self.bits = recorded(self.config, self.seed, self.name, self.bits)
@@ -242,7 +255,9 @@ def _test_rows(side: _Side, theirs: Bits) -> Positions:
     """A random part of the rows with equal bases, drawn only now that Bob is committed."""
     equal = np.flatnonzero(side.bases == theirs)
     size = int(np.ceil(side.protocol.test_fraction * len(equal)))
-    order = np.argsort(np.random.PCG64(child(side.seed, ALICE_TEST)).random_raw(len(equal)), kind="stable")
+    order = np.argsort(
+        np.random.PCG64(child(side.seed, ALICE_TEST)).random_raw(len(equal)), kind="stable"
+    )
     return np.sort(equal[order[:size]])
 
 
@@ -254,7 +269,9 @@ def _judge(side: _Side, theirs: Bits, commitment: bytes, opening: bytes) -> str 
     leaves = np.frombuffer(opening[: count * _HASH], np.uint8).reshape(count, _HASH)
     opened = np.frombuffer(opening[count * _HASH :], np.uint8).reshape(len(rows), _NONCE + 1)
     claimed = _leaves(opened[:, :_NONCE], theirs[rows], opened[:, _NONCE], rows)
-    if hashlib.sha256(leaves.tobytes()).digest() != commitment or not np.array_equal(leaves[rows], claimed):
+    if hashlib.sha256(leaves.tobytes()).digest() != commitment or not np.array_equal(
+        leaves[rows], claimed
+    ):
         return "Bob's opening does not match his commitment"
     side.errors = int(np.count_nonzero(opened[:, _NONCE] != side.bits[rows]))
     if side.errors > side.protocol.qber_limit * len(rows):
@@ -267,7 +284,9 @@ def _leaves(nonces: Bits, bases: Bits, outcomes: Bits, rows: Positions | None = 
     """SHA-256 of (row, nonce, basis, bit) for each row; the private nonce hides the two bits."""
     numbers = range(len(bases)) if rows is None else rows.tolist()
     digests = b"".join(
-        hashlib.sha256(row.to_bytes(8, "little") + nonce.tobytes() + bytes((int(basis), int(bit)))).digest()
+        hashlib.sha256(
+            row.to_bytes(8, "little") + nonce.tobytes() + bytes((int(basis), int(bit)))
+        ).digest()
         for row, nonce, basis, bit in zip(numbers, nonces, bases, outcomes, strict=True)
     )
     return np.frombuffer(digests, np.uint8).reshape(-1, _HASH)

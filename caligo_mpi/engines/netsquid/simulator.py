@@ -38,10 +38,19 @@ def network(config: NetsquidConfig, *, hold: int, latency_ns: float = 0.0) -> An
     from squidasm.run.stack import config as stack
 
     device = stack.GenericQDeviceConfig(**device_fields(config, hold))
-    classical = stack.CLinkConfig(stack1=ALICE, stack2=BOB, typ="default", cfg={"delay": latency_ns})
+    classical = stack.CLinkConfig(
+        stack1=ALICE, stack2=BOB, typ="default", cfg={"delay": latency_ns}
+    )
     return stack.StackNetworkConfig(
-        stacks=[stack.StackConfig(name=name, qdevice_typ="generic", qdevice_cfg=device) for name in (ALICE, BOB)],
-        links=[stack.LinkConfig(stack1=ALICE, stack2=BOB, typ=config.link.type, cfg=link_fields(config))],
+        stacks=[
+            stack.StackConfig(name=name, qdevice_typ="generic", qdevice_cfg=device)
+            for name in (ALICE, BOB)
+        ],
+        links=[
+            stack.LinkConfig(
+                stack1=ALICE, stack2=BOB, typ=config.link.type, cfg=link_fields(config)
+            )
+        ],
         clinks=[classical] if latency_ns else None,  # None: instant
     )
 
@@ -97,7 +106,9 @@ def meta(name: str, peer: str, *, hold: int, talks: bool = False) -> Any:
     """SquidASM's description of a program that shares pairs, and ``talks``, with ``peer``."""
     from squidasm.sim.stack.program import ProgramMeta
 
-    return ProgramMeta(name=name, csockets=[peer] if talks else [], epr_sockets=[peer], max_qubits=memory(hold))
+    return ProgramMeta(
+        name=name, csockets=[peer] if talks else [], epr_sockets=[peer], max_qubits=memory(hold)
+    )
 
 
 def message(header: str, payload: bytes) -> Any:

@@ -12,8 +12,8 @@ from decimal import Decimal
 
 import numpy as np
 
-from ...bits import U8
 from ...errors import ConfigError
+from ...pairs.bits import U8
 from .code import I64, Code, Curve, Point, available_codes, load_code
 
 
@@ -73,7 +73,10 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
     >>> layout.code.name, layout.words, layout.leak_bits
     ('n4096-r70', 3, 3648)
     """
-    fits = (fit(code, size, qber, target=target, blind=blind) for code in map(load_code, available_codes()))
+    fits = (
+        fit(code, size, qber, target=target, blind=blind)
+        for code in map(load_code, available_codes())
+    )
     layouts = [layout for layout in fits if layout is not None]
     if not layouts:
         raise ConfigError(

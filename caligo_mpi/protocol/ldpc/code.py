@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bits import U8
 from ...errors import ConfigError
+from ...pairs.bits import U8
 
 I64 = NDArray[np.int64]
 
@@ -107,7 +107,9 @@ def available_codes() -> dict[str, tuple[int, float]]:
     >>> available_codes()["n4096-r50"]
     (4096, 0.5)
     """
-    return {name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())}
+    return {
+        name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())
+    }
 
 
 @cache
@@ -130,7 +132,11 @@ def from_json(data: dict[str, Any]) -> Code:
         for column, shift in circulants:
             base[row, column] = shift
     curves = tuple(
-        Curve(curve["punctured"], curve["shortened"], tuple(Point(**point) for point in curve["points"]))
+        Curve(
+            curve["punctured"],
+            curve["shortened"],
+            tuple(Point(**point) for point in curve["points"]),
+        )
         for curve in data["curves"]
     )
     return Code(data["name"], data["lift"], base, tuple(data["puncturing"]), curves, data["about"])
@@ -155,7 +161,9 @@ def syndrome(code: Code, bits: U8) -> U8:
     columns = np.ascontiguousarray(bits.T)
     out = np.empty((code.m, len(bits)), np.uint8)
     for row, layer in enumerate(code.layers):
-        np.bitwise_xor.reduce(columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift])
+        np.bitwise_xor.reduce(
+            columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift]
+        )
     return np.ascontiguousarray(out.T)
 
 

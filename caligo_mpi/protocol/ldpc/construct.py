@@ -16,7 +16,15 @@ from .code import I64, Code
 _UNREACHED = np.iinfo(np.int32).max
 
 
-def build(name: str, *, rows: int, degrees: Mapping[int, int], lift: int, seed: int, depth: int = _UNREACHED) -> Code:
+def build(
+    name: str,
+    *,
+    rows: int,
+    degrees: Mapping[int, int],
+    lift: int,
+    seed: int,
+    depth: int = _UNREACHED,
+) -> Code:
     """A code of ``rows`` base rows whose base columns have the given ``degrees`` (degree → columns).
 
     Cycles of more than 2·``depth`` edges are all the same to it: looking for them in long codes takes too long.
@@ -74,7 +82,13 @@ def _break_four_cycles(
 
 
 def _place(
-    base: NDArray[np.int16], column: int, *, lift: int, depth: int, limit: int, draw: np.random.Generator
+    base: NDArray[np.int16],
+    column: int,
+    *,
+    lift: int,
+    depth: int,
+    limit: int,
+    draw: np.random.Generator,
 ) -> tuple[int, int]:
     """Row and shift of the column's next circulant: farthest away, then in the emptiest row, then by lot."""
     filled = (base >= 0).sum(axis=1)
@@ -124,7 +138,9 @@ class _Neighbors:
         begin = self.first[base]
         counts = self.first[np.minimum(base + 1, len(self.first) - 1)] - begin
         edge = np.arange(counts.sum()) + np.repeat(begin - np.cumsum(counts) + counts, counts)
-        nodes: I64 = self.far[edge] * self.lift + (np.repeat(place, counts) + self.shift[edge]) % self.lift
+        nodes: I64 = (
+            self.far[edge] * self.lift + (np.repeat(place, counts) + self.shift[edge]) % self.lift
+        )
         return nodes
 
 

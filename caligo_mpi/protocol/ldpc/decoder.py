@@ -14,7 +14,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bits import U8
+from ...pairs.bits import U8
 from . import plain
 from .code import Code
 
@@ -69,7 +69,9 @@ def decode(
         left = np.flatnonzero(frame >= 0)
         if kernel is plain and waiting == len(bits) and 2 * len(left) <= len(frame):
             frame = frame[left]
-            total, messages, wanted = (np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted))
+            total, messages, wanted = (
+                np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted)
+            )
     return bits, ok, iterations
 
 
@@ -86,7 +88,9 @@ def _kernel() -> ModuleType:
 def _prior(n: int, qber: float, erased: I64 | None, known: I64 | None) -> I16:
     """Log-likelihood ratio of each received bit, in units of 1/16."""
     q = Decimal(min(max(qber, 1e-6), 0.5))
-    prior = np.full(n, round(16 * ((1 - q) / q).ln()), np.int16)  # decimal: ln rounds alike everywhere
+    prior = np.full(
+        n, round(16 * ((1 - q) / q).ln()), np.int16
+    )  # decimal: ln rounds alike everywhere
     if erased is not None:
         prior[erased] = 0
     if known is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bits import U8
+from ...pairs.bits import U8
 from ..draw import random_bits
 from ..types import Reconciled
 from .adapt import Layout, choose_layout
@@ -39,9 +39,14 @@ class OneWay:
         """The same for several keys (keys, size), their words side by side."""
         layout = self.layout
         told = syndromes.reshape(-1, layout.code.m)
-        words, ok, _ = decode(layout.code, layout.spread(received), told, qber=self.qber, known=layout.shortened)
+        words, ok, _ = decode(
+            layout.code, layout.spread(received), told, qber=self.qber, known=layout.shortened
+        )
         met = ok.reshape(-1, layout.words)
-        return [Reconciled(key, layout.leak_bits, 1, bool(met[i].all())) for i, key in enumerate(layout.gather(words))]
+        return [
+            Reconciled(key, layout.leak_bits, 1, bool(met[i].all()))
+            for i, key in enumerate(layout.gather(words))
+        ]
 
 
 def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
@@ -89,7 +94,13 @@ def reconcile_blind(
         known = np.concatenate([layout.shortened, told])
         patience = _PATIENCE if count else 100
         found, met, _ = decode(
-            code, words[open_], wanted[open_], qber=qber, erased=hidden[:count], known=known, max_iterations=patience
+            code,
+            words[open_],
+            wanted[open_],
+            qber=qber,
+            erased=hidden[:count],
+            known=known,
+            max_iterations=patience,
         )
         left[open_], rounds[open_] = count, step
         words[open_[met]] = found[met]
@@ -98,7 +109,11 @@ def reconcile_blind(
 
 
 def _per_key(
-    layout: Layout, words: U8, ok: NDArray[np.bool_], leak: NDArray[np.int64], rounds: NDArray[np.int64]
+    layout: Layout,
+    words: U8,
+    ok: NDArray[np.bool_],
+    leak: NDArray[np.int64],
+    rounds: NDArray[np.int64],
 ) -> list[Reconciled]:
     good, told, asked = (array.reshape(-1, layout.words) for array in (ok, leak, rounds))
     return [

@@ -27,7 +27,11 @@ class ConnectionlessSocket(ClassicalSocket):
         network = node.driver.network
 
         def arrive() -> None:
-            socket = network.end_nodes[name].driver.services[ClassicalSocketService].sockets[node.name, port]
+            socket = (
+                network.end_nodes[name]
+                .driver.services[ClassicalSocketService]
+                .sockets[node.name, port]
+            )
             socket._received.append(message)
             TIMELINE.trigger(socket, "received")
 

@@ -16,6 +16,7 @@ class EgpProtocol(ServiceProtocol):
         super().__init__(node)
         link.ends[node.ID] = self
         self.register_request(
-            ReqCreateAndKeep, lambda request: link.create(node.ID, request.number, request.minimum_fidelity)
+            ReqCreateAndKeep,
+            lambda request: link.create(node.ID, request.number, request.minimum_fidelity),
         )
         self.register_request(ReqReceive, lambda request: link.receive(node.ID))

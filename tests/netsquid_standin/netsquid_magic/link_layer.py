@@ -66,7 +66,11 @@ class MagicLinkLayerProtocol(Protocol):
     def _attempt(self) -> None:
         if self._wanted and self._ready:
             creator, receiver = self._wanted.pop(0), self._ready.pop(0)
-            cycles = 1 if self.model.prob_success == 1 else ns.get_random_state().geometric(self.model.prob_success)
+            cycles = (
+                1
+                if self.model.prob_success == 1
+                else ns.get_random_state().geometric(self.model.prob_success)
+            )
             TIMELINE.after(self.model.cycle_time * cycles, lambda: self._deliver(creator, receiver))
 
     def _deliver(self, creator: int, receiver: int) -> None:
@@ -75,5 +79,8 @@ class MagicLinkLayerProtocol(Protocol):
             end = self.ends[node_id]
             position = end.node.qmemory.free_position()
             end.node.qmemory.put(qubit, position)
-            end.send_signal(ResCreateAndKeep.__name__, ResCreateAndKeep(bell_state=label, logical_qubit_id=position))
+            end.send_signal(
+                ResCreateAndKeep.__name__,
+                ResCreateAndKeep(bell_state=label, logical_qubit_id=position),
+            )
         self._attempt()

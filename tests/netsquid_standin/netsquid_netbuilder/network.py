@@ -19,7 +19,9 @@ class Driver(Component):
 
 
 class QDeviceNode(Node):
-    def __init__(self, name: str, qdevice: QuantumProcessor, qdevice_type: str, node_id: int | None = None) -> None:
+    def __init__(
+        self, name: str, qdevice: QuantumProcessor, qdevice_type: str, node_id: int | None = None
+    ) -> None:
         super().__init__(name, ID=node_id, qmemory=qdevice)
         self.qmemory_typ = qdevice_type
         self.add_subcomponent(Driver(f"{name}_driver"), "driver")

@@ -11,5 +11,7 @@ class QuantumProgram:
     def __init__(self) -> None:
         self.output: dict[str, list[int]] = {}
 
-    def apply(self, instruction: Instruction, qubit_indices: list[int], angle: float | None = None) -> None:
+    def apply(
+        self, instruction: Instruction, qubit_indices: list[int], angle: float | None = None
+    ) -> None:
         self.instruction, self.positions, self.angle = instruction, qubit_indices, angle

@@ -10,7 +10,9 @@ from netsquid.components import Component, QuantumProcessor
 class Node(Component):
     _ids = itertools.count()
 
-    def __init__(self, name: str, ID: int | None = None, qmemory: QuantumProcessor | None = None) -> None:
+    def __init__(
+        self, name: str, ID: int | None = None, qmemory: QuantumProcessor | None = None
+    ) -> None:
         super().__init__(name)
         self.ID = next(self._ids) if ID is None else ID
         self.qmemory = qmemory

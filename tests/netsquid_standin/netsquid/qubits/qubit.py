@@ -21,7 +21,9 @@ class State:
         if len(self.qubits) == 1:
             return operator
         identity = np.eye(2)
-        return np.kron(operator, identity) if qubit is self.qubits[0] else np.kron(identity, operator)
+        return (
+            np.kron(operator, identity) if qubit is self.qubits[0] else np.kron(identity, operator)
+        )
 
 
 class Qubit:

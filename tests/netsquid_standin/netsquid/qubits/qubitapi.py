@@ -39,7 +39,13 @@ def depolarize(qubit: Qubit, prob: float) -> None:
     """Replace by the maximally mixed state with probability ``prob``."""
     if prob:
         share = sqrt(prob / 4)
-        channel(qubit, sqrt(1 - 3 * prob / 4) * IDENTITY, share * PAULI_X, share * PAULI_Y, share * PAULI_Z)
+        channel(
+            qubit,
+            sqrt(1 - 3 * prob / 4) * IDENTITY,
+            share * PAULI_X,
+            share * PAULI_Y,
+            share * PAULI_Z,
+        )
 
 
 def dephase(qubit: Qubit, prob: float) -> None:
@@ -49,7 +55,11 @@ def dephase(qubit: Qubit, prob: float) -> None:
 
 def amplitude_dampen(qubit: Qubit, gamma: float) -> None:
     if gamma:
-        channel(qubit, np.diag([1, sqrt(1 - gamma)]).astype(complex), sqrt(gamma) * np.array([[0, 1], [0, 0]], complex))
+        channel(
+            qubit,
+            np.diag([1, sqrt(1 - gamma)]).astype(complex),
+            sqrt(gamma) * np.array([[0, 1], [0, 0]], complex),
+        )
 
 
 def measure(qubit: Qubit) -> int:

@@ -56,7 +56,9 @@ class Network:
         return self._delays[frozenset((origin, target))]
 
     def add_classical_link(self, link: Any) -> None:
-        self._delays[frozenset((link.node1, link.node2))] = _load(_CLINKS[link.typ], link.cfg).latency
+        self._delays[frozenset((link.node1, link.node2))] = _load(
+            _CLINKS[link.typ], link.cfg
+        ).latency
 
     def add_quantum_link(self, link: Any) -> None:
         protocol = MagicLinkLayerProtocol(_load(_QLINKS[link.typ], link.cfg).model())

@@ -40,10 +40,16 @@ class DepolariseQLinkConfig(YamlLoadable):
         mixed = (1 - self.fidelity) * 4 / 3
 
         def deliver():
-            label = BellIndex(int(ns.get_random_state().randint(4))) if self.random_bell_state else BellIndex.PHI_PLUS
+            label = (
+                BellIndex(int(ns.get_random_state().randint(4)))
+                if self.random_bell_state
+                else BellIndex.PHI_PLUS
+            )
             return label, (1 - mixed) * BELL_STATES[label] + mixed * np.eye(4) / 4
 
-        return LinkModel(_cycle(self.t_cycle, self.length, self.speed_of_light), self.prob_success, deliver)
+        return LinkModel(
+            _cycle(self.t_cycle, self.length, self.speed_of_light), self.prob_success, deliver
+        )
 
 
 class _Heralded(YamlLoadable):
@@ -60,7 +66,11 @@ class _Heralded(YamlLoadable):
     @property
     def arm(self) -> float:
         """That a photon is detected which was sent."""
-        return (1 - self.p_loss_init) * 10 ** (-self.p_loss_length * self.length / 20) * self.detector_efficiency
+        return (
+            (1 - self.p_loss_init)
+            * 10 ** (-self.p_loss_length * self.length / 20)
+            * self.detector_efficiency
+        )
 
     @property
     def only_dark(self) -> float:

@@ -1,0 +1,63 @@
+"""Exact sampling of small discrete laws by table, from raw generator words and integers only.
+
+A law over a few thousand values is cut into 2^16 codes: each value gets as many whole codes as
+its probability holds, and a random 16-bit code is looked up.  What the whole codes leave over
+shares the last few codes; a draw that hits one of them takes a 64-bit word more, which picks
+a value by the left-over law.  The result is exact to 2^-64 and costs a quarter of a word and a
+look-up per draw, whatever the law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+Raw = Callable[[int], Words]
+
+ONE = 1 << 64  # probability 1; all stored probabilities count in 2^-64
+_CODES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A compiled law: ``values[code]`` for codes below ``whole``, the left-over law for the others."""
+
+    values: NDArray[Any]
+    whole: int
+    rest_values: NDArray[Any]
+    rest_bounds: Words
+
+    def draw(self, count: int, raw: Raw) -> NDArray[Any]:
+        """``count`` values; takes the codes, four to a word, then a word per draw that hits the left-over."""
+        codes = raw((count + 3) >> 2).view(np.uint16)[:count]
+        drawn = self.values.take(
+            codes.astype(np.intp), mode="wrap"
+        )  # wrap: the fastest, and no code is outside
+        if self.whole < _CODES:
+            late = np.flatnonzero(codes >= self.whole)
+            drawn[late] = self.rest_values[
+                self.rest_bounds.searchsorted(raw(len(late)), side="right")
+            ]
+        return drawn
+
+
+def compile_table(values: NDArray[Any], weights: Sequence[int]) -> Table:
+    """The law that gives ``values[i]`` with probability ``weights[i]`` over their sum."""
+    total = sum(weights)
+    shares = [divmod(weight * _CODES, total) for weight in weights]
+    codes = np.repeat(values, [whole for whole, _ in shares])
+    rest = [(i, left) for i, (_, left) in enumerate(shares) if left]
+    left_over = total * (_CODES - len(codes))
+    bounds = [(reached << 64) // left_over for reached in accumulate(left for _, left in rest)]
+    return Table(
+        values=np.concatenate([codes, np.zeros(_CODES - len(codes), values.dtype)]),
+        whole=len(codes),
+        rest_values=values[[i for i, _ in rest]],
+        rest_bounds=np.array(bounds[:-1], np.uint64),
+    )

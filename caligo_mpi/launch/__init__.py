@@ -1,0 +1,1 @@
+"""Other processes: ``mpirun``, its supervision, signals."""

@@ -1,0 +1,77 @@
+"""Tells a launch that hangs from one that is slow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import environment, store
+from ..errors import StoreError
+
+#: Seconds of silence that are always allowed; the watchdog's other limits are multiples of it.
+_SILENCE_SECONDS = 30.0
+
+#: How often the launcher looks at its ranks and their files.
+LOOK_SECONDS = 0.05
+
+
+class Watchdog:
+    """Tells a run that hangs from one that is slow, by the silence of its files.
+
+    Silence is counted while this process is awake, so that a stopped job or a sleeping machine is not taken for a
+    hang; the clock is monotonic.  All limits follow from one number of seconds (`WATCHDOG`) and from the chunk times
+    that the file records.
+    """
+
+    def __init__(
+        self, path: Path, exit_file: Path, *, is_stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.path, self.exit_file, self.is_stopped = path, exit_file, is_stopped
+        self.unit = environment.seconds(environment.WATCHDOG, _SILENCE_SECONDS)
+        self.begun = self.said = False
+        self.silence, self.limit = 0.0, 0.0
+        self.woken = time.monotonic()
+        self.seen = self._traces()
+
+    def look(self, *, hurry: bool = False) -> str:
+        """A sentence if the launch is to be given up, else nothing."""
+        now = time.monotonic()
+        self.silence += min(now - self.woken, 1.0)
+        self.woken = now
+        if (traces := self._traces()) != self.seen:
+            self.said, self.begun = traces[-1] != self.seen[-1], True
+            self.seen, self.silence, self.limit = traces, 0.0, 0.0
+        if self.said or hurry:
+            return self._complaint(self.unit / 3)
+        if self.silence > self.unit and not self.limit:
+            self.limit = self._allowed()
+        return self._complaint(self.limit or self.unit)
+
+    def _complaint(self, limit: float) -> str:
+        return f"nothing was written for {self.silence:.0f} s" if self.silence > limit else ""
+
+    def _allowed(self) -> float:
+        """Seconds of silence that this run may keep: a few chunks of every rank, or reading the file as a whole."""
+        if self.is_stopped():
+            return self.unit
+        if not self.begun:
+            return 10 * self.unit
+        try:
+            status = store.status(self.path)
+            size = status.path.stat().st_size
+        except (StoreError, OSError):
+            return 10 * self.unit
+        chunk = 20 * status.slowest if status.chunks_done else 60 * self.unit
+        return max(self.unit, chunk) + size / 50e6
+
+    def _traces(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(map(_trace, (*store.working_files(self.path), self.path, self.exit_file)))
+
+
+def _trace(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -1,0 +1,122 @@
+"""How a run is cut into chunks, and what one chunk hands on.
+
+A chunk's bits depend on (seed, chunk index, engine parameters) alone: every chunk has its own
+``SeedSequence``, and a shorter chunk is a prefix of a longer one with the same index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import bits
+from .bits import U8
+from .columns import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The emissions ``start`` to ``start + count``, sampled from one random stream."""
+
+    index: int
+    start: int
+    count: int
+
+    def seed_sequence(self, seed: int) -> np.random.SeedSequence:
+        """Child ``index`` of the run's seed, as ``SeedSequence(seed).spawn(n)[index]`` gives it for any n > index.
+
+        >>> a = Chunk(2, 0, 8).seed_sequence(7)
+        >>> b = np.random.SeedSequence(7).spawn(3)[2]
+        >>> bool((a.generate_state(4) == b.generate_state(4)).all())
+        True
+        """
+        return np.random.SeedSequence(seed, spawn_key=(self.index,))
+
+
+class Partition(Sequence[Chunk]):
+    """The chunks of ``pairs`` emissions, made when asked for: a run may have millions.
+
+    >>> list(Partition(20, 8))
+    [Chunk(index=0, start=0, count=8), Chunk(index=1, start=8, count=8), Chunk(index=2, start=16, count=4)]
+    """
+
+    def __init__(self, pairs: int, chunk_size: int) -> None:
+        self.pairs, self.chunk_size = pairs, chunk_size
+
+    def __len__(self) -> int:
+        return -(-self.pairs // self.chunk_size)
+
+    @overload
+    def __getitem__(self, item: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, item: slice) -> list[Chunk]: ...
+    def __getitem__(self, item: int | slice) -> Chunk | list[Chunk]:
+        """Chunk ``item``; `IndexError` outside the partition."""
+        if isinstance(item, slice):
+            return [self[i] for i in range(len(self))[item]]
+        i = range(len(self))[item]
+        start = i * self.chunk_size
+        return Chunk(i, start, min(self.chunk_size, self.pairs - start))
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return map(self.__getitem__, range(len(self)))
+
+
+#: One row of the file's ``/chunks`` table.  ``checksum`` covers the chunk's columns, ``record_checksum``
+#: this record up to itself; ``row`` and what follows ``seconds`` is filled in by whoever commits the chunk.
+CHUNK_DTYPE = np.dtype(
+    [
+        ("index", "<u8"), ("start", "<u8"), ("count", "<u8"), ("row", "<u8"), ("rows", "<u8"),
+        ("sifted_z", "<u8"), ("errors_z", "<u8"), ("sifted_x", "<u8"), ("errors_x", "<u8"),
+        ("alice_clicks", "<u8"), ("bob_clicks", "<u8"), ("duration_ns", "<f8"), ("seconds", "<f8"),
+        ("run", "<u4"), ("rank", "<u4"), ("attempt", "<u4"), ("done", "<u4"),
+        ("checksum", "<u8"), ("record_checksum", "<u8"),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkResult:
+    """A simulated chunk on its way to the file: its ``/chunks`` record (shape (1,), `CHUNK_DTYPE`) and its pairs.
+
+    ``pairs.index`` is global here.  ``parts`` and ``whole`` turn it into bytes and back for the way between ranks:
+    record, flags, columns, index, time, each padded to 8 bytes.
+    """
+
+    record: NDArray[np.void]
+    pairs: Pairs
+
+    def parts(self) -> list[U8]:
+        """Views of the result's memory, to be sent one after the other."""
+        pairs = self.pairs
+        flags = np.array([pairs.index is not None, pairs.time is not None], np.uint32)
+        head = np.concatenate([self.record.view(np.uint8).ravel(), flags.view(np.uint8)])
+        parts = [head, np.ascontiguousarray(pairs.columns).reshape(-1)]
+        if pairs.columns.size & 7:
+            parts.append(np.zeros(-pairs.columns.size & 7, np.uint8))
+        parts += [
+            column.view(np.uint8) for column in (pairs.index, pairs.time) if column is not None
+        ]
+        return parts
+
+    @classmethod
+    def whole(cls, buffer: U8) -> ChunkResult:
+        """The result whose parts stand in ``buffer``; its arrays are views of it."""
+        record = buffer[: CHUNK_DTYPE.itemsize].view(CHUNK_DTYPE)
+        has_index, has_time = buffer[CHUNK_DTYPE.itemsize :][:8].view(np.uint32).tolist()
+        rows = int(record["rows"][0])
+        start = CHUNK_DTYPE.itemsize + 8
+        columns = buffer[start : start + 4 * bits.nbytes(rows)].reshape(4, -1)
+        start += columns.size + (-columns.size & 7)
+        index = buffer[start : start + 8 * rows].view(np.uint64) if has_index else None
+        start += 8 * rows if has_index else 0
+        time = buffer[start : start + 8 * rows].view(np.float64) if has_time else None
+        clicks = int(record["alice_clicks"][0]), int(record["bob_clicks"][0])
+        return cls(
+            record,
+            Pairs(columns, rows, index, time, *clicks, duration_ns=float(record["duration_ns"][0])),
+        )

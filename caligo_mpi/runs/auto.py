@@ -1,0 +1,53 @@
+"""``engine: auto``: which engine a run gets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+
+from .. import store
+from ..config import AutoConfig, RunConfig
+from ..engines import available
+from ..errors import EnvironmentProblem, StoreError
+
+#: Below this ``engine: auto`` simulates with NetSquid where it can.
+_FEW_PAIRS = 1000
+
+
+def settle_engine(
+    config: RunConfig,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    say: Callable[[str], None] = lambda message: None,
+) -> RunConfig:
+    """The configuration with ``engine.name: auto`` replaced by an engine; others as they are.
+
+    The file at ``path`` goes on with the engine it was begun with.
+    """
+    if not isinstance(config.engine, AutoConfig):
+        return config
+    missing = available()["netsquid"]
+    if (begun := _engine_of(path)) is not None:
+        name, why = begun, f"{path} was begun with it"
+    elif config.engine.needs_time and missing:
+        raise EnvironmentProblem(f"engine.needs_time=true, which only netsquid can give: {missing}")
+    elif config.engine.needs_time:
+        name, why = "netsquid", "times are needed"
+    elif config.pairs < _FEW_PAIRS and not missing:
+        name, why = "netsquid", f"pairs={config.pairs} is below {_FEW_PAIRS}"
+    else:
+        name, why = (
+            "noise",
+            "no times are needed" if config.pairs >= _FEW_PAIRS else "netsquid cannot be used here",
+        )
+    say(f"engine auto: {name} ({why})")
+    return config.with_engine("netsquid" if name == "netsquid" else "noise")
+
+
+def _engine_of(path: str | os.PathLike[str] | None) -> str | None:
+    """The name of the engine that a file at ``path``, partial or not, was begun with."""
+    with contextlib.suppress(StoreError):
+        if path is not None:
+            return store.status(path).engine.split()[0]
+    return None

@@ -1,0 +1,133 @@
+"""What the protocols take for granted about devices, held against the configuration pairs were made with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal
+
+from ..config import AutoConfig, NoiseConfig, PdcSource, PluginConfig, RunConfig
+from ..engines import link
+from ..engines.netsquid import closed_form, default_hold
+from ..engines.noise.model import arm_rates, describe, expected_rates
+from ..errors import ConfigError
+from ..protocol.key_length import preparation_quality
+from ..protocol.types import IDEAL, Detection, Premises
+
+
+def premises(config: RunConfig, mode: Literal["bbm92", "rot"]) -> Premises:
+    """What ``mode`` may take for granted of pairs made by ``config``; of another package's engine, all it asks for."""
+    engine = config.engine
+    if isinstance(engine, PluginConfig | AutoConfig):
+        return IDEAL
+    if mode == "rot":
+        return Premises(detection(config))
+    fair = Decimal(str(engine.alice.basis_bias)) + Decimal(str(engine.bob.basis_bias)) == 1
+    return Premises(quality=quality(config), even=fair)
+
+
+def quality(config: RunConfig) -> float:
+    """The quality q of Alice's two measurements: below 1 where her read-out favors a bit.
+
+    Memories, gates, dark counts and read-out errors as likely for 0 as for 1 act like channels in front of ideal
+    measurements, which leave q = 1.  What an asymmetric read-out has beyond that is a bit that falls to one side.
+    Bob's device does not enter: the proof lets it measure anything.
+    """
+    engine = config.engine
+    if isinstance(engine, PluginConfig | AutoConfig):
+        return 1.0
+    zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
+    return preparation_quality(abs(one - zero))
+
+
+def expected(config: RunConfig) -> link.Expected | None:
+    """The closed-form rates of the pairs; None where there are none."""
+    engine = config.engine
+    if isinstance(engine, PluginConfig | AutoConfig):
+        return None
+    if isinstance(engine, NoiseConfig):
+        return expected_rates(engine, describe(engine))
+    found = closed_form.expected(engine, engine.hold or default_hold(engine))
+    return None if math.isnan(found.qber_z) else found
+
+
+def assumptions(config: RunConfig, mode: Literal["bbm92", "rot"]) -> list[str]:
+    """What is assumed beyond what the protocol checks, one sentence each, for the keys file."""
+    engine = config.engine
+    common = [
+        "the classical channel is authenticated",
+        "devices leak nothing beside what the protocol announces",
+    ]
+    if isinstance(engine, PluginConfig | AutoConfig):
+        unknown = f"nothing is known of engine {engine.name}: its devices are taken for ideal ones"
+        return [unknown, "whether a side detects does not depend on its basis", *common]
+    detects = "whether a side detects does not depend on its basis: each has one efficiency and one dark-count rate"
+    if mode == "rot":
+        return [
+            detects,
+            "read-out is symmetric",
+            "the adversary's memory is no better than storage_r and storage_rate say, after wait_ns",
+            "SHA-256 hides and binds",
+            *common,
+        ]
+    of_alice = "Alice's measurements have the preparation_quality that her read-out errors give"
+    return [of_alice, detects, "bases are chosen independently of everything outside", *common]
+
+
+def require_transfer(config: RunConfig, *, source: str) -> None:
+    """Raise `ConfigError` where pairs of this configuration cannot be used for oblivious transfer.
+
+    It needs uniform bases, detection that does not depend on the basis, symmetric read-out and no relaxation in the
+    density-matrix formalism: anything else lets an outcome, or a loss, tell something about its basis.
+    """
+    wrong = list(_breaches(config))
+    if wrong:
+        raise ConfigError(
+            f"{source} cannot be used with mode=rot: {', and '.join(wrong)}; generate its pairs with other parameters"
+        )
+
+
+def _breaches(config: RunConfig) -> Iterator[str]:
+    engine = config.engine
+    if isinstance(engine, PluginConfig | AutoConfig):
+        yield f"engine.name={engine.name} is another package's, so nothing is known of its detection"
+        return
+    for name, side in (("alice", engine.alice), ("bob", engine.bob)):
+        if side.basis_bias != 0.5:
+            yield f"engine.{name}.basis_bias={side.basis_bias:g} must be 0.5"
+        zero, one = side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0
+        if zero != one:
+            yield f"engine.{name} must read out symmetrically (p_read1_given0={zero:g}, p_read0_given1={one:g})"
+    if engine.formalism == "dm":
+        memories = (
+            {"alice": engine.alice.T1_ns, "bob": engine.bob.T1_ns}
+            if isinstance(engine, NoiseConfig)
+            else {"device": engine.device.T1_ns}
+        )
+        for name, t1 in memories.items():
+            if t1:
+                yield f"engine.{name}.T1_ns={t1:g} must be 0 with formalism=dm"
+
+
+def detection(config: RunConfig) -> Detection:
+    """What is known beforehand about a round in which Alice registered something, by closed forms.
+
+    The dishonest Bob has perfect detectors, no fiber and no dark counts.  Down-conversion emits n pairs with
+    probability (n+1)·λⁿ/(1+λ)^(n+2), λ = μ/2 (Ma, Fung and Lo, PRA 76:012307, 2007).
+    """
+    engine = config.engine
+    if not isinstance(engine, NoiseConfig):
+        return Detection()
+    model = describe(engine)
+    missing = max(0.0, 1 - model.coincidence / model.alice_click)
+    if not isinstance(engine.source, PdcSource):
+        return Detection(missing=missing)
+    efficiency, dark = (1.0, 0.0) if engine.loss is None else arm_rates(engine.loss.alice)
+    lam = engine.source.mu / 2
+    none, one = 1 / (1 + lam) ** 2, 2 * lam / (1 + lam) ** 3
+    return Detection(
+        single=one * link.click(efficiency, dark) / model.alice_click,
+        missing=missing,
+        missing_best=none * dark / model.alice_click,
+    )

@@ -1,0 +1,47 @@
+"""What a run will need: rows, bytes and seconds."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from .. import store
+from ..config import RunConfig
+from ..engines import make_engine
+from ..engines.link import Expected
+from ..pairs import Chunk, Partition
+from .chunks import run_chunk
+from .generate import run_info
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file."""
+
+    rows: float
+    chunks: int
+    file_bytes: int
+    rank_bytes: int
+    seconds: float
+    expected: Expected
+
+
+def forecast(config: RunConfig) -> Forecast:
+    """Rows, sizes and time of a run; simulates for a fraction of a second to learn the speed."""
+    engine = make_engine(config.engine)
+    info, partition = run_info(config, engine), Partition(config.pairs, config.chunk_size)
+    columns = 4 / 8 + 8 * engine.has_index + 8 * engine.has_time
+    count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
+    while seconds < 0.1 and count <= partition[0].count:
+        start = time.perf_counter()
+        run_chunk(engine, Chunk(0, 0, count), config.seed)
+        seconds, tried = time.perf_counter() - start, count
+        count *= 4
+    return Forecast(
+        rows=config.pairs * engine.expected.coincidence,
+        chunks=len(partition),
+        file_bytes=store.file_size(info, info.capacity),
+        rank_bytes=int(partition[0].count * engine.expected.coincidence * columns),
+        seconds=seconds / tried * config.pairs,
+        expected=engine.expected,
+    )

@@ -1,0 +1,31 @@
+"""A run without a file."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from ..config import RunConfig
+from ..pairs import PairArrays, Partition
+from ..parallel.serial import serial_map
+from .chunks import chunk_work
+
+
+def generate_pairs(config: RunConfig) -> PairArrays:
+    """Simulate the run in memory: unpacked outcomes and bases (uint8), index and time where the engine has them.
+
+    >>> from caligo_mpi import parse_config
+    >>> config = parse_config({"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 1.0}}})
+    >>> pairs = generate_pairs(config)
+    >>> same = pairs.alice_basis == pairs.bob_basis
+    >>> bool((pairs.alice_outcome[same] == pairs.bob_outcome[same]).all())
+    True
+    """
+    setup = functools.partial(chunk_work, config, None)
+    items = range(len(Partition(config.pairs, config.chunk_size)))
+    parts = [PairArrays.unpacked(result.pairs) for _, result in serial_map(setup, items)]
+    columns = zip(*parts, strict=True)
+    return PairArrays._make(
+        None if column[0] is None else np.concatenate(column) for column in columns
+    )

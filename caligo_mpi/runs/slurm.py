@@ -1,0 +1,258 @@
+"""The text of ``caligo-mpi slurm``: a batch script for one run, to be read before it is submitted."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from .. import environment
+from .._version import __version__
+from ..config import RunConfig
+from ..environment import require_place, shown
+from ..errors import ConfigError
+from ..terminal.wording import duration, quantity
+from .forecast import Forecast
+
+#: A run is asked to fit into this without being told a time or a number of ranks; seconds.
+COMFORTABLE = 1800
+#: The longest time limit that is asked for unless told otherwise; minutes.
+LONGEST = 24 * 60
+#: Slurm looks at time limits twice a minute and may warn a minute early.
+EARLY = 60
+#: What a job may take longer than expected: busy nodes, slower processors, cold file systems.
+RESERVE = 1.5
+#: Bytes per second that any file system takes.
+WRITING = 200e6
+#: Results a rank may hold that rank 0 has not taken yet, and what rank 0 holds before its turn (see mpi.py).
+HELD_CHUNKS, HELD_BYTES = 8, 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of Slurm: ``seconds`` is the expected time of the run, ``limit`` in minutes, memory in MiB."""
+
+    ranks: int
+    nodes: int
+    cores: int
+    seconds: float
+    warning: int
+    limit: int
+    memory: int
+
+    @property
+    def launches(self) -> int:
+        """How often the job runs until the file is complete."""
+        return max(1, ceil(self.seconds * RESERVE / (60 * self.limit - self.warning - EARLY)))
+
+
+def plan(
+    forecast: Forecast,
+    *,
+    cores: int,
+    resident: int,
+    ranks: int | None = None,
+    limit: int | None = None,
+) -> Plan:
+    """Choose ranks and time for a run from its forecast, the cores of a node and the bytes that one process takes.
+
+    Raises `ConfigError` where the time limit (minutes) leaves nothing between the start and Slurm's warning.
+    """
+    chunk = forecast.seconds / forecast.chunks
+    # A chunk that has begun is finished in the first half of the warning; the second half is for copying.
+    warning = max(120, 60 * ceil(chunk * 4 / 60))
+    least = ceil((2 * warning + EARLY) / 60)
+    if limit is not None and limit < least:
+        raise ConfigError(
+            f"time={limit} min is too short: the run is stopped {(warning + EARLY) // 60} min before the limit "
+            f"and its chunks take {duration(chunk)}; ask for at least {least} min"
+        )
+    usable = COMFORTABLE if limit is None else 60 * limit - warning - EARLY
+    ranks = ranks or max(1, min(ceil(forecast.seconds * RESERVE / usable), forecast.chunks, cores))
+    seconds = 10 + forecast.seconds / min(ranks, forecast.chunks) + forecast.file_bytes / WRITING
+    if limit is None:
+        limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
+    held = resident + HELD_CHUNKS * forecast.rank_bytes + HELD_BYTES
+    return Plan(
+        ranks,
+        ceil(ranks / cores),
+        cores,
+        seconds,
+        warning,
+        limit,
+        max(512, 256 * ceil(held / (256 << 20))),
+    )
+
+
+def minutes(text: str) -> int:
+    """A time as Slurm writes it, in minutes, rounded up.
+
+    >>> [minutes(text) for text in ("90", "10:30", "2:00:00", "1-12", "1-0:30", "0-0:0:1")]
+    [90, 11, 120, 2160, 1470, 1]
+    """
+    match = re.fullmatch(r"(?:(\d{1,9})-)?(\d{1,9})(?::(\d{1,9}))?(?::(\d{1,9}))?", text, re.ASCII)
+    if not match:
+        raise ConfigError(
+            f"time={shown(text)} is no time; write minutes, hours:minutes:seconds or days-hours:minutes:seconds"
+        )
+    days, *clock = match.groups()
+    numbers = [int(part) for part in clock if part is not None]
+    if days is None and len(numbers) < 3:  # minutes, minutes:seconds
+        numbers.insert(0, 0)
+    hours, whole, seconds = [*numbers, 0, 0][:3]
+    return (int(days or 0) * 24 + hours) * 60 + whole + ceil(seconds / 60)
+
+
+def cores_per_node() -> tuple[int, str]:
+    """Cores of the smallest node, and who says so: Slurm where it is there, else this machine."""
+    if shutil.which("sinfo"):
+        told = subprocess.run(
+            ["sinfo", "-h", "-o", "%c"], capture_output=True, text=True, check=False
+        ).stdout
+        if cores := [int(number) for number in re.findall(r"\d+", told)]:
+            return min(cores), "sinfo says"
+    return os.cpu_count() or 1, "as this machine has"
+
+
+def resident_bytes() -> int:
+    """The most memory this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def script(
+    config: RunConfig,
+    forecast: Forecast,
+    *,
+    config_path: str,
+    output: Path,
+    overrides: Sequence[str] = (),
+    ranks: int | None = None,
+    limit: int | None = None,
+) -> str:
+    """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
+    require_place()
+    for what, name in (("config", config_path), ("output", str(output))):
+        _require_plain(what, name)
+    _require_lasting(config_path)
+    cores, source = cores_per_node()
+    resident = resident_bytes()
+    chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit)
+    changes = [word for override in overrides for word in ("--set", override)]
+    command = shlex.join(["caligo-mpi", "generate", str(Path(config_path).resolve()), *changes])
+    return "\n".join(
+        [
+            *_head(config, forecast, chosen, config_path),
+            *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
+            *_site(),
+            "".join(
+                Path(__file__)
+                .with_name("job.sh")
+                .read_text(encoding="utf-8")
+                .splitlines(keepends=True)[1:]
+            ),
+            f'caligo_job {shlex.quote(str(output.resolve()))} {command} --ranks "$SLURM_NTASKS"',
+            "",
+        ]
+    )
+
+
+def _require_plain(what: str, name: str) -> None:
+    """A name goes into a script's text and comments: no character may begin a line of its own."""
+    if not name.isprintable():
+        raise ConfigError(
+            f"{what}={shown(name)}: a batch script cannot hold a name with such characters; rename it"
+        )
+
+
+def _require_lasting(config_path: str) -> None:
+    if not Path(config_path).is_file():
+        raise ConfigError(
+            f"config={config_path} is no file that the job can read when it starts; name one that lasts"
+        )
+
+
+def _comment(text: str) -> str:
+    """A comment of the script, which one line holds whatever the text."""
+    return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _head(config: RunConfig, forecast: Forecast, chosen: Plan, config_path: str) -> list[str]:
+    return [
+        "#!/bin/bash",
+        _comment(f"Written by caligo-mpi {__version__} for {Path(config_path).name}."),
+        "# Read it, change what does not fit, submit it with sbatch.",
+        "#",
+        _comment(
+            f"The run: {config.pairs:,} pairs of engine {config.engine.name} in {forecast.chunks:,} chunks, "
+            f"a file of {quantity(forecast.file_bytes)}B."
+        ),
+        _comment(
+            f"A trial on {platform.node()} says {duration(forecast.seconds)} for one rank, so about "
+            f"{duration(chosen.seconds)} for {chosen.ranks}, with start and writing."
+        ),
+        "",
+    ]
+
+
+def _requests(
+    forecast: Forecast, chosen: Plan, *, name: str, source: str, resident: int
+) -> list[str]:
+    safe = re.sub(r"[^\w.+-]", "_", name)
+    again = (
+        f"; the job will queue itself again, {chosen.launches} launches in all"
+        if chosen.launches > 1
+        else ""
+    )
+    return [
+        f"#SBATCH --job-name=caligo-{safe}",
+        f"# One rank per core.  Nodes have {chosen.cores} cores or more ({source}).",
+        f"#SBATCH --ntasks={chosen.ranks}",
+        f"#SBATCH --nodes={chosen.nodes}",
+        "#SBATCH --cpus-per-task=1",
+        f"# A process took {quantity(resident)}B in the trial and may hold {HELD_CHUNKS} chunks of "
+        f"{quantity(forecast.rank_bytes)}B.",
+        f"#SBATCH --mem-per-cpu={chosen.memory}M",
+        f"# {RESERVE} times the expected time, and the warning{again}.",
+        f"#SBATCH --time={chosen.limit // 60}:{chosen.limit % 60:02}:00",
+        f"# Before the limit the run is stopped cleanly: chunks of {duration(forecast.seconds / forecast.chunks)} are "
+        "finished, then the job goes back into the queue.",
+        f"#SBATCH --signal=B:USR1@{chosen.warning}",
+        "#SBATCH --requeue",
+        "#SBATCH --open-mode=append",
+        "#SBATCH --output=%x-%j.log",
+        "",
+        f"CALIGO_HURRY={chosen.warning // 2}",
+        "# Slurm may warn of the time limit before anything else has been done.",
+        "trap 'stopped=limit' USR1",
+        "",
+    ]
+
+
+def _site() -> list[str]:
+    """What this shell has that the job needs as well."""
+    modules = [name for name in environment.text("LOADEDMODULES").split(":") if name]
+    return [
+        *(
+            [
+                "# The modules of the shell that wrote this.",
+                shlex.join(["module", "load", *modules]),
+            ]
+            if modules
+            else []
+        ),
+        "# The Python that wrote this.",
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
+        "# A fast disk of the first node, to work on and copy back from:",
+        '# CALIGO_SCRATCH="$TMPDIR"',
+        "export HDF5_USE_FILE_LOCKING=BEST_EFFORT OMP_NUM_THREADS=1",
+        "",
+    ]

@@ -1,0 +1,61 @@
+"""``engine: auto`` where NetSquid is not installed; where it is, see tests/netsquid/test_command.py."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from caligo_mpi import ConfigError, EnvironmentProblem, parse_config, status
+from caligo_mpi.engines import available
+from caligo_mpi.runs.auto import settle_engine
+
+AUTO = {
+    "pairs": 5000,
+    "seed": 1,
+    "chunk_size": 1000,
+    "engine": {
+        "name": "auto",
+        "link": {"fidelity": 0.9, "cycle_time_ns": 1000},
+        "alice": {"readout_flip": 0.02},
+        "bob": {"basis_bias": 0.3},
+    },
+}
+
+
+def config(**changes):
+    return parse_config({**AUTO, **changes})
+
+
+def test_a_long_run_without_times_is_the_noise_engines():
+    settled = settle_engine(config())
+    asked = {**AUTO, "engine": {**AUTO["engine"], "name": "noise", "link": {"fidelity": 0.9}}}
+    assert settled == parse_config(asked)
+
+
+def test_a_chunk_size_that_was_not_given_is_that_of_the_engine():
+    values = {key: value for key, value in AUTO.items() if key != "chunk_size"}
+    assert settle_engine(parse_config(values)).chunk_size == 1 << 24
+    assert parse_config(values).with_engine("netsquid").chunk_size == 1000
+
+
+def test_times_without_netsquid_are_refused_with_what_is_missing():
+    if available()["netsquid"] is None:
+        pytest.skip("NetSquid (or its stand-in) is installed here")
+    with pytest.raises(EnvironmentProblem, match=r"needs_time=true.*netsquid.*to get it"):
+        settle_engine(config(engine={**AUTO["engine"], "needs_time": True}))
+
+
+def test_the_choice_is_said_and_stored(caligo, tmp_path):
+    (tmp_path / "auto.yaml").write_text(yaml.safe_dump(AUTO))
+    result = caligo("generate", "auto.yaml", "-o", "run.h5")
+    assert result.returncode == 0, result.stderr
+    assert "engine auto: noise" in result.stderr
+    assert status(tmp_path / "run.h5").engine == "noise"
+    again = caligo("generate", "auto.yaml", "-o", "run.h5")
+    assert "run.h5 was begun with it" in again.stderr
+    assert "already complete" in again.stderr
+
+
+def test_what_only_one_engine_has_is_unknown_to_auto():
+    with pytest.raises(ConfigError, match="device"):
+        config(engine={**AUTO["engine"], "device": {"T1_ns": 1}})
