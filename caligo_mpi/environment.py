@@ -147,6 +147,16 @@ def home(env: Mapping[str, str] = os.environ) -> str:
         return "/"
 
 
+def require_place() -> None:
+    """`EnvironmentProblem` where the directory that this process was started in is no longer there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the current directory is gone ({error.strerror}); change to another one"
+        ) from None
+
+
 def own() -> set[str]:
     """Names in this environment that begin as ours do: ranks on other hosts are to have these, too."""
     return {name for name in os.environ if name.startswith("CALIGO_")}

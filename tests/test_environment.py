@@ -137,6 +137,18 @@ def test_a_number_of_nodes_that_is_none_is_refused(caligo, write_config, mpirun)
     one_sentence(result, "SLURM_JOB_NUM_NODES=abc")
 
 
+@pytest.mark.parametrize("verb", [["generate", "--ranks", "2"], ["slurm"]])
+def test_a_directory_that_is_gone_is_one_sentence(caligo, write_config, tmp_path, verb):
+    pytest.importorskip(
+        "mpi4py", reason="mpi4py is not installed (numpy 1.26 environment without MPI)"
+    )
+    config = write_config()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    result = caligo(*verb, config, "-o", tmp_path / "run.h5", cwd=gone, preexec_fn=gone.rmdir)
+    one_sentence(result, "the current directory is gone")
+
+
 # ── launchers ────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -42,6 +42,8 @@ def _init(args: argparse.Namespace) -> int:
     from ..config import starter_config
 
     path = args.path
+    if not path:
+        raise ConfigError("the name of a file is empty; give it one")
     if path == "-":
         streams.deliver(starter_config(), end="")
         return DONE

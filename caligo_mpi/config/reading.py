@@ -27,7 +27,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 def read_yaml(path: str | os.PathLike[str], *, remedy: str) -> Any:
     """The document in a YAML file of a reasonable size; ``remedy`` is what to do where there is none."""
-    source = os.fspath(path)
+    source = os.fspath(path) or "''"
     try:
         with Path(path).open("rb") as file:
             raw = file.read(MOST_BYTES + 1)

@@ -40,6 +40,8 @@ _MOST_FAULTS = 100
 # Launches from the first on that start no rank, of a launcher that is known to be one.
 _EMPTY = 2
 
+_EXITED = "mpirun ended with exit code {}"
+
 # How launchers exit that pass on the number of the signal that ended a rank, which is no answer of theirs.
 _PASSED_ON = (signal.SIGKILL, signal.SIGTERM)
 
@@ -130,6 +132,7 @@ def _prepared(
     ranks: int, *, survive: bool, say: Callable[[str], None]
 ) -> tuple[launch.Launcher, dict[str, str]]:
     """The launcher and its environment; `EnvironmentProblem` for all that would make any launch fail."""
+    environment.require_place()
     launch.require_sensible(ranks)
     launch.allow_open_files(ranks)
     environment.seconds(environment.WATCHDOG, _SILENCE_SECONDS)
@@ -193,7 +196,7 @@ def _judge(said: str, status: int, silent: str, *, has_begun: bool) -> _Ended:
     # Ranks that are aborted because another one died may take mpirun's SIGTERM for a stop request.
     if said and not (int(said) == STOPPED and status and not signals.stop_level()):
         return _Ended(int(said))
-    by_itself = 0 <= status < 128 and status not in _PASSED_ON
+    by_itself = _cause(status) == _EXITED.format(status) and status not in _PASSED_ON
     return _Ended(
         None, silent or _cause(status), empty=not has_begun and (by_itself or bool(silent))
     )
@@ -208,7 +211,7 @@ def _cause(status: int) -> str:
     for number, who in ((-status, "mpirun"), (status - 128, "a rank")):
         if number in set(signal.Signals):
             return f"{who} was ended by {signal.Signals(number).name}"
-    return f"mpirun ended with exit code {status}"
+    return _EXITED.format(status)
 
 
 def _watch(

@@ -102,11 +102,13 @@ def _one_of_several(task: Task) -> int:
         from ..parallel import mpi
 
         mpi.check_size(launch.world_size())
-    except ImportError as error:
-        message = f"several processes were started but MPI cannot be used: {error}"
-        raise _only_on_first_rank(message) from error
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
+    except (ImportError, RuntimeError) as error:
+        # mpi4py raises the latter where it finds no MPI library.
+        reason = str(error).partition("\n")[0]
+        message = f"several processes were started but MPI cannot be used: {reason}"
+        raise _only_on_first_rank(message) from error
     with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
         if launch.survives():
             _survive(task)

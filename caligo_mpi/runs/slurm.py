@@ -18,7 +18,7 @@ from pathlib import Path
 from .. import environment
 from .._version import __version__
 from ..config import RunConfig
-from ..environment import shown
+from ..environment import require_place, shown
 from ..errors import ConfigError
 from ..parallel.limits import FLIGHT_BYTES, HELD_BYTES, IN_FLIGHT
 from ..terminal.wording import counted, duration, quantity
@@ -145,6 +145,7 @@ def script(
     limit: int | None = None,
 ) -> str:
     """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
+    require_place()
     output = command.output
     for what, name in (("config", command.config), ("output", str(output))):
         _require_plain(what, name)

@@ -91,16 +91,6 @@ class Code:
         return np.concatenate([layer.ravel() for layer in self.layers]), degrees
 
     @cached_property
-    def circulants(self) -> tuple[I64, I64, I64]:
-        """Base column and shift of every circulant, base row by base row, and how many each row has."""
-        row, column = np.nonzero(self.base >= 0)
-        return (
-            column.copy(),
-            self.base[row, column].astype(np.int64),
-            np.bincount(row, minlength=len(self.base)),
-        )
-
-    @cached_property
     def puncture_order(self) -> I64:
         """Bits that may be punctured, in order, their base columns in turn."""
         return _in_turn(np.array(self.puncturing, np.int64), self.lift)

@@ -21,8 +21,6 @@ from .code import Code
 I16 = NDArray[np.int16]
 I64 = NDArray[np.int64]
 
-_LONG = 512  # checks of a base row that fill vectors without the help of other frames
-
 
 def decode(
     code: Code,
@@ -43,16 +41,8 @@ def decode(
     bits = received.copy()
     ok = np.zeros(len(bits), bool)
     iterations = np.zeros(len(bits), np.int64)
-    prior = _prior(code, qber, erased, known)
+    prior = _prior(code.n, qber, erased, known)
     kernel = _kernel()
-    if kernel is not plain and code.lift >= _LONG:
-        for i in range(len(bits)):
-            total = np.where(received[i], -prior, prior)
-            ok[i], iterations[i] = kernel.decode_frame(
-                code, total, -syndromes[i].astype(np.int16), max_iterations
-            )
-            bits[i] = total < 0
-        return bits, ok, iterations
     lanes = kernel.lanes(code)
     total = np.zeros((code.n, lanes), np.int16)
     messages = np.zeros((len(code.edges[0]), lanes), np.int16)
@@ -95,12 +85,11 @@ def _kernel() -> ModuleType:
     return compiled
 
 
-def _prior(code: Code, qber: float, erased: I64 | None, known: I64 | None) -> I16:
+def _prior(n: int, qber: float, erased: I64 | None, known: I64 | None) -> I16:
     """Log-likelihood ratio of each received bit, in units of 1/16."""
     q = Decimal(min(max(qber, 1e-6), 0.5))
-    unit = 64 if code.lift >= _LONG else 16
     prior = np.full(
-        code.n, round(unit * ((1 - q) / q).ln()), np.int16
+        n, round(16 * ((1 - q) / q).ln()), np.int16
     )  # decimal: ln rounds alike everywhere
     if erased is not None:
         prior[erased] = 0

@@ -20,7 +20,6 @@ LIMIT = 255
 #: Prior of a known bit.
 SURE = 8191
 FAR = 2047
-FINE_LIMIT, FINE_FAR = 1023, 4095
 
 
 def lanes(code: Code) -> int:
