@@ -44,9 +44,9 @@ JOB = (
     "SLURM_CLUSTER_NAME", "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID",
 )  # fmt: skip
 
-#: Of the shell: where a user's files are, where short-lived ones go, loaded modules, the terminal's size, the way to
+#: Of the shell: where a user's files are, where what can be made again is, where short-lived ones go, loaded modules, the terminal's size, the way to
 #: this package.
-_SHELL = ("HOME", "TMPDIR", "LOADEDMODULES", "COLUMNS", "LINES", "PYTHONPATH")
+_SHELL = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "LOADEDMODULES", "COLUMNS", "LINES", "PYTHONPATH")
 
 #: Every variable that is read.
 READ = frozenset(
@@ -202,6 +202,12 @@ def completed(defaults: Mapping[str, str]) -> dict[str, str]:
 def overridden(values: Mapping[str, str]) -> dict[str, str]:
     """All of this environment, to be handed on to a process, with these values in any case."""
     return {**os.environ, **values}
+
+
+def without(*prefixes: str, **values: str) -> dict[str, str]:
+    """All of this environment but for names that begin like these, with some values more."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    return {**rest, **values}
 
 
 def shown(value: str, most: int = 60) -> str:

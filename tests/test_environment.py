@@ -28,7 +28,7 @@ def test_the_page_and_the_code_name_the_same_variables():
     page = (ROOT / "docs/environment.md").read_text("utf-8")
     rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    script = (PACKAGE / "job.sh").read_text("utf-8")
+    script = (PACKAGE / "runs" / "job.sh").read_text("utf-8")
     of_the_job = set(re.findall(r"\$\{?((?:CALIGO|SLURM)_[A-Z_]+)", script))
     assert named == environment.READ | of_the_job
 

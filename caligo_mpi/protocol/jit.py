@@ -21,6 +21,8 @@ import llvmlite
 import numba
 from llvmlite import binding
 
+from .. import environment
+
 _settings: Any = numba.config
 
 
@@ -54,7 +56,7 @@ def _folder(files: tuple[str, ...]) -> Path | None:
     for file in files:
         key.update(Path(file).read_bytes())
     try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        root = Path(environment.text("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = root / "caligo-mpi" / key.hexdigest()[:16]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder if _private(folder) and _private(folder.parent) else None

@@ -99,9 +99,10 @@ def _one_of_several(task: Task) -> int:
     launch.die_with_launcher()
     launch.arrive()
     try:
+        asked = launch.world_size()
         from ..parallel import mpi
 
-        mpi.check_size(launch.world_size())
+        mpi.check_size(asked)
     except CaligoError as error:
         raise _only_on_first_rank(str(error)) from error
     except (ImportError, RuntimeError) as error:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..environment import without
 from ..errors import StoreError
 from .messages import Broken, Place, Value
 
@@ -45,16 +46,12 @@ def probe(fd: int, path: Path, why: str) -> Found:
     """
     script = Path(__file__).with_name("probe_child.py")
     line = [sys.executable, "-c", _START, str(script)]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(_RANK_PREFIXES)
-    }
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         child = subprocess.run(
             line,
             stdin=fd,
             capture_output=True,
-            env=environment,
+            env=without(*_RANK_PREFIXES, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"),
             timeout=_PATIENCE_S,
             check=False,
             cwd="/",
