@@ -44,8 +44,8 @@ JOB = (
     "SLURM_CLUSTER_NAME", "PBS_JOBID", "PBS_ARRAY_INDEX", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID",
 )  # fmt: skip
 
-#: Of the shell: where a user's files are, where what can be made again is, where short-lived ones go, loaded modules, the terminal's size, the way to
-#: this package.
+#: Of the shell: where a user's files are, and what can be made again; where short-lived files go,
+#: loaded modules, the terminal's size, the way to this package.
 _SHELL = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "LOADEDMODULES", "COLUMNS", "LINES", "PYTHONPATH")
 
 #: Every variable that is read.

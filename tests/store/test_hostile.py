@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from data.make_golden import PROTOCOLS, RUNS
+from helpers import Recorder
 from made_chunks import KINDS, made_info, write
 
 from caligo_mpi import parse_config, parse_protocol
@@ -162,7 +163,7 @@ def test_groups_in_a_circle_end(tmp_path):
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "fifo.h5")
-    refused(tmp_path / "fifo.h5", "cannot be read .not a regular file")
+    refused(tmp_path / "fifo.h5", "is no regular file")
 
 
 # Files as we write them
@@ -188,13 +189,9 @@ def test_keys_files_are_for_their_owner_alone_and_read_without_hdf5(tmp_path, mo
     modes = []
     before = os.umask(0)
     try:
-        distill.distill(
-            job,
-            path,
-            report=lambda progress: modes.append(
-                stat.S_IMODE((tmp_path / "keys.h5.part").stat().st_mode)
-            ),
-        )
+        part = tmp_path / "keys.h5.part"
+        observer = Recorder(lambda progress: modes.append(stat.S_IMODE(part.stat().st_mode)))
+        distill.distill(job, path, observer=observer)
     finally:
         os.umask(before)
     assert {*modes, stat.S_IMODE(path.stat().st_mode)} == {0o600}
