@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import os
 import random
@@ -36,7 +37,8 @@ def refused(path, match):
         with pytest.raises(StoreError, match=match) as caught:
             look(path)
         assert "\n" not in str(caught.value)
-    assert not is_keys_file(path)
+    with contextlib.suppress(StoreError):  # for what can be no file at all
+        assert not is_keys_file(path)
 
 
 def rewritten(path, change):
