@@ -47,10 +47,10 @@ class KeysVerification:
 
 def is_keys_file(path: str | os.PathLike[str]) -> bool:
     """Whether ``path``, or else its partial file, is a keys file; what cannot be read is not."""
+    found = _existing(input_name(path))
+    if is_partial(found):
+        return True
     try:
-        found = _existing(input_name(path))
-        if is_partial(found):
-            return True
         fd = open_file(found)
     except StoreError:
         return False
