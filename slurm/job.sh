@@ -1,1 +1,1 @@
-../caligo_mpi/job.sh
+../caligo_mpi/runs/job.sh

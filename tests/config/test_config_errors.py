@@ -228,7 +228,7 @@ def test_down_conversion_has_no_link_and_no_memory() -> None:
 
 def test_too_many_chunks_are_refused() -> None:
     assert _message({**RUN, "pairs": 10**15, "chunk_size": 8}) == (
-        "configuration: chunk_size=8: would make more than 4_294_967_296 chunks of pairs=1000000000000000; raise it"
+        "configuration: chunk_size=8: would make more than 100_000_000 chunks of pairs=1000000000000000; raise it"
     )
 
 

@@ -323,7 +323,7 @@ def test_a_chunk_with_flipped_bits_is_redone_in_place(path, part, kind, column, 
     row = int(record["row"]) + int(record["rows"]) // 2
     flip(part, f"pairs/{column}", row >> 3, row & 7)
     messages = write(path, info, kind)
-    assert f"1 damaged chunks are redone: {chunk}" in messages
+    assert f"1 damaged chunk is redone: {chunk}" in messages
     assert identity(path) == GOLDEN[kind]
     with open_pairs(path) as file:
         assert [fault["what"] for fault in file.faults] == [
@@ -407,7 +407,7 @@ def test_damage_in_a_lossy_run_is_found_when_it_is_finished(path, part):
     ):
         write(path, info, "lossy")
     assert names(path.parent) == ["run.h5.part"]
-    assert write(path, info, "lossy")[1] == "1 damaged chunks are redone: 20"
+    assert write(path, info, "lossy")[1] == "1 damaged chunk is redone: 20"
     assert verify_file(path).ok
 
 
