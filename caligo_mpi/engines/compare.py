@@ -13,11 +13,15 @@ Counts = NDArray[np.int64]
 
 
 def outcome_counts(pairs: Pairs) -> Counts:
-    """How often each of the 16 records occurs, at 8·(Alice's basis) + 4·(her bit) + 2·(Bob's basis) + (his bit)."""
+    """How often each of the 16 possible records occurs.
+
+    A record counts at 8·(Alice's basis) + 4·(her bit) + 2·(Bob's basis) + (his bit).
+    """
     code = np.zeros(pairs.count, np.uint8)
     for column in pairs.columns:
         code = 2 * code + bits.unpack(column, pairs.count)
-    return np.bincount(code, minlength=16).astype(np.int64)
+    counts = np.bincount(code, minlength=16)
+    return counts.astype(np.int64)
 
 
 def same_law(first: Counts, second: Counts) -> float:
@@ -31,10 +35,13 @@ def same_law(first: Counts, second: Counts) -> float:
     True
     """
     seen = first + second > 0
-    a, b = first[seen].astype(float), second[seen].astype(float)
+    a = first[seen].astype(float)
+    b = second[seen].astype(float)
     ratio = sqrt(b.sum() / a.sum())
-    statistic = float((((ratio * a - b / ratio) ** 2) / (a + b)).sum())
-    return chi2_tail(statistic, int(seen.sum()) - 1)
+    difference = ratio * a - b / ratio
+    statistic = (difference**2 / (a + b)).sum()
+    degrees = int(seen.sum()) - 1
+    return chi2_tail(float(statistic), degrees)
 
 
 def chi2_tail(statistic: float, degrees: int) -> float:
@@ -47,8 +54,11 @@ def chi2_tail(statistic: float, degrees: int) -> float:
     """
     if degrees < 1:
         return nan
-    x, a = statistic / 2, (0.5 if degrees % 2 else 1.0)
-    tail = erfc(sqrt(x)) if degrees % 2 else exp(-x)
+    x = statistic / 2
+    if degrees % 2:
+        a, tail = 0.5, erfc(sqrt(x))
+    else:
+        a, tail = 1.0, exp(-x)
     while 2 * a < degrees:
         tail += x**a * exp(-x) / gamma(a + 1)
         a += 1

@@ -78,12 +78,18 @@ def werner(prob_max_mixed: float) -> Correlation:
     >>> round(qber(werner(mixed_from_fidelity(0.9)).z), 6)
     0.066667
     """
-    return Correlation(1 - prob_max_mixed, 1 - prob_max_mixed)
+    both = 1 - prob_max_mixed
+    return Correlation(both, both)
 
 
 def bell_diagonal(p_x: float, p_y: float, p_z: float) -> Correlation:
-    """Φ⁺ with a Pauli error on Bob's half: QBER_Z = pX + pY, QBER_X = pY + pZ, F = 1 − pX − pY − pZ."""
-    return Correlation(1 - 2 * (p_x + p_y), 1 - 2 * (p_y + p_z))
+    """Φ⁺ with a Pauli error on Bob's half, of these probabilities.
+
+    QBER_Z = pX + pY, QBER_X = pY + pZ, and F = 1 − pX − pY − pZ.
+    """
+    qber_z = p_x + p_y
+    qber_x = p_y + p_z
+    return Correlation(1 - 2 * qber_z, 1 - 2 * qber_x)
 
 
 def qber(correlation: float) -> float:
@@ -106,7 +112,9 @@ class Channel(NamedTuple):
         >>> Channel(0.5, 0.25).then(Channel(0.5, 0.25))
         Channel(scale=0.25, shift=0.375)
         """
-        return Channel(later.scale * self.scale, later.scale * self.shift + later.shift)
+        scale = later.scale * self.scale
+        shift = later.scale * self.shift + later.shift
+        return Channel(scale, shift)
 
     @property
     def symmetric(self) -> float:
@@ -119,7 +127,7 @@ class Channel(NamedTuple):
 
 
 def decay(time: float, constant: float) -> float:
-    """Exp(−time/constant), and 1 where ``constant`` is 0, which means off.
+    """What is left after ``time``, exp(−time/constant); a ``constant`` of 0 means no decay.
 
     >>> decay(10.0, 0.0)
     1.0
@@ -133,17 +141,24 @@ def storage_z(time_ns: float, t1_ns: float, formalism: Formalism) -> Channel:
     The ket formalism's Pauli twirl drops the shift.
     """
     kept = decay(time_ns, t1_ns)
-    return Channel(kept, 1 - kept if formalism == "dm" else 0.0)
+    shift = 1 - kept if formalism == "dm" else 0.0
+    return Channel(kept, shift)
 
 
 def storage_x(time_ns: float, t2_ns: float, gate_depolarizing: float) -> Channel:
-    """Dephasing, then the Hadamard gate (its qubit replaced by I/2 with that probability), then Z."""
-    return Channel(decay(time_ns, t2_ns) * (1 - gate_depolarizing))
+    """Dephasing, then a Hadamard gate, then a measurement in Z.
+
+    The gate replaces its qubit by I/2 with probability ``gate_depolarizing``.
+    """
+    kept = decay(time_ns, t2_ns)
+    return Channel(kept * (1 - gate_depolarizing))
 
 
 def readout(read1_given0: float, read0_given1: float) -> Channel:
-    """Read-out errors of the recorded bit."""
-    return Channel(1 - read1_given0 - read0_given1, read0_given1 - read1_given0)
+    """Read-out errors: a 0 is recorded as 1, or a 1 as 0, with these probabilities."""
+    scale = 1 - read1_given0 - read0_given1
+    shift = read0_given1 - read1_given0
+    return Channel(scale, shift)
 
 
 # --- what both record -----------------------------------------------------------------------
@@ -162,12 +177,16 @@ class Moments(NamedTuple):
         >>> Moments(0.0, 0.0, 0.5).probability(0, 1)
         0.125
         """
-        s, t = 1 - 2 * a, 1 - 2 * b
+        s = 1 - 2 * a
+        t = 1 - 2 * b
         return (1 + s * self.alice + t * self.bob + s * t * self.both) / 4
 
 
 def moments(correlation: float, alice: Channel, bob: Channel) -> Moments:
-    """Moments of a pair with unbiased marginals behind one channel per side; E = 0 for unequal bases."""
+    """Moments of a pair with unbiased marginals behind one channel per side.
+
+    ``correlation`` is E of the pair itself, 0 for unequal bases.
+    """
     both = alice.scale * bob.scale * correlation + alice.shift * bob.shift
     return Moments(alice.shift, bob.shift, both)
 
@@ -176,15 +195,15 @@ def moments(correlation: float, alice: Channel, bob: Channel) -> Moments:
 
 
 def transmission(length_km: float, attenuation_db_per_km: float) -> float:
-    """10^(−αL/10).
+    """Probability that a fiber of this length passes a photon, 10^(−αL/10).
 
     >>> round(transmission(50.0, 0.2), 12)
     0.1
     """
     with decimal.localcontext(_DECIMAL):
-        return float(
-            (-Decimal(attenuation_db_per_km) * Decimal(length_km) / 10 * Decimal(10).ln()).exp()
-        )
+        log10 = -Decimal(attenuation_db_per_km) * Decimal(length_km) / 10
+        natural = log10 * Decimal(10).ln()
+        return float(natural.exp())
 
 
 def dark_probability(rate_hz: float, gate_ns: float) -> float:
@@ -194,7 +213,9 @@ def dark_probability(rate_hz: float, gate_ns: float) -> float:
     9.999995000001667e-07
     """
     with decimal.localcontext(_DECIMAL):
-        return float(1 - (-Decimal(rate_hz) * Decimal(gate_ns) / 10**9).exp())
+        mean = Decimal(rate_hz) * Decimal(gate_ns) / 10**9
+        none = (-mean).exp()
+        return float(1 - none)
 
 
 def click(efficiency: float, dark: float) -> float:
@@ -203,27 +224,41 @@ def click(efficiency: float, dark: float) -> float:
 
 
 def genuine(efficiency: float, dark: float) -> float:
-    """Scale √(1−d)·η/c of M at a registered emission: the bit is the photon's, else it is random.
+    """Scale √(1−d)·η/c of M at a registered emission, whose probability is c.
 
-    Two equal detectors per side; a double click is given a random bit.
+    The bit is the photon's, or random where a dark count replaces it.  A side has two equal
+    detectors and gives a double click a random bit.
     """
     registered = click(efficiency, dark)
-    return math.sqrt(1 - dark) * efficiency / registered if registered else 0.0
+    if not registered:
+        return 0.0
+    return math.sqrt(1 - dark) * efficiency / registered
 
 
 def only_clicks(coincidence: float, alice: float, bob: float) -> tuple[float, float]:
-    """P(Alice alone clicked | no coincidence) and P(Bob did | neither that nor Alice)."""
-    alone = (
-        min(max((alice - coincidence) / (1 - coincidence), 0.0), 1.0) if coincidence < 1 else 0.0
-    )
-    return alone, min(max((bob - coincidence) / (1 - alice), 0.0), 1.0) if alice < 1 else 0.0
+    """Conditional probabilities that one side alone registers an emission.
+
+    The first is that Alice does where there is no coincidence, the second that Bob does where
+    there is none and Alice did not either.
+    """
+    return _part(alice - coincidence, 1 - coincidence), _part(bob - coincidence, 1 - alice)
+
+
+def _part(part: float, whole: float) -> float:
+    """The ratio, kept to a probability against rounding; 0 of nothing."""
+    if whole <= 0:
+        return 0.0
+    return min(max(part / whole, 0.0), 1.0)
 
 
 # --- down-conversion source -----------------------------------------------------------------
 
 
 class Pdc(NamedTuple):
-    """Rates of a down-conversion source per pulse: coincidences Q, clicks per side, and E = 1 − 2·error rate."""
+    """Rates of a down-conversion source per pulse.
+
+    Coincidences Q, clicks per side, and E = 1 − 2·(error rate of the coincidences).
+    """
 
     coincidence: float
     alice_click: float
@@ -234,10 +269,11 @@ class Pdc(NamedTuple):
 def pdc(
     mu: float, alice: tuple[float, float], bob: tuple[float, float], *, misalignment: float = 0.0
 ) -> Pdc:
-    """Entangled pairs by down-conversion, Ma, Fung and Lo, Phys. Rev. A 76, 012307 (2007).
+    """Entangled pairs by down-conversion, after Ma, Fung and Lo, Phys. Rev. A 76, 012307 (2007).
 
-    Sides are (efficiency η, background probability Y0); ``mu`` is the mean number of pairs per pulse,
-    2λ in the paper.  The paper takes √((1−Y0A)(1−Y0B)) for 1, which matters from Y0 ≈ 1e-3 on.
+    Sides are (efficiency η, background probability Y0); ``mu`` is the mean number of pairs per
+    pulse, 2λ in the paper.  The paper takes √((1−Y0A)(1−Y0B)) for 1, which matters from
+    Y0 ≈ 1e-3 on.
 
     >>> dark = 6.02e-6
     >>> rates = pdc(0.053, (0.145, dark), (0.145, dark), misalignment=0.015)
@@ -246,20 +282,21 @@ def pdc(
     """
     with decimal.localcontext(_DECIMAL):
         lam = Decimal(mu) / 2
-        (eta_a, eta_b), (none_a, none_b) = zip(
-            *((Decimal(e), 1 - Decimal(y)) for e, y in (alice, bob)), strict=True
-        )
-        empty_a, empty_b = 1 + eta_a * lam, 1 + eta_b * lam
+        eta_a, eta_b = Decimal(alice[0]), Decimal(bob[0])
+        none_a, none_b = 1 - Decimal(alice[1]), 1 - Decimal(bob[1])
+        empty_a = 1 + eta_a * lam
+        empty_b = 1 + eta_b * lam
         empty = empty_a + eta_b * lam - eta_a * eta_b * lam
-        silent_a, silent_b = none_a / empty_a**2, none_b / empty_b**2
+        silent_a = none_a / empty_a**2
+        silent_b = none_b / empty_b**2
         gain = 1 - silent_a - silent_b + none_a * none_b / empty**2
         signal = eta_a * eta_b * lam * (1 + lam) / (empty_a * empty_b * empty)
         both = (none_a * none_b).sqrt() * 2 * (1 - 2 * Decimal(misalignment)) * signal
         return Pdc(
-            float(gain),
-            float(1 - silent_a),
-            float(1 - silent_b),
-            float(both / gain) if gain else 0.0,
+            coincidence=float(gain),
+            alice_click=float(1 - silent_a),
+            bob_click=float(1 - silent_b),
+            correlation=float(both / gain) if gain else 0.0,
         )
 
 
@@ -281,8 +318,10 @@ def binary_entropy(p: float) -> float:
     0.499916
     """
     with decimal.localcontext(_DECIMAL):
-        parts = [q for q in (Decimal(p), 1 - Decimal(p)) if q]
-        return float(-sum(q * q.ln() for q in parts) / Decimal(2).ln())
+        q = Decimal(p)
+        parts = [part for part in (q, 1 - q) if part]
+        nats = -sum(part * part.ln() for part in parts)
+        return float(nats / Decimal(2).ln())
 
 
 def storage_error(r: float) -> float:

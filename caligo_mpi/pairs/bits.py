@@ -16,14 +16,17 @@ from ..errors import ConfigError
 
 U8 = NDArray[np.uint8]
 
+
+def _table_of_ones() -> U8:
+    """How many bits are set in each 16-bit number."""
+    numbers = np.arange(1 << 16, dtype=np.uint16)
+    halves = numbers.view(np.uint8).reshape(-1, 2)
+    counts: U8 = np.unpackbits(halves, axis=1).sum(axis=1, dtype=np.uint8)
+    return counts
+
+
 # numpy 2 counts bits in hardware; before that, a table over 16-bit halves.
-_POPCOUNT16 = (
-    None
-    if hasattr(np, "bitwise_count")
-    else np.unpackbits(
-        np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2), axis=1
-    ).sum(axis=1, dtype=np.uint8)
-)
+_POPCOUNT16 = None if hasattr(np, "bitwise_count") else _table_of_ones()
 
 
 def nbytes(count: int) -> int:
@@ -36,18 +39,22 @@ def nbytes(count: int) -> int:
 
 
 def pack(bits: NDArray[Any]) -> U8:
-    """Pack an array of booleans, or of integers that are 0 or 1; others are refused (`ConfigError`).
+    """Pack an array of booleans, or of integers that are 0 or 1.
+
+    Raises `ConfigError` for anything else.
 
     >>> pack(np.array([1, 0, 0, 0, 0, 0, 0, 0, 1]))
     array([1, 1], dtype=uint8)
     """
     array = np.asarray(bits)
-    if array.dtype.kind not in "bui":
+    kind = array.dtype.kind
+    if kind not in "bui":
         raise ConfigError(
             f"an array of dtype {array.dtype} holds no bits; give booleans, or 0 and 1"
         )
-    if array.dtype.kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
-        row = int(np.flatnonzero((array != 0) & (array != 1))[0])
+    if kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
+        wrong = (array != 0) & (array != 1)
+        row = int(np.flatnonzero(wrong)[0])
         raise ConfigError(f"bit {row} is {array.flat[row]}; bits are 0 and 1")
     return np.packbits(array.astype(bool, copy=False), bitorder="little")
 
@@ -56,25 +63,32 @@ def unpack(packed: U8, count: int, start: int = 0) -> U8:
     """Bits ``start`` to ``start + count`` as a uint8 array of 0 and 1."""
     first = start >> 3
     lead = start & 7
-    part = packed[first : first + nbytes(lead + count)]
-    return np.unpackbits(part, count=lead + count, bitorder="little")[lead:]
+    end = first + nbytes(lead + count)
+    values = np.unpackbits(packed[first:end], count=lead + count, bitorder="little")
+    return values[lead:]
 
 
 def clear_padding(packed: U8, count: int) -> None:
     """Set the pad bits behind bit ``count`` to 0, in place (last byte of the column only)."""
-    if count & 7:
-        packed[..., nbytes(count) - 1] &= np.uint8((1 << (count & 7)) - 1)
+    used = count & 7
+    if used:
+        last = nbytes(count) - 1
+        packed[..., last] &= np.uint8((1 << used) - 1)
 
 
 def extract(packed: U8, start: int, count: int) -> U8:
-    """Bits ``start`` to ``start + count`` packed anew from bit 0; a view where no shift is needed.
+    """Bits ``start`` to ``start + count``, packed anew from bit 0.
+
+    The result is a view where neither a shift nor new pad bits are needed.
 
     >>> extract(np.array([0b10110000, 0b1], np.uint8), 4, 5)
     array([27], dtype=uint8)
     """
     size = nbytes(count)
-    first, shift = start >> 3, start & 7
-    part = packed[first : first + nbytes(shift + count)]
+    first = start >> 3
+    shift = start & 7
+    end = first + nbytes(shift + count)
+    part = packed[first:end]
     if not shift:
         if count & 7:
             part = part.copy()
@@ -90,35 +104,44 @@ def extract(packed: U8, start: int, count: int) -> U8:
 def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
     """The column moved up by ``lead`` (0–7) bits, with ``first_byte``'s low ``lead`` bits below it.
 
-    This is what an append at bit offset ``8*k + lead`` writes from byte ``k`` on: the bits
-    already there are kept, the new ones follow.  One byte longer than the input at most.
-    Several columns at once have shape (columns, bytes), and one first byte each.
+    This is what an append at bit offset ``8*k + lead`` writes from byte ``k`` on: the bits that
+    are there already are kept, and the new ones follow.  The result is at most one byte longer
+    than the input.  Several columns at once have shape (columns, bytes), and one first byte each.
     """
     if not lead:
         return packed
-    out = np.zeros((*packed.shape[:-1], packed.shape[-1] + 1), np.uint8)
+    *columns, size = packed.shape
+    out = np.zeros((*columns, size + 1), np.uint8)
     out[..., :-1] = packed << np.uint8(lead)
     out[..., 1:] |= packed >> np.uint8(8 - lead)
-    out[..., 0] |= np.asarray(first_byte, np.uint8) & np.uint8((1 << lead) - 1)
+    kept = np.uint8((1 << lead) - 1)
+    out[..., 0] |= np.asarray(first_byte, np.uint8) & kept
     return out
 
 
 def count_ones(packed: NDArray[Any]) -> int:
-    """How many bits are set (any unsigned dtype)."""
-    if packed.itemsize == 1 and packed.ndim == 1 and packed.size > 64 and packed.flags.c_contiguous:
+    """How many bits are set in an array of any unsigned dtype."""
+    are_bytes = packed.itemsize == 1 and packed.ndim == 1
+    if are_bytes and packed.size > 64 and packed.flags.c_contiguous:
         whole = packed.size & ~7  # by words it goes several times faster
-        return count_ones(packed[:whole].view(np.uint64)) + count_ones(packed[whole:])
+        words = packed[:whole].view(np.uint64)
+        return count_ones(words) + count_ones(packed[whole:])
     if _POPCOUNT16 is None:
         return int(np.bitwise_count(packed).sum(dtype=np.uint64))
     flat = np.ascontiguousarray(packed).view(np.uint8).ravel()
-    even = flat[: len(flat) & ~1].view(np.uint16)
-    total = int(_POPCOUNT16[even].sum(dtype=np.uint64))
-    return total + (int(_POPCOUNT16[flat[-1]]) if len(flat) & 1 else 0)
+    odd = len(flat) & 1
+    pairs = flat[: len(flat) - odd].view(np.uint16)
+    total = int(_POPCOUNT16[pairs].sum(dtype=np.uint64))
+    if odd:
+        total += int(_POPCOUNT16[flat[-1]])
+    return total
 
 
 def select(packed: U8, mask: U8, count: int) -> U8:
     """The bits of ``packed`` at which ``mask`` is 1, packed anew from bit 0."""
-    return pack(unpack(packed, count)[unpack(mask, count).view(bool)])
+    values = unpack(packed, count)
+    wanted = unpack(mask, count).view(bool)
+    return pack(values[wanted])
 
 
 def joined(parts: Iterable[tuple[U8, int]]) -> Iterator[U8]:

@@ -27,11 +27,11 @@ Z, X = 0, 1
 class Pairs:
     """Pairs registered by both sides, as packed columns.
 
-    ``columns`` is uint8 of shape ``(4, bits.nbytes(count))`` in the order of `COLUMNS`,
-    little bit order, pad bits 0; bases are 0 = Z, 1 = X.  ``index`` (uint64, increasing)
-    is each row's emission number, absent where no pair can be lost; an engine counts
-    from 0 at its chunk's start.  ``time`` (float64, ns) is the simulated time of the row within the
-    chunk's own simulation.  Clicks are emissions a side registered, seen by the other or not.
+    ``columns`` is uint8 of shape ``(4, bits.nbytes(count))`` in the order of `COLUMNS`, in little
+    bit order with pad bits 0; bases are 0 = Z, 1 = X.  ``index`` (uint64, increasing) is each
+    row's emission number, counted by an engine from 0 at its chunk's start; it is None where no
+    pair can be lost.  ``time`` (float64, ns) is when the row was measured within the chunk's own
+    simulation.  Clicks are emissions that a side registered, whether the other did or not.
     """
 
     columns: U8
@@ -72,14 +72,19 @@ class Pairs:
         for column in self.columns:
             digest.update(np.ascontiguousarray(column).data)
         if self.index is not None:
-            digest.update(np.ascontiguousarray(self.index, "<u8").view(np.uint8).data)
+            index = np.ascontiguousarray(self.index, "<u8")
+            digest.update(index.view(np.uint8).data)
         if self.time is not None:
-            digest.update(np.ascontiguousarray(self.time, "<f8").view(np.uint8).data)
+            time = np.ascontiguousarray(self.time, "<f8")
+            digest.update(time.view(np.uint8).data)
         return digest.intdigest()
 
 
 class PairArrays(NamedTuple):
-    """Pairs unpacked: uint8 columns of 0 and 1, one value per row; index and time where pairs have them."""
+    """Pairs unpacked: uint8 columns of 0 and 1, one value per row.
+
+    ``index`` and ``time`` are as in `Pairs`, None where pairs have none.
+    """
 
     alice_basis: U8
     alice_outcome: U8
@@ -91,20 +96,23 @@ class PairArrays(NamedTuple):
     @classmethod
     def unpacked(cls, pairs: Pairs) -> PairArrays:
         """The pairs of a block, one byte per bit."""
-        a_basis, a_bit, b_basis, b_bit = (
-            bits.unpack(column, pairs.count) for column in pairs.columns
-        )
+        unpacked = [bits.unpack(column, pairs.count) for column in pairs.columns]
+        a_basis, a_bit, b_basis, b_bit = unpacked
         return cls(a_basis, a_bit, b_basis, b_bit, pairs.index, pairs.time)
 
     def packed(self) -> Pairs:
-        """The same pairs, eight rows per byte; clicks and duration are not known any more and 0.
+        """The same pairs, eight rows per byte; clicks and duration are not known and set to 0.
 
-        Raises `ConfigError` naming the column, row and value where something else than pairs is here.
+        Raises `ConfigError` where these are no pairs: it names the column, the row and the value.
         """
-        if sentence := breach_of_arrays(self):
+        sentence = breach_of_arrays(self)
+        if sentence:
             raise ConfigError(f"these arrays are no pairs: {sentence}")
         columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
         packed = np.stack([bits.pack(column) for column in columns])
-        index = None if self.index is None else np.asarray(self.index).astype(np.uint64, copy=False)
-        time = None if self.time is None else np.asarray(self.time).astype(np.float64, copy=False)
+        index, time = self.index, self.time
+        if index is not None:
+            index = np.asarray(index).astype(np.uint64, copy=False)
+        if time is not None:
+            time = np.asarray(time).astype(np.float64, copy=False)
         return Pairs(packed, len(self.alice_basis), index, time)

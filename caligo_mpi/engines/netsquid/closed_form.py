@@ -15,8 +15,11 @@ _DEFAULT_CYCLE_NS = 1000.0
 def cycle_time(link: NetsquidLinkConfig) -> float:
     """Nanoseconds per attempt of the link."""
     if link.length_km is not None:
-        return link.length_km / _LIGHT_KM_PER_S * 1e9
-    return _DEFAULT_CYCLE_NS if link.cycle_time_ns is None else link.cycle_time_ns
+        seconds = link.length_km / _LIGHT_KM_PER_S
+        return seconds * 1e9
+    if link.cycle_time_ns is not None:
+        return link.cycle_time_ns
+    return _DEFAULT_CYCLE_NS
 
 
 def prob_max_mixed(link: NetsquidLinkConfig) -> float:
@@ -48,42 +51,46 @@ def expected(config: NetsquidConfig, hold: int) -> Expected:
 
 
 def _correlation_z(config: NetsquidConfig, hold: int) -> float:
-    """Mean product of the signs recorded in Z; T1 lets bits fall to 0, and in density matrices fallen bits agree."""
+    """Mean product of the signs (-1)^bit recorded in Z.
+
+    T1 lets bits fall to 0, and in density matrices fallen bits agree.
+    """
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = 1 - prob_max_mixed(config.link)
-    kept = [
-        _survival(config, config.link, config.device.T1_ns, hold, position)
-        for position in range(hold)
-    ]
+    kept = _survivals(config, config.link, config.device.T1_ns, hold)
     if config.formalism == "ket":
-        return _recorded(config, sum(w * k.both for k in kept) / hold)
-    return _recorded(
-        config,
-        sum(w * k.both + 1 - k.alice - k.bob + k.both for k in kept) / hold,
-        sum(1 - k.alice for k in kept) / hold,
-        sum(1 - k.bob for k in kept) / hold,
-    )
+        product = sum(w * k.both for k in kept) / hold
+        return _recorded(config, product)
+    product = sum(w * k.both + 1 - k.alice - k.bob + k.both for k in kept) / hold
+    mean_a = sum(1 - k.alice for k in kept) / hold
+    mean_b = sum(1 - k.bob for k in kept) / hold
+    return _recorded(config, product, mean_a, mean_b)
 
 
 def _correlation_x(config: NetsquidConfig, hold: int) -> float:
-    """Mean product of the signs recorded in X; the H before it depolarizes, Z has none."""
+    """Mean product of the signs (-1)^bit recorded in X.
+
+    Each side applies a Hadamard gate first, which depolarizes.
+    """
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
-    w = (1 - prob_max_mixed(config.link)) * (1 - config.device.gate_depolarizing) ** 2
-    kept = [
-        _survival(config, config.link, config.device.T2_ns, hold, position)
-        for position in range(hold)
-    ]
-    return _recorded(config, sum(w * k.both for k in kept) / hold)
+    gates = (1 - config.device.gate_depolarizing) ** 2
+    w = (1 - prob_max_mixed(config.link)) * gates
+    kept = _survivals(config, config.link, config.device.T2_ns, hold)
+    product = sum(w * k.both for k in kept) / hold
+    return _recorded(config, product)
 
 
 def _recorded(
     config: NetsquidConfig, product: float, mean_a: float = 0.0, mean_b: float = 0.0
 ) -> float:
     """Mean product of signs after read-out, from its value and both sides' means before."""
-    a, b = (readout(*read_errors(side)) for side in (config.alice, config.bob))
-    return a.scale * (b.scale * product + b.shift * mean_a) + a.shift * (b.scale * mean_b + b.shift)
+    a = readout(*read_errors(config.alice))
+    b = readout(*read_errors(config.bob))
+    with_sign_a = b.scale * product + b.shift * mean_a
+    alone = b.scale * mean_b + b.shift
+    return a.scale * with_sign_a + a.shift * alone
 
 
 @dataclass(frozen=True)
@@ -95,30 +102,40 @@ class _Survival:
     bob: float
 
 
-def _survival(
-    config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hold: int, position: int
-) -> _Survival:
-    """For time constant T = ``time``; 0 is off.
+def _survivals(
+    config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hold: int
+) -> list[_Survival]:
+    """One for each of the ``hold`` positions in memory; T = ``time`` (ns), and 0 means no decay.
 
     A held qubit waits for the pairs after it, the same on both sides (cycles until success), and
     for the read-out of those before it: a measurement each, and a gate where that one was in X.
     """
     if not time:
-        return _Survival(1.0, 1.0, 1.0)
-    later = hold - 1 - position
-    alice = _reading(config, config.alice.basis_bias, time) ** position
-    bob = _reading(config, config.bob.basis_bias, time) ** position
-    once, twice = (_attempting(link, time / qubits) ** later for qubits in (1, 2))
-    return _Survival(twice * alice * bob, once * alice, once * bob)
+        return [_Survival(1.0, 1.0, 1.0)] * hold
+    reading_a = _reading(config, config.alice.basis_bias, time)
+    reading_b = _reading(config, config.bob.basis_bias, time)
+    attempting_one = _attempting(link, time)
+    attempting_two = _attempting(link, time / 2)
+    kept = []
+    for before in range(hold):
+        after = hold - 1 - before
+        alice = reading_a**before
+        bob = reading_b**before
+        once = attempting_one**after
+        twice = attempting_two**after
+        kept.append(_Survival(twice * alice * bob, once * alice, once * bob))
+    return kept
 
 
 def _attempting(link: NetsquidLinkConfig, time: float) -> float:
     """Mean of exp(−t/T) over the time t until the link succeeds."""
     cycle = decay(cycle_time(link), time)
-    return link.prob_success * cycle / (1 - (1 - link.prob_success) * cycle)
+    failure = 1 - link.prob_success
+    return link.prob_success * cycle / (1 - failure * cycle)
 
 
 def _reading(config: NetsquidConfig, bias: float, time: float) -> float:
     """Mean of exp(−t/T) over the time t that a side takes to read one qubit."""
     gate = decay(config.device.single_qubit_gate_time_ns, time)
-    return decay(config.device.measure_time_ns, time) * (1 - bias + bias * gate)
+    measurement = decay(config.device.measure_time_ns, time)
+    return measurement * (1 - bias + bias * gate)

@@ -17,21 +17,26 @@ from .simulator import ALICE, BOB
 
 Bits = NDArray[np.uint8]
 
-#: Pairs per program run: what a netqasm connection keeps grows with its use, so connections stay short.
+#: Pairs per program run.  What a netqasm connection keeps grows with its use, so it is kept short.
 _PAIRS_PER_RUN = 100
 _HOLD = 10
 
 #: Raised whenever the same configuration would give other bits; older streams can be gone on with.
 STREAM_VERSION = 2
 
-# Children of a chunk's `domain`: the simulator's, then each party's private ones.  The numbers are part of the stream.
+# Children of a chunk's `domain`: the simulator's, then each party's private ones.  The numbers
+# are part of the stream.
 SIMULATOR, ALICE_BASES, BOB_BASES, ALICE_READOUT, BOB_READOUT, ALICE_TEST, BOB_NONCES = range(7)
 
 
 def default_hold(config: NetsquidConfig) -> int:
-    """Pairs held at once: many for speed, but one where idle qubits decohere or the link is heralded."""
+    """How many pairs are held at once where the configuration does not say.
+
+    Many for speed, but one where idle qubits decohere or the link is heralded.
+    """
     decoheres = config.device.T1_ns > 0 or config.device.T2_ns > 0
-    return 1 if decoheres or config.link.type.startswith("heralded") else _HOLD
+    is_heralded = config.link.type.startswith("heralded")
+    return 1 if decoheres or is_heralded else _HOLD
 
 
 class NetsquidEngine:
@@ -61,19 +66,20 @@ class NetsquidEngine:
     def sample(
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
     ) -> Pairs:
-        """Simulate ``count`` pairs; ``tick`` is called after every request for pairs."""
+        """Simulate ``count`` pairs; ``tick`` is called after every request for pairs.
+
+        Raises `EngineError` where NetSquid stops early.
+        """
         simulator.require()
         seed = domain(seed, self.stream_version)
-        alice, bob = self._simulate(-(-count // self._hold), seed, tick)
-        columns = [
-            column
-            for party, name in ((alice, ALICE), (bob, BOB))
-            for column in (
-                party.bases,
-                recorded(self._config, seed, name, np.array(party.outcomes, np.uint8)),
-            )
-        ]
-        time = np.repeat(np.maximum(alice.times, bob.times), self._hold)[:count]
+        requests = -(-count // self._hold)
+        alice, bob = self._simulate(requests, seed, tick)
+        columns = []
+        for party, name in ((alice, ALICE), (bob, BOB)):
+            outcomes = np.array(party.outcomes, np.uint8)
+            columns += [party.bases, recorded(self._config, seed, name, outcomes)]
+        done = np.maximum(alice.times, bob.times)
+        time = np.repeat(done, self._hold)[:count]
         return Pairs(
             columns=np.stack([bits.pack(column[:count]) for column in columns]),
             count=count,
@@ -86,28 +92,36 @@ class NetsquidEngine:
     def _simulate(
         self, requests: int, seed: np.random.SeedSequence, tick: Tick | None
     ) -> tuple[Party, Party]:
-        """Whole requests only: then a shorter chunk is a prefix of a longer one."""
-        count, rounds = requests * self._hold, max(1, _PAIRS_PER_RUN // self._hold)
-        alice, bob = (
-            Party(
-                name=name, peer=peer, creates=name == ALICE, hold=self._hold, rounds=rounds,
-                bases=measured_bases(self._config, seed, name, count), done=tick if name == ALICE else None,
-            )
-            for name, peer in ((ALICE, BOB), (BOB, ALICE))
-        )  # fmt: skip
-        with simulator.seeded(child(seed, SIMULATOR), self._config.formalism):
-            nodes = simulator.network(self._config, hold=self._hold)
-            simulator.run(nodes, {ALICE: alice, BOB: bob}, -(-requests // rounds))
-        if not len(alice.outcomes) == len(bob.outcomes) == count:
+        """Both sides after ``requests`` requests for pairs.
+
+        Requests are simulated whole: then a shorter chunk is a prefix of a longer one.
+        """
+        config, hold = self._config, self._hold
+        count = requests * hold
+        rounds = max(1, _PAIRS_PER_RUN // hold)
+        bases_a = measured_bases(config, seed, ALICE, count)
+        bases_b = measured_bases(config, seed, BOB, count)
+        alice = Party(ALICE, BOB, creates=True, bases=bases_a, hold=hold, rounds=rounds, done=tick)
+        bob = Party(BOB, ALICE, creates=False, bases=bases_b, hold=hold, rounds=rounds)
+        runs = -(-requests // rounds)
+        with simulator.seeded(child(seed, SIMULATOR), config.formalism):
+            nodes = simulator.network(config, hold=hold)
+            simulator.run(nodes, {ALICE: alice, BOB: bob}, runs)
+        measured_a, measured_b = len(alice.outcomes), len(bob.outcomes)
+        if not measured_a == measured_b == count:
             raise EngineError(
-                f"NetSquid stopped with {len(alice.outcomes)} pairs measured by Alice and {len(bob.outcomes)} by Bob "
-                f"of {count}: find out what differs on this machine with caligo-mpi engines --accept netsquid"
+                f"NetSquid stopped with {measured_a} pairs measured by Alice and {measured_b} "
+                f"by Bob of {count}: find out what differs on this machine with "
+                "caligo-mpi engines --accept netsquid"
             )
         return alice, bob
 
 
 def domain(seed: np.random.SeedSequence, version: int = STREAM_VERSION) -> np.random.SeedSequence:
-    """Where this engine's streams of a chunk come from; version 1 has the keys that other consumers use, too."""
+    """The seed that this engine's streams of a chunk descend from.
+
+    Stream version 1 took the chunk's own seed, whose children other consumers use, too.
+    """
     return seed if version == 1 else child(seed, NETSQUID)
 
 
@@ -118,30 +132,43 @@ def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     >>> bool((child(seed, 1).generate_state(4) == seed.spawn(2)[1].generate_state(4)).all())
     True
     """
-    return np.random.SeedSequence(
-        seed.entropy, spawn_key=(*seed.spawn_key, number), pool_size=seed.pool_size
-    )
+    key = (*seed.spawn_key, number)
+    return np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
 
 
 def measured_bases(
     config: NetsquidConfig, seed: np.random.SeedSequence, party: str, count: int
 ) -> Bits:
     """The bases that ``party`` measures in, 0 = Z and 1 = X."""
-    number, side = (ALICE_BASES, config.alice) if party == ALICE else (BOB_BASES, config.bob)
-    return _chances(child(seed, number), count, side.basis_bias).view(np.uint8)
+    if party == ALICE:
+        number, bias = ALICE_BASES, config.alice.basis_bias
+    else:
+        number, bias = BOB_BASES, config.bob.basis_bias
+    in_x = _chances(child(seed, number), count, bias)
+    return in_x.view(np.uint8)
 
 
 def recorded(
     config: NetsquidConfig, seed: np.random.SeedSequence, party: str, outcomes: Bits
 ) -> Bits:
-    """What the detectors of ``party`` make of ``outcomes``: SquidASM has no read-out error, so it is added here."""
-    number, side = (ALICE_READOUT, config.alice) if party == ALICE else (BOB_READOUT, config.bob)
-    p0, p1 = read_errors(side)
-    flips = [_chances(child(seed, number), len(outcomes), p).view(np.uint8) for p in (p0, p1)]
-    return outcomes ^ np.where(outcomes, flips[1], flips[0])
+    """What the detectors of ``party`` make of ``outcomes``.
+
+    SquidASM has no read-out error, so it is added here.
+    """
+    if party == ALICE:
+        number, side = ALICE_READOUT, config.alice
+    else:
+        number, side = BOB_READOUT, config.bob
+    private = child(seed, number)
+    count = len(outcomes)
+    of_0, of_1 = read_errors(side)
+    flips_0 = _chances(private, count, of_0).view(np.uint8)
+    flips_1 = _chances(private, count, of_1).view(np.uint8)
+    return outcomes ^ np.where(outcomes, flips_1, flips_0)
 
 
 def _chances(seed: np.random.SeedSequence, count: int, probability: float) -> NDArray[np.bool_]:
     """Independent events; a shorter array is a prefix of a longer one."""
     words = np.random.PCG64(seed).random_raw(count) >> np.uint64(11)
-    return words < np.uint64(int(probability * (1 << 53)))
+    threshold = int(probability * (1 << 53))
+    return words < np.uint64(threshold)

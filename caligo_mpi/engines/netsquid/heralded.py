@@ -1,8 +1,9 @@
-"""Closed forms of heralded links: two nodes send photons to a beam splitter with two detectors halfway.
+"""Closed forms of heralded links.
 
-Derived here from the optics, not taken from NetSquid: threshold detectors with dark counts, photons of Hong–Ou–Mandel
-visibility V (their overlap squared), pure loss.  The acceptance run holds NetSquid against them; until it has,
-`NetsquidEngine.expected` says nothing about these links.
+Two nodes send photons to a beam splitter with two detectors halfway.  The formulas are derived
+here from the optics, not taken from NetSquid: threshold detectors with dark counts, photons of
+Hong–Ou–Mandel visibility V (their overlap squared), and pure loss.  The acceptance run compares
+NetSquid with them; until it has, `NetsquidEngine.expected` says nothing about these links.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import NamedTuple
 from ...config.netsquid import HeraldedLinkConfig
 from ..link import transmission
 
-#: Population of the bright state with ``heralded-single-click``: squidasm 0.13.6 asks for a fidelity of 0.99, whatever
-#: a program says, and the link layer takes 1 − 0.99 of it.
+#: Population of the bright state with ``heralded-single-click``: squidasm 0.13.6 asks for a
+#: fidelity of 0.99, whatever a program says, and the link layer takes 1 − 0.99 of it.
 BRIGHT = 1 - 0.99
 
 
@@ -27,37 +28,50 @@ class Heralded(NamedTuple):
 
 
 def heralded(link: HeraldedLinkConfig) -> Heralded:
-    """What the link delivers."""
-    arm = (1 - link.p_loss_init) * transmission(link.length_km / 2, link.attenuation_db_per_km)
+    """Success and error rates of a configured link."""
+    fiber = transmission(link.length_km / 2, link.attenuation_db_per_km)
+    arm = (1 - link.p_loss_init) * fiber * link.detector_efficiency
     model = single_click if link.type == "heralded-single-click" else double_click
-    return model(arm * link.detector_efficiency, link.dark_count_probability, link.visibility)
+    return model(arm, link.dark_count_probability, link.visibility)
 
 
 def single_click(arm: float, dark: float, visibility: float, bright: float = BRIGHT) -> Heralded:
-    """Each node emits with probability ``bright``; exactly one click heralds (Cabrillo et al., PRA 59:1025, 1999).
+    """Each node emits with probability ``bright``, and exactly one click heralds.
 
-    ``arm`` is the probability that an emitted photon is detected.
+    ``arm`` is the probability that an emitted photon is detected, ``dark`` that of a dark count.
+    After Cabrillo et al., Phys. Rev. A 59, 1025 (1999).
     """
-    none, one = (
-        2 * dark * (1 - dark),
-        1 - dark,
-    )  # that one detector clicks where no photon, or photons at one, arrive
+    none, one = _one_click(dark)
+    lost = 1 - arm
     neither = (1 - bright) ** 2 * none
-    seen = 2 * bright * (1 - bright) * arm * one
-    guessed = 2 * bright * (1 - bright) * (1 - arm) * none
+    either = 2 * bright * (1 - bright)
+    seen = either * arm * one
+    guessed = either * lost * none
     bunched = arm**2 * (1 + visibility) / 2
-    both = bright**2 * ((2 * arm * (1 - arm) + bunched) * one + (1 - arm) ** 2 * none)
+    at_one = 2 * arm * lost + bunched
+    both = bright**2 * (at_one * one + lost**2 * none)
     total = neither + seen + guessed + both
     wrong_phase = seen * (1 - sqrt(visibility)) / 2 + (total - seen) / 2
     return Heralded(total, (neither + both) / total, wrong_phase / total)
 
 
 def double_click(arm: float, dark: float, visibility: float) -> Heralded:
-    """Each node emits a photon early or late; one click in each half heralds (Barrett and Kok, PRA 71:060310, 2005)."""
-    none, one = 2 * dark * (1 - dark), 1 - dark
-    seen = arm**2 / 2 * one**2
-    same = arm**2 / 2 * (1 + visibility) / 2 * one * none
-    noise = 2 * arm * (1 - arm) * one * none + (1 - arm) ** 2 * none**2
+    """Each node emits a photon early or late, and one click in each half heralds.
+
+    Arguments as for `single_click`.  After Barrett and Kok, Phys. Rev. A 71, 060310 (2005).
+    """
+    none, one = _one_click(dark)
+    lost = 1 - arm
+    both_arrive = arm**2 / 2
+    seen = both_arrive * one**2
+    same = both_arrive * (1 + visibility) / 2 * one * none
+    noise = 2 * arm * lost * one * none + lost**2 * none**2
     total = seen + same + noise
+    wrong_bit = same + noise / 2
     wrong_phase = seen * (1 - visibility) / 2 + same / 2 + noise / 2
-    return Heralded(total, (same + noise / 2) / total, wrong_phase / total)
+    return Heralded(total, wrong_bit / total, wrong_phase / total)
+
+
+def _one_click(dark: float) -> tuple[float, float]:
+    """Probability that one detector of two clicks: where no photon arrives, and where one has some."""
+    return 2 * dark * (1 - dark), 1 - dark

@@ -11,23 +11,37 @@ from numpy.typing import NDArray
 from ...pairs import X
 from .simulator import clock, meta
 
-#: Whether Bob's bit is inverted, [Bell state as netqasm numbers it: Φ⁺ Ψ⁺ Ψ⁻ Φ⁻][basis].  The SDK's own
-#: correction by gates always acts on virtual qubit 0, which is wrong when several pairs are held.
+#: Whether Bob's bit is inverted, by Bell state as netqasm numbers them (Φ⁺ Ψ⁺ Ψ⁻ Φ⁻), then by
+#: basis.  The SDK's own correction by gates always acts on virtual qubit 0, which is wrong when
+#: several pairs are held.
 PAULI_FRAME = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 
 class Party:
-    """One side: ``bases`` are measured in order, ``hold`` pairs per request, ``rounds`` requests per program run.
+    """One side of the experiment, as a program.
 
-    ``outcomes`` (bits) and ``times`` (ns, one per request) fill up over all runs of the program.
+    It measures in ``bases`` in order, ``hold`` pairs per request and ``rounds`` requests per run
+    of the program; ``done`` is called after each request.  ``outcomes`` (bits) and ``times`` (ns,
+    one per request) fill up over all runs.
     """
 
     def __init__(
-        self, *, name: str, peer: str, creates: bool, bases: NDArray[np.uint8], hold: int, rounds: int,
+        self,
+        name: str,
+        peer: str,
+        *,
+        creates: bool,
+        bases: NDArray[np.uint8],
+        hold: int,
+        rounds: int,
         done: Callable[[], None] | None = None,
-    ) -> None:  # fmt: skip
-        self._name, self._peer, self._creates = name, peer, creates
-        self._hold, self._rounds, self._done = hold, rounds, done
+    ) -> None:
+        self._name = name
+        self._peer = peer
+        self._creates = creates
+        self._hold = hold
+        self._rounds = rounds
+        self._done = done
         self.bases = bases
         self.outcomes: list[int] = []
         self.times: list[float] = []
@@ -53,13 +67,16 @@ class Party:
 def share(
     context: Any, peer: str, bases: Sequence[int], *, creates: bool
 ) -> Generator[Any, None, list[int]]:
-    """Share ``len(bases)`` pairs with ``peer``, then measure each in its basis; the outcomes as for Φ⁺.
+    """Share ``len(bases)`` pairs with ``peer``, then measure each in its basis.
 
-    X is measured as H, then Z: ``measure(basis=X)`` cannot be deserialized by squidasm.
+    Returns the outcomes, 0 or 1, corrected to what a pair in Φ⁺ would have given.  X is measured
+    as H, then Z: ``measure(basis=X)`` cannot be deserialized by squidasm.
     """
-    socket, connection, count = context.epr_sockets[peer], context.connection, len(bases)
+    socket = context.epr_sockets[peer]
+    connection = context.connection
+    count = len(bases)
     if creates:
-        qubits, states = socket.create_keep(number=count), []
+        qubits = socket.create_keep(number=count)
     else:
         qubits, states = socket.recv_keep_with_info(number=count, expect_phi_plus=False)
     results = connection.new_array(count)
@@ -72,5 +89,8 @@ def share(
     outcomes = [int(future) for future in futures]
     if creates:
         return outcomes
-    frames = [PAULI_FRAME[int(state.raw_bell_state)] for state in states]
-    return [bit ^ frame[basis] for bit, frame, basis in zip(outcomes, frames, bases, strict=True)]
+    inverted = [
+        PAULI_FRAME[int(state.raw_bell_state)][basis]
+        for state, basis in zip(states, bases, strict=True)
+    ]
+    return [bit ^ flip for bit, flip in zip(outcomes, inverted, strict=True)]

@@ -64,8 +64,8 @@ class TraceEvent:
 class SequentialResult:
     """What a run of the protocol in the simulator gave, seen from outside.
 
-    ``tested`` are the rows used up by the test, ``errors`` how many of them differed.  ``abort`` says why
-    there is nothing to go on with; None if there is.
+    ``tested`` are the rows used up by the test, and ``errors`` how many of them differed.
+    ``abort`` says why Alice stops; it is None where the parties go on.
     """
 
     pairs: Pairs
@@ -88,10 +88,10 @@ class TimingBarrier:
 
     def require_open(self, what: str) -> None:
         """Refuse ``what`` before the moment."""
-        if (now := clock()) < self.opens_ns:
-            raise EngineError(
-                f"{what} at {now:g} ns refused: the timing barrier opens at {self.opens_ns:g} ns; wait"
-            )
+        now = clock()
+        if now < self.opens_ns:
+            opens = f"the timing barrier opens at {self.opens_ns:g} ns"
+            raise EngineError(f"{what} at {now:g} ns refused: {opens}; wait")
 
 
 def run_sequential(
@@ -105,16 +105,14 @@ def run_sequential(
     """Generate ``pairs`` pairs one at a time and run the protocol on them, all in one simulation.
 
     The same ``seed`` gives the same bases, and without classical latency the same pairs, as
-    `NetsquidEngine.sample` with one pair held.
+    `NetsquidEngine.sample` with one pair held.  Raises `EngineError` where the simulation ends
+    before both programs have.
     """
     simulator.require()
-    seed, log = domain(seed, stream_version), _Log()
-    alice, bob = (
-        _Side(
-            name=name, peer=peer, config=config, protocol=protocol, count=pairs, seed=seed, log=log
-        )
-        for name, peer in ((ALICE, BOB), (BOB, ALICE))
-    )
+    seed = domain(seed, stream_version)
+    log = _Log()
+    alice = _Side(ALICE, BOB, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
+    bob = _Side(BOB, ALICE, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
     nodes = simulator.network(config, hold=1, latency_ns=protocol.classical_latency_ns)
     programs = {ALICE: _Program(alice, _alice), BOB: _Program(bob, _bob)}
     with simulator.seeded(child(seed, SIMULATOR), config.formalism):
@@ -124,18 +122,28 @@ def run_sequential(
         raise EngineError(
             f"NetSquid stopped at {end:g} ns before Alice and Bob had finished; see the trace"
         )
-    columns = np.stack([bits.pack(c) for side in (alice, bob) for c in (side.bases, side.bits)])
     return SequentialResult(
-        pairs=Pairs(
-            columns=columns, count=pairs, time=np.maximum(alice.times, bob.times),
-            alice_clicks=pairs, bob_clicks=pairs, duration_ns=end,
-        ),
+        pairs=_measured(alice, bob, end),
         transcript=tuple(log.messages()),
         trace=tuple(log.trace),
         tested=alice.tested,
         errors=alice.errors,
         abort=alice.abort,
-    )  # fmt: skip
+    )
+
+
+def _measured(alice: _Side, bob: _Side, end_ns: float) -> Pairs:
+    """What both sides recorded; a pair is there when the slower side has measured it."""
+    count = len(alice.bases)
+    columns = (alice.bases, alice.bits, bob.bases, bob.bits)
+    return Pairs(
+        columns=np.stack([bits.pack(column) for column in columns]),
+        count=count,
+        time=np.maximum(alice.times, bob.times),
+        alice_clicks=count,
+        bob_clicks=count,
+        duration_ns=end_ns,
+    )
 
 
 @dataclass(slots=True)
@@ -150,26 +158,35 @@ class _Log:
         self.trace.append(TraceEvent(clock(), party, what))
 
     def messages(self) -> Iterator[TimedMessage]:
-        """Each direction is first in, first out, so the n-th message sent is the n-th received."""
+        """All messages in the order in which they were sent.
+
+        Each direction is first in, first out, so the n-th message sent is the n-th received.
+        """
         arrivals = {ALICE: iter(self.received[BOB]), BOB: iter(self.received[ALICE])}
         for sender, what, size, sent in self.sent:
-            yield TimedMessage(sender, what, size, sent, next(arrivals[sender]))
+            received = next(arrivals[sender])
+            yield TimedMessage(sender, what, size, sent, received)
 
 
 class _Side:
     """One party's own data and its end of the classical channel."""
 
     def __init__(
-        self, *, name: str, peer: str, config: NetsquidConfig, protocol: SequentialConfig, count: int,
-        seed: np.random.SeedSequence, log: _Log,
-    ) -> None:  # fmt: skip
-        self.name, self.peer, self.config, self.protocol, self.seed = (
-            name,
-            peer,
-            config,
-            protocol,
-            seed,
-        )
+        self,
+        name: str,
+        peer: str,
+        *,
+        config: NetsquidConfig,
+        protocol: SequentialConfig,
+        count: int,
+        seed: np.random.SeedSequence,
+        log: _Log,
+    ) -> None:
+        self.name = name
+        self.peer = peer
+        self.config = config
+        self.protocol = protocol
+        self.seed = seed
         self.bases = measured_bases(config, seed, name, count)
         self.bits = np.zeros(count, np.uint8)
         self.times = np.zeros(count)
@@ -184,11 +201,14 @@ class _Side:
 
     def send(self, context: Any, what: str, payload: bytes) -> None:
         self.note(f"sends {what}")
-        self._log.sent.append((self.name, what, 8 * len(payload), clock()))
-        context.csockets[self.peer].send_structured(simulator.message(what, payload))
+        size = 8 * len(payload)
+        self._log.sent.append((self.name, what, size, clock()))
+        socket = context.csockets[self.peer]
+        socket.send_structured(simulator.message(what, payload))
 
     def receive(self, context: Any, what: str) -> Generator[Any, None, bytes]:
-        arrived = yield from context.csockets[self.peer].recv_structured()
+        socket = context.csockets[self.peer]
+        arrived = yield from socket.recv_structured()
         self._log.received[self.name].append(clock())
         if arrived.header != what:
             raise EngineError(f"{self.name} received {arrived.header!r} and expected {what!r}")
@@ -196,10 +216,10 @@ class _Side:
         return bytes(arrived.payload)
 
     def measure_pairs(self, context: Any) -> Talk:
+        creates = self.name == ALICE
         for row, basis in enumerate(self.bases.tolist()):
-            [self.bits[row]] = yield from share(
-                context, self.peer, [basis], creates=self.name == ALICE
-            )
+            [bit] = yield from share(context, self.peer, [basis], creates=creates)
+            self.bits[row] = bit
             self.times[row] = clock()
             self.note(f"measures pair {row} in {'ZX'[basis]}")
         self.bits = recorded(self.config, self.seed, self.name, self.bits)
@@ -209,7 +229,8 @@ class _Program:
     """A side's part of the protocol in the form that SquidASM runs."""
 
     def __init__(self, side: _Side, part: Callable[[_Side, Any], Talk]) -> None:
-        self._side, self._part = side, part
+        self._side = side
+        self._part = part
 
     @property
     def meta(self) -> Any:
@@ -222,29 +243,35 @@ class _Program:
 
 
 def _alice(side: _Side, context: Any) -> Talk:
+    """Alice's part: she waits out the barrier, tests Bob, and says whether they go on."""
     yield from side.measure_pairs(context)
     barrier = TimingBarrier(clock() + side.protocol.delta_t_ns)
     commitment = yield from side.receive(context, "commitment")
     yield from barrier.wait()
     barrier.require_open("Alice's announcement of her bases")
-    side.send(context, "bases", bits.pack(side.bases).tobytes())
-    theirs = _unpack((yield from side.receive(context, "bases")), len(side.bases))
+    side.send(context, "bases", _packed(side.bases))
+    announced = yield from side.receive(context, "bases")
+    theirs = _unpack(announced, len(side.bases))
     side.tested = _test_rows(side, theirs)
-    side.send(context, "test rows", side.tested.astype("<u4").tobytes())
+    rows = side.tested.astype("<u4")
+    side.send(context, "test rows", rows.tobytes())
     opening = yield from side.receive(context, "opening")
     side.abort = _judge(side, theirs, commitment, opening)
     side.note(side.abort or "goes on")
-    side.send(context, "verdict", _STOP if side.abort else _PROCEED)
+    verdict = _STOP if side.abort else _PROCEED
+    side.send(context, "verdict", verdict)
 
 
 def _bob(side: _Side, context: Any) -> Talk:
+    """Bob's part: he commits to all of his rows, and opens those that Alice wants to test."""
     yield from side.measure_pairs(context)
     nonces = _nonces(side.seed, len(side.bases))
     leaves = _leaves(nonces, side.bases, side.bits)
-    side.send(context, "commitment", hashlib.sha256(leaves.tobytes()).digest())
+    side.send(context, "commitment", _commitment(leaves))
     yield from side.receive(context, "bases")
-    side.send(context, "bases", bits.pack(side.bases).tobytes())
-    rows = np.frombuffer((yield from side.receive(context, "test rows")), "<u4").astype(np.int64)
+    side.send(context, "bases", _packed(side.bases))
+    wanted = yield from side.receive(context, "test rows")
+    rows = np.frombuffer(wanted, "<u4").astype(np.int64)
     opened = np.concatenate([nonces[rows], side.bits[rows, None]], axis=1)
     side.send(context, "opening", leaves.tobytes() + opened.tobytes())
     verdict = yield from side.receive(context, "verdict")
@@ -255,27 +282,31 @@ def _test_rows(side: _Side, theirs: Bits) -> Positions:
     """A random part of the rows with equal bases, drawn only now that Bob is committed."""
     equal = np.flatnonzero(side.bases == theirs)
     size = int(np.ceil(side.protocol.test_fraction * len(equal)))
-    order = np.argsort(
-        np.random.PCG64(child(side.seed, ALICE_TEST)).random_raw(len(equal)), kind="stable"
-    )
-    return np.sort(equal[order[:size]])
+    private = child(side.seed, ALICE_TEST)
+    keys = np.random.PCG64(private).random_raw(len(equal))
+    order = np.argsort(keys, kind="stable")
+    drawn = equal[order[:size]]
+    return np.sort(drawn)
 
 
 def _judge(side: _Side, theirs: Bits, commitment: bytes, opening: bytes) -> str | None:
     """Check what Bob opened against his commitment, count errors, and say why to stop."""
-    rows, count = side.tested, len(side.bases)
+    rows = side.tested
     if not len(rows):
         return "no row with equal bases to test: raise pairs"
-    leaves = np.frombuffer(opening[: count * _HASH], np.uint8).reshape(count, _HASH)
-    opened = np.frombuffer(opening[count * _HASH :], np.uint8).reshape(len(rows), _NONCE + 1)
-    claimed = _leaves(opened[:, :_NONCE], theirs[rows], opened[:, _NONCE], rows)
-    if hashlib.sha256(leaves.tobytes()).digest() != commitment or not np.array_equal(
-        leaves[rows], claimed
-    ):
+    leaves_end = len(side.bases) * _HASH
+    leaves = np.frombuffer(opening[:leaves_end], np.uint8).reshape(-1, _HASH)
+    opened = np.frombuffer(opening[leaves_end:], np.uint8).reshape(len(rows), _NONCE + 1)
+    nonces = opened[:, :_NONCE]
+    outcomes = opened[:, _NONCE]
+    claimed = _leaves(nonces, theirs[rows], outcomes, rows)
+    committed = _commitment(leaves) == commitment
+    if not committed or not np.array_equal(leaves[rows], claimed):
         return "Bob's opening does not match his commitment"
-    side.errors = int(np.count_nonzero(opened[:, _NONCE] != side.bits[rows]))
-    if side.errors > side.protocol.qber_limit * len(rows):
-        rate, limit = side.errors / len(rows), side.protocol.qber_limit
+    side.errors = int(np.count_nonzero(outcomes != side.bits[rows]))
+    limit = side.protocol.qber_limit
+    if side.errors > limit * len(rows):
+        rate = side.errors / len(rows)
         return f"QBER {rate:.4f} of {len(rows)} tested rows is above qber_limit={limit:g}"
     return None
 
@@ -283,18 +314,26 @@ def _judge(side: _Side, theirs: Bits, commitment: bytes, opening: bytes) -> str 
 def _leaves(nonces: Bits, bases: Bits, outcomes: Bits, rows: Positions | None = None) -> Bits:
     """SHA-256 of (row, nonce, basis, bit) for each row; the private nonce hides the two bits."""
     numbers = range(len(bases)) if rows is None else rows.tolist()
-    digests = b"".join(
-        hashlib.sha256(
-            row.to_bytes(8, "little") + nonce.tobytes() + bytes((int(basis), int(bit)))
-        ).digest()
-        for row, nonce, basis, bit in zip(numbers, nonces, bases, outcomes, strict=True)
-    )
-    return np.frombuffer(digests, np.uint8).reshape(-1, _HASH)
+    digests = bytearray()
+    for row, nonce, basis, bit in zip(numbers, nonces, bases, outcomes, strict=True):
+        content = row.to_bytes(8, "little") + nonce.tobytes() + bytes((int(basis), int(bit)))
+        digests += hashlib.sha256(content).digest()
+    return np.frombuffer(bytes(digests), np.uint8).reshape(-1, _HASH)
+
+
+def _commitment(leaves: Bits) -> bytes:
+    return hashlib.sha256(leaves.tobytes()).digest()
 
 
 def _nonces(seed: np.random.SeedSequence, count: int) -> Bits:
-    words = np.random.PCG64(child(seed, BOB_NONCES)).random_raw(count * _NONCE // 8)
+    """Bob's private randomness, uint8 of shape (count, 32)."""
+    private = child(seed, BOB_NONCES)
+    words = np.random.PCG64(private).random_raw(count * _NONCE // 8)
     return words.astype("<u8").view(np.uint8).reshape(count, _NONCE)
+
+
+def _packed(values: Bits) -> bytes:
+    return bits.pack(values).tobytes()
 
 
 def _unpack(payload: bytes, count: int) -> Bits:

@@ -8,7 +8,6 @@ rare, the distance less one is drawn digit by digit in radix 1024.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import accumulate, repeat
 from math import isqrt
 from typing import Any
 
@@ -28,14 +27,18 @@ _TRIALS = (18, 12, 6)  # log2 of how many trials one draw counts
 
 
 def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Words:
-    """Where, among ``count`` emissions, an event of this probability (in 2^-64) happens, increasing.
+    """Where, among ``count`` emissions, an event of this probability (in 2^-64) happens.
 
-    The positions below n are the same for every ``count`` ≥ n.
+    Returns increasing uint64 numbers below ``count``.  Those below n are the same for every
+    ``count`` ≥ n.  ``tick`` is called after each part.
     """
     tables = _distance_tables(probability)
     mean = count * probability // ONE
-    positions = np.empty(mean + 10 * isqrt(mean) + 64 + _FULL, np.uint64)
-    found, reached, size = 0, 0, _FIRST
+    ample = mean + 10 * isqrt(mean) + 64 + _FULL
+    positions = np.empty(ample, np.uint64)
+    found = 0
+    reached = 0
+    size = _FIRST
     while reached < count:
         if found + size > len(positions):  # ten standard deviations and more
             positions = np.concatenate([positions, np.empty_like(positions)])
@@ -43,14 +46,18 @@ def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Word
         part[:] = _draw_distances(tables, size, raw)
         part[0] += np.uint64(reached)
         np.cumsum(part, out=part)
-        found, reached, size = found + size, int(part[-1]), _FULL
+        found += size
+        reached = int(part[-1])
+        size = _FULL
         tick()
     positions = positions[:found]
-    positions -= np.uint64(1)
-    return positions[: positions.searchsorted(np.uint64(count))]
+    positions -= np.uint64(1)  # distances count from 1, positions from 0
+    inside = positions.searchsorted(np.uint64(count))
+    return positions[:inside]
 
 
 def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[Any]:
+    """``count`` distances to the next event, put together from their digits."""
     distances, *digits = (table.draw(count, raw) for table in tables)
     for digit in digits:
         distances = distances.astype(np.uint64) << np.uint64(_DIGIT)
@@ -62,26 +69,37 @@ def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[
 def _distance_tables(probability: int) -> tuple[Table, ...]:
     """Digits of the distance to the next event, the top digit first; the lowest counts from 1."""
     miss = _UNIT - (probability << (_UNIT_BITS - 64))
-    lower: list[list[int]] = []
-    while len(lower) < _LOWER and _power_of_two_power(miss, _TOP.bit_length() - 1) > _UNIT >> 80:
-        lower.append(_powers(miss, 1 << _DIGIT))
+    laws: list[list[int]] = []
+    while len(laws) < _LOWER and not _fits_top(miss):
+        laws.append(_powers(miss, 1 << _DIGIT))
         miss = _power_of_two_power(miss, _DIGIT)
-    top = _powers(miss, _TOP) if len(lower) < _LOWER else [_UNIT - miss, miss]
-    laws = [*lower, top]
-    values = [np.arange(len(law), dtype=np.uint16) for law in laws]
-    values[0] += 1
-    return tuple(compile_table(digit, law) for digit, law in zip(values, laws, strict=True))[::-1]
+    top = _powers(miss, _TOP) if len(laws) < _LOWER else [_UNIT - miss, miss]
+    laws.append(top)
+    tables = []
+    for law in laws:
+        digits = np.arange(len(law), dtype=np.uint16)
+        if law is laws[0]:
+            digits += 1
+        tables.append(compile_table(digits, law))
+    return tuple(reversed(tables))
+
+
+def _fits_top(miss: int) -> bool:
+    """Whether one top digit is enough: what lies beyond its values has less than 2^-80."""
+    beyond = _power_of_two_power(miss, _TOP.bit_length() - 1)
+    return beyond <= _UNIT >> 80
 
 
 def _powers(base: int, count: int) -> list[int]:
-    return list(
-        accumulate(
-            repeat(base, count - 1), lambda power, _: power * base >> _UNIT_BITS, initial=_UNIT
-        )
-    )
+    """The powers of ``base`` with exponents from 0 to ``count`` − 1, in fixed point."""
+    powers = [_UNIT]
+    for _ in range(count - 1):
+        powers.append(powers[-1] * base >> _UNIT_BITS)
+    return powers
 
 
 def _power_of_two_power(base: int, squarings: int) -> int:
+    """``base`` to the power 2^squarings, in fixed point."""
     for _ in range(squarings):
         base = base * base >> _UNIT_BITS
     return base
@@ -95,26 +113,33 @@ def sample_count(probability: int, trials: int, raw: Raw) -> int:
     for log2 in _TRIALS:
         draws, trials = divmod(trials, 1 << log2)
         if draws:
-            happened += int(
-                _binomial_table(probability, log2).draw(draws, raw).sum(dtype=np.uint64)
-            )
-    return happened + int(np.count_nonzero(raw(trials) < np.uint64(probability)))
+            counts = _binomial_table(probability, log2).draw(draws, raw)
+            happened += int(counts.sum(dtype=np.uint64))
+    single = raw(trials) < np.uint64(probability)
+    return happened + int(np.count_nonzero(single))
 
 
 @lru_cache(maxsize=64)
 def _binomial_table(probability: int, log2_trials: int) -> Table:
-    """Events among 2^log2_trials, from the mode outwards until they have less than 2^-90 of its weight."""
+    """How many of 2^log2_trials events happen: weights relative to that of the mode.
+
+    They are followed from the mode outwards until they are below 2^-90.
+    """
     trials = 1 << log2_trials
     mode = (trials + 1) * probability // ONE
-    odds, against = probability, ONE - probability
-    up, down = [_UNIT], [_UNIT]
+    against = ONE - probability
+    least = _UNIT >> 90
+    up = [_UNIT]
     for k in range(mode, trials):
-        up.append(up[-1] * (trials - k) * odds // ((k + 1) * against))
-        if up[-1] < _UNIT >> 90:
+        up.append(up[-1] * (trials - k) * probability // ((k + 1) * against))
+        if up[-1] < least:
             break
+    down = [_UNIT]
     for k in range(mode, 0, -1):
-        down.append(down[-1] * k * against // ((trials - k + 1) * odds))
-        if down[-1] < _UNIT >> 90:
+        down.append(down[-1] * k * against // ((trials - k + 1) * probability))
+        if down[-1] < least:
             break
     first = mode - len(down) + 1
-    return compile_table(np.arange(first, mode + len(up), dtype=np.uint32), [*down[:0:-1], *up])
+    counts = np.arange(first, mode + len(up), dtype=np.uint32)
+    below_mode = down[:0:-1]
+    return compile_table(counts, [*below_mode, *up])

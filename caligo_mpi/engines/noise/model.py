@@ -29,21 +29,21 @@ def describe(config: NoiseConfig) -> Model:
 
     Raises `ConfigError` for what a down-conversion source cannot express, and for a missing link.
     """
-    arms = (
-        [(1.0, 0.0)] * 2
-        if config.loss is None
-        else [arm_rates(config.loss.alice), arm_rates(config.loss.bob)]
-    )
+    alice_arm = bob_arm = (1.0, 0.0)
+    if config.loss is not None:
+        alice_arm = arm_rates(config.loss.alice)
+        bob_arm = arm_rates(config.loss.bob)
     if config.source.type == "pdc":
-        return _pdc_model(config, config.source, *arms)
-    alice_click, bob_click = (link.click(*arm) for arm in arms)
+        return _pdc_model(config, config.source, alice_arm, bob_arm)
+    alice_click = link.click(*alice_arm)
+    bob_click = link.click(*bob_arm)
     return Model(
-        _correlation(config.link),
-        _channels(config.alice, config.formalism, link.genuine(*arms[0])),
-        _channels(config.bob, config.formalism, link.genuine(*arms[1])),
-        alice_click * bob_click,
-        alice_click,
-        bob_click,
+        correlation=_correlation(config.link),
+        alice=_channels(config.alice, config.formalism, link.genuine(*alice_arm)),
+        bob=_channels(config.bob, config.formalism, link.genuine(*bob_arm)),
+        coincidence=alice_click * bob_click,
+        alice_click=alice_click,
+        bob_click=bob_click,
     )
 
 
@@ -56,19 +56,22 @@ def _pdc_model(
         )
     for name, side in (("alice", config.alice), ("bob", config.bob)):
         for field in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
-            if getattr(side, field):
+            value = getattr(side, field)
+            if value:
                 raise ConfigError(
-                    f"engine.{name}.{field}={getattr(side, field)} with source.type=pdc, whose photons are not stored; "
-                    "leave it out"
+                    f"engine.{name}.{field}={value} with source.type=pdc, "
+                    "whose photons are not stored; leave it out"
                 )
     rates = link.pdc(source.mu, alice, bob, misalignment=source.misalignment)
+    alice_readout = _readout(config.alice)
+    bob_readout = _readout(config.bob)
     return Model(
-        Correlation(rates.correlation, rates.correlation),
-        (_readout(config.alice),) * 2,
-        (_readout(config.bob),) * 2,
-        rates.coincidence,
-        rates.alice_click,
-        rates.bob_click,
+        correlation=Correlation(rates.correlation, rates.correlation),
+        alice=(alice_readout, alice_readout),
+        bob=(bob_readout, bob_readout),
+        coincidence=rates.coincidence,
+        alice_click=rates.alice_click,
+        bob_click=rates.bob_click,
     )
 
 
@@ -81,20 +84,19 @@ def _correlation(config: LinkConfig | None) -> Correlation:
         return link.bell_diagonal(*config.pauli)
     if config.prob_max_mixed is not None:
         return link.werner(config.prob_max_mixed)
-    return link.werner(
-        link.mixed_from_fidelity(1.0 if config.fidelity is None else config.fidelity)
-    )
+    fidelity = 1.0 if config.fidelity is None else config.fidelity
+    return link.werner(link.mixed_from_fidelity(fidelity))
 
 
 def _channels(
     side: SideConfig, formalism: link.Formalism, genuine: float
 ) -> tuple[Channel, Channel]:
-    stored = (
-        link.storage_z(side.storage_time_ns, side.T1_ns, formalism),
-        link.storage_x(side.storage_time_ns, side.T2_ns, side.gate_depolarizing),
-    )
-    z, x = (channel.then(Channel(genuine)).then(_readout(side)) for channel in stored)
-    return z, x
+    """What a side does to its bit in Z and in X: storage, then detection, then read-out."""
+    stored_z = link.storage_z(side.storage_time_ns, side.T1_ns, formalism)
+    stored_x = link.storage_x(side.storage_time_ns, side.T2_ns, side.gate_depolarizing)
+    detected = Channel(genuine)
+    read = _readout(side)
+    return stored_z.then(detected).then(read), stored_x.then(detected).then(read)
 
 
 def _readout(side: SideConfig) -> Channel:
@@ -104,20 +106,21 @@ def _readout(side: SideConfig) -> Channel:
 
 
 def arm_rates(arm: ArmConfig) -> tuple[float, float]:
-    """Efficiency and dark-count probability."""
+    """Probability that a side detects its photon, and its dark-count probability."""
     fiber = link.transmission(arm.length_km, arm.attenuation_db_per_km)
     dark = arm.dark_count_probability or 0.0
     if arm.dark_count_rate_hz:
         dark = link.dark_probability(arm.dark_count_rate_hz, arm.gate_width_ns or 0.0)
-    return fiber * arm.coupling * arm.detector_efficiency, dark
+    efficiency = fiber * arm.coupling * arm.detector_efficiency
+    return efficiency, dark
 
 
 def expected_rates(config: NoiseConfig, model: Model) -> Expected:
     """QBERs, sifting and click probabilities of the configuration in closed form."""
-    errors = [
-        link.qber(link.moments(model.correlation[basis], model.alice[basis], model.bob[basis]).both)
-        for basis in (Z, X)
-    ]
+    errors = []
+    for basis in (Z, X):
+        recorded = link.moments(model.correlation[basis], model.alice[basis], model.bob[basis])
+        errors.append(link.qber(recorded.both))
     alice_x, bob_x = config.alice.basis_bias, config.bob.basis_bias
     return Expected(
         qber_z=errors[Z],
@@ -132,13 +135,11 @@ def expected_rates(config: NoiseConfig, model: Model) -> Expected:
 
 def integer_thresholds(config: NoiseConfig, model: Model) -> dict[str, object]:
     """All probabilities that decide a bit, in units of 2^-64, rounded; names as in `Law`."""
-    flips = [
-        link.qber(
-            model.correlation[basis] * model.alice[basis].symmetric * model.bob[basis].symmetric
-        )
-        for basis in (Z, X)
-    ]
-    only = link.only_clicks(model.coincidence, model.alice_click, model.bob_click)
+    flips = []
+    for basis in (Z, X):
+        kept = model.correlation[basis] * model.alice[basis].symmetric * model.bob[basis].symmetric
+        flips.append(link.qber(kept))
+    alice_only, bob_only = link.only_clicks(model.coincidence, model.alice_click, model.bob_click)
     probabilities = {
         "alice_x": config.alice.basis_bias,
         "bob_x": config.bob.basis_bias,
@@ -149,7 +150,7 @@ def integer_thresholds(config: NoiseConfig, model: Model) -> dict[str, object]:
         "bob_fall_z": model.bob[Z].shift,
         "bob_fall_x": model.bob[X].shift,
         "coincidence": model.coincidence,
-        "alice_only": only[0],
-        "bob_only": only[1],
+        "alice_only": alice_only,
+        "bob_only": bob_only,
     }
     return {name: round(ldexp(probability, 64)) for name, probability in probabilities.items()}

@@ -17,18 +17,18 @@ from ...pairs import Tick, bits
 from ...pairs.bits import U8
 from .tables import ONE, Raw, Table, Words, compile_table
 
-_FIRST, _FULL = (
-    1 << 6,
-    1 << 13,
-)  # words per plane: the first block, and the largest, which stays in cache
+# Words per plane: the first block, and the largest, which stays in cache.
+_FIRST = 1 << 6
+_FULL = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
     """What both sides record, as probabilities in units of 2^-64.
 
-    ``*_x``: a side measures in X.  ``flip_*``: equal bases, unequal bits.  ``*_fall_*``: then a side's
-    1 becomes 0 where it measured in that basis; if negative, its 0 becomes 1.
+    ``*_x``: a side measures in X.  ``flip_*``: with equal bases the bits are unequal.
+    ``*_fall_*``: a side that measured in that basis then records 0 for 1; a negative number says
+    that it records 1 for 0.
     """
 
     alice_x: int
@@ -42,11 +42,15 @@ class Law:
 
 
 def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
-    """Packed columns of ``count`` records, (4, nbytes(count)); a shorter draw is a prefix of a longer one."""
+    """Packed columns of ``count`` records, uint8 of shape (4, nbytes(count)).
+
+    A shorter draw is a prefix of a longer one.  ``tick`` is called after each block.
+    """
     columns = np.empty((4, bits.nbytes(count)), np.uint8)
     for first, words in _blocks(count):
         part = columns[:, 8 * first : 8 * (first + words)]
-        for column, plane in zip(part, _draw_block(law, words, raw), strict=True):
+        planes = _draw_block(law, words, raw)
+        for column, plane in zip(part, planes, strict=True):
             column[:] = plane.view(np.uint8)[: len(column)]
         tick()
     bits.clear_padding(columns, count)
@@ -58,10 +62,13 @@ def _blocks(count: int) -> Iterator[tuple[int, int]]:
     first, end = 0, _FIRST
     while 64 * first < count:
         yield first, end - first
-        first, end = end, min(8 * end, (end // _FULL + 1) * _FULL)
+        longer = 8 * end
+        next_full = (end // _FULL + 1) * _FULL
+        first, end = end, min(longer, next_full)
 
 
 def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Words]:
+    """Alice's bases and bits, then Bob's, for 64·``words`` records; draws in a fixed order."""
     a_basis = _toss(law.alice_x, words, raw)
     b_basis = _toss(law.bob_x, words, raw)
     a_bit = raw(words)
@@ -75,12 +82,17 @@ def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Wo
 
 
 def _fall(bit: Words, basis: Words, by_basis: tuple[int, int], raw: Raw) -> None:
-    """Flip bits, in place, one way only: from 1 to 0 where the probability is positive, else from 0 to 1."""
+    """Flip bits, in place, one way only.
+
+    A positive probability takes 1 to 0, a negative one 0 to 1.
+    """
     z, x = by_basis
     if z > 0 or x > 0:
-        bit &= ~_toss_by_basis(max(z, 0), max(x, 0), basis, raw)
+        fallen = _toss_by_basis(max(z, 0), max(x, 0), basis, raw)
+        bit &= ~fallen
     if z < 0 or x < 0:
-        bit |= _toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
+        risen = _toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
+        bit |= risen
 
 
 def _toss_by_basis(z: int, x: int, basis: Words, raw: Raw) -> Words:
@@ -99,15 +111,18 @@ def _toss(probability: int, words: int, raw: Raw) -> Words:
     """A plane of independent bits, each 1 with this probability."""
     if probability == ONE >> 1:
         return raw(words)
-    if probability in (0, ONE):
-        return np.full(words, probability and ONE - 1, np.uint64)
-    return _byte_table(probability).draw(8 * words, raw).view(np.uint64)
+    if probability == 0:
+        return np.zeros(words, np.uint64)
+    if probability == ONE:
+        return np.full(words, ONE - 1, np.uint64)
+    eights = _byte_table(probability).draw(8 * words, raw)
+    return eights.view(np.uint64)
 
 
 @lru_cache(maxsize=64)
 def _byte_table(probability: int) -> Table:
     """Eight independent bits at a time."""
-    by_ones = [probability**ones * (ONE - probability) ** (8 - ones) for ones in range(9)]
-    return compile_table(
-        np.arange(256, dtype=np.uint8), [by_ones[byte.bit_count()] for byte in range(256)]
-    )
+    against = ONE - probability
+    by_ones = [probability**ones * against ** (8 - ones) for ones in range(9)]
+    weights = [by_ones[byte.bit_count()] for byte in range(256)]
+    return compile_table(np.arange(256, dtype=np.uint8), weights)

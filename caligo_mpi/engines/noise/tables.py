@@ -34,16 +34,19 @@ class Table:
     rest_bounds: Words
 
     def draw(self, count: int, raw: Raw) -> NDArray[Any]:
-        """``count`` values; takes the codes, four to a word, then a word per draw that hits the left-over."""
-        codes = raw((count + 3) >> 2).view(np.uint16)[:count]
-        drawn = self.values.take(
-            codes.astype(np.intp), mode="wrap"
-        )  # wrap: the fastest, and no code is outside
+        """``count`` independent values of the law.
+
+        Takes the codes from ``raw``, four to a word, then a word for each draw that hits the
+        left-over law.
+        """
+        words = raw((count + 3) >> 2)
+        codes = words.view(np.uint16)[:count]
+        # No code is outside; mode="wrap" is the fastest.
+        drawn = self.values.take(codes.astype(np.intp), mode="wrap")
         if self.whole < _CODES:
             late = np.flatnonzero(codes >= self.whole)
-            drawn[late] = self.rest_values[
-                self.rest_bounds.searchsorted(raw(len(late)), side="right")
-            ]
+            second = self.rest_bounds.searchsorted(raw(len(late)), side="right")
+            drawn[late] = self.rest_values[second]
         return drawn
 
 
@@ -51,13 +54,15 @@ def compile_table(values: NDArray[Any], weights: Sequence[int]) -> Table:
     """The law that gives ``values[i]`` with probability ``weights[i]`` over their sum."""
     total = sum(weights)
     shares = [divmod(weight * _CODES, total) for weight in weights]
-    codes = np.repeat(values, [whole for whole, _ in shares])
-    rest = [(i, left) for i, (_, left) in enumerate(shares) if left]
-    left_over = total * (_CODES - len(codes))
-    bounds = [(reached << 64) // left_over for reached in accumulate(left for _, left in rest)]
+    whole_codes = np.repeat(values, [whole for whole, _ in shares])
+    shared_codes = _CODES - len(whole_codes)
+    rest = [i for i, (_, left) in enumerate(shares) if left]
+    reached = accumulate(shares[i][1] for i in rest)
+    left_over = total * shared_codes
+    bounds = [(sum_so_far << 64) // left_over for sum_so_far in reached]
     return Table(
-        values=np.concatenate([codes, np.zeros(_CODES - len(codes), values.dtype)]),
-        whole=len(codes),
-        rest_values=values[[i for i, _ in rest]],
+        values=np.concatenate([whole_codes, np.zeros(shared_codes, values.dtype)]),
+        whole=len(whole_codes),
+        rest_values=values[rest],
         rest_bounds=np.array(bounds[:-1], np.uint64),
     )
