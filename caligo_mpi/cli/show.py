@@ -137,7 +137,8 @@ def status_text(status: Status) -> str:
             )
         ),
         f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
-        f"  {len(status.runs)} launches, {len(status.faults)} faults, last commit {age} ago",
+        f"  {counted(len(status.runs), 'launch', 'launches')}, "
+        f"{counted(len(status.faults), 'fault')}, last commit {age} ago",
     ]
     return "\n".join(lines + ([f"  data digest {status.data_digest}"] if status.complete else []))
 

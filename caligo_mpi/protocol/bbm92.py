@@ -19,7 +19,7 @@ from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import amplify, seed_bits
 from .draw import ALICE, STREAM_VERSION, random_bits, random_subset, stream
-from .estimate import estimate, likely_at_most
+from .estimate import estimate, likely_at_most, no_code
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
 from .transcript import Transcript, last_pair_ns
@@ -239,7 +239,7 @@ def agree(
     try:
         corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
     except ConfigError as error:  # no code for this error rate
-        return Abort("reconcile", str(error), {"qber": tested.bit.qber})
+        return no_code(str(error), tested.bit, _CODE_CONFIDENCE)
     leak = [frame.leak_bits for frame in corrected]
     report(corrected, config.reconciliation, talk)
     received = np.stack([frame.bits for frame in corrected])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..pairs import Tally, bits
 from ..pairs.bits import U8
-from .types import QberEstimate
+from .types import Abort, QberEstimate
 
 F64 = NDArray[np.float64]
 CONFIDENCE = 1 - 1e-6
@@ -64,6 +64,18 @@ def likely_at_most(found: QberEstimate, confidence: float) -> float:
     Rounded to 1e-5: its last digits differ between machines, and must not choose between codes.
     """
     return round(clopper_pearson(found.errors, found.tested, confidence)[1], 5)
+
+
+def no_code(reason: str, found: QberEstimate, confidence: float) -> Abort:
+    """The abort where no code corrects the rate of `likely_at_most`, with what was seen beside it.
+
+    Few tested bits bound the rate so badly that it may be 1/2; more pairs are then what helps.
+    """
+    at_most = likely_at_most(found, confidence)
+    numbers = {"qber": found.qber, "qber_at_most": at_most, "tested": found.tested}
+    if found.qber < 0.5 <= at_most:
+        reason = "too few pairs: so few tested bits leave room for any error rate"
+    return Abort("reconcile", reason, numbers)
 
 
 def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from ..pairs.bits import U8
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
-from .estimate import by_basis, estimate, likely_at_most
+from .estimate import by_basis, estimate, likely_at_most, no_code
 from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
 from .sift import Side
 from .types import Abort, Detection, QberEstimate, Reconciled
@@ -189,7 +189,7 @@ class Alice:
         try:
             code = code_for(len(keys[0]), qber)
         except ConfigError as error:
-            return Abort("reconcile", str(error), {"qber": self.estimate.qber})
+            return no_code(str(error), self.estimate, _CODE_CONFIDENCE)
         syndromes = (code.syndrome(keys[0]), code.syndrome(keys[1]))
         self.syndrome_bits = len(syndromes[0])
         found = self.terms.length(set_size=len(keys[0]), leak_bits=len(syndromes[0]))

@@ -80,6 +80,46 @@ def test_more_pairs_extend_the_file_and_give_the_same_as_at_once(caligo, small, 
     assert status(tmp_path / "run.h5.old-1").pairs == 163_840
 
 
+def test_a_finished_file_with_more_pairs_than_asked_for_says_so(caligo, small, tmp_path):
+    before = (tmp_path / "run.h5").read_bytes()
+    result = caligo("generate", small, "--set", "pairs=1000")
+    assert result.returncode == 0
+    assert "already complete: pairs=163840, more than the 1000 asked for" in result.stderr
+    assert (tmp_path / "run.h5").read_bytes() == before
+
+
+def test_a_partial_file_with_more_pairs_than_asked_for_says_so(caligo, write_config, tmp_path):
+    config = write_config()
+    stop_early(config, tmp_path)
+    before = (tmp_path / "run.h5.part").read_bytes()
+    one_sentence(
+        caligo("generate", config, "--set", "pairs=1000"),
+        "run.h5.part was started with pairs=163840, more than pairs=1000",
+        "raised, not lowered",
+    )
+    assert (tmp_path / "run.h5.part").read_bytes() == before
+
+
+def test_numbers_agree_with_their_nouns(caligo, small):
+    text = caligo("status", "run.h5").stdout
+    assert "  1 launch, 0 faults, last commit" in text
+    assert caligo("generate", small, "-q", "--set", "pairs=200_001").returncode == 0
+    assert "  2 launches, 0 faults, last commit" in caligo("status", "run.h5").stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--outp", "--forc", "--quie"])
+def test_options_are_written_out_in_full(caligo, write_config, tmp_path, option):
+    result = caligo("generate", write_config(), option, "x.h5")
+    assert result.returncode == 2
+    assert f"unrecognized arguments: {option}" in result.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.yaml"]
+
+
+@pytest.mark.parametrize("value", ["-x", "--force", "-1"])
+def test_a_value_with_a_leading_dash_is_a_value_after_an_equals_sign(caligo, write_config, value):
+    one_sentence(caligo("generate", write_config(), f"--set={value}"), f"--set {value}: must be")
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -117,7 +157,14 @@ def test_a_file_of_another_configuration_is_refused_and_kept(caligo, write_confi
     config = write_config(engine={"name": "noise", "link": {"fidelity": 0.95}})
     stop_early(config, tmp_path, finish=name == "run.h5")
     before = (tmp_path / name).read_bytes()
-    one_sentence(caligo("generate", config, "--set", "seed=8"), "belongs to another run", "--force")
+    changes = ["--set", "seed=8", "--set", "engine.link.fidelity=0.9"]
+    one_sentence(
+        caligo("generate", config, *changes),
+        "belongs to another run",
+        "engine.link.fidelity=0.95 there and 0.9 here",
+        "seed=7 there and 8 here",
+        "--force",
+    )
     assert (tmp_path / name).read_bytes() == before
     assert caligo("generate", config, "--set", "seed=8", "--force", "-q").returncode == 0
     assert (tmp_path / f"{name}.old-1").read_bytes() == before

@@ -100,6 +100,15 @@ def test_an_error_rate_no_code_corrects_aborts(pairs):
     ).aborts
     assert abort.step == "reconcile"
     assert "is more than the codes here correct" in abort.reason
+    assert abort.numbers["qber"] == pytest.approx(0.3, abs=0.1)
+    assert abort.numbers["qber"] < abort.numbers["qber_at_most"] < 0.5
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_rate_bounded_by_one_tested_bit_is_said_to_be_for_want_of_pairs(pairs, seed):
+    (abort,) = run_protocol(pairs(9, qber=0.0, seed=seed), CONFIG).aborts
+    assert (abort.step, abort.reason[:14]) == ("reconcile", "too few pairs:")
+    assert abort.numbers == {"qber": 0.0, "qber_at_most": 0.999, "tested": 1}
 
 
 def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):

@@ -258,7 +258,7 @@ def test_a_complete_file_is_left_alone_and_others_are_refused_or_set_aside(
     assert DIGEST in result.stdout
     one_sentence(
         caligo(*COMMAND, "--set", "seed=6"),
-        "keys.h5 belongs to another protocol configuration",
+        "keys.h5 belongs to another protocol configuration (seed=5 there and 6 here)",
         "--force",
     )
     generate(run_config(pairs=1000), tmp_path / "other.h5")
