@@ -25,7 +25,13 @@ from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
 from .estimate import by_basis, estimate, likely_at_most
-from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
+from .key_length import (
+    TransferFigures,
+    TransferLength,
+    dropped_limit,
+    hoeffding_margin,
+    transfer_length,
+)
 from .sift import Side
 from .types import Abort, Detection, QberEstimate, Reconciled
 from .verify import TagKey, draw_tag_key, tag
@@ -78,12 +84,16 @@ class Terms:
 
     def length(self, *, set_size: int, leak_bits: int) -> TransferLength:
         """Length of the strings made of sets of ``set_size`` rows with syndromes of ``leak_bits``."""
-        return transfer_length(
+        left = self.valid - self.test
+        figures = TransferFigures(
             rounds=self.rounds,
-            single=min(self.single_left(), self.valid - self.test),
-            dropped=self.valid - self.test - 2 * set_size,
+            single=min(self.single_left(), left),
+            dropped=left - 2 * set_size,
             leak_bits=leak_bits,
             tag_bits=self.tag_bits,
+        )
+        return transfer_length(
+            figures,
             storage_r=self.storage_r,
             storage_rate=self.storage_rate,
             epsilon=self.epsilon,
