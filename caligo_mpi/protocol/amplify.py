@@ -50,8 +50,12 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
     rows = keys.reshape(-1, count)
     matrix = _Blocks(seed, count, length)
     together = 2 if matrix.exact(rows[:2]) else 1
-    parts = [matrix.times(rows[i : i + together]) for i in range(0, len(rows), together)]
-    return np.concatenate(parts).reshape(*keys.shape[:-1], length)
+    parts = []
+    for first in range(0, len(rows), together):
+        some = rows[first : first + together]
+        parts.append(matrix.times(some))
+    joined = np.concatenate(parts)
+    return joined.reshape(*keys.shape[:-1], length)
 
 
 class _Blocks:
@@ -64,17 +68,22 @@ class _Blocks:
     """
 
     def __init__(self, seed: U8, count: int, length: int) -> None:
-        self.count, self.length = count, length
-        self.size = _smooth(-(-count // min(_MOST, -(-count // _CACHED))))
-        self.across, self.down = -(-count // self.size), -(-length // self.size)
+        self.count = count
+        self.length = length
+        wanted = min(_MOST, _ceil_div(count, _CACHED))
+        self.size = _smooth(_ceil_div(count, wanted))
+        self.across = _ceil_div(count, self.size)
+        self.down = _ceil_div(length, self.size)
         self.turn = _roots(self.size)
-        bits = np.zeros((self.across + self.down, self.size), np.uint8)
-        first = self.across * self.size - count + 1
-        bits.reshape(-1)[first : first + len(seed)] = seed
         self.ones = int(np.count_nonzero(seed))
+        padded = np.zeros((self.across + self.down) * self.size, np.uint8)
+        first = self.across * self.size - count + 1
+        padded[first : first + len(seed)] = seed
+        bits = padded.reshape(-1, self.size)
         self.spectra = np.empty((len(bits) - 1, self.size), np.complex128)
-        for spectrum, low, high in zip(self.spectra, bits, bits[1:], strict=False):
-            spectrum.real, spectrum.imag = low, high
+        for i, spectrum in enumerate(self.spectra):
+            spectrum.real = bits[i]
+            spectrum.imag = bits[i + 1]
             spectrum *= self.turn
             spectrum[:] = np.fft.fft(spectrum)
 
@@ -85,31 +94,43 @@ class _Blocks:
         transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp).
         """
         norms = np.sqrt(rows.sum(axis=1, dtype=np.int64))
-        weight = float((norms * 2.0 ** (self._shift * np.arange(len(rows)))).sum())
+        scales = 2.0 ** (self._shift * np.arange(len(rows)))
+        weight = float((norms * scales).sum())
         steps = 16 * self.size.bit_length() + self.across + 32
-        return steps * 2.0**-53 * weight * sqrt(2 * self.ones) < MAX_ROUNDING
+        error = steps * 2.0**-53 * weight * sqrt(2 * self.ones)
+        return error < MAX_ROUNDING
 
     def times(self, rows: U8) -> U8:
         """The matrix times one or two keys, modulo 2."""
         if not self.exact(rows):
             raise ArithmeticError(f"Fourier transforms of {self.count} key bits cannot be exact")
-        numbers = np.zeros((self.across, self.size))
-        numbers.reshape(-1)[: self.count] = rows[0]
-        if len(rows) > 1:
-            numbers.reshape(-1)[: self.count] += rows[1] * 2.0**self._shift
-        spectra = np.empty((self.across, self.size), np.complex128)
-        for spectrum, part in zip(spectra, numbers[::-1], strict=True):
-            spectrum[:] = np.fft.fft(part * self.turn)
+        spectra = self._transforms(rows)
         out = np.empty((len(rows), self.down, self.size), np.uint8)
         for row in range(self.down):
             sums = self._sums(spectra, row)
             for key, target in enumerate(out):
                 target[row] = (sums >> (key * self._shift)) & 1
-        return out.reshape(len(rows), -1)[:, : self.length]
+        joined = out.reshape(len(rows), -1)
+        return joined[:, : self.length]
+
+    def _transforms(self, rows: U8) -> C128:
+        """Transforms of the keys' numbers, a block each, the last block first."""
+        padded = np.zeros(self.across * self.size)
+        numbers = padded[: self.count]
+        numbers[:] = rows[0]
+        if len(rows) > 1:
+            numbers += rows[1] * 2.0**self._shift
+        blocks = padded.reshape(-1, self.size)
+        spectra = np.empty((self.across, self.size), np.complex128)
+        for spectrum, block in zip(spectra, blocks[::-1], strict=True):
+            spectrum[:] = np.fft.fft(block * self.turn)
+        return spectra
 
     def _sums(self, spectra: C128, row: int) -> NDArray[np.int64]:
         """What the keys' numbers add up to in one row of blocks."""
-        turned = np.fft.ifft(np.einsum("bf,bf->f", spectra, self.spectra[row : row + self.across]))
+        diagonals = self.spectra[row : row + self.across]
+        products = np.einsum("bf,bf->f", spectra, diagonals)
+        turned = np.fft.ifft(products)
         upper: F64 = turned.imag * self.turn.real
         upper -= turned.real * self.turn.imag
         return np.rint(upper, out=upper).astype(np.int64)
@@ -117,6 +138,10 @@ class _Blocks:
     @property
     def _shift(self) -> int:
         return self.count.bit_length()
+
+
+def _ceil_div(number: int, by: int) -> int:
+    return -(-number // by)
 
 
 def _smooth(least: int) -> int:

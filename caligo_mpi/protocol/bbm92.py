@@ -92,8 +92,12 @@ def distribute(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
-    epsilons = config.epsilon_sec / blocks, config.epsilon_cor / blocks
-    share = Share(*epsilons, premises.quality, premises.stream_version)
+    share = Share(
+        config.epsilon_sec / blocks,
+        config.epsilon_cor / blocks,
+        premises.quality,
+        premises.stream_version,
+    )
     source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
@@ -102,38 +106,56 @@ def distribute(
     tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
-    result = replace(result, estimate=tested.phase, disclosed=tested.by_basis)
-    result = replace(result, reconciled_bits=tested.alice.size, frames=len(tested.alice))
+    result = _with_test(result, tested)
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     tick()
     agreed = agree(tested, config, share, source=source, talk=talk, tick=tick)
     if isinstance(agreed, Abort):
         return _close(result, talk, abort=agreed)
-    result = replace(
+    result = _with_correction(result, tested, agreed)
+    length = _length(tested, share, leak_bits=talk.leak_bits)
+    if not length or not agreed.same.any():
+        return _close(result, talk, abort=_nothing_left(tested, talk))
+    # What both hold alike, frames end to end: one row per party.
+    rows = np.stack([own[agreed.same].ravel() for own in (tested.alice, agreed.bob)])
+    seed = random_bits(source, seed_bits(rows.shape[1], length))
+    talk.send("alice", "Toeplitz seed", bits=len(seed))
+    tick()
+    # The matrix is public: each party multiplies its own row, here in one go.
+    alice_key, bob_key = (bits.pack(key) for key in amplify(rows, seed, length))
+    return _close(replace(result, key_bits=length, alice=alice_key, bob=bob_key), talk)
+
+
+def _with_test(result: BlockResult, tested: Disclosed) -> BlockResult:
+    return replace(
+        result,
+        estimate=tested.phase,
+        disclosed=tested.by_basis,
+        reconciled_bits=tested.alice.size,
+        frames=len(tested.alice),
+    )
+
+
+def _with_correction(result: BlockResult, tested: Disclosed, agreed: Agreed) -> BlockResult:
+    equal = tested.alice == agreed.bob
+    return replace(
         result,
         corrected=int(np.count_nonzero(tested.bob != agreed.bob)),
         per_frame=agreed.frames(tested.bob),
         failed_frames=int(np.count_nonzero(~agreed.same)),
         tag_bits=agreed.tag_bits,
-        decoded=bool((tested.alice == agreed.bob)[agreed.same].all()),
+        decoded=bool(equal[agreed.same].all()),
     )
-    length = _length(tested, share, leak_bits=talk.leak_bits)
-    if not length or not agreed.same.any():
-        numbers = {
-            "qber": tested.phase.qber,
-            "reconciled_bits": tested.alice.size,
-            "leak_bits": talk.leak_bits,
-        }
-        return _close(result, talk, abort=Abort("amplify", "no secret bits are left", numbers))
-    count = int(agreed.same.sum()) * tested.alice.shape[1]
-    seed = random_bits(source, seed_bits(count, length))
-    talk.send("alice", "Toeplitz seed", bits=len(seed))
-    tick()
-    # The matrix is public: each party multiplies its own row, here in one go.
-    rows = np.stack([own[agreed.same].ravel() for own in (tested.alice, agreed.bob)])
-    alice_key, bob_key = (bits.pack(key) for key in amplify(rows, seed, length))
-    return _close(replace(result, key_bits=length, alice=alice_key, bob=bob_key), talk)
+
+
+def _nothing_left(tested: Disclosed, talk: Transcript) -> Abort:
+    numbers = {
+        "qber": tested.phase.qber,
+        "reconciled_bits": tested.alice.size,
+        "leak_bits": talk.leak_bits,
+    }
+    return Abort("amplify", "no secret bits are left", numbers)
 
 
 def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:

@@ -26,9 +26,9 @@ from .types import Reconciled
 
 I64 = NDArray[np.int64]
 
-#: ``original``: four passes from blocks of ⌈0.73/Q⌉, each pass's twice as long.  ``low-leak``: blocks of a
-#: power of two, then halves of the frame, and every parity ever told is kept in use (Martinez-Mateo et al.,
-#: Quantum Inf. Comput. 15:453, 2015).
+#: ``original``: four passes from blocks of ⌈0.73/Q⌉, each pass's twice as long.
+#: ``low-leak``: blocks of a power of two, then halves of the frame, and every parity ever told is
+#: kept in use (Martinez-Mateo et al., Quantum Inf. Comput. 15:453, 2015).
 VARIANTS = ("original", "low-leak")
 
 #: Frames handled together by `reconcile`: enough to fill the vectors, little enough for the caches.
@@ -81,14 +81,24 @@ def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
     if not 0 <= qber < 0.5:
         raise ConfigError(f"qber={qber} must lie in [0, 0.5): Cascade cannot reconcile beyond")
     half = (n + 1) // 2
-    if variant == "original":
-        first = n if qber * n < 1 else -int(-0.73 // qber)
-        sizes = [min(first << step, half) for step in range(4)]
-    else:
-        first = _power_of_two_above(1 / (qber * sqrt(2)) if qber * n >= 1 else n)
-        second = _power_of_two_above(sqrt(4096 * first))
-        sizes = [min(size, half) for size in (first, second, 4096)] + [half] * 11
-    return sizes
+    sizes_of = _original_sizes if variant == "original" else _low_leak_sizes
+    wanted = sizes_of(n, qber)
+    return [min(size, half) for size in wanted]
+
+
+def _original_sizes(n: int, qber: float) -> list[int]:
+    expected_errors = qber * n
+    first = n if expected_errors < 1 else -int(-0.73 // qber)
+    return [first << step for step in range(4)]
+
+
+def _low_leak_sizes(n: int, qber: float) -> list[int]:
+    expected_errors = qber * n
+    ideal = n if expected_errors < 1 else 1 / (qber * sqrt(2))
+    first = _power_of_two_above(ideal)
+    second = _power_of_two_above(sqrt(4096 * first))
+    halves = [n] * 11
+    return [first, second, 4096, *halves]
 
 
 def reconcile(
@@ -112,19 +122,19 @@ def reconcile(
     >>> bool((result.bits == alice[0]).all()), result.ok
     (True, True)
     """
-    if bob.size >= _COMPILE_BITS and (compiled := _compiled()) is not None:
+    compiled = _compiled() if bob.size >= _COMPILE_BITS else None
+    if compiled is not None:
         return _reconcile_compiled(
             compiled, alice, bob, qber=qber, seed=seed, variant=variant, tick=tick
         )
-    results = []
+    results: list[Reconciled] = []
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
         oracle = Oracle(alice[rows])
         bits, ok = correct(oracle, bob[rows], qber=qber, seed=seed, variant=variant, tick=tick)
-        for i in range(len(bits)):
-            results.append(
-                Reconciled(bits[i], int(oracle.leak_bits[i]), int(oracle.messages[i]), bool(ok[i]))
-            )
+        leaks = oracle.leak_bits.tolist()
+        messages = oracle.messages.tolist()
+        results += map(Reconciled, bits, leaks, messages, ok.tolist())
     return results
 
 
@@ -135,14 +145,16 @@ def _reconcile_compiled(
     n = bob.shape[1]
     sizes = np.array(block_sizes(n, qber, variant))
     orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
-    results = []
+    results: list[Reconciled] = []
     for first in range(0, len(bob), _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
         left = alice[rows] ^ bob[rows]
         told = compiled.correct(left, orders, sizes, keep=variant != "original")
-        for bits, leak, messages, corrections in zip(alice[rows] ^ left, *told, strict=True):
-            results.append(Reconciled(bits, int(leak), int(messages), bool(corrections <= n)))
+        leaks, messages, corrections = told
+        ok = corrections <= n
+        corrected = alice[rows] ^ left
+        results += map(Reconciled, corrected, leaks.tolist(), messages.tolist(), ok.tolist())
     return results
 
 
@@ -178,13 +190,16 @@ def correct(
         tick()
         order = _permutation(n, seed, step)
         alice.open_pass(order)
-        passes.append(_Pass(step, bits, order, size, keep=variant != "original"))
-        passes[-1].compare_blocks(alice)
+        latest = _Pass(step, bits, order, size, keep=variant != "original")
+        latest.compare_blocks(alice)
+        passes.append(latest)
         while (odd := next((p for p in passes if p.pending), None)) is not None:
             frame, bit = odd.search(alice)
             corrections += np.bincount(frame, minlength=frames)
-            sane = corrections[frame] <= n  # contradictory answers would go on for ever
-            frame, bit = frame[sane], bit[sane]
+            # Contradictory answers would go on for ever.
+            sane = corrections[frame] <= n
+            frame = frame[sane]
+            bit = bit[sane]
             bits[frame, bit] ^= 1
             for each in passes:
                 each.flip(frame, bit)
@@ -219,7 +234,8 @@ class _Pass:
         told = self.blocks - (self.step > 0)
         frames = len(self.odd) // self.nodes
         root = np.arange(self.blocks) * (self.nodes // self.blocks) + 1
-        node = (np.arange(frames)[:, None] * self.nodes + root).ravel()
+        first_node = np.arange(frames)[:, None] * self.nodes
+        node = (first_node + root).ravel()
         differs = np.zeros((frames, self.blocks), np.uint8)
         if told:
             asked = node.reshape(frames, -1)[:, :told].ravel()
@@ -229,18 +245,22 @@ class _Pass:
         self.odd[node] = differs.ravel()
         if self.keep:
             self.known[node] = True
-        self._await(node[differs.ravel() == 1])
+        is_odd = differs.ravel() == 1
+        self._await(node[is_odd])
 
     def search(self, alice: Oracle) -> tuple[I64, I64]:
         """Find one error in each interval that is odd: frame and bit of each."""
         node = np.sort(np.concatenate(self.pending))
         self.pending = []
-        node = node[np.diff(node, prepend=-1) > 0]
-        node = node[self.odd[node] & 1 == 1]
+        is_first = np.diff(node, prepend=-1) > 0
+        node = node[is_first]
+        is_odd = self.odd[node] & 1 == 1
+        node = node[is_odd]
         found = []
         while len(node):
             place = node % self.nodes
-            single = self.stop[place] - self.start[place] == 1
+            length = self.stop[place] - self.start[place]
+            single = length == 1
             found.append(node[single])
             node = self._halve(alice, node[~single])
         node = np.concatenate([*found, node])
@@ -251,8 +271,11 @@ class _Pass:
         """Take note of corrected bits; the smallest known interval around each may have become odd."""
         leaf = frame * self.nodes + self.leaf_of_bit[bit]
         size = self.nodes // self.blocks
-        base, heap = leaf - leaf % size, leaf % size
-        path = base + (heap >> np.arange(self.depth + 1)[:, None])
+        heap = leaf % size
+        base = leaf - heap
+        # The node h has the ancestors h >> 1, h >> 2, …: one row per level, the leaf first.
+        level = np.arange(self.depth + 1)[:, None]
+        path = base + (heap >> level)
         np.add.at(self.odd, path.ravel(), np.uint8(1))
         if self.keep:
             deepest = np.argmax(self.known[path], axis=0)
@@ -266,21 +289,27 @@ class _Pass:
         left = node + node % size
         differs = self._ask(alice, left)
         if self.keep:
-            self.odd[left], self.odd[left + 1] = differs, 1 - differs
-            self.known[left] = self.known[left + 1] = True
+            right = left + 1
+            self.odd[left] = differs
+            self.odd[right] = 1 - differs
+            self.known[left] = True
+            self.known[right] = True
         odd: I64 = left + 1 - differs
         return odd
 
     def _ask(self, alice: Oracle, node: I64) -> U8:
         """Alice's parity xor Bob's present one, for each node."""
         frame, place = np.divmod(node, self.nodes)
-        start, stop = self.start[place], self.stop[place]
-        differs: U8 = alice.parities(self.step, frame, start, stop) ^ (self.odd[node] & np.uint8(1))
+        start = self.start[place]
+        stop = self.stop[place]
+        differs = alice.parities(self.step, frame, start, stop)
         differs ^= _range_parities(self.prefix, frame, start, stop)
+        differs ^= self.odd[node] & np.uint8(1)
         return differs
 
     def _await(self, node: I64) -> None:
-        node = node[self.odd[node] & 1 == 1]
+        is_odd = self.odd[node] & 1 == 1
+        node = node[is_odd]
         if len(node):
             self.pending.append(node)
 
@@ -290,12 +319,12 @@ def _prefix_parities(bits: U8, order: I64) -> U8:
     frames, n = bits.shape
     words = np.zeros((frames, n // 8 + 1), "<u8")
     words.view(np.uint8)[:, :n] = np.take(bits, order, axis=1)
-    words *= (
-        _EACH_BYTE  # byte i: how many of the bytes 0 to i are 1; at most 8, so nothing is carried
-    )
+    # Byte i becomes how many of the bytes 0 to i are 1: at most 8, so nothing is carried.
+    words *= _EACH_BYTE
     ends = np.cumsum(words >> np.uint64(56), axis=1)
     words <<= np.uint64(8)
-    words[:, 1:] += (ends[:, :-1] & np.uint64(1)) * _EACH_BYTE
+    odd_before = ends[:, :-1] & np.uint64(1)
+    words[:, 1:] += odd_before * _EACH_BYTE
     words &= _EACH_BYTE
     return words.view(np.uint8)
 
@@ -317,29 +346,38 @@ def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
     first = np.arange(0, n, size, dtype=np.int64)
     length = np.minimum(size, n - first)
     depth = (size - 1).bit_length()
-    bounds = [
-        (np.arange((1 << level) + 1) * length[:, None] >> level) + first[:, None]
-        for level in range(depth + 1)
-    ]
-    unused = first[:, None]
-    start = np.concatenate([unused, *(b[:, :-1] for b in bounds)], axis=1)
-    stop = np.concatenate([unused, *(b[:, 1:] for b in bounds)], axis=1)
-    held = np.flatnonzero((stop > start)[:, 1 << depth :])
-    block, leaf = np.divmod(held, 1 << depth)
-    return start.ravel(), stop.ravel(), block * (2 << depth) + (1 << depth) + leaf
+    leaves = 1 << depth
+    unused = first[:, None]  # h = 0 is no node
+    starts = [unused]
+    stops = [unused]
+    for level in range(depth + 1):
+        bound = np.arange((1 << level) + 1) * length[:, None] >> level
+        bound += first[:, None]
+        starts.append(bound[:, :-1])
+        stops.append(bound[:, 1:])
+    start = np.concatenate(starts, axis=1)
+    stop = np.concatenate(stops, axis=1)
+    is_used = stop > start
+    used_leaves = np.flatnonzero(is_used[:, leaves:])
+    block, leaf = np.divmod(used_leaves, leaves)
+    leaf_node = block * (2 * leaves) + leaves + leaf
+    return start.ravel(), stop.ravel(), leaf_node
 
 
 def _permutation(n: int, seed: int, step: int) -> I64:
     """The same permutation on every machine: the order of raw 64-bit words; none in pass 0."""
     if step == 0:
         return np.arange(n)
-    words = np.asarray(
-        np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(step,))).random_raw(n)
-    )
+    entropy = np.random.SeedSequence(seed, spawn_key=(step,))
+    words = np.asarray(np.random.PCG64(entropy).random_raw(n))
     order = np.argsort(words)
     ordered = words[order]
-    # Equal words, as good as never there, are all that sorting algorithms differ in; a stable one is slower.
-    return order if (ordered[1:] > ordered[:-1]).all() else np.argsort(words, kind="stable")
+    # Sorting algorithms differ in equal words only, which are as good as never there.
+    all_differ = (ordered[1:] > ordered[:-1]).all()
+    if all_differ:
+        return order
+    # A stable sort is slower.
+    return np.argsort(words, kind="stable")
 
 
 def _power_of_two_above(x: float) -> int:

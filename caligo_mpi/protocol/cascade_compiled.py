@@ -136,10 +136,8 @@ def _search(
         if tree[active[i]] & _ODD:
             active[left] = active[i]
             left += 1
-    found, stop = (
-        left,
-        left,
-    )  # those below ``found`` are still searched, those from there on are done
+    stop = left
+    found = left  # nodes below are still searched, those from there on are done
     while found:
         i = 0
         while i < found:

@@ -74,19 +74,22 @@ class Opening:
     @property
     def bits(self) -> int:
         """Length as a message: basis, bit and nonce per row, and the siblings."""
-        return len(self.positions) * (2 + 8 * NONCE_BYTES) + 8 * sum(
-            level.size for level in self.siblings
-        )
+        row_bits = 2 + 8 * NONCE_BYTES
+        sibling_bytes = sum(level.size for level in self.siblings)
+        return len(self.positions) * row_bits + 8 * sibling_bytes
 
 
 def commit(rows: Rows, *, session: bytes, source: np.random.PCG64) -> Commitment:
     """Commit to ``rows``; ``source`` is the committing party's private random stream."""
     if not len(rows.index):
         raise ValueError("there are no rows to commit to")
-    nonces = random_bytes(source, len(rows.index) * NONCE_BYTES).reshape(-1, NONCE_BYTES)
-    levels = [leaves(rows, nonces, session=session)]
-    while len(levels[-1]) > 1:
-        levels.append(_parents(levels[-1]))
+    private = random_bytes(source, len(rows.index) * NONCE_BYTES)
+    nonces = private.reshape(-1, NONCE_BYTES)
+    level = leaves(rows, nonces, session=session)
+    levels = [level]
+    while len(level) > 1:
+        level = _parents(level)
+        levels.append(level)
     return Commitment(session, nonces, tuple(levels))
 
 
@@ -96,9 +99,12 @@ def open_rows(commitment: Commitment, rows: Rows, positions: Positions) -> Openi
     known = positions
     for level in commitment.levels[:-1]:
         children, have = _children(known, len(level))
-        siblings.append(level[children[~have]])
+        missing = children[~have]
+        siblings.append(level[missing])
         known = np.unique(known >> 1)
-    return Opening(positions, rows.at(positions), commitment.nonces[positions], tuple(siblings))
+    opened = rows.at(positions)
+    nonces = commitment.nonces[positions]
+    return Opening(positions, opened, nonces, tuple(siblings))
 
 
 def opens(root: bytes, opening: Opening, *, count: int, session: bytes) -> bool:
@@ -109,11 +115,15 @@ def opens(root: bytes, opening: Opening, *, count: int, session: bytes) -> bool:
     hashes = leaves(opening.rows, opening.nonces, session=session)
     for siblings in opening.siblings:
         children, have = _children(known, count)
-        if siblings.shape != (np.count_nonzero(~have), HASH_BYTES):
+        missing = ~have
+        if siblings.shape != (np.count_nonzero(missing), HASH_BYTES):
             return False
         level = np.empty((len(children), HASH_BYTES), np.uint8)
-        level[have], level[~have] = hashes, siblings
-        hashes, known, count = _parents(level), np.unique(known >> 1), (count + 1) >> 1
+        level[have] = hashes
+        level[missing] = siblings
+        hashes = _parents(level)
+        known = np.unique(known >> 1)
+        count = (count + 1) >> 1
     return hashes.tobytes() == root
 
 
@@ -126,8 +136,10 @@ def leaves(rows: Rows, nonces: U8, *, session: bytes) -> U8:
         part = slice(start, start + _BATCH)
         record = np.zeros(len(rows.index[part]), _LEAF)  # domain 0x00
         record["session"] = np.void(session)
-        record["index"], record["nonce"] = rows.index[part], nonces[part]
-        record["basis"], record["bit"] = rows.basis[part], rows.bit[part]
+        record["index"] = rows.index[part]
+        record["nonce"] = nonces[part]
+        record["basis"] = rows.basis[part]
+        record["bit"] = rows.bit[part]
         out.append(_hash(record.tobytes(), _LEAF.itemsize))
     return np.concatenate(out)
 
@@ -135,13 +147,15 @@ def leaves(rows: Rows, nonces: U8, *, session: bytes) -> U8:
 def _parents(level: U8) -> U8:
     """The next level up."""
     half = len(level) >> 1
-    out = np.empty((half + (len(level) & 1), HASH_BYTES), np.uint8)
+    alone = len(level) & 1
+    out = np.empty((half + alone, HASH_BYTES), np.uint8)
     for start in range(0, half, _BATCH):
         stop = min(start + _BATCH, half)
         node = np.ones((stop - start, 1 + 2 * HASH_BYTES), np.uint8)
-        node[:, 1:] = level[2 * start : 2 * stop].reshape(-1, 2 * HASH_BYTES)
+        children = level[2 * start : 2 * stop]
+        node[:, 1:] = children.reshape(-1, 2 * HASH_BYTES)
         out[start:stop] = _hash(node.tobytes(), 1 + 2 * HASH_BYTES)
-    if len(level) & 1:
+    if alone:
         out[-1] = level[-1]
     return out
 
@@ -149,26 +163,36 @@ def _parents(level: U8) -> U8:
 def _hash(data: bytes, width: int) -> U8:
     """Hash each ``width`` bytes."""
     sha256 = hashlib.sha256
-    digests = b"".join([sha256(row).digest() for (row,) in iter_unpack(f"{width}s", data)])
-    return np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES)
+    rows = iter_unpack(f"{width}s", data)
+    digests = [sha256(row).digest() for (row,) in rows]
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, HASH_BYTES)
 
 
 def _children(known: Positions, count: int) -> tuple[Positions, NDArray[np.bool_]]:
-    """Both children of every parent of a ``known`` node in a level of ``count``, and which of them are known."""
+    """Both children of every parent of a ``known`` node, in a level of ``count`` nodes.
+
+    The second result says of each child whether it is known.
+    """
     parents = np.unique(known >> 1)
-    children = np.stack([2 * parents, 2 * parents + 1], axis=1).ravel()
+    left = 2 * parents
+    both = np.stack([left, left + 1], axis=1)
+    children = both.ravel()
     children = children[children < count]
     return children, np.isin(children, known, assume_unique=True)
 
 
 def _well_formed(opening: Opening, count: int) -> bool:
-    positions, rows = opening.positions, opening.rows
-    same_length = len(positions) == len(rows.index) == len(rows.basis) == len(rows.bit)
-    shaped = (
-        opening.nonces.shape == (len(positions), NONCE_BYTES)
-        and len(opening.siblings) == (count - 1).bit_length()
-    )
-    if not (same_length and shaped and len(positions)):
+    positions = opening.positions
+    rows = opening.rows
+    if not len(positions) == len(rows.index) == len(rows.basis) == len(rows.bit):
         return False
-    ordered = bool((np.diff(positions) > 0).all()) and positions[0] >= 0 and positions[-1] < count
-    return ordered and bool((rows.basis <= 1).all() and (rows.bit <= 1).all())
+    if not len(positions) or opening.nonces.shape != (len(positions), NONCE_BYTES):
+        return False
+    if len(opening.siblings) != (count - 1).bit_length():
+        return False
+    ascending = bool((np.diff(positions) > 0).all())
+    if not ascending or positions[0] < 0 or positions[-1] >= count:
+        return False
+    basis_is_bit = bool((rows.basis <= 1).all())
+    outcome_is_bit = bool((rows.bit <= 1).all())
+    return basis_is_bit and outcome_is_bit

@@ -55,17 +55,21 @@ def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
     last = np.partition(words, size - 1)[size - 1]
     chosen = words <= last
     surplus = int(np.count_nonzero(chosen)) - size
-    if surplus:  # equal words: the later rows stay out, so the result does not hang on the partition algorithm
-        chosen[np.flatnonzero(words == last)[-surplus:]] = False
+    if surplus:
+        # Of equal words the later rows stay out, whatever the partition algorithm does.
+        equal = np.flatnonzero(words == last)
+        too_many = equal[-surplus:]
+        chosen[too_many] = False
     return bits.pack(chosen)
 
 
 def random_below(source: np.random.PCG64, bound: int) -> int:
     """A uniform integer in [0, bound), for any size of ``bound``."""
     width = bound.bit_length()
+    size = bits.nbytes(width)
+    mask = (1 << width) - 1
     while True:
-        value = int.from_bytes(random_bytes(source, bits.nbytes(width)).tobytes(), "little") & (
-            (1 << width) - 1
-        )
+        drawn = random_bytes(source, size).tobytes()
+        value = int.from_bytes(drawn, "little") & mask
         if value < bound:
             return value

@@ -27,7 +27,8 @@ def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDEN
             f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits"
         )
     errors = bits.count_ones(own ^ announced)
-    return QberEstimate(errors, count, *clopper_pearson(errors, count, confidence), confidence)
+    low, high = clopper_pearson(errors, count, confidence)
+    return QberEstimate(errors, count, low, high, confidence)
 
 
 def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
@@ -36,15 +37,19 @@ def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
     >>> by_basis(np.array([True, False, True]), np.array([False, True, True]))
     Tally(sifted_z=1, errors_z=1, sifted_x=2, errors_x=1)
     """
-    size, of_x = len(wrong), int(np.count_nonzero(in_x))
-    errors, errors_x = int(np.count_nonzero(wrong)), int(np.count_nonzero(wrong & in_x))
-    return Tally(size - of_x, errors - errors_x, of_x, errors_x)
+    count_x = int(np.count_nonzero(in_x))
+    count_z = len(wrong) - count_x
+    errors_x = int(np.count_nonzero(wrong & in_x))
+    errors_z = int(np.count_nonzero(wrong)) - errors_x
+    return Tally(count_z, errors_z, count_x, errors_x)
 
 
 def efficiency(
     leak_bits: NDArray[np.float64], count: NDArray[np.float64], errors: NDArray[np.float64]
 ) -> F64:
-    """Efficiency f = leak / (n·h(Q)) of frames of ``count`` bits with so many ``errors``; NaN where none or all are.
+    """Efficiency f = leak / (n·h(Q)) of frames of ``count`` n bits, ``errors`` n·Q of them wrong.
+
+    The result is NaN where no bit or every bit of a frame is wrong.
 
     >>> efficiency(np.array([110.0, 5.0]), np.array([1000.0, 1000.0]), np.array([10.0, 0.0])).round(3)
     array([1.362,   nan])
@@ -52,9 +57,9 @@ def efficiency(
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = errors / count
         entropy = -rate * np.log2(rate) - (1 - rate) * np.log2(1 - rate)
-        found: F64 = np.where(
-            (errors > 0) & (errors < count), leak_bits / (count * entropy), np.nan
-        )
+        ratio = leak_bits / (count * entropy)
+    is_defined = (errors > 0) & (errors < count)
+    found: F64 = np.where(is_defined, ratio, np.nan)
     return found
 
 
@@ -63,7 +68,8 @@ def likely_at_most(found: QberEstimate, confidence: float) -> float:
 
     Rounded to 1e-5: its last digits differ between machines, and must not choose between codes.
     """
-    return round(clopper_pearson(found.errors, found.tested, confidence)[1], 5)
+    _, high = clopper_pearson(found.errors, found.tested, confidence)
+    return round(high, 5)
 
 
 def no_code(reason: str, found: QberEstimate, confidence: float) -> Abort:
@@ -108,7 +114,8 @@ def _rate_at(tail: float, successes: int, trials: int) -> float:
 
 def upper_tail(successes: int, trials: int, rate: float) -> float:
     """P(at least ``successes`` ≥ 1 of ``trials``) at ``rate``: a regularized incomplete beta function."""
-    a, b = float(successes), float(trials - successes + 1)
+    a = float(successes)
+    b = float(trials - successes + 1)
     if rate <= 0 or rate >= 1:
         return float(rate >= 1)
     if rate > (a + 1) / (a + b + 2):
@@ -118,20 +125,27 @@ def upper_tail(successes: int, trials: int, rate: float) -> float:
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
     """I_x(a, b) by its continued fraction (DLMF 8.17.22, modified Lentz), for x below the mean."""
+    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
     log_front = a * math.log(x) + b * math.log1p(-x) - math.log(a)
-    log_front -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    log_front -= log_beta
     value, c, d = 1.0, 1.0, 0.0
     for i in itertools.count():  # O(sqrt(a + b)) steps
-        m = i // 2
-        if i == 0:
-            term = 1.0
-        elif i % 2 == 0:
-            term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        else:
-            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        term = _beta_term(i, a, b, x)
         d = 1 / (1 + term * d)
         c = 1 + term / c
-        value *= c * d
-        if i and abs(1 - c * d) < 1e-15:
+        change = c * d
+        value *= change
+        if i and abs(1 - change) < 1e-15:
             return math.exp(log_front) * (value - 1)
     raise AssertionError("unreachable")
+
+
+def _beta_term(i: int, a: float, b: float, x: float) -> float:
+    """The ``i``-th numerator of that continued fraction."""
+    if i == 0:
+        return 1.0
+    m = i // 2
+    at = a + 2 * m
+    if i % 2 == 0:
+        return m * (b - m) * x / ((at - 1) * at)
+    return -(a + m) * (a + b + m) * x / (at * (at + 1))

@@ -56,7 +56,8 @@ def preparation_quality(shift: float) -> float:
     with decimal.localcontext(_CONTEXT):
         s = D(shift)
         half = (1 + s) ** 2 / 4
-        return float(-_log2(half + (half * half - s * s).sqrt()))
+        root = (half * half - s * s).sqrt()
+        return float(-_log2(half + root))
 
 
 def finite_key_length(
@@ -83,18 +84,17 @@ def finite_key_length(
     with decimal.localcontext(_CONTEXT):
         e_sec, e_cor = D(epsilon_sec), D(epsilon_cor)
         phase_error = min(D(qber) + _margin(key_bits, test_bits, e_sec), D("0.5"))
-        length = (
-            key_bits * (D(quality) - _entropy(phase_error))
-            - D(leak_bits)
-            - _log2(2 / (e_sec * e_sec * e_cor))
-        )
+        unknown = key_bits * (D(quality) - _entropy(phase_error))
+        overhead = _log2(2 / (e_sec * e_sec * e_cor))
+        length = unknown - D(leak_bits) - overhead
         return max(0, int(length))
 
 
 def hoeffding_margin(count: int, epsilon: float) -> float:
     """ζ = √(ln(1/ε) / (2·count)): a mean of ``count`` bits strays further, to a given side, with probability ≤ ε."""
     with decimal.localcontext(_CONTEXT):
-        return float((_ln(1 / D(epsilon)) / (2 * count)).sqrt())
+        square = _ln(1 / D(epsilon)) / (2 * count)
+        return float(square.sqrt())
 
 
 def dropped_limit(count: int, epsilon: float) -> float:
@@ -103,7 +103,8 @@ def dropped_limit(count: int, epsilon: float) -> float:
     He drops |equal − different| of ``count`` fair coins, which exceeds this with probability ≤ ε.
     """
     with decimal.localcontext(_CONTEXT):
-        return float((2 * count * _ln(2 / D(epsilon))).sqrt())
+        square = 2 * count * _ln(2 / D(epsilon))
+        return float(square.sqrt())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,49 +118,57 @@ class TransferLength:
     min_entropy: float  # ν·n·γ(R)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFigures:
+    """What was counted in a random oblivious transfer.
+
+    ``rounds`` n were announced, of which ``single`` m1 valid single-pair ones are left after the
+    test.  ``dropped`` d rows are in neither set.  Each set costs ``leak_bits`` syndrome bits and
+    ``tag_bits`` t verification bits.
+    """
+
+    rounds: int
+    single: int
+    dropped: int
+    leak_bits: Number
+    tag_bits: int
+
+
 def transfer_length(
-    *,
-    rounds: int,
-    single: int,
-    dropped: int,
-    leak_bits: Number,
-    tag_bits: int,
-    storage_r: float,
-    storage_rate: float,
-    epsilon: float,
+    figures: TransferFigures, *, storage_r: float, storage_rate: float, epsilon: float
 ) -> TransferLength:
     """Length of S_0 and S_1 against an adversary with noisy storage.
 
-    ``rounds`` n announced rounds, of which ``single`` m1 valid single-pair ones are left after the
-    test, ``dropped`` d rows in neither set, ``leak_bits`` syndrome bits per set, ``tag_bits`` t
-    verification bits per set.  The memory holds ``storage_rate``·n qubits, each depolarized:
-    ρ → rρ + (1 − r)·I/2 with r = ``storage_r``.
+    The memory holds ``storage_rate``·n qubits for the n rounds of the ``figures``.  Each of them is
+    depolarized: ρ → rρ + (1 − r)·I/2 with r = ``storage_r``.  ``epsilon`` is the error allowed.
 
     Uncertainty: Ng, Berta and Wehner (PRA 86:042308, 2012); storage and strong converse: König,
     Wehner and Wullschleger (IEEE Trans. Inf. Theory 58:1962, 2012); as put together by Erven et
     al. (Nat. Commun. 5:3418, 2014).
 
-    >>> transfer_length(rounds=80_000_000, single=1_049_000, dropped=0, leak_bits=0, tag_bits=0,
-    ...     storage_r=0.75, storage_rate=0.002, epsilon=2.5e-7).bits
+    >>> figures = TransferFigures(
+    ...     rounds=80_000_000, single=1_049_000, dropped=0, leak_bits=0, tag_bits=0)
+    >>> transfer_length(figures, storage_r=0.75, storage_rate=0.002, epsilon=2.5e-7).bits
     65815
     """
-    if single < 1:
+    if figures.single < 1:
         return TransferLength(0, 0.0, 0.0, 0.0, 0.0)
     with decimal.localcontext(_CONTEXT):
         overhead = _log2(1 / (2 * D(epsilon)))
-        coefficient = _coefficient(single, D(epsilon))
-        stored = D(storage_rate) * rounds
-        rate = ((coefficient * single - dropped) / 2 - 1 - overhead) / stored
+        coefficient = _coefficient(figures.single, D(epsilon))
+        uncertain = coefficient * figures.single - figures.dropped
+        stored = D(storage_rate) * figures.rounds
+        rate = (uncertain / 2 - 1 - overhead) / stored
         exponent = _converse_exponent(rate, D(storage_r))
         min_entropy = stored * exponent
-        length = min_entropy / 2 - D(leak_bits) - 2 * tag_bits - overhead
-        return TransferLength(
-            max(0, int(length)),
-            float(coefficient),
-            float(rate),
-            float(exponent),
-            float(min_entropy),
-        )
+        length = min_entropy / 2 - D(figures.leak_bits) - 2 * figures.tag_bits - overhead
+    return TransferLength(
+        bits=max(0, int(length)),
+        coefficient=float(coefficient),
+        rate=float(rate),
+        exponent=float(exponent),
+        min_entropy=float(min_entropy),
+    )
 
 
 def uncertainty_coefficient(single: int, epsilon: float) -> float:
@@ -196,20 +205,25 @@ def transfer_qber_limit(*, efficiency: float) -> float:
     """
     with decimal.localcontext(_CONTEXT):
         target = 1 / (4 * D(efficiency))
-        return float(_bisect(lambda q: _entropy(q) - target, D(0), D("0.5")))
+        limit = _bisect(lambda q: _entropy(q) - target, D(0), D("0.5"))
+        return float(limit)
 
 
 def _entropy(rate: D) -> D:
     with decimal.localcontext(_CONTEXT):
         if rate <= 0 or rate >= 1:
             return D(0)
-        return -rate * _log2(rate) - (1 - rate) * _log2(1 - rate)
+        of_ones = -rate * _log2(rate)
+        of_zeros = -(1 - rate) * _log2(1 - rate)
+        return of_ones + of_zeros
 
 
 def _margin(key_bits: int, test_bits: int, epsilon_sec: D) -> D:
     with decimal.localcontext(_CONTEXT):
         n, k = D(key_bits), D(test_bits)
-        return ((n + k) / (n * k) * (k + 1) / k * _ln(4 / epsilon_sec)).sqrt()
+        sizes = (n + k) / (n * k) * (k + 1) / k
+        square = sizes * _ln(4 / epsilon_sec)
+        return square.sqrt()
 
 
 @lru_cache(maxsize=64)
@@ -219,9 +233,11 @@ def _coefficient(single: int, epsilon: D) -> D:
 
         def at(log_s: D) -> D:
             s = log_s.exp()
-            return (1 + s - _log2(1 + _exp2(s)) - overhead) / s
+            gain = 1 + s - _log2(1 + _exp2(s))
+            return (gain - overhead) / s
 
-        return at(_argmax(at, _ln(D("1e-4")), D(0)))
+        best = _argmax(at, _ln(D("1e-4")), D(0))
+        return at(best)
 
 
 @lru_cache(maxsize=64)
@@ -233,13 +249,18 @@ def _converse_exponent(rate: D, storage_r: D) -> D:
             if beta == 0:
                 return rate - _log2(1 + storage_r)
             alpha = 1 / beta
-            powers = (1 + storage_r) ** alpha + ((1 - storage_r) ** alpha if storage_r < 1 else 0)
+            powers = (1 + storage_r) ** alpha
+            if storage_r < 1:
+                powers += (1 - storage_r) ** alpha
             return 1 + (1 - beta) * (rate - 1) - beta * _log2(powers)
 
-        # log2 of the (1/β)-norm of (1 + r, 1 − r) is convex and rises with β: `at` is concave, and falls where R ≥ 1.
+        # log2 of the (1/β)-norm of (1 + r, 1 − r) is convex and rises with β.
+        # Thus `at` is concave, and it falls where R ≥ 1.
+        limit = at(D(0))
         if rate >= 1:
-            return at(D(0))
-        return max(D(0), at(D(0)), at(_argmax(at, D("1e-6"), D(1))))
+            return limit
+        inside = at(_argmax(at, D("1e-6"), D(1)))
+        return max(D(0), limit, inside)
 
 
 def _argmax(f: Callable[[D], D], low: D, high: D) -> D:
@@ -247,7 +268,8 @@ def _argmax(f: Callable[[D], D], low: D, high: D) -> D:
     steps = 64
     grid = [low + (high - low) * i / steps for i in range(steps + 1)]
     best = max(range(steps + 1), key=lambda i: f(grid[i]))
-    low, high = grid[max(0, best - 1)], grid[min(steps, best + 1)]
+    low = grid[max(0, best - 1)]
+    high = grid[min(steps, best + 1)]
     for _ in range(80):
         third = (high - low) / 3
         if f(low + third) < f(high - third):
@@ -261,7 +283,10 @@ def _bisect(f: Callable[[D], D], low: D, high: D) -> D:
     """The root of a rising ``f`` in [low, high]."""
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if f(middle) < 0 else (low, middle)
+        if f(middle) < 0:
+            low = middle
+        else:
+            high = middle
     return low
 
 

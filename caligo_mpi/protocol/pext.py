@@ -52,11 +52,9 @@ _count: Any = intrinsic(_counting)
 
 @_jit("void(uint64[::1], uint64[::1], uint64[::1])")
 def _gather(words: Any, mask: Any, out: Any) -> None:
-    full, used, begun = (
-        np.uint64(0),
-        np.uint64(0),
-        np.uint64(0),
-    )  # words written, bits of the next one, the next one
+    full = np.uint64(0)  # words written
+    used = np.uint64(0)  # bits of the next one
+    begun = np.uint64(0)  # the next one
     for i in range(len(mask)):
         bits = _extract(words[i], mask[i])
         begun |= bits << used

@@ -19,16 +19,16 @@ from .types import Sifted
 
 U64 = NDArray[np.uint64]
 _WORDS = 16384  # words compressed at a time: the temporaries stay in cache
-_COMPILE_BYTES = (
-    100_000  # for a smaller mask compiled code is not even loaded: that takes half a second
-)
+#: For a smaller mask compiled code is not even loaded: that takes half a second.
+_COMPILE_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """What one party knows by itself: packed bases and outcomes of ``count`` rows, and their emission numbers.
+    """What one party knows by itself: packed bases and outcomes of ``count`` rows.
 
-    ``index`` is public (both parties must name the same emissions) and absent where no pair can be lost.
+    ``index`` are the rows' emission numbers.  They are public, as both parties must name the same
+    emissions, and absent where no pair can be lost.
     """
 
     basis: U8
@@ -75,7 +75,10 @@ def sift(own: Side, announced: U8) -> Sifted:
         raise ValueError(f"{len(announced)} bytes of bases announced for {own.count} rows")
     mask = equal_bases(own.basis, announced, own.count)
     (outcome, basis), count = select((own.outcome, own.basis), mask)
-    index = None if own.index is None else own.index[bits.unpack(mask, own.count).view(bool)]
+    index = None
+    if own.index is not None:
+        is_kept = bits.unpack(mask, own.count).view(bool)
+        index = own.index[is_kept]
     return Sifted(outcome, basis, count, index)
 
 
@@ -86,14 +89,16 @@ def select(columns: tuple[U8, ...], mask: U8) -> tuple[list[U8], int]:
     """
     total = bits.count_ones(mask)
     out = np.zeros((len(columns), (total >> 6) + 2), np.uint64)
-    if len(mask) >= _COMPILE_BYTES and (pext := _pext()) is not None:
+    pext = _pext() if len(mask) >= _COMPILE_BYTES else None
+    if pext is not None:
         keep = _words(mask)
         for column, row in zip(columns, out, strict=True):
             pext.gather(_words(column), keep, row)
     else:
         _gather(columns, mask, out)
     packed = out.astype("<u8", copy=False).view(np.uint8)
-    return [row[: bits.nbytes(total)] for row in packed], total
+    size = bits.nbytes(total)
+    return [row[:size] for row in packed], total
 
 
 @cache
@@ -119,8 +124,10 @@ def _gather(columns: tuple[U8, ...], mask: U8, out: U64) -> None:
 def _words(packed: U8) -> U64:
     """Little-endian 64-bit words, zero-padded; row i is bit i % 64 of word i // 64 on any machine."""
     if len(packed) & 7:
-        packed = np.concatenate([packed, np.zeros(-len(packed) & 7, np.uint8)])
-    return np.require(np.ascontiguousarray(packed).view("<u8"), np.uint64, "A")
+        padding = np.zeros(-len(packed) & 7, np.uint8)
+        packed = np.concatenate([packed, padding])
+    words = np.ascontiguousarray(packed).view("<u8")
+    return np.require(words, np.uint64, "A")
 
 
 def _compress(words: list[U64], mask: U64) -> list[U64]:
@@ -145,15 +152,17 @@ def _join(dense: list[U64], mask: U64, out: U64, done: int) -> int:
     """Write each word's ``popcount(mask)`` low bits behind the ``done`` bits already in ``out``; the new total."""
     ends = done + np.cumsum(_popcount(mask))
     begins = np.concatenate([[done], ends[:-1]])
-    target, shift = begins >> 6, (begins & 63).astype(np.uint64)
-    first = np.flatnonzero(np.concatenate([[True], target[1:] != target[:-1]]))
+    target = begins >> 6
+    shift = (begins & 63).astype(np.uint64)
+    is_first = np.concatenate([[True], target[1:] != target[:-1]])
+    first = np.flatnonzero(is_first)
+    targets = target[first]
     for word, row in zip(dense, out, strict=True):
-        low = np.bitwise_or.reduceat(word << shift, first)
-        high = np.bitwise_or.reduceat(
-            (word >> np.uint64(1)) >> (np.uint64(63) - shift), first
-        )  # a shift by 64 is void
-        row[target[first]] |= low
-        row[target[first] + 1] |= high
+        low = word << shift
+        # A shift by 64 is void, so it is done in two.
+        high = (word >> np.uint64(1)) >> (np.uint64(63) - shift)
+        row[targets] |= np.bitwise_or.reduceat(low, first)
+        row[targets + 1] |= np.bitwise_or.reduceat(high, first)
     return int(ends[-1])
 
 
@@ -162,9 +171,9 @@ def _popcount(words: U64) -> NDArray[np.int64]:
     if hasattr(np, "bitwise_count"):
         counts = np.bitwise_count(words).astype(np.int64)
     else:
-        counts = np.unpackbits(words.view(np.uint8).reshape(-1, 8), axis=1).sum(
-            axis=1, dtype=np.int64
-        )
+        word_bytes = words.view(np.uint8).reshape(-1, 8)
+        word_bits = np.unpackbits(word_bytes, axis=1)
+        counts = word_bits.sum(axis=1, dtype=np.int64)
     return counts
 
 

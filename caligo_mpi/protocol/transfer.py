@@ -25,7 +25,13 @@ from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
 from .estimate import by_basis, estimate, likely_at_most, no_code
-from .key_length import TransferLength, dropped_limit, hoeffding_margin, transfer_length
+from .key_length import (
+    TransferFigures,
+    TransferLength,
+    dropped_limit,
+    hoeffding_margin,
+    transfer_length,
+)
 from .sift import Side
 from .types import Abort, Detection, QberEstimate, Reconciled
 from .verify import TagKey, draw_tag_key, tag
@@ -71,19 +77,27 @@ class Terms:
     wait_ns: float
 
     def single_left(self) -> int:
-        """m1: valid single-pair rounds left, at the least: Bob chose his losses, and the test took only such rounds."""
-        odds, margin = self.detection, hoeffding_margin(self.rounds, self.epsilon)
+        """The least number m1 of valid single-pair rounds that are left.
+
+        The worst is assumed: Bob chose his losses, and the test took only such rounds.
+        """
+        odds = self.detection
+        margin = hoeffding_margin(self.rounds, self.epsilon)
         share = odds.single - odds.missing + odds.missing_best - 3 * margin
         return max(0, int(share * self.rounds) - self.test)
 
     def length(self, *, set_size: int, leak_bits: int) -> TransferLength:
         """Length of the strings made of sets of ``set_size`` rows with syndromes of ``leak_bits``."""
-        return transfer_length(
+        left = self.valid - self.test
+        figures = TransferFigures(
             rounds=self.rounds,
-            single=min(self.single_left(), self.valid - self.test),
-            dropped=self.valid - self.test - 2 * set_size,
+            single=min(self.single_left(), left),
+            dropped=left - 2 * set_size,
             leak_bits=leak_bits,
             tag_bits=self.tag_bits,
+        )
+        return transfer_length(
+            figures,
             storage_r=self.storage_r,
             storage_rate=self.storage_rate,
             epsilon=self.epsilon,
@@ -252,9 +266,9 @@ class Bob:
         # For the simulator's report alone: a Bob who told how decoding went would tell his choice.
         self.decoded, self.corrected = False, 0
         self._source = source
-        self._rows = Rows(
-            _index(side), bits.unpack(side.basis, side.count), bits.unpack(side.outcome, side.count)
-        )
+        basis = bits.unpack(side.basis, side.count)
+        outcome = bits.unpack(side.outcome, side.count)
+        self._rows = Rows(_index(side), basis, outcome)
         self._commitment = commit(self._rows, session=terms.session, source=source)
         self._test: Positions | None = None
         self._left: Positions = np.zeros(0, np.int64)
@@ -306,9 +320,9 @@ class Bob:
             code = code_for(len(own), strings.qber)
         except ConfigError as error:
             return Abort("reconcile", str(error), {"qber": strings.qber})
-        if not _well_formed(
-            strings, syndrome=len(code.syndrome(own)), seed=seed_bits(len(own), strings.length)
-        ):
+        syndrome = len(code.syndrome(own))
+        seed = seed_bits(len(own), strings.length)
+        if not _well_formed(strings, syndrome=syndrome, seed=seed):
             return Abort(
                 "transfer",
                 "Alice's syndromes or seeds are not of the agreed length",
@@ -318,32 +332,32 @@ class Bob:
         corrected = code.decode(own, strings.syndromes[c])
         self.decoded = tag(corrected.bits, strings.tag_keys[c]) == strings.tags[c]
         self.corrected = int(np.count_nonzero(corrected.bits != own))
-        self.output = (
-            amplify(corrected.bits, strings.toeplitz[c], strings.length)
-            if self.decoded
-            else fallback
-        )
+        self.output = fallback
+        if self.decoded:
+            self.output = amplify(corrected.bits, strings.toeplitz[c], strings.length)
         return None
 
     def _some(self, group: Positions, size: int) -> Positions:
         mask = random_subset(self._source, len(group), size)
-        some: Positions = group[bits.unpack(mask, len(group)).view(bool)]
+        is_chosen = bits.unpack(mask, len(group)).view(bool)
+        some: Positions = group[is_chosen]
         return some
 
 
 def _well_formed(strings: Strings, *, syndrome: int, seed: int) -> bool:
     """Whether both sets' syndromes and seeds are bits, and as many as they must be."""
-    parts = [(part, syndrome) for part in strings.syndromes] + [
-        (part, seed) for part in strings.toeplitz
-    ]
-    return strings.length > 0 and all(
-        len(part) == size and part.max(initial=0) <= 1 for part, size in parts
-    )
+    if strings.length <= 0:
+        return False
+    syndromes_fit = all(_are_bits(part, syndrome) for part in strings.syndromes)
+    seeds_fit = all(_are_bits(part, seed) for part in strings.toeplitz)
+    return syndromes_fit and seeds_fit
+
+
+def _are_bits(part: U8, size: int) -> bool:
+    return len(part) == size and bool(part.max(initial=0) <= 1)
 
 
 def _index(side: Side) -> NDArray[np.uint64]:
-    return (
-        np.arange(side.count, dtype=np.uint64)
-        if side.index is None
-        else side.index.astype(np.uint64)
-    )
+    if side.index is None:
+        return np.arange(side.count, dtype=np.uint64)
+    return side.index.astype(np.uint64)

@@ -55,10 +55,10 @@ def tag(key: U8, by: TagKey) -> int:
     data = pack(key).tobytes()
     value = len(key)  # leading coefficient: keys of different length differ, too
     for start in range(0, len(data), WORD_BYTES):
-        value = (
-            value * by.point + int.from_bytes(data[start : start + WORD_BYTES], "little")
-        ) % PRIME
-    return (by.factor * value + by.offset) % PRIME % (1 << by.tag_bits)
+        word = int.from_bytes(data[start : start + WORD_BYTES], "little")
+        value = (value * by.point + word) % PRIME
+    hashed = (by.factor * value + by.offset) % PRIME
+    return hashed % (1 << by.tag_bits)
 
 
 def collision_bound(count: int, tag_bits: int) -> float:

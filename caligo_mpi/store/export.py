@@ -89,13 +89,14 @@ def _write_npz(file: PairsFile, target: Path) -> None:
 
 def _write_csv(file: PairsFile, target: Path) -> None:
     names = list(_columns(file))
-    line = ",".join("%r" if name == "time" else "%d" for name in names) + "\n"
+    fields = ["%r" if name == "time" else "%d" for name in names]
+    line = ",".join(fields) + "\n"
     with target.open("w") as out:
         out.write(",".join(names) + "\n")
         for block in _blocks(file):
-            out.writelines(
-                map(line.__mod__, zip(*(block[name].tolist() for name in names), strict=True))
-            )
+            columns = [block[name].tolist() for name in names]
+            rows = zip(*columns, strict=True)
+            out.writelines(map(line.__mod__, rows))
 
 
 def _write_parquet(file: PairsFile, target: Path) -> None:
@@ -106,14 +107,13 @@ def _write_parquet(file: PairsFile, target: Path) -> None:
         raise EnvironmentProblem(
             "export to parquet needs pyarrow, which is not installed: python -m pip install 'caligo-mpi[parquet]'"
         ) from None
-    schema = pyarrow.schema(
-        [(name, pyarrow.from_numpy_dtype(kind)) for name, kind in _columns(file).items()],
-        metadata={
-            "config": file.info.config,
-            "config_digest": file.digest,
-            "data_digest": file.data_digest,
-        },
-    )
+    fields = [(name, pyarrow.from_numpy_dtype(kind)) for name, kind in _columns(file).items()]
+    notes = {
+        "config": file.info.config,
+        "config_digest": file.digest,
+        "data_digest": file.data_digest,
+    }
+    schema = pyarrow.schema(fields, metadata=notes)
     with pyarrow.parquet.ParquetWriter(target, schema) as out:
         for block in _blocks(file):
             out.write_table(pyarrow.table(block, schema=schema))
@@ -122,10 +122,10 @@ def _write_parquet(file: PairsFile, target: Path) -> None:
 def _write_bytes(file: PairsFile, target: Path) -> None:
     target.mkdir()
     with ExitStack() as stack:
-        outs = {
-            name: stack.enter_context((target / f"{name}.{kind.kind}{kind.itemsize}").open("wb"))
-            for name, kind in _columns(file).items()
-        }
+        outs = {}
+        for name, kind in _columns(file).items():
+            column = target / f"{name}.{kind.kind}{kind.itemsize}"
+            outs[name] = stack.enter_context(column.open("wb"))
         for block in _blocks(file):
             for name, values in block.items():
                 outs[name].write(values.tobytes())

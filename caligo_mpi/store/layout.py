@@ -100,9 +100,9 @@ class RunInfo:
         if not self.has_index:
             return self.pairs
         mean = self.pairs * self.coincidence
-        return min(
-            self.pairs, math.ceil(mean + 10 * math.sqrt(mean * max(0.0, 1 - self.coincidence))) + 64
-        )
+        variance = mean * max(0.0, 1 - self.coincidence)
+        likely = math.ceil(mean + 10 * math.sqrt(variance)) + 64
+        return min(self.pairs, likely)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +125,10 @@ class Layout:
     @property
     def size(self) -> int:
         """Bytes from the file's beginning to the end of its last dataset."""
-        return max(
-            self.offsets[name] + kind.itemsize * n
-            for name, (kind, n) in _datasets(self.info, self.capacity)
-        )
+        ends = []
+        for name, (kind, length) in _datasets(self.info, self.capacity):
+            ends.append(self.offsets[name] + kind.itemsize * length)
+        return max(ends)
 
 
 def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
@@ -149,7 +149,8 @@ def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[An
 def file_size(info: RunInfo, capacity: int) -> int:
     """Bytes of a file with this layout, headers estimated."""
     data = sum(kind.itemsize * n for _, (kind, n) in _datasets(info, capacity))
-    return data + len(info.config) + len(json.dumps(dict(info.thresholds))) + 65536
+    thresholds = json.dumps(dict(info.thresholds))
+    return data + len(info.config) + len(thresholds) + 65536
 
 
 def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
@@ -158,11 +159,13 @@ def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
     with disk_errors(path, "creating the file"), hdf5.create(path) as file:
         hdf5.describe(file, attributes)
         file.attrs.create("data_digest", np.bytes_(b""), dtype="S64")
-        for name, (kind, length) in _datasets(info, capacity):
-            hdf5.describe(hdf5.create_early(file, name, kind, (length,)), _describe(name))
-        places = [file[name].id.get_offset() for name, _ in _datasets(info, capacity)]
-        named = dict(zip((name for name, _ in _datasets(info, capacity)), places, strict=True))
-        file.attrs["header_checksum"] = np.uint64(_header_checksum(attributes, named))
+        datasets = _datasets(info, capacity)
+        for name, (kind, length) in datasets:
+            dataset = hdf5.create_early(file, name, kind, (length,))
+            hdf5.describe(dataset, _describe(name))
+        places = {name: file[name].id.get_offset() for name, _ in datasets}
+        header = _header_checksum(attributes, places)
+        file.attrs["header_checksum"] = np.uint64(header)
     return read(path)
 
 
@@ -192,12 +195,16 @@ def _attributes(info: RunInfo) -> dict[str, object]:
 
 
 def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
-    """XXH3-64 over the attributes that decide bits and over where the data are; a dataset without data has no place."""
+    """XXH3-64 over the attributes that decide bits and over where the data are.
+
+    A dataset without data has no place: None.
+    """
     pairs = sorted(name for name in places if name.startswith("pairs/"))
-    ordered = [places[name] for name in ("chunks", "runs", "faults", "overflow", *pairs)]
-    return xxhash.xxh3_64_intdigest(
-        repr([str(attributes[name]) for name in _CHECKED] + ordered).encode()
-    )
+    names = ["chunks", "runs", "faults", "overflow", *pairs]
+    said = [str(attributes[name]) for name in _CHECKED]
+    ordered = [places[name] for name in names]
+    covered = repr(said + ordered)
+    return xxhash.xxh3_64_intdigest(covered.encode())
 
 
 def _describe(name: str) -> dict[str, object]:
@@ -232,7 +239,8 @@ def read_open(path: Path) -> tuple[int, Layout]:
     fd = open_file(path)
     try:
         with damage_said(path, holds="pairs"):
-            layout = _parse(checked_metadata(fd, path, format=FORMAT, version=FORMAT_VERSION), fd)
+            metadata = checked_metadata(fd, path, format=FORMAT, version=FORMAT_VERSION)
+            layout = _parse(metadata, fd)
         size = os.fstat(fd).st_size
         if size < layout.size:
             raise Damaged(f"{path} is truncated: {size} bytes of {layout.size}")
@@ -259,11 +267,8 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
     )
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
     capacity = metadata.places["pairs/index"].shape[0] if info.has_index else info.pairs
-    if (
-        info.chunk_size < 1
-        or rows > capacity
-        or (digest and not info.has_index and rows != info.pairs)
-    ):
+    lacks_rows = digest and not info.has_index and rows != info.pairs
+    if info.chunk_size < 1 or rows > capacity or lacks_rows:
         raise ValueError(
             f"it says rows={rows} and chunk_size={info.chunk_size} for pairs={info.pairs}"
         )
@@ -325,7 +330,8 @@ def complete(path: Path, *, rows: int, data_digest: str) -> None:
     try:
         metadata = layout.metadata
         known: dict[str, Value] = {"rows": rows, "data_digest": data_digest}
-        sum_ = _file_checksum(replace(metadata, attributes={**metadata.attributes, **known}), fd)
+        final = replace(metadata, attributes={**metadata.attributes, **known})
+        sum_ = _file_checksum(final, fd)
     finally:
         os.close(fd)
     with disk_errors(path, "writing the final attributes"), hdf5.change(path) as file:

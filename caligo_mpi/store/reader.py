@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -39,6 +38,8 @@ from .records import (
 
 _BLOCK_ROWS = 1 << 22
 _HASH_BYTES = 1 << 22
+_RESTORE = "restore the file from a copy or generate it anew"
+_RESUME = "resume the run to redo it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,16 +174,12 @@ class PairsFile:
     @property
     def index(self) -> Column | None:
         """Emission number of each row (uint64); None where no pair can be lost and it is the row's own number."""
-        return (
-            Column(self.rows, partial(self._extra, "index", "<u8")) if self.info.has_index else None
-        )
+        return self._words("index", "<u8") if self.info.has_index else None
 
     @property
     def time(self) -> Column | None:
         """Simulated time within the row's chunk (float64, ns); None where the engine does not simulate time."""
-        return (
-            Column(self.rows, partial(self._extra, "time", "<f8")) if self.info.has_time else None
-        )
+        return self._words("time", "<f8") if self.info.has_time else None
 
     def packed(self, name: str, start: int = 0, stop: int | None = None) -> U8:
         """Rows ``start`` to ``stop`` of one column as bits, eight per byte from bit 0, pad bits 0; not verified."""
@@ -218,14 +215,19 @@ class PairsFile:
         return self.complete and table_digest(self._fd, self._layout) == self.data_digest
 
     def _bits(self, name: str) -> Column:
-        return Column(
-            self.rows, lambda start, stop: bits.unpack(self.packed(name, start, stop), stop - start)
-        )
+        def read(start: int, stop: int) -> U8:
+            packed = self.packed(name, start, stop)
+            return bits.unpack(packed, stop - start)
 
-    def _extra(self, name: str, kind: str, start: int, stop: int) -> NDArray[Any]:
-        values = np.empty(stop - start, kind)
-        read_at(self._fd, values, self._layout.offsets[f"pairs/{name}"] + 8 * start)
-        return values
+        return Column(self.rows, read)
+
+    def _words(self, name: str, kind: str) -> Column:
+        def read(start: int, stop: int) -> NDArray[Any]:
+            values = np.empty(stop - start, kind)
+            read_at(self._fd, values, self._layout.offsets[f"pairs/{name}"] + 8 * start)
+            return values
+
+        return Column(self.rows, read)
 
     def _limits(self, start: int, stop: int | None) -> tuple[int, int]:
         wanted = range(self.rows)[start:stop]
@@ -236,13 +238,7 @@ class PairsFile:
     ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` in pieces as they are read; with ``reuse`` each is valid until the next one."""
         if not verify:
-            buffer = (
-                np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8) if reuse else None
-            )
-            for row in range(start, stop, SPAN_ROWS):
-                yield read_rows(
-                    self._fd, self._layout, row, min(SPAN_ROWS, stop - row), buffer=buffer
-                )
+            yield from _unverified(self._fd, self._layout, range(start, stop), reuse=reuse)
         elif start < stop:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for records, pairs in self._verified(chunks, reuse=reuse):
@@ -255,21 +251,12 @@ class PairsFile:
             if int(records["index"][0]) != due:
                 break
             for position in damaged(records, pairs):
-                first = int(records["row"][position])
-                rows = f"rows {first} to {first + int(records['rows'][position])}"
-                raise self._damage(due + position, f"{rows} do not have the stored checksum")
+                what = _stored_otherwise(records[position])
+                raise _damage(self, due + position, what)
             due += len(records)
             yield records, pairs
         if due != chunks.stop:
-            raise self._damage(due, "its record does not have its checksum")
-
-    def _damage(self, chunk: int, what: str) -> StoreError:
-        remedy = (
-            "restore the file from a copy or generate it anew"
-            if self.complete
-            else "resume the run to redo it"
-        )
-        return StoreError(f"{self.path}: chunk {chunk} is damaged ({what}); {remedy}")
+            raise _damage(self, due, "its record does not have its checksum")
 
     def _chunk_of(self, row: int) -> int:
         """The chunk that holds ``row``: the last one that begins at or before it and is not empty there."""
@@ -278,7 +265,10 @@ class PairsFile:
         low, high = 0, self._chunks
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._first_row(middle) <= row else (low, middle)
+            if self._first_row(middle) <= row:
+                low = middle
+            else:
+                high = middle
         return low
 
     def _first_row(self, chunk: int) -> int:
@@ -287,6 +277,27 @@ class PairsFile:
             return 0
         before = read_records(self._fd, self._layout, chunk - 1, chunk)[0]
         return int(before["row"] + before["rows"])
+
+
+def _unverified(fd: int, layout: Layout, rows: range, *, reuse: bool) -> Iterator[Pairs]:
+    """The rows as they are on the disk; with ``reuse`` all pieces share one buffer."""
+    buffer: U8 | None = None
+    if reuse:
+        buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8)
+    for row in rows[::SPAN_ROWS]:
+        count = min(SPAN_ROWS, rows.stop - row)
+        yield read_rows(fd, layout, row, count, buffer=buffer)
+
+
+def _damage(file: PairsFile, chunk: int, what: str) -> StoreError:
+    remedy = _RESTORE if file.complete else _RESUME
+    return StoreError(f"{file.path}: chunk {chunk} is damaged ({what}); {remedy}")
+
+
+def _stored_otherwise(record: Any) -> str:
+    first = int(record["row"])
+    stop = first + int(record["rows"])
+    return f"rows {first} to {stop} do not have the stored checksum"
 
 
 def _regroup(pieces: Iterator[Pairs], rows: int) -> Iterator[Pairs]:
@@ -353,9 +364,8 @@ def pairs_hash(path: str | os.PathLike[str]) -> str:
     with open_pairs(path) as file:
         for name in COLUMNS:
             for start in range(0, file.rows, 8 * _HASH_BYTES):
-                digest.update(
-                    file.packed(name, start, min(file.rows, start + 8 * _HASH_BYTES)).data
-                )
+                stop = min(file.rows, start + 8 * _HASH_BYTES)
+                digest.update(file.packed(name, start, stop).data)
         for extra in filter(None, (file.index, file.time)):
             for start in range(0, file.rows, _HASH_BYTES):
                 digest.update(extra[start : start + _HASH_BYTES])

@@ -23,31 +23,33 @@ class RowWriter:
         self._staged: list[Pairs] = []
         self._stage_row = row
         # The bits of the last, partly filled byte of each column; the next append writes that byte again.
-        self._last = self._bytes_at(row >> 3) if row & 7 else np.zeros(len(COLUMNS), np.uint8)
+        self._last = self._bytes_at(row >> 3) if row & 7 else _no_bits()
 
     def add(self, pairs: Pairs) -> None:
         """Append rows; small ones are gathered in memory."""
-        if self.row + pairs.count > (self._stage_row & ~7) + _STAGE_ROWS:
+        end = self.row + pairs.count
+        stage_end = (self._stage_row & ~7) + _STAGE_ROWS
+        if end > stage_end:
             self.flush()
-        lead, size = self.row & 7, bits.nbytes((self.row & 7) + pairs.count)
+        lead = self.row & 7
+        size = bits.nbytes(lead + pairs.count)
         shifted = bits.shift_in(pairs.columns, lead, self._last)[:, :size]
         if pairs.count > _STAGE_ROWS - 8:
             self._write(shifted, self.row)
             self._write_extras([pairs], self.row)
-            self._stage_row = self.row + pairs.count
+            self._stage_row = end
         else:
             at = (self.row >> 3) - (self._stage_row >> 3)
             self._stage[:, at : at + size] = shifted
             self._staged.append(pairs)
-        self.row += pairs.count
-        self._last = shifted[:, -1].copy() if self.row & 7 else np.zeros(len(COLUMNS), np.uint8)
+        self.row = end
+        self._last = shifted[:, -1].copy() if end & 7 else _no_bits()
 
     def flush(self) -> None:
         """Hand everything added to the operating system."""
         if self._staged:
-            self._write(
-                self._stage[:, : bits.nbytes(self.row) - (self._stage_row >> 3)], self._stage_row
-            )
+            size = bits.nbytes(self.row) - (self._stage_row >> 3)
+            self._write(self._stage[:, :size], self._stage_row)
             self._write_extras(self._staged, self._stage_row)
             self._staged.clear()
         self._stage_row = self.row
@@ -56,10 +58,14 @@ class RowWriter:
         """Write rows where they stood; their neighbors' bits in shared bytes stay."""
         end = row + pairs.count
         if pairs.count:
-            shifted = bits.shift_in(pairs.columns, row & 7, self._bytes_at(row >> 3)).copy()
-            shifted = shifted[:, : bits.nbytes((row & 7) + pairs.count)]
+            lead = row & 7
+            size = bits.nbytes(lead + pairs.count)
+            before = self._bytes_at(row >> 3)
+            shifted = bits.shift_in(pairs.columns, lead, before).copy()
+            shifted = shifted[:, :size]
             if end & 7:
-                shifted[:, -1] |= self._bytes_at(end >> 3) & np.uint8(0xFF & -1 << (end & 7))
+                above = np.uint8(0xFF & -1 << (end & 7))
+                shifted[:, -1] |= self._bytes_at(end >> 3) & above
             self._write(shifted, row)
             self._write_extras([pairs], row)
         if self.row & 7:
@@ -68,45 +74,49 @@ class RowWriter:
     def _bytes_at(self, byte: int) -> U8:
         found = np.empty((len(COLUMNS), 1), np.uint8)
         for name, place in zip(COLUMNS, found, strict=True):
-            read_at(self._fd, place, self._layout.offsets[f"pairs/{name}"] + byte)
+            column = self._layout.offsets[f"pairs/{name}"]
+            read_at(self._fd, place, column + byte)
         return found[:, 0]
 
     def _write(self, columns: U8, row: int) -> None:
         for name, column in zip(COLUMNS, columns, strict=True):
-            write_at(
-                self._fd,
-                np.ascontiguousarray(column),
-                self._layout.offsets[f"pairs/{name}"] + (row >> 3),
-            )
+            place = self._layout.offsets[f"pairs/{name}"] + (row >> 3)
+            write_at(self._fd, np.ascontiguousarray(column), place)
 
     def _write_extras(self, parts: list[Pairs], row: int) -> None:
         """The index and time of rows, where this file has them."""
         offsets = self._layout.offsets
         if "pairs/index" in offsets:
-            index = np.concatenate([part.index for part in parts if part.index is not None])
-            write_at(self._fd, index.astype("<u8", copy=False), offsets["pairs/index"] + 8 * row)
+            indices = [part.index for part in parts if part.index is not None]
+            index = np.concatenate(indices).astype("<u8", copy=False)
+            write_at(self._fd, index, offsets["pairs/index"] + 8 * row)
         if "pairs/time" in offsets:
-            times = np.concatenate([part.time for part in parts if part.time is not None])
-            write_at(self._fd, times.astype("<f8", copy=False), offsets["pairs/time"] + 8 * row)
+            times = [part.time for part in parts if part.time is not None]
+            time = np.concatenate(times).astype("<f8", copy=False)
+            write_at(self._fd, time, offsets["pairs/time"] + 8 * row)
+
+
+def _no_bits() -> U8:
+    return np.zeros(len(COLUMNS), np.uint8)
 
 
 def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -> None:
     """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared."""
     for name in COLUMNS:
-        place = f"pairs/{name}"
-        copy_bytes(
-            source, target, at=layout.offsets[place], to=to.offsets[place], size=bits.nbytes(rows)
-        )
+        old = layout.offsets[f"pairs/{name}"]
+        new = to.offsets[f"pairs/{name}"]
+        copy_bytes(source, target, at=old, to=new, size=bits.nbytes(rows))
         if rows & 7:
-            last, at = np.empty(1, np.uint8), to.offsets[place] + (rows >> 3)
+            last = np.empty(1, np.uint8)
+            at = new + (rows >> 3)
             read_at(target, last, at)
             bits.clear_padding(last, rows & 7)
             write_at(target, last, at)
     for place in ("pairs/index", "pairs/time"):
         if place in layout.offsets:
-            copy_bytes(
-                source, target, at=layout.offsets[place], to=to.offsets[place], size=8 * rows
-            )
+            old = layout.offsets[place]
+            new = to.offsets[place]
+            copy_bytes(source, target, at=old, to=new, size=8 * rows)
 
 
 def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from caligo_mpi.protocol.key_length import (
+    TransferFigures,
     asymptotic_fraction,
     binary_entropy,
     dropped_limit,
@@ -18,13 +19,12 @@ from caligo_mpi.protocol.key_length import (
     uncertainty_coefficient,
 )
 
-ERVEN = {
-    "rounds": 80_000_000,
-    "single": 1_049_000,
-    "storage_r": 0.75,
-    "storage_rate": 0.002,
-    "epsilon": 2.5e-7,
-}
+ERVEN = {"storage_r": 0.75, "storage_rate": 0.002, "epsilon": 2.5e-7}
+
+
+def erven(**figures):
+    counted = {"rounds": 80_000_000, "single": 1_049_000, "dropped": 0, "tag_bits": 0}
+    return TransferFigures(**counted | figures)
 
 
 def root(f, low, high):
@@ -115,9 +115,8 @@ def test_sampling_margin_is_the_closed_form():
 
 @pytest.mark.parametrize(("qber", "bits"), [(0.0093, 1807), (0.009378, 1366)])
 def test_transfer_length_at_the_parameters_of_erven(qber, bits):
-    found = transfer_length(
-        **ERVEN, dropped=0, leak_bits=1.491 * 1_128_000 / 2 * binary_entropy(qber), tag_bits=0
-    )
+    leak_bits = 1.491 * 1_128_000 / 2 * binary_entropy(qber)
+    found = transfer_length(erven(leak_bits=leak_bits), **ERVEN)
     assert found.bits == pytest.approx(bits, abs=1)
     assert found.coefficient == pytest.approx(0.49737, abs=5e-6)
     assert found.rate == pytest.approx(1.6303, abs=5e-5)
@@ -126,19 +125,19 @@ def test_transfer_length_at_the_parameters_of_erven(qber, bits):
 
 
 def test_dropped_rows_leaked_bits_and_tags_cost_what_the_formula_says():
-    plain = transfer_length(**ERVEN, dropped=0, leak_bits=10_000, tag_bits=0).bits
-    assert plain - transfer_length(**ERVEN, dropped=0, leak_bits=12_000, tag_bits=0).bits == 2000
-    assert plain - transfer_length(**ERVEN, dropped=0, leak_bits=10_000, tag_bits=23).bits == 46
-    assert plain - transfer_length(**ERVEN, dropped=4000, leak_bits=10_000, tag_bits=0).bits == 1000
+    def bits(**figures):
+        return transfer_length(erven(**figures), **ERVEN).bits
+
+    plain = bits(leak_bits=10_000)
+    assert plain - bits(leak_bits=12_000) == 2000
+    assert plain - bits(leak_bits=10_000, tag_bits=23) == 46
+    assert plain - bits(leak_bits=10_000, dropped=4000) == 1000
 
 
 def test_no_transfer_is_a_length_of_zero():
-    assert transfer_length(**ERVEN, dropped=0, leak_bits=70_000, tag_bits=0).bits == 0
-    assert transfer_length(**ERVEN | {"single": 0}, dropped=0, leak_bits=0, tag_bits=0).bits == 0
-    assert (
-        transfer_length(**ERVEN | {"storage_rate": 1.0}, dropped=0, leak_bits=0, tag_bits=0).bits
-        == 0
-    )
+    assert transfer_length(erven(leak_bits=70_000), **ERVEN).bits == 0
+    assert transfer_length(erven(leak_bits=0, single=0), **ERVEN).bits == 0
+    assert transfer_length(erven(leak_bits=0), **ERVEN | {"storage_rate": 1.0}).bits == 0
 
 
 @pytest.mark.parametrize(("efficiency", "percent"), [(1, 4.17), (1.1, 3.68), (1.491, 2.48)])

@@ -10,7 +10,7 @@ from caligo_mpi.pairs import Pairs, bits
 from caligo_mpi.protocol.amplify import amplify
 from caligo_mpi.protocol.commit import Rows, commit, open_rows
 from caligo_mpi.protocol.draw import ALICE, BOB, stream
-from caligo_mpi.protocol.key_length import transfer_length
+from caligo_mpi.protocol.key_length import TransferFigures, transfer_length
 from caligo_mpi.protocol.rot import agree_terms, converse, transfer
 from caligo_mpi.protocol.run import combine, run_protocol
 from caligo_mpi.protocol.sift import as_arrays, sides
@@ -126,10 +126,11 @@ def test_length_is_that_of_the_formula_for_what_was_said(pairs, hamming):
     dropped = 36_000 - 2 * len(sets[0])
     assert alice.terms.single_left() == single
     assert dropped > 0
-    assert strings.length == transfer_length(
-        rounds=40_000, single=single, dropped=dropped, leak_bits=syndrome, tag_bits=20,
-        storage_r=0.75, storage_rate=0.002, epsilon=1e-6,
-    ).bits  # fmt: skip
+    figures = TransferFigures(
+        rounds=40_000, single=single, dropped=dropped, leak_bits=syndrome, tag_bits=20
+    )
+    found = transfer_length(figures, storage_r=0.75, storage_rate=0.002, epsilon=1e-6)
+    assert strings.length == found.bits
 
 
 def test_transcript_tells_commitment_then_wait_then_bases(pairs, hamming):
