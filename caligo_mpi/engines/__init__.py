@@ -30,13 +30,14 @@ class Engine(Protocol):
 
     #: What provenance calls it.
     name: str
-    #: Raised whenever the same configuration would give other bits than before; part of the run's identity.
+    #: Raised whenever the same configuration would give other bits; part of the run's identity.
     stream_version: int
     #: Pairs can be lost, so rows carry their emission index.
     has_index: bool
     #: Rows carry a simulated time.
     has_time: bool
-    #: The integers its random decisions compare with, stored in the file (JSON values only; may be empty).
+    #: The integers that its random decisions compare with, stored in the file.  JSON values only;
+    #: may be empty.
     thresholds: dict[str, object]
     #: Closed-form rates of this configuration.
     expected: Expected

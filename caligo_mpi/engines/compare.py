@@ -1,4 +1,4 @@
-"""Whether two engines follow the same law: the 16 outcome frequencies, compared without a formula."""
+"""Whether two engines follow the same law: their 16 outcome frequencies, compared directly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks that go on when others die, rank 0 included; needs fault-tolerant MPI (ULFM, in Open MPI 5).
+"""Ranks that go on when others die, rank 0 included.  Needs fault-tolerant MPI (Open MPI 5).
 
 This is a simple loop beside the fast one of `mpi`.  It sends point-to-point messages only, gives
 each worker one item at a time, and rank 0 only coordinates while there are workers.  When a
@@ -34,7 +34,8 @@ R = TypeVar("R")
 #: items are done again.
 Lost = Callable[[str, int, int], None]
 
-#: Items per worker that may be granted beyond the next one in order: rank 0 holds so many results at most.
+#: Items per worker that may be granted beyond the next one in order: rank 0 holds at most so many
+#: results.
 WINDOW = 2
 
 _DEFAULT = Rules()
@@ -128,7 +129,7 @@ def _first_numbers(comm: MPI.Comm) -> list[int]:
     return [int(number) for number in numbers]
 
 
-# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
@@ -180,7 +181,7 @@ def _answer(
         _send(comm, payload, 0, _BYTES)
 
 
-# ── rank 0 ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── rank 0 ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class Root(Generic[R]):

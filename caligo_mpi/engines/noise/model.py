@@ -52,7 +52,8 @@ def _pdc_model(
 ) -> Model:
     if config.link is not None:
         raise ConfigError(
-            "engine.link is given with source.type=pdc, which makes its own state; leave the link out"
+            "engine.link is given with source.type=pdc, which makes its own state; "
+            "leave the link out"
         )
     for name, side in (("alice", config.alice), ("bob", config.bob)):
         for field in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
