@@ -80,7 +80,8 @@ class EngineTests:
         assert in_json == engine.thresholds, "thresholds must be JSON values"
 
     def test_same_seed_gives_the_same_pairs(self) -> None:
-        first, second = self.sample(), self.sample()
+        first = self.sample()
+        second = self.sample()
         assert first.count == second.count
         assert first.checksum() == second.checksum(), "the same seed gave other pairs"
         assert first.alice_clicks == second.alice_clicks

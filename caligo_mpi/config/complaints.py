@@ -140,7 +140,8 @@ def _lines(
 
 def _line(error: Mapping[str, Any], path: str, *, given: object, keys: Sequence[Key]) -> str:
     """The line for an error of a known key."""
-    kind, value = error["type"], error["input"]
+    kind = error["type"]
+    value = error["input"]
     here = path + equals(value)
     if kind == "missing":
         meanings = [key.meaning for key in keys if key.path == path and not key.unmet(given)]

@@ -245,14 +245,16 @@ def _watch(
 
     ``begun`` is called once, when rank 0 has opened the file.
     """
-    level, forwarded = 0, 0.0
+    level = 0
+    forwarded = 0.0
     waiting = True
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
             return ""
         if signals.stop_level() > level and time.monotonic() - forwarded > _FORWARD_SECONDS:
-            level, forwarded = level + 1, time.monotonic()
+            level = level + 1
+            forwarded = time.monotonic()
             # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets them finish.
             process.send_signal(signal.SIGUSR1)
         if complaint := watchdog.look(hurry=level > 1):

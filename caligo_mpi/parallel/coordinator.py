@@ -63,7 +63,9 @@ class Coordinator(Generic[R]):
         rules: Rules,
         traffic: Traffic | None = None,
     ) -> None:
-        self.transport, self.codec, self.rules = transport, codec, rules
+        self.transport = transport
+        self.codec = codec
+        self.rules = rules
         self.traffic = traffic or Traffic()
         self.workers = range(1, transport.size)
         self.inbox: Inbox[R] = Inbox(transport, codec)

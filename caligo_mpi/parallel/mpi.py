@@ -38,7 +38,8 @@ class MpiTransport:
 
     def __init__(self, comm: MPI.Comm = WORLD) -> None:
         self.comm = comm
-        self.rank, self.size = int(comm.rank), int(comm.size)
+        self.rank = int(comm.rank)
+        self.size = int(comm.size)
         self.status = MPI.Status()
 
     def send(self, target: int, tag: int, payload: U8) -> _Request:

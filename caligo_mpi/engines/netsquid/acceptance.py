@@ -201,7 +201,8 @@ def _request_time() -> Verdict:
 
     This must hold exactly.  The slower side decides when a request is done.
     """
-    hold, count = 4, 400
+    hold = 4
+    count = 400
     device = {"measure_time_ns": 70, "single_qubit_gate_time_ns": 13}
     config = _config(link=_NOISY, hold=hold, device=device)
     pairs = _sample(config, count)

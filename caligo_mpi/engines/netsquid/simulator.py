@@ -130,7 +130,8 @@ def wait(duration_ns: float) -> Generator[Any, None, None]:
     from pydynaa import Entity, EventExpression, EventType
 
     if duration_ns > 0:
-        alarm, ring = Entity(), EventType("CALIGO_ALARM", "a timing barrier opens")
+        alarm = Entity()
+        ring = EventType("CALIGO_ALARM", "a timing barrier opens")
         alarm._schedule_after(duration_ns, ring)
         yield EventExpression(source=alarm, event_type=ring)
 

@@ -122,7 +122,8 @@ def expected_rates(config: NoiseConfig, model: Model) -> Expected:
     for basis in (Z, X):
         recorded = link.moments(model.correlation[basis], model.alice[basis], model.bob[basis])
         errors.append(link.qber(recorded.both))
-    alice_x, bob_x = config.alice.basis_bias, config.bob.basis_bias
+    alice_x = config.alice.basis_bias
+    bob_x = config.bob.basis_bias
     return Expected(
         qber_z=errors[Z],
         qber_x=errors[X],
