@@ -1,6 +1,7 @@
-"""Processes of one launch: found by a mark in their environment, ended by their id, never left behind.
+"""Processes of one launch: found by a mark in their environment, ended by id, never left behind.
 
-A launcher of MPI puts its ranks into process groups and sessions of their own, so a group is not enough to end them.
+A launcher of MPI puts its ranks into process groups and sessions of their own, so a group is not
+enough to end them.
 """
 
 from __future__ import annotations

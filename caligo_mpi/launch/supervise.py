@@ -241,9 +241,9 @@ def _cause(status: int) -> str:
 def _watch(
     process: subprocess.Popen[bytes], watchdog: Watchdog, *, begun: Callable[[], None]
 ) -> str:
-    """Pass stop requests on until the launch has ended, or is silent for too long: then a sentence about that.
+    """Pass stop requests on until the launch has ended, or is silent for too long.
 
-    ``begun`` is called once, when rank 0 has opened the file.
+    Returns a sentence about the silence, or nothing.  ``begun`` is called once, when rank 0 has opened the file.
     """
     level = 0
     forwarded = 0.0
@@ -253,9 +253,10 @@ def _watch(
             process.wait(LOOK_SECONDS)
             return ""
         if signals.stop_level() > level and time.monotonic() - forwarded > _FORWARD_SECONDS:
-            level = level + 1
+            level += 1
             forwarded = time.monotonic()
-            # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets them finish.
+            # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets
+            # them finish.
             process.send_signal(signal.SIGUSR1)
         if complaint := watchdog.look(hurry=level > 1):
             return complaint

@@ -141,7 +141,7 @@ def library() -> str:
 
 @contextlib.contextmanager
 def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Take the whole job down when one rank fails, with its traceback, instead of leaving others waiting.
+    """Take the whole job down when one rank fails, with its traceback, so that no rank waits for ever.
 
     ``note`` is called first, unless the failure is MPI's own: that may only tell of another
     rank's death.
@@ -153,6 +153,7 @@ def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
             note()
         if WORLD.size == 1:
             raise
-        sys.stderr.write(failure(error, rank(), size())[1])
+        _, where = failure(error, rank(), size())
+        sys.stderr.write(where)
         sys.stderr.flush()
         WORLD.Abort(1)
