@@ -141,7 +141,7 @@ def library() -> str:
 
 @contextlib.contextmanager
 def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Take the whole job down when one rank fails, with its traceback, so that no rank waits for ever.
+    """Take the whole job down when one rank fails, with its traceback; else others would wait.
 
     ``note`` is called first, unless the failure is MPI's own: that may only tell of another
     rank's death.

@@ -256,7 +256,7 @@ def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
 
 
 def _barrier() -> Verdict:
-    """Messages take the latency, a pair two of them and a cycle, and Δt passes before the bases."""
+    """Messages take the latency, a pair two of them and a cycle; Δt passes before the bases."""
     config = _config(link=_NOISY)
     protocol = SequentialConfig(delta_t_ns=5e5, classical_latency_ns=100, qber_limit=0.11)
     result = run_sequential(config, protocol, pairs=100, seed=np.random.SeedSequence(_SEED))
