@@ -75,7 +75,8 @@ def make_engine(
     if stream_version is not None and engine.stream_version != stream_version:
         raise ConfigError(
             f"stream_version={stream_version} of engine {config.name} is not made by this "
-            f"installation, which makes {engine.stream_version}; use the version of the software that the file was made with"
+            f"installation, which makes {engine.stream_version}; "
+            "use the version of the software that the file was made with"
         )
     return engine
 
