@@ -29,17 +29,19 @@ FALSE_ALARM = 1e-6
 
 
 def plausible(hits: int, trials: int, probability: float) -> bool:
-    """Whether ``hits`` among ``trials`` may be chance: Chernoff's bound of both tails is above `FALSE_ALARM`.
+    """Whether ``hits`` among ``trials`` may be chance, for events of this ``probability``.
 
-    Holds at any size, and demands exactness where the probability is 0 or 1.  A deviation of 5.4
-    standard deviations fails.
+    They may where Chernoff's bound of both tails is above `FALSE_ALARM`.  This holds at any size,
+    and demands exactness where the probability is 0 or 1.  A deviation of 5.4 standard deviations
+    fails.
 
     >>> plausible(0, 100, 0.0), plausible(1, 100, 0.0), plausible(500, 1000, 0.5), plausible(600, 1000, 0.5)
     (True, False, True, False)
     """
     if not trials:
         return hits == 0
-    return trials * _divergence(hits / trials, probability) <= math.log(2 / FALSE_ALARM)
+    surprise = trials * _divergence(hits / trials, probability)
+    return surprise <= math.log(2 / FALSE_ALARM)
 
 
 def _divergence(seen: float, true: float) -> float:
@@ -66,34 +68,40 @@ class EngineTests:
     def sample(self, count: int | None = None, chunk: int = 0) -> Pairs:
         """Pairs of one chunk from a new engine."""
         count = self.count if count is None else count
-        return self.engine().sample(count, Chunk(chunk, 0, count).seed_sequence(self.seed))
+        seed = Chunk(chunk, 0, count).seed_sequence(self.seed)
+        return self.engine().sample(count, seed)
 
     def test_describes_itself(self) -> None:
         engine = self.engine()
         assert engine.name
         assert isinstance(engine.name, str)
         assert isinstance(engine.stream_version, int)
-        assert json.loads(json.dumps(engine.thresholds)) == engine.thresholds, (
-            "thresholds must be JSON values"
-        )
+        in_json = json.loads(json.dumps(engine.thresholds))
+        assert in_json == engine.thresholds, "thresholds must be JSON values"
 
     def test_same_seed_gives_the_same_pairs(self) -> None:
-        first, second = self.sample(), self.sample()
+        first = self.sample()
+        second = self.sample()
         assert first.count == second.count
         assert first.checksum() == second.checksum(), "the same seed gave other pairs"
-        assert (first.alice_clicks, first.bob_clicks) == (second.alice_clicks, second.bob_clicks)
+        assert first.alice_clicks == second.alice_clicks
+        assert first.bob_clicks == second.bob_clicks
         assert first.duration_ns == second.duration_ns
 
     def test_one_engine_can_sample_again(self) -> None:
         engine = self.engine()
-        seeds = [Chunk(i, 0, self.count).seed_sequence(self.seed) for i in (0, 1, 0)]
-        first, _, again = (engine.sample(self.count, seed).checksum() for seed in seeds)
+        checksums = []
+        for chunk in (0, 1, 0):
+            seed = Chunk(chunk, 0, self.count).seed_sequence(self.seed)
+            pairs = engine.sample(self.count, seed)
+            checksums.append(pairs.checksum())
+        first, _, again = checksums
         assert first == again, "what was sampled before changed the pairs"
 
     def test_other_chunks_have_other_pairs(self) -> None:
-        assert self.sample(chunk=0).checksum() != self.sample(chunk=1).checksum(), (
-            "two chunks are alike"
-        )
+        first = self.sample(chunk=0).checksum()
+        second = self.sample(chunk=1).checksum()
+        assert first != second, "two chunks are alike"
 
     def test_shorter_sample_is_a_prefix(self) -> None:
         whole = self.sample()
@@ -103,16 +111,14 @@ class EngineTests:
             if whole.index is None or part.index is None:
                 assert rows == count
             else:
-                assert rows == np.searchsorted(whole.index, count), (
-                    f"{count=}: another number of rows"
-                )
+                below = np.searchsorted(whole.index, count)
+                assert rows == below, f"{count=}: another number of rows"
                 assert np.array_equal(part.index, whole.index[:rows]), f"{count=}: other positions"
             if whole.time is not None and part.time is not None:
                 assert np.array_equal(part.time, whole.time[:rows]), f"{count=}: other times"
             for column, longer in zip(part.columns, whole.columns, strict=True):
-                assert np.array_equal(column, bits.extract(longer, 0, rows)), (
-                    f"{count=}: other bits"
-                )
+                beginning = bits.extract(longer, 0, rows)
+                assert np.array_equal(column, beginning), f"{count=}: other bits"
 
     def test_columns_are_packed(self) -> None:
         for count in (1, 13, 4099, self.count):
@@ -120,13 +126,16 @@ class EngineTests:
             assert 0 <= pairs.count <= count
             assert pairs.columns.dtype == np.uint8
             assert pairs.columns.shape == (4, bits.nbytes(pairs.count))
-            assert not breach_of_packed(pairs), f"{count=}: {breach_of_packed(pairs)}"
+            breach = breach_of_packed(pairs)
+            assert not breach, f"{count=}: {breach}"
 
     def test_rows_carry_what_was_announced(self) -> None:
-        engine, pairs = self.engine(), self.sample()
+        engine = self.engine()
+        pairs = self.sample()
         assert (pairs.index is not None) == engine.has_index
         assert (pairs.time is not None) == engine.has_time
-        assert not breach_of_packed(pairs), breach_of_packed(pairs)
+        breach = breach_of_packed(pairs)
+        assert not breach, breach
         if pairs.index is None:
             assert pairs.count == self.count, "pairs are lost without an index"
         else:
@@ -144,7 +153,8 @@ class EngineTests:
         assert pairs.count <= pairs.bob_clicks <= self.count
 
     def test_rates_are_as_expected(self) -> None:
-        expected, pairs = self.engine().expected, self.sample()
+        expected = self.engine().expected
+        pairs = self.sample()
         counts = tally(pairs.columns, pairs.count)
         rates = {
             "coincidence": (pairs.count, self.count, expected.coincidence),
@@ -156,10 +166,10 @@ class EngineTests:
             "qber_x": (counts.errors_x, counts.sifted_x, expected.qber_x),
         }
         for name, (hits, trials, probability) in rates.items():
-            known = not math.isnan(probability)  # some simulated links have no closed form
-            assert not known or plausible(hits, trials, probability), (
-                f"{name}: {hits}/{trials} is not {probability}"
-            )
+            if math.isnan(probability):
+                continue  # some simulated links have no closed form
+            good = plausible(hits, trials, probability)
+            assert good, f"{name}: {hits}/{trials} is not {probability}"
 
     def test_tick_is_called_and_can_stop_the_sample(self) -> None:
         class Stop(Exception):
@@ -168,10 +178,10 @@ class EngineTests:
         def stop() -> None:
             raise Stop
 
+        engine = self.engine()
+        seed = Chunk(0, 0, self.count).seed_sequence(self.seed)
         try:
-            self.engine().sample(
-                self.count, Chunk(0, 0, self.count).seed_sequence(self.seed), tick=stop
-            )
+            engine.sample(self.count, seed, tick=stop)
         except Stop:
             return
         raise AssertionError("tick was not called, or its exception was lost")

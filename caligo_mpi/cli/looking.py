@@ -66,7 +66,8 @@ def _validate(args: argparse.Namespace) -> int:
     from ..runs.forecast import forecast
     from . import show
 
-    config = settle_engine(load_config(args.config, args.overrides), say=streams.say)
+    loaded = load_config(args.config, args.overrides)
+    config = settle_engine(loaded, say=streams.say)
     plan = forecast(config)
     arguments.deliver(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
     return DONE

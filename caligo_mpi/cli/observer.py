@@ -24,7 +24,8 @@ class TerminalObserver(Observer):
 
     def __init__(self, *, quiet: bool, json: bool) -> None:
         super().__init__()
-        self.quiet, self.json = quiet, json
+        self.quiet = quiet
+        self.json = json
         self._stack = contextlib.ExitStack()
         self._report: Report | None = None
 
@@ -53,8 +54,10 @@ class TerminalObserver(Observer):
         """How the run ended."""
         self._stack.close()
         if isinstance(summary, Summary):
-            values, text = show.summary_dict(summary), show.summary_text(summary)
+            values = show.summary_dict(summary)
+            text = show.summary_text(summary)
         else:
             assert isinstance(summary, Distilled)
-            values, text = show_keys.distilled_dict(summary), show_keys.distilled_text(summary)
+            values = show_keys.distilled_dict(summary)
+            text = show_keys.distilled_text(summary)
         streams.tell(in_form(values, text, json=self.json))

@@ -64,10 +64,9 @@ def _lines() -> Report:
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
             left = (progress.total - progress.pairs) / progress.launched * progress.seconds
-            streams.note(
-                f"{progress.pairs:,} of {progress.total:,} pairs ({100 * progress.pairs / progress.total:.1f} %), "
-                f"{_rate(progress)}, {duration(left)} left"
-            )
+            percent = 100 * progress.pairs / progress.total
+            done = f"{progress.pairs:,} of {progress.total:,} pairs ({percent:.1f} %)"
+            streams.note(f"{done}, {_rate(progress)}, {duration(left)} left")
 
     return report
 

@@ -18,52 +18,59 @@ from ..terminal.wording import counted, duration, quantity, rate
 
 
 def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
-    """How many standard deviations a measured QBER is off its closed form; None where that says nothing.
+    """How many standard deviations a measured QBER is off its closed form.
+
+    Returns None where that says nothing: without a closed form, or where no error can vary.
 
     >>> qber_sigma(60, 1000, 0.05), qber_sigma(60, 1000, float("nan"))
     (1.45, None)
     """
     if math.isnan(expected):  # a heralded link, of which no closed form is known
         return None
-    spread = (sifted * expected * (1 - expected)) ** 0.5
-    return round((errors - sifted * expected) / spread, 2) if spread else None
+    mean = sifted * expected
+    spread = (mean * (1 - expected)) ** 0.5
+    return round((errors - mean) / spread, 2) if spread else None
 
 
 def summary_text(summary: Summary) -> str:
     """The last words of ``generate``."""
     status = summary.status
-    state = (
-        "complete"
-        if status.complete
-        else f"stopped; {status.chunks_done} of {counted(status.chunks_total, 'chunk')} are in"
-    )
-    head = f"{status.path}: {state}, {counted(status.pairs_done, 'pair')} simulated, {counted(status.rows, 'row')}"
+    if status.complete:
+        state = "complete"
+        last = f"  data digest {status.data_digest}"
+    else:
+        state = f"stopped; {status.chunks_done} of {counted(status.chunks_total, 'chunk')} are in"
+        last = "  run the same command again to go on"
+    pairs, rows = counted(status.pairs_done, "pair"), counted(status.rows, "row")
+    head = f"{status.path}: {state}, {pairs} simulated, {rows}"
     if summary.launched:
         speed = rate(summary.launched / max(summary.seconds, 1e-9))
         head += f"; {duration(summary.seconds)}, {speed}"
-    lines = [head, *_qber_lines(status.tally, summary.expected)]
-    lines.append(
-        f"  data digest {status.data_digest}"
-        if status.complete
-        else "  run the same command again to go on"
-    )
+    lines = [head, *_qber_lines(status.tally, summary.expected), last]
     return "\n".join(lines)
 
 
 def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
+    """For each basis, the measured QBER beside its closed form."""
     for basis, sifted, errors, closed_form in _bases(tally, expected):
         measured = f"QBER {100 * errors / sifted:.4f} %" if sifted else "no QBER"
-        sigma = qber_sigma(errors, sifted, closed_form)
-        off = "" if sigma is None or not sifted else f", {sigma:+.2f} σ"
-        theory = (
-            "no closed form"
-            if math.isnan(closed_form)
-            else f"closed form {100 * closed_form:.4f} %{off}"
-        )
+        theory = _theory(errors, sifted, closed_form)
         yield f"  {basis}: {sifted:,} sifted, {counted(errors, 'error')}, {measured} ({theory})"
 
 
+def _theory(errors: int, sifted: int, closed_form: float) -> str:
+    """The closed form of a QBER, and how far off it the measured one is."""
+    if math.isnan(closed_form):
+        return "no closed form"
+    words = f"closed form {100 * closed_form:.4f} %"
+    sigma = qber_sigma(errors, sifted, closed_form)
+    if sigma is None or not sifted:
+        return words
+    return f"{words}, {sigma:+.2f} σ"
+
+
 def _bases(tally: Tally, expected: Expected) -> Iterator[tuple[str, int, int, float]]:
+    """For each basis, sifted pairs, errors, and the QBER's closed form."""
     yield "Z", tally.sifted_z, tally.errors_z, expected.qber_z
     yield "X", tally.sifted_x, tally.errors_x, expected.qber_x
 
@@ -73,7 +80,7 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
     out = status_dict(summary.status)
     for basis, sifted, errors, closed_form in _bases(summary.status.tally, summary.expected):
         key = basis.lower()
-        out[f"expected_qber_{key}"] = None if math.isnan(closed_form) else closed_form
+        out[f"expected_qber_{key}"] = _number(closed_form)
         out[f"sigma_{key}"] = qber_sigma(errors, sifted, closed_form)
     return {
         **out,
@@ -96,10 +103,10 @@ def status_dict(status: Status) -> dict[str, Any]:
         "chunks_done": status.chunks_done,
         "sifted_z": tally.sifted_z,
         "errors_z": tally.errors_z,
-        "qber_z": tally.errors_z / tally.sifted_z if tally.sifted_z else None,
+        "qber_z": _ratio(tally.errors_z, tally.sifted_z),
         "sifted_x": tally.sifted_x,
         "errors_x": tally.errors_x,
-        "qber_x": tally.errors_x / tally.sifted_x if tally.sifted_x else None,
+        "qber_x": _ratio(tally.errors_x, tally.sifted_x),
         "alice_clicks": status.alice_clicks,
         "bob_clicks": status.bob_clicks,
         "engine": status.engine,
@@ -115,39 +122,54 @@ def status_dict(status: Status) -> dict[str, Any]:
 
 def status_text(status: Status) -> str:
     """What ``status`` prints."""
+    tally = status.tally
     percent = 100 * status.pairs_done / status.pairs
-    state = (
-        "complete"
-        if status.complete
-        else f"being written by {status.owner}"
-        if status.owner
-        else "stopped"
-    )
-    tally, age = status.tally, duration(max(0.0, time.time() - status.last_commit))
+    pairs = f"{status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %)"
+    chunks = f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}"
+    age = duration(max(0.0, time.time() - status.last_commit))
+    launches = counted(len(status.runs), "launch", "launches")
+    launches += f", {counted(len(status.faults), 'fault')}"
     lines = [
-        f"{status.path}: {state}",
-        f"  {status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %), {counted(status.rows, 'row')}, "
-        f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}",
-        *(
-            f"  {basis}: {sifted:,} sifted, {counted(errors, 'error')}"
-            + (f", QBER {100 * errors / sifted:.4f} %" if sifted else "")
-            for basis, sifted, errors in (
-                ("Z", tally.sifted_z, tally.errors_z),
-                ("X", tally.sifted_x, tally.errors_x),
-            )
-        ),
+        f"{status.path}: {_state(status)}",
+        f"  {pairs}, {counted(status.rows, 'row')}, {chunks}",
+        f"  Z: {_measured(tally.sifted_z, tally.errors_z)}",
+        f"  X: {_measured(tally.sifted_x, tally.errors_x)}",
         f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
-        f"  {counted(len(status.runs), 'launch', 'launches')}, "
-        f"{counted(len(status.faults), 'fault')}, last commit {age} ago",
+        f"  {launches}, last commit {age} ago",
     ]
-    return "\n".join(lines + ([f"  data digest {status.data_digest}"] if status.complete else []))
+    if status.complete:
+        lines.append(f"  data digest {status.data_digest}")
+    return "\n".join(lines)
+
+
+def _state(status: Status) -> str:
+    if status.complete:
+        return "complete"
+    return f"being written by {status.owner}" if status.owner else "stopped"
+
+
+def _measured(sifted: int, errors: int) -> str:
+    """Sifted pairs and errors of a basis, and their QBER if there is one."""
+    words = f"{sifted:,} sifted, {counted(errors, 'error')}"
+    return f"{words}, QBER {100 * errors / sifted:.4f} %" if sifted else words
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _number(value: float) -> float | None:
+    """For JSON, which has no NaN."""
+    return None if math.isnan(value) else value
 
 
 def record_text(record: Mapping[str, float]) -> str:
-    """What ``generate --only-chunk`` prints."""
-    return "\n".join(
-        f"{name:<13} {value:{'x' if name == 'checksum' else ''}}" for name, value in record.items()
-    )
+    """What ``generate --only-chunk`` prints: a name and a value per line, the checksum in hex."""
+    lines = []
+    for name, value in record.items():
+        form = "x" if name == "checksum" else ""
+        lines.append(f"{name:<13} {value:{form}}")
+    return "\n".join(lines)
 
 
 def sequential_dict(outcome: Sequential) -> dict[str, Any]:
@@ -156,7 +178,7 @@ def sequential_dict(outcome: Sequential) -> dict[str, Any]:
         **status_dict(outcome.status),
         "tested": outcome.tested,
         "test_errors": outcome.errors,
-        "test_qber": outcome.errors / outcome.tested if outcome.tested else None,
+        "test_qber": _ratio(outcome.errors, outcome.tested),
         "abort": outcome.abort,
         "messages": outcome.messages,
         "duration_ns": outcome.duration_ns,
@@ -166,14 +188,15 @@ def sequential_dict(outcome: Sequential) -> dict[str, Any]:
 def sequential_text(outcome: Sequential) -> str:
     """What ``sequential`` prints."""
     verdict = f"aborted: {outcome.abort}" if outcome.abort else "Alice and Bob go on"
-    rate = f", QBER {100 * outcome.errors / outcome.tested:.4f} %" if outcome.tested else ""
-    return "\n".join(
-        [
-            status_text(outcome.status),
-            f"  {outcome.messages} messages in {outcome.duration_ns:.6g} ns of simulated time",
-            f"  test: {counted(outcome.tested, 'row')}, {counted(outcome.errors, 'error')}{rate}; {verdict}",
-        ]
-    )
+    test = f"{counted(outcome.tested, 'row')}, {counted(outcome.errors, 'error')}"
+    if outcome.tested:
+        test += f", QBER {100 * outcome.errors / outcome.tested:.4f} %"
+    lines = [
+        status_text(outcome.status),
+        f"  {outcome.messages} messages in {outcome.duration_ns:.6g} ns of simulated time",
+        f"  test: {test}; {verdict}",
+    ]
+    return "\n".join(lines)
 
 
 def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
@@ -185,24 +208,25 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
         "file_bytes": plan.file_bytes,
         "rank_bytes": plan.rank_bytes,
         "seconds_on_one_rank": plan.seconds,
-        "qber_z": None if math.isnan(plan.expected.qber_z) else plan.expected.qber_z,
-        "qber_x": None if math.isnan(plan.expected.qber_x) else plan.expected.qber_x,
+        "qber_z": _number(plan.expected.qber_z),
+        "qber_x": _number(plan.expected.qber_x),
         "coincidence": plan.expected.coincidence,
     }
 
 
 def forecast_text(config: RunConfig, plan: Forecast) -> str:
     """What ``validate`` prints: the resolved configuration as YAML, then comments."""
-    return "\n".join(
-        [
-            dump_config(config).rstrip(),
-            f"# expected: {plan.rows:,.0f} rows, QBER_Z {100 * plan.expected.qber_z:.4f} %, "
-            f"QBER_X {100 * plan.expected.qber_x:.4f} %",
-            f"# file: {quantity(plan.file_bytes)}B in {counted(plan.chunks, 'chunk')}; "
-            f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B",
-            f"# time: about {duration(plan.seconds)} on one rank of this machine, less with more",
-        ]
-    )
+    qber_z = f"QBER_Z {100 * plan.expected.qber_z:.4f} %"
+    qber_x = f"QBER_X {100 * plan.expected.qber_x:.4f} %"
+    size = f"{quantity(plan.file_bytes)}B in {counted(plan.chunks, 'chunk')}"
+    memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
+    lines = [
+        dump_config(config).rstrip(),
+        f"# expected: {plan.rows:,.0f} rows, {qber_z}, {qber_x}",
+        f"# file: {size}; {memory}",
+        f"# time: about {duration(plan.seconds)} on one rank of this machine, less with more",
+    ]
+    return "\n".join(lines)
 
 
 def verification_dict(found: Verification) -> dict[str, Any]:
@@ -225,9 +249,8 @@ def verification_dict(found: Verification) -> dict[str, Any]:
 def verification_text(found: Verification) -> str:
     """What ``verify`` prints."""
     kind = "complete file" if found.complete else "partial file"
-    lines = [
-        f"{found.path}: {kind}, {counted(found.chunks, 'chunk')}, {'all is well' if found.ok else 'DAMAGED'}"
-    ]
+    verdict = "all is well" if found.ok else "DAMAGED"
+    lines = [f"{found.path}: {kind}, {counted(found.chunks, 'chunk')}, {verdict}"]
     for name, chunks in (
         ("damaged records", found.records),
         ("damaged data", found.data),
@@ -235,8 +258,9 @@ def verification_text(found: Verification) -> str:
         ("came out otherwise when simulated again", found.differing),
     ):
         if chunks:
-            listed = ", ".join(map(str, chunks[:20])) + (", …" if len(chunks) > 20 else "")
-            lines.append(f"  {name}: {len(chunks)} ({listed})")
+            listed = ", ".join(map(str, chunks[:20]))
+            more = ", …" if len(chunks) > 20 else ""
+            lines.append(f"  {name}: {len(chunks)} ({listed}{more})")
     if found.digest_fits is False:
         lines.append("  the data digest does not fit the chunk checksums")
     if found.provenance_fits is False:

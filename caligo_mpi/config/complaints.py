@@ -13,7 +13,10 @@ from typing import Any
 _REASONS = {
     "loss": "NetSquid's links try until a pair arrives: loss takes time and drops no round",
     "pauli": "its links are depolarizing; use fidelity",
-    "storage_time_ns": "there qubits idle in simulated time: engine.device.T1_ns, engine.device.T2_ns and engine.hold",
+    "storage_time_ns": (
+        "there qubits idle in simulated time: "
+        "engine.device.T1_ns, engine.device.T2_ns and engine.hold"
+    ),
 }
 
 #: Errors that are told one by one; of the others, how many there are.
@@ -34,11 +37,12 @@ class Key:
 
     def unmet(self, given: object) -> dict[str, str]:
         """The choices that ``given`` makes otherwise: path → what it would have to be."""
-        return {
-            path: " or ".join(filter(None, values))
-            for path, values in self.needs
-            if look_up(given, path.split(".")) not in values
-        }
+        unmet = {}
+        for path, values in self.needs:
+            choice = look_up(given, path.split("."))
+            if choice not in values:
+                unmet[path] = " or ".join(filter(None, values))
+        return unmet
 
 
 def look_up(given: object, path: Sequence[str]) -> object:
@@ -53,13 +57,16 @@ def equals(value: object) -> str:
     if isinstance(value, Mapping):
         return ""
     if value is None or isinstance(value, bool | str):
-        text = json.dumps(value, ensure_ascii=isinstance(value, str) and not value.isprintable())
+        escaped = isinstance(value, str) and not value.isprintable()
+        text = json.dumps(value, ensure_ascii=escaped)
     else:
         try:
             text = " ".join(str(value).split())
         except (ValueError, RecursionError):  # Python prints no integers of more than 4300 digits
             text = "…"
-    return "=" + (text if len(text) <= 60 else text[:57] + "...")
+    if len(text) > 60:
+        text = text[:57] + "..."
+    return "=" + text
 
 
 def complain(
@@ -71,33 +78,36 @@ def complain(
     overrides: Sequence[str],
     answers: Answers,
 ) -> str:
-    """One message for all ``errors`` (dicts with type, loc, input, msg, ctx): one line, or a header and a line each.
+    """One message for all ``errors`` (dicts with type, loc, input, msg, ctx).
 
-    ``answers`` are names of other designs: what to use instead of each.
+    It is one line, or a header and a line for each error.  ``answers`` says of names from other
+    designs what to use instead of each.
     """
     answered: set[str] = set()
     lines: dict[str, None] = {}
     untold = 0
-    for error in sorted(errors, key=lambda error: error["type"] in ("missing", "none")):
+    for error in sorted(errors, key=_is_absence):
         if len(lines) >= _MOST_LINES:
             untold += 1
             continue
         path = _path(error["loc"])
-        if (
-            error["type"] in ("missing", "none")
-            and path != "engine"
-            and any(_inside(new, path) for new in answered)
-        ):
-            continue
-        prefix = (
-            "--set " if any(_inside(path, one) or _inside(one, path) for one in overrides) else ""
-        )
+        if _is_absence(error) and path != "engine" and any(_inside(new, path) for new in answered):
+            continue  # an answer to an old name says already what to add
+        from_command = any(_inside(path, one) or _inside(one, path) for one in overrides)
+        prefix = "--set " if from_command else ""
         for line in _lines(error, path, given=given, keys=keys, answered=answered, answers=answers):
             lines[prefix + line] = None
-    if len(lines) == 1:
-        return f"{source}: {next(iter(lines))}"
-    told = [*lines, f"and {untold} more"] if untold else [*lines]
-    return f"{source}: {len(lines) + untold} errors\n" + "\n".join(f"  {line}" for line in told)
+    told = list(lines)
+    if len(told) == 1:
+        return f"{source}: {told[0]}"
+    header = f"{source}: {len(told) + untold} errors"
+    if untold:
+        told.append(f"and {untold} more")
+    return "\n".join([header, *(f"  {line}" for line in told)])
+
+
+def _is_absence(error: Mapping[str, Any]) -> bool:
+    return error["type"] in ("missing", "none")
 
 
 def _lines(
@@ -109,51 +119,59 @@ def _lines(
     answered: set[str],
     answers: Answers,
 ) -> Iterator[str]:
-    kind, value = error["type"], error["input"]
+    """The lines for one error; new keys that they name are added to ``answered``."""
+    if error["type"] != "extra_forbidden":
+        yield _line(error, path, given=given, keys=keys)
+        return
+    value = error["input"]
+    valid = [key.path for key in keys if not key.unmet(given)]
+    names = _names(path, error["loc"][-1], value)
+    old = [(below, name) for below, name in names if _is_old(name, keys, answers)]
+    for below, name in old:
+        new, meaning = answers[name.lower()]
+        answered.update(new)
+        use = [path for path in new if path in valid] or new
+        remedy = f"use {', '.join(use)}: " if use else ""
+        yield f"{below}: not a key; {remedy}{meaning}"
+    if not old:
+        nearest = _nearest(path, valid, given=given, keys=keys)
+        yield f"{path}{equals(value)}: unknown key; {nearest}"
+
+
+def _line(error: Mapping[str, Any], path: str, *, given: object, keys: Sequence[Key]) -> str:
+    """The line for an error of a known key."""
+    kind = error["type"]
+    value = error["input"]
     here = path + equals(value)
-    if kind == "extra_forbidden":
-        valid = [key.path for key in keys if not key.unmet(given)]
-        old = [
-            (below, name)
-            for below, name in _names(path, error["loc"][-1], value)
-            if _is_old(name, keys, answers)
-        ]
-        for below, name in old:
-            new, meaning = answers[name.lower()]
-            answered.update(new)
-            use = [path for path in new if path in valid] or new
-            yield f"{below}: not a key; " + (f"use {', '.join(use)}: " if use else "") + meaning
-        if not old:
-            yield f"{here}: unknown key; {_nearest(path, valid, given=given, keys=keys)}"
-    elif kind == "missing":
-        meaning = next(
-            (key.meaning for key in keys if key.path == path and not key.unmet(given)), ""
-        )
-        yield f"{path}: missing; add it ({meaning})"
-    elif kind == "none" or (kind == "rule" and value is None):
-        yield f"{path}: {error['msg']}"
-    elif kind == "invalid_key":
-        yield f"{path}: not text; every key is a name"
-    elif kind == "literal_error":
+    if kind == "missing":
+        meanings = [key.meaning for key in keys if key.path == path and not key.unmet(given)]
+        meaning = meanings[0] if meanings else ""
+        return f"{path}: missing; add it ({meaning})"
+    if kind == "none" or (kind == "rule" and value is None):
+        return f"{path}: {error['msg']}"
+    if kind == "invalid_key":
+        return f"{path}: not text; every key is a name"
+    if kind == "literal_error":
         expected = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        yield f"{here}: must be {' or '.join(expected)}"
-    elif kind == "model_type":
-        yield (
-            f"{path}: is empty; fill it in or remove it"
-            if value is None
-            else f"{here}: must be a section of keys"
-        )
-    elif kind in ("string_type", "string_unicode"):
-        yield f"{here}: must be text"
-    else:
-        yield f"{here}: {error['msg']}"
+        return f"{here}: must be {' or '.join(expected)}"
+    if kind == "model_type" and value is None:
+        return f"{path}: is empty; fill it in or remove it"
+    if kind == "model_type":
+        return f"{here}: must be a section of keys"
+    if kind in ("string_type", "string_unicode"):
+        return f"{here}: must be text"
+    return f"{here}: {error['msg']}"
 
 
 def _is_old(name: str, keys: Sequence[Key], answers: Answers) -> bool:
-    """Known from other designs, in upper or lower case, unless it is a key of ours as it is written."""
-    return name in answers or (
-        name.lower() in answers and all(_last(key.path) != name for key in keys)
-    )
+    """Whether a name is known from other designs, in upper or lower case.
+
+    A key of ours, as it is written, is not.
+    """
+    if name in answers:
+        return True
+    ours = any(_last(key.path) == name for key in keys)
+    return name.lower() in answers and not ours
 
 
 def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[Key]) -> str:
@@ -162,35 +180,36 @@ def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[K
     here = [key.unmet(given) for key in keys if key.path == path]
     if here:
         nearest = [unmet for unmet in here if "engine.name" not in unmet] or here
-        wanted = dict.fromkeys(
+        choices = [
             ", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest
-        )
-        return f"only with {' or '.join(wanted)}" + (
-            f" ({_REASONS[name]})" if name in _REASONS else ""
-        )
+        ]
+        wanted = " or ".join(dict.fromkeys(choices))
+        reason = f" ({_REASONS[name]})" if name in _REASONS else ""
+        return f"only with {wanted}{reason}"
     elsewhere = [other for other in valid if _last(other) == name]
     if elsewhere:
         return f"it belongs to {' or '.join(dict.fromkeys(elsewhere))}"
-    siblings = {
-        _last(other).lower(): _last(other) for other in valid if other.rpartition(".")[0] == section
-    }
+    siblings = {}
+    for other in valid:
+        where, _, sibling = other.rpartition(".")
+        if where == section:
+            siblings[sibling.lower()] = sibling
     close = difflib.get_close_matches(name.lower(), siblings, n=1)
-    return (
-        f"did you mean {siblings[close[0]]}?"
-        if close
-        else f"known here: {', '.join(siblings.values())}"
-    )
+    if close:
+        return f"did you mean {siblings[close[0]]}?"
+    return f"known here: {', '.join(siblings.values())}"
 
 
 def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:
     """(``path=value``, name) of a key and of the keys below it, as deep as sections go."""
     level = [(path, str(name), value)]
     for _ in range(4):
-        yield from ((where + equals(item), name) for where, name, item in level)
-        level = [
-            (f"{where}.{_word(key)}", str(key), below)
-            for where, _, item in level if isinstance(item, Mapping) for key, below in item.items()
-        ]  # fmt: skip
+        deeper = []
+        for where, own_name, item in level:
+            yield where + equals(item), own_name
+            if isinstance(item, Mapping):
+                deeper += [(f"{where}.{_word(key)}", str(key), item[key]) for key in item]
+        level = deeper
 
 
 def _path(loc: Sequence[str | int]) -> str:

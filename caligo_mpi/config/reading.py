@@ -12,7 +12,7 @@ from .complaints import equals
 from .run import SHORTHANDS, RunConfig, validated
 from .strict_yaml import comment_in, dump_yaml, parse_yaml
 
-#: A configuration file may have so many bytes.
+#: The most bytes that a configuration file may have.
 MOST_BYTES = 1 << 20
 _STARTER = "`caligo-mpi init` writes a starter"
 
@@ -26,7 +26,10 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
 
 
 def read_yaml(path: str | os.PathLike[str], *, remedy: str) -> Any:
-    """The document in a YAML file of a reasonable size; ``remedy`` is what to do where there is none."""
+    """The document in a YAML file of a reasonable size.
+
+    Raises `ConfigError` where it cannot be read; ``remedy`` is what to do then.
+    """
     source = os.fspath(path) or "''"
     try:
         with Path(path).open("rb") as file:
@@ -76,27 +79,35 @@ def overridden_paths(overrides: Sequence[str]) -> list[str]:
 def overridden(
     data: Mapping[str, Any], override: str, *, example: str = "engine.link.fidelity=0.97"
 ) -> dict[str, Any]:
-    """A copy of ``data`` in which one ``path=value`` holds; sections are made where there are none."""
+    """A copy of ``data`` in which one ``path=value`` holds.
+
+    Sections are made where there are none.  Raises `ConfigError` for an override that cannot be
+    applied; ``example`` is one that can.
+    """
     path, sign, text = override.partition("=")
-    names = path.strip().split(".")
+    path = path.strip()
+    names = path.split(".")
     if not sign or not all(names):
         raise ConfigError(f"--set {override}: must be a dotted key and a value, such as {example}")
-    value = parse_yaml(text, source=f"--set {path.strip()}")
-    if (comment := comment_in(text)) is not None:
+    value = parse_yaml(text, source=f"--set {path}")
+    comment = comment_in(text)
+    if comment is not None:
         raise ConfigError(
-            f"--set {override}: YAML takes {comment!r} for a comment; quote the value as YAML does, as in "
-            f"--set '{path.strip()}=\"a # b\"'"
+            f"--set {override}: YAML takes {comment!r} for a comment; "
+            f"quote the value as YAML does, as in --set '{path}=\"a # b\"'"
         )
-    out = section = dict(data)
+    out = dict(data)
+    section = out
     for depth, name in enumerate(names[:-1]):
         inner = section.get(name)
         if isinstance(inner, str) and depth == 0 and name in SHORTHANDS:
             inner = {SHORTHANDS[name]: inner}
         if inner is not None and not isinstance(inner, Mapping):
             where = ".".join(names[: depth + 1]) + equals(inner)
-            raise ConfigError(
-                f"--set {override}: {where} is not a section, it has no key {names[depth + 1]}"
-            )
-        section[name] = section = dict(inner or {})
+            below = names[depth + 1]
+            raise ConfigError(f"--set {override}: {where} is not a section, it has no key {below}")
+        inner = dict(inner or {})
+        section[name] = inner
+        section = inner
     section[names[-1]] = value
     return out

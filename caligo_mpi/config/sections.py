@@ -1,4 +1,4 @@
-"""What the models are made of: kinds of values, and sections that report all broken rules at once."""
+"""What the models are made of: kinds of values, and sections that report all broken rules."""
 
 from __future__ import annotations
 
@@ -50,13 +50,17 @@ class Range:
 
     def __contains__(self, value: float | Decimal) -> bool:
         above = value > self.low if self.open_low else value >= self.low
-        below = self.high is None or (value < self.high if self.open_high else value <= self.high)
+        if self.high is None:
+            return above
+        below = value < self.high if self.open_high else value <= self.high
         return above and below
 
     def __str__(self) -> str:
         if self.high is None:
             return f"above {self.low:_}" if self.open_low else f"of at least {self.low:_}"
-        return f"{'above' if self.open_low else 'from'} {self.low:_} to {'below ' * self.open_high}{self.high:_}"
+        from_low = "above" if self.open_low else "from"
+        to_high = "to below" if self.open_high else "to"
+        return f"{from_low} {self.low:_} {to_high} {self.high:_}"
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -77,31 +81,41 @@ class Range:
         return out | {"type": [out["type"], "string"], "pattern": f"^{_NUMBER}$"} | bounds
 
     def _integer(self, value: object) -> int:
-        number = _exact(value)
-        whole = number is not None and number.adjusted() <= _MOST_DIGITS and number == int(number)
-        if number is None or not whole or number not in self or int(number) % self.multiple_of:
+        number = _whole(value)
+        if number is None or number not in self or number % self.multiple_of:
             kind = "whole number" if self.multiple_of == 1 else f"multiple of {self.multiple_of}"
             raise PydanticCustomError("range", f"must be a {kind} {self}")
-        return int(number)
+        return number
 
     def _real(self, value: object) -> float:
         exact = _exact(value)
-        number = (
-            math.nan if exact is None else float(exact) + 0.0
-        )  # makes -0.0 0.0: equal values, equal digests
+        number = math.nan if exact is None else float(exact)
+        number += 0.0  # makes -0.0 0.0: equal values have equal digests
         if number == math.inf or number not in self:
             raise PydanticCustomError("range", f"must be a number {self}")
         return number
 
 
+def _whole(value: object) -> int | None:
+    """The value of a whole number or of its text; None for all else."""
+    number = _exact(value)
+    if number is None or number.adjusted() > _MOST_DIGITS:
+        return None
+    whole = int(number)
+    return whole if number == whole else None
+
+
 def _exact(value: object) -> Decimal | None:
-    """The value of a number or of its text; None for all else, booleans, nan and infinity included."""
+    """The value of a number or of its text; None for all else, and for booleans, nan, infinity."""
+    if isinstance(value, bool):
+        return None
     try:
         if isinstance(value, str):
-            return Decimal(value.strip()) if re.fullmatch(_NUMBER, value.strip()) else None
-        if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            text = value.strip()
+            return Decimal(text) if re.fullmatch(_NUMBER, text) else None
+        if isinstance(value, numbers.Integral):
             return Decimal(int(value))
-        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        if isinstance(value, numbers.Real) and math.isfinite(value):
             return Decimal(repr(float(value)))
     except (DecimalException, OverflowError):
         pass
@@ -118,13 +132,22 @@ Positive = Annotated[float, Range(0, open_low=True)]
 
 
 def about(meaning: str, *, unit: str = "", symbol: str = "") -> Any:
-    """What the schema, the documentation and the errors say of a key; symbols as in the formulas."""
+    """What the schema, the documentation and the errors say of a key.
+
+    ``symbol`` is the key's name in formulas.
+    """
     notes = ", ".join(filter(None, (symbol, unit)))
-    extra: Any = {name: text for name, text in (("unit", unit), ("symbol", symbol)) if text}
-    return Field(description=f"{meaning} [{notes}]" if notes else meaning, json_schema_extra=extra)
+    description = f"{meaning} [{notes}]" if notes else meaning
+    extra: Any = {}
+    if unit:
+        extra["unit"] = unit
+    if symbol:
+        extra["symbol"] = symbol
+    return Field(description=description, json_schema_extra=extra)
 
 
-#: A rule that a section breaks: the key below the section (or ""), a sentence, and whether a choice is wanting.
+#: A rule that a section breaks: the key below the section (or ""), a sentence, and its kind:
+#: "none" where a choice is missing.
 Breach = tuple[str, str, Literal["rule", "none"]]
 
 
@@ -147,9 +170,8 @@ class Section(BaseModel):
     def _check(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
-        breaches = list(
-            cls._choices({key: value for key, value in data.items() if value is not None})
-        )
+        given = {key: value for key, value in data.items() if value is not None}
+        breaches = list(cls._choices(given))
         errors: list[InitErrorDetails] = []
         try:
             section = handler(dict(data))
@@ -158,13 +180,8 @@ class Section(BaseModel):
             errors += map(_again, invalid.errors(include_url=False))
         for key, sentence, kind in breaches:
             loc = tuple(key.split(".")) if key else ()
-            errors.append(
-                {
-                    "type": PydanticCustomError(kind, sentence),
-                    "loc": loc,
-                    "input": look_up(data, loc),
-                }
-            )
+            problem = PydanticCustomError(kind, sentence)
+            errors.append({"type": problem, "loc": loc, "input": look_up(data, loc)})
         if errors:
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return section
@@ -180,7 +197,8 @@ def at_most_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
     """The rule that two of ``names`` exclude each other."""
     both = [name + equals(given[name]) for name in names if name in given]
     if len(both) > 1:
-        yield "", f"{' and '.join(both)} exclude each other; keep one of {', '.join(names)}", "rule"
+        remedy = f"keep one of {', '.join(names)}"
+        yield "", f"{' and '.join(both)} exclude each other; {remedy}", "rule"
 
 
 def exactly_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
@@ -192,9 +210,9 @@ def exactly_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
 
 def chosen(section: object, key: str, default: object = None) -> object:
     """The value of ``key``, in a mapping to be validated or in a model."""
-    return (
-        section.get(key, default) if isinstance(section, Mapping) else getattr(section, key, None)
-    )
+    if isinstance(section, Mapping):
+        return section.get(key, default)
+    return getattr(section, key, None)
 
 
 def choose_by(
@@ -228,13 +246,19 @@ def keys_of(
 def _sections(annotation: Any) -> list[type[Section]]:
     """The sections that a field may hold, but for those with open keys."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [] if annotation.model_config.get("extra") == "allow" else [annotation]
-    return [section for part in get_args(annotation) for section in _sections(part)]
+        has_open_keys = annotation.model_config.get("extra") == "allow"
+        return [] if has_open_keys else [annotation]
+    found = []
+    for part in get_args(annotation):
+        found += _sections(part)
+    return found
 
 
 def _need(path: str, section: type[Section]) -> tuple[Need]:
     """The choice that makes ``section`` the one at ``path``; None stands for a choice left out."""
     key = "name" if "name" in section.model_fields else "type"
     field = section.model_fields[key]
-    left_out = (None,) if key == "name" or not field.is_required() else ()
-    return ((f"{path}.{key}", get_args(field.annotation) + left_out),)
+    choices = get_args(field.annotation)
+    if key == "name" or not field.is_required():
+        choices += (None,)
+    return ((f"{path}.{key}", choices),)

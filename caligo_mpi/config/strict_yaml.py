@@ -208,7 +208,8 @@ def _scalar(kind: str, text: str) -> Any:
     if kind == "int":
         return int(text.replace("_", ""))
     if kind == "float":
-        sign, name = text[:-3], text[-3:].lower()
+        sign = text[:-3]
+        name = text[-3:].lower()
         if name in _CONSTANTS:
             return -_CONSTANTS[name] if sign.startswith("-") else _CONSTANTS[name]
         return float(text.replace("_", ""))

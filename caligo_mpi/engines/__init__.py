@@ -1,6 +1,7 @@
 """Engines: given (count, seed), return pairs.
 
-An engine is chosen by ``engine.name`` in the configuration.  `caligo_mpi.config.BUILT_IN` lists ours.
+An engine is chosen by ``engine.name`` in the configuration; `caligo_mpi.config.BUILT_IN` lists
+ours.
 Others are found in the entry-point group `ENGINE_GROUP`: a callable that
 takes the engine's configuration and returns an `Engine`; `caligo_mpi.testing.EngineTests`
 is the contract it has to keep.
@@ -30,13 +31,14 @@ class Engine(Protocol):
 
     #: What provenance calls it.
     name: str
-    #: Raised whenever the same configuration would give other bits than before; part of the run's identity.
+    #: Raised whenever the same configuration would give other bits; part of the run's identity.
     stream_version: int
     #: Pairs can be lost, so rows carry their emission index.
     has_index: bool
     #: Rows carry a simulated time.
     has_time: bool
-    #: The integers its random decisions compare with, stored in the file (JSON values only; may be empty).
+    #: The integers that its random decisions compare with, stored in the file.  JSON values only;
+    #: may be empty.
     thresholds: dict[str, object]
     #: Closed-form rates of this configuration.
     expected: Expected
@@ -64,15 +66,17 @@ def make_engine(
 ) -> Engine:
     """The engine that ``config.name`` names, built from the configuration.
 
-    ``thresholds`` and ``stream_version`` are the stored ones of a run that is resumed; plug-ins are called with the
-    configuration alone.  Raises `ConfigError` for an unknown name and for a stream that is not made any more or not
-    yet, and `EnvironmentProblem` for an engine that something is missing for.
+    ``thresholds`` and ``stream_version`` are the stored ones of a run that is resumed; plug-ins
+    are called with the configuration alone.  Raises `ConfigError` for an unknown name, and for a
+    stream that this installation does not make.  Raises `EnvironmentProblem` where something that
+    the engine needs is missing.
     """
     engine = _built(config, thresholds, stream_version)
     if stream_version is not None and engine.stream_version != stream_version:
         raise ConfigError(
-            f"stream_version={stream_version} of engine {config.name} is not made by this installation, which makes "
-            f"{engine.stream_version}; use the version of the software that the file was made with"
+            f"stream_version={stream_version} of engine {config.name} is not made by this "
+            f"installation, which makes {engine.stream_version}; "
+            "use the version of the software that the file was made with"
         )
     return engine
 

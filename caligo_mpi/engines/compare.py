@@ -1,4 +1,4 @@
-"""Whether two engines follow the same law: the 16 outcome frequencies, compared without a formula."""
+"""Whether two engines follow the same law: their 16 outcome frequencies, compared directly."""
 
 from __future__ import annotations
 
@@ -56,9 +56,11 @@ def chi2_tail(statistic: float, degrees: int) -> float:
         return nan
     x = statistic / 2
     if degrees % 2:
-        a, tail = 0.5, erfc(sqrt(x))
+        a = 0.5
+        tail = erfc(sqrt(x))
     else:
-        a, tail = 1.0, exp(-x)
+        a = 1.0
+        tail = exp(-x)
     while 2 * a < degrees:
         tail += x**a * exp(-x) / gamma(a + 1)
         a += 1

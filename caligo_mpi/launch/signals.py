@@ -1,8 +1,8 @@
 """A polite stop: signals set a level that the run looks at between pieces of work.
 
-SIGTERM, SIGINT, SIGUSR1, SIGUSR2, and SIGHUP where nobody has it ignored (``nohup``), ask for the end; a second one
-asks for it at once.  Either way the file stays
-resumable.  A handler only counts, so it can be installed before anything slow is imported.
+SIGTERM, SIGINT, SIGUSR1, SIGUSR2, and SIGHUP where nobody has it ignored (``nohup``), ask for the
+end; a second one asks for it at once.  Either way the file stays resumable.  A handler only
+counts, so it can be installed before anything slow is imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from types import FrameType
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
-#: A launcher may pass one request on twice (to the process group and to each rank); these count as one.
+#: A launcher may pass one request on twice, to the process group and to each rank: within this
+#: time they count as one.
 _SAME_REQUEST_SECONDS = 0.3
 
 _requests: list[float] = []
@@ -23,9 +24,8 @@ def listen() -> None:
     """Count stop requests from now on instead of dying of them."""
     for number in ASKING:
         signal.signal(number, _count)
-    if (
-        signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
-    ):  # the terminal may go, and the run with it
+    under_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    if not under_nohup:  # else the terminal may go, and the run goes on
         signal.signal(signal.SIGHUP, _count)
 
 

@@ -1,7 +1,8 @@
 """``--ranks N``: launch, watch, judge by the file, and launch again until the run is complete.
 
-One launch is one ``mpirun``.  Whether it went well is never read from ``mpirun``'s exit code: either rank 0 said how it
-ended, or the finished file is there, or something went wrong and the next launch goes on from the partial file.
+One launch is one ``mpirun``.  Whether it went well is never read from ``mpirun``'s exit code:
+either rank 0 said how it ended, or the finished file is there, or something went wrong and the
+next launch goes on from the partial file.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ from .watchdog import _SILENCE_SECONDS, LOOK_SECONDS, Watchdog
 # Ranks count stop requests that come closer together as one.
 _FORWARD_SECONDS = 0.5
 
-# Launches in a row that commit nothing: whatever kills them will kill the next one, too.  Where everything is in and
-# only the finished file is to be made, none can commit anything, so a few more may be bad luck.
+# Launches in a row that commit nothing: whatever kills them will kill the next one, too.  Where
+# everything is in and only the finished file is to be made, none can commit anything, so a few
+# more may be bad luck.
 _FUTILE, _FUTILE_AT_THE_END = 2, 5
 
-# Faults that are handed to the next launch while none can be recorded; an environment must not grow for ever.
+# Faults that are handed to the next launch while none can be recorded; an environment must not
+# grow for ever.
 _MOST_FAULTS = 100
 
 # Launches from the first on that start no rank, of a launcher that is known to be one.
@@ -42,15 +45,17 @@ _EMPTY = 2
 
 _EXITED = "mpirun ended with exit code {}"
 
-# How launchers exit that pass on the number of the signal that ended a rank, which is no answer of theirs.
+# How launchers exit that pass on the number of the signal that ended a rank, which is no answer
+# of theirs.
 _PASSED_ON = (signal.SIGKILL, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """How a launch ended: the exit code that rank 0 meant, or None, and then what happened, for people.
+    """How a launch ended: the exit code that rank 0 meant, or None.
 
-    ``empty`` tells that the launcher ended, by itself or for its silence, and had not started a single rank.
+    In the latter case ``what`` says what happened, for people.  ``empty`` tells that the launcher
+    ended, by itself or for its silence, and had not started a single rank.
     """
 
     code: int | None
@@ -60,9 +65,10 @@ class _Ended:
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """What is run: the ranks' command line behind ``python -m caligo_mpi``, and how its file is looked at.
+    """What is run, and how its file is looked at.
 
-    ``restarts`` are launches after the first one; with ``survive`` ranks go on when others die.
+    ``arguments`` is the ranks' command line behind ``python -m caligo_mpi``.  ``restarts`` are
+    launches after the first one; with ``survive`` ranks go on when others die.
     """
 
     arguments: Sequence[str]
@@ -103,11 +109,7 @@ def run(ranks: int, job: Supervised) -> int | None:
         job.say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
         futile = futile + 1 if after.chunks <= before.chunks else 0
         if futile >= after.patience:
-            launches = counted(futile, "launch", "launches")
-            job.say(
-                f"{launches} in a row committed nothing, so this one is the last; "
-                "what was committed is kept"
-            )
+            _say_futile(job, futile)
             return CRASHED
         if number < job.restarts:
             job.say(f"going on from the file, restart {number + 1} of at most {job.restarts}")
@@ -119,11 +121,25 @@ def run(ranks: int, job: Supervised) -> int | None:
     return CRASHED
 
 
+def _say_futile(job: Supervised, futile: int) -> None:
+    launches = counted(futile, "launch", "launches")
+    job.say(
+        f"{launches} in a row committed nothing, so this one is the last; "
+        "what was committed is kept"
+    )
+
+
 def _require_trust(launcher: launch.Launcher, empty: int, what: str) -> None:
-    """Raise `EnvironmentProblem` where all launches so far were empty, and another one would be, too."""
-    if empty >= (_EMPTY if launcher.known else 1):
+    """Raise `EnvironmentProblem` where another launch would start no rank either.
+
+    All launches so far, ``empty`` of them, have not.
+    """
+    most = _EMPTY if launcher.known else 1
+    if empty >= most:
+        name = launcher.command[0]
         raise EnvironmentProblem(
-            f"{what} before the launcher {launcher.command[0]} had started a single rank; look above for what it says, "
+            f"{what} before the launcher {name} had started a single rank; "
+            "look above for what it says, "
             f"and name another one in {environment.MPIRUN} if it does not launch MPI"
         )
 
@@ -131,7 +147,10 @@ def _require_trust(launcher: launch.Launcher, empty: int, what: str) -> None:
 def _prepared(
     ranks: int, *, survive: bool, say: Callable[[str], None]
 ) -> tuple[launch.Launcher, dict[str, str]]:
-    """The launcher and its environment; `EnvironmentProblem` for all that would make any launch fail."""
+    """The launcher and its environment.
+
+    Raises `EnvironmentProblem` for all that would make any launch fail.
+    """
     environment.require_place()
     launch.require_sensible(ranks)
     launch.allow_open_files(ranks)
@@ -148,14 +167,22 @@ def _prepared(
     return launcher, {**env, environment.RANKS: str(ranks)}
 
 
+def _scratch() -> Path:
+    """A launch's own directory, with the exit file in it.
+
+    Sessions of two mpiruns in one TMPDIR have been seen to collide.
+    """
+    with launch.temporary_errors():
+        directory = Path(tempfile.mkdtemp(prefix="caligo-"))
+        (directory / "exit").write_text(launch.UNSAID)
+    return directory
+
+
 def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ended:
     """One ``mpirun``, from its start until nothing of it is left."""
     identity = uuid.uuid4().hex
-    with launch.temporary_errors():
-        # A directory of its own: sessions of two mpiruns in one TMPDIR have been seen to collide.
-        scratch = Path(tempfile.mkdtemp(prefix="caligo-"))
-        exit_file = scratch / "exit"
-        exit_file.write_text(launch.UNSAID)
+    scratch = _scratch()
+    exit_file = scratch / "exit"
     own = {
         environment.LAUNCH: identity,
         environment.EXIT_FILE: str(exit_file),
@@ -166,7 +193,7 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     watchdog = Watchdog(
         path, exit_file, is_stopped=lambda: processes.any_stopped(environment.LAUNCH, identity)
     )
-    # A session of its own keeps a terminal's Ctrl-C away from mpirun, which would kill the ranks at once.
+    # A session of its own keeps a terminal's Ctrl-C from mpirun, which would kill the ranks at once.
     process = subprocess.Popen(
         command,
         env={**env, **own},
@@ -217,19 +244,22 @@ def _cause(status: int) -> str:
 def _watch(
     process: subprocess.Popen[bytes], watchdog: Watchdog, *, begun: Callable[[], None]
 ) -> str:
-    """Pass stop requests on until the launch has ended, or is silent for too long: then a sentence about that.
+    """Pass stop requests on until the launch has ended, or is silent for too long.
 
-    ``begun`` is called once, when rank 0 has opened the file.
+    Returns a sentence about the silence, or nothing.  ``begun`` is called once, when rank 0 has opened the file.
     """
-    level, forwarded = 0, 0.0
+    level = 0
+    forwarded = 0.0
     waiting = True
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
             return ""
         if signals.stop_level() > level and time.monotonic() - forwarded > _FORWARD_SECONDS:
-            level, forwarded = level + 1, time.monotonic()
-            # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets them finish.
+            level += 1
+            forwarded = time.monotonic()
+            # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets
+            # them finish.
             process.send_signal(signal.SIGUSR1)
         if complaint := watchdog.look(hurry=level > 1):
             return complaint

@@ -110,7 +110,8 @@ class PairArrays(NamedTuple):
             raise ConfigError(f"these arrays are no pairs: {sentence}")
         columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
         packed = np.stack([bits.pack(column) for column in columns])
-        index, time = self.index, self.time
+        index = self.index
+        time = self.time
         if index is not None:
             index = np.asarray(index).astype(np.uint64, copy=False)
         if time is not None:

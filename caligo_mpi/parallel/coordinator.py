@@ -1,4 +1,4 @@
-"""Rank 0 of a map: grants, receives, computes when there is nothing else to do, and commits in order."""
+"""Rank 0 of a map: it grants, receives, and commits in order; computes when it has time left."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ class _Answers:
 
 
 class Coordinator(Generic[R]):
-    """One map as seen from rank 0.  Positions count items; results leave position after position."""
+    """One map as seen from rank 0.
+
+    Positions count items; results leave position after position.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,9 @@ class Coordinator(Generic[R]):
         rules: Rules,
         traffic: Traffic | None = None,
     ) -> None:
-        self.transport, self.codec, self.rules = transport, codec, rules
+        self.transport = transport
+        self.codec = codec
+        self.rules = rules
         self.traffic = traffic or Traffic()
         self.workers = range(1, transport.size)
         self.inbox: Inbox[R] = Inbox(transport, codec)

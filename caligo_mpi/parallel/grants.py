@@ -30,7 +30,9 @@ class Grants:
     """
 
     def __init__(self, count: int, ranks: int, policy: str, *, computes: bool) -> None:
-        self.count, self.policy, self.computes = count, policy, computes
+        self.count = count
+        self.policy = policy
+        self.computes = computes
         self.shared = ranks if computes else ranks - 1
         first = 0 if computes else 1
         self.loads = [Load(cursor=rank - first) for rank in range(ranks)]
@@ -53,7 +55,8 @@ class Grants:
         if load.granted > enough or room <= 0:
             return None
         size = self._size(left, least, share)
-        positions = self._positions(load, min(size, IN_FLIGHT // 2 * least, room))
+        most = IN_FLIGHT // 2 * least
+        positions = self._positions(load, min(size, most, room))
         self.gave(worker, len(positions))
         return positions
 
@@ -61,16 +64,20 @@ class Grants:
         """The position that rank 0 is to work on next, if any; it stays in ``own``."""
         if not self.computes:
             return None
-        if not self.own and (left := self._left(self.loads[0])):
+        load = self.loads[0]
+        left = self._left(load)
+        if left and not self.own:
             least = schedule.quantum(self.seconds)
             size = self._size(left, least, self._share(0))
-            self.own.extend(self._positions(self.loads[0], min(size, least)))
+            positions = self._positions(load, min(size, least))
+            self.own.extend(positions)
         return self.own[0] if self.own else None
 
     def gave(self, worker: int, items: int) -> None:
         """A worker has been sent this many items."""
-        self.loads[worker].granted += items
-        self.loads[worker].flying += items
+        load = self.loads[worker]
+        load.granted += items
+        load.flying += items
 
     def finished(self, worker: int, items: int, seconds: float) -> None:
         """A worker has finished items in so many seconds altogether; they are still flying."""
@@ -83,8 +90,9 @@ class Grants:
 
     def lost(self, worker: int) -> None:
         """An item of a worker failed: nothing is coming."""
-        self.loads[worker].granted -= 1
-        self.loads[worker].flying -= 1
+        load = self.loads[worker]
+        load.granted -= 1
+        load.flying -= 1
 
     def measured(self, rank: int, items: int, seconds: float) -> None:
         """Learn from items that took a rank ``seconds`` altogether."""
@@ -104,11 +112,14 @@ class Grants:
         return min(IN_FLIGHT * least, max(2, by_size))
 
     def _left(self, load: Load) -> int:
+        """How many items a rank can still be granted."""
         if self.policy == "static":
-            return len(range(load.cursor, self.count, self.shared))
+            own = range(load.cursor, self.count, self.shared)
+            return len(own)
         return self.count - self.next
 
     def _positions(self, load: Load, size: int) -> range:
+        """Take the next ``size`` positions for a rank, or fewer at the end."""
         if self.policy == "static":
             stop = min(load.cursor + size * self.shared, self.count)
             positions = range(load.cursor, stop, self.shared)
@@ -122,8 +133,13 @@ class Grants:
         """A rank's part of the total rate; None until every rank has been measured."""
         sharing = self.loads if self.computes else self.loads[1:]
         rates = [load.rate for load in sharing]
-        return self.loads[rank].rate / sum(rates) if all(rates) else None
+        if not all(rates):
+            return None
+        return self.loads[rank].rate / sum(rates)
 
 
 def _average(before: float, new: float, weight: float) -> float:
-    return new if not before else (1 - weight) * before + weight * new
+    """The moving average after a new measurement; the first one counts in full."""
+    if not before:
+        return new
+    return (1 - weight) * before + weight * new

@@ -35,7 +35,8 @@ class Inbox(Generic[R]):
     """Receives announced results, lowest position first, within `HELD_BYTES`."""
 
     def __init__(self, transport: Transport, codec: Codec[R]) -> None:
-        self.transport, self.codec = transport, codec
+        self.transport = transport
+        self.codec = codec
         self.announced: list[_Group] = []  # a heap
         self.receiving: list[_Group] = []
         self.ready: dict[int, tuple[int, R, int]] = {}  # position → rank, result, bytes

@@ -71,7 +71,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that went wrong elsewhere, for ``/faults``: its rank, and how many chunks it cost."""
+    """Something that went wrong elsewhere, for ``/faults``.
+
+    ``rank`` is where it did, and ``chunks`` how many chunks it cost.
+    """
 
     what: str
     rank: int = 0

@@ -73,7 +73,8 @@ class Announcement:
 def of_grant(positions: Sequence[int], items: Sequence[int] | NDArray[np.int64]) -> U8:
     """GRANT: these positions, each with its item."""
     rows = [(position, items[position]) for position in positions]
-    return np.array(rows, np.int64).view(np.uint8).ravel()
+    numbers = np.array(rows, np.int64)
+    return numbers.view(np.uint8).ravel()
 
 
 def granted(payload: U8) -> list[tuple[int, int]]:
@@ -83,31 +84,36 @@ def granted(payload: U8) -> list[tuple[int, int]]:
 
 
 def of_done(found: Announcement) -> U8:
-    """DONE."""
+    """DONE: what a worker has finished, with small results inside."""
     nanoseconds = int(found.seconds * 1e9)
     head = [len(found.positions), nanoseconds, len(found.pieces)]
     numbers = [*head, *found.positions, *found.sizes, *found.pieces]
     header = np.array(numbers, np.int64).view(np.uint8)
-    return np.concatenate([header, found.inline]) if len(found.inline) else header
+    if not len(found.inline):
+        return header
+    return np.concatenate([header, found.inline])
 
 
 def done(payload: U8) -> Announcement:
     """What a DONE says; ``inline`` is a view of the payload."""
-    items, nanoseconds, pieces = np.frombuffer(payload, np.int64, _HEAD).tolist()
+    head = np.frombuffer(payload, np.int64, _HEAD)
+    items, nanoseconds, pieces = head.tolist()
     count = 2 * items + pieces
     numbers = np.frombuffer(payload, np.int64, count, _WORD * _HEAD).tolist()
+    numbers_end = _WORD * (_HEAD + count)
     return Announcement(
         positions=numbers[:items],
         sizes=numbers[items : 2 * items],
         pieces=numbers[2 * items :],
         seconds=nanoseconds * 1e-9,
-        inline=payload[_WORD * (_HEAD + count) :],
+        inline=payload[numbers_end:],
     )
 
 
 def of_failed(position: int, sentence: str, where: str) -> U8:
     """FAILED: ``where`` is the traceback."""
-    return np.frombuffer(pickle.dumps((position, sentence, where)), np.uint8)
+    words = pickle.dumps((position, sentence, where))
+    return np.frombuffer(words, np.uint8)
 
 
 def failed(payload: U8) -> tuple[int, str, str]:

@@ -38,7 +38,8 @@ class MpiTransport:
 
     def __init__(self, comm: MPI.Comm = WORLD) -> None:
         self.comm = comm
-        self.rank, self.size = int(comm.rank), int(comm.size)
+        self.rank = int(comm.rank)
+        self.size = int(comm.size)
         self.status = MPI.Status()
 
     def send(self, target: int, tag: int, payload: U8) -> _Request:
@@ -140,7 +141,7 @@ def library() -> str:
 
 @contextlib.contextmanager
 def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Take the whole job down when one rank fails, with its traceback, instead of leaving others waiting.
+    """Take the whole job down when one rank fails, with its traceback; else others would wait.
 
     ``note`` is called first, unless the failure is MPI's own: that may only tell of another
     rank's death.
@@ -152,6 +153,7 @@ def abort_on_error(note: Callable[[], object] = lambda: None) -> Iterator[None]:
             note()
         if WORLD.size == 1:
             raise
-        sys.stderr.write(failure(error, rank(), size())[1])
+        _, where = failure(error, rank(), size())
+        sys.stderr.write(where)
         sys.stderr.flush()
         WORLD.Abort(1)

@@ -33,18 +33,23 @@ def grant_size(
 ) -> int:
     """Chunks to grant to a rank that asks while ``left`` are not granted yet.
 
-    ``least`` is the quantum; ``share`` this rank's part of the total rate (adaptive only; 1/ranks if unknown).
+    ``least`` is the quantum.  ``share`` is this rank's part of the total rate, 1/ranks if unknown;
+    only the adaptive policy uses it.
 
-    >>> [grant_size(p, left=120, ranks=3, least=2, share=0.5) for p in ("static", "dynamic", "guided", "adaptive")]
+    >>> policies = ("static", "dynamic", "guided", "adaptive")
+    >>> [grant_size(policy, left=120, ranks=3, least=2, share=0.5) for policy in policies]
     [2, 2, 20, 30]
-    >>> grant_size("guided", left=3, ranks=3, least=2), grant_size("dynamic", left=1, ranks=3, least=2)
-    (2, 1)
+    >>> grant_size("guided", left=3, ranks=3, least=2)
+    2
+    >>> grant_size("dynamic", left=1, ranks=3, least=2)
+    1
     """
     if policy == "guided":
         size = left // (2 * ranks)
     elif policy == "adaptive":
         part = 1 / ranks if share is None else share
-        # The quantum is an average over ranks: a slow rank's share of it takes the same time as a fast one's.
+        # The quantum is an average over ranks: a slow rank's share of it takes the same time as
+        # a fast one's.
         least = max(1, round(least * part * ranks))
         size = int(left * part / 2)
     else:
@@ -55,13 +60,14 @@ def grant_size(
 def looks_ahead(policy: str, *, left: int, ranks: int, share: float | None = None) -> bool:
     """Whether a rank that is still busy should be given its next grant already.
 
-    Near the end a chunk queued behind a slow rank's current one would only wait there while the others
-    go idle, so the last ones wait for whoever is free.
+    Near the end a chunk queued behind a slow rank's current one would only wait there while the
+    others go idle, so the last ones wait for whoever is free.
 
     >>> looks_ahead("dynamic", left=100, ranks=4), looks_ahead("dynamic", left=5, ranks=4)
     (True, False)
     """
     if policy == "static":
         return True
-    part = 1 / ranks if share is None else share
-    return left * min(part, 1 / ranks) >= 2
+    equal = 1 / ranks
+    part = equal if share is None else min(share, equal)
+    return left * part >= 2

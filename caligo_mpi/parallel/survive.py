@@ -1,9 +1,10 @@
-"""Ranks that go on when others die, rank 0 included; needs fault-tolerant MPI (ULFM, in Open MPI 5).
+"""Ranks that go on when others die, rank 0 included.  Needs fault-tolerant MPI (Open MPI 5).
 
-A simple loop beside the fast one of `mpi`: point-to-point messages only, one item at a time for each worker, and rank 0
-only coordinates while there are workers.  When a worker dies, rank 0 gives its item to another one.  When
-rank 0 dies, the others shrink the communicator, and its new rank 0 begins again from the file.  The last rank
-works alone.  The operations are those of W. Bland et al., Int. J. High Perform. Comput. Appl. 27, 244 (2013).
+This is a simple loop beside the fast one of `mpi`.  It sends point-to-point messages only, gives
+each worker one item at a time, and rank 0 only coordinates while there are workers.  When a
+worker dies, rank 0 gives its item to another one.  When rank 0 dies, the others shrink the
+communicator, and its new rank 0 begins again from the file.  The last rank works alone.  The
+operations are those of W. Bland et al., Int. J. High Perform. Comput. Appl. 27, 244 (2013).
 """
 
 from __future__ import annotations
@@ -29,10 +30,12 @@ from .mpi import MPI, WORLD
 from .trouble import failure
 
 R = TypeVar("R")
-#: Told on rank 0 of each death: what happened, the rank's number at the start, how many items are redone.
+#: Called on rank 0 for each death: what happened, the rank's number at the start, and how many
+#: items are done again.
 Lost = Callable[[str, int, int], None]
 
-#: Items per worker that may be granted beyond the next one in order: rank 0 holds so many results at most.
+#: Items per worker that may be granted beyond the next one in order: rank 0 holds at most so many
+#: results.
 WINDOW = 2
 
 _DEFAULT = Rules()
@@ -58,23 +61,23 @@ def run(
     stop: Callable[[], int],
     lost: Lost,
 ) -> NoReturn:
-    """Call ``coordinate`` on rank 0 while the others work for its `Root.map`, until one rank 0 has come to its end.
+    """Call ``coordinate`` on rank 0 while the others work for its `Root.map`.
 
-    ``leave`` is told the exit code that ``coordinate`` returned.  This function never returns, since MPI_Finalize
-    hangs where ranks have died: it ends the process.
+    This is repeated on the ranks that are left until a rank 0 has come to its end.  ``leave`` is
+    told the exit code that ``coordinate`` returned.  The function never returns but ends the
+    process, since MPI_Finalize hangs where ranks have died.
     """
-    comm, finished = WORLD.Shrink(), False
+    comm = WORLD.Shrink()
+    finished = False
     while not finished:
         finished = _one_round(comm, coordinate, codec, leave, stop, lost)
-        before, comm = comm, comm.Shrink()
+        before = comm
+        comm = before.Shrink()
         finished = _all_agree(comm, finished)
         if comm.rank == 0 and not finished:
             old = _first_numbers(before)[0]
-            lost(
-                f"rank {old} was lost; rank {WORLD.rank} took over, {comm.size} of {WORLD.size} are left",
-                old,
-                0,
-            )
+            left = f"{comm.size} of {WORLD.size} are left"
+            lost(f"rank {old} was lost; rank {WORLD.rank} took over, {left}", old, 0)
     _exit(comm)
 
 
@@ -103,6 +106,7 @@ def _one_round(
 
 
 def _all_agree(comm: MPI.Comm, finished: bool) -> bool:
+    """Whether all ranks have finished; no where another one dies meanwhile."""
     try:
         return bool(comm.Agree(int(finished)))
     except MPI.Exception:
@@ -120,12 +124,12 @@ def _exit(comm: MPI.Comm) -> NoReturn:
 def _first_numbers(comm: MPI.Comm) -> list[int]:
     """The numbers that the ranks of ``comm`` had at the start."""
     group = comm.Get_group()
-    return [
-        int(number) for number in group.Translate_ranks(list(range(group.size)), WORLD.Get_group())
-    ]
+    ranks = list(range(group.size))
+    numbers = group.Translate_ranks(ranks, WORLD.Get_group())
+    return [int(number) for number in numbers]
 
 
-# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
@@ -156,29 +160,28 @@ def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
 def _done(
     work: Work[Any], codec: Codec[Any], position: int, item: int, tick: Tick
 ) -> tuple[_Kind, int, NDArray[np.uint8]]:
-    """What to answer for one item."""
+    """Work on one item, and return what to answer."""
     try:
-        return _Kind.RESULT, position, np.concatenate(codec.parts(work(item, tick)))
+        result = work(item, tick)
+        return _Kind.RESULT, position, np.concatenate(codec.parts(result))
     except _StopNow:
         return _Kind.READY, position, np.empty(0, np.uint8)
     except Exception as error:
-        return (
-            _Kind.FAILED,
-            position,
-            np.frombuffer(pickle.dumps(failure(error, WORLD.rank, WORLD.size)), np.uint8),
-        )
+        words = pickle.dumps(failure(error, WORLD.rank, WORLD.size))
+        return _Kind.FAILED, position, np.frombuffer(words, np.uint8)
 
 
 def _answer(
     comm: MPI.Comm, kind: _Kind, position: int = 0, payload: NDArray[np.uint8] | None = None
 ) -> None:
     size = 0 if payload is None else payload.nbytes
-    _send(comm, np.array([kind, position, size], np.int64), 0, _ANSWER)
+    head = np.array([kind, position, size], np.int64)
+    _send(comm, head, 0, _ANSWER)
     if payload is not None and size:
         _send(comm, payload, 0, _BYTES)
 
 
-# ── rank 0 ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── rank 0 ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class Root(Generic[R]):
@@ -187,7 +190,10 @@ class Root(Generic[R]):
     def __init__(
         self, comm: MPI.Comm, codec: Codec[R], stop: Callable[[], int], lost: Lost
     ) -> None:
-        self.comm, self.codec, self.stop, self.lost = comm, codec, stop, lost
+        self.comm = comm
+        self.codec = codec
+        self.stop = stop
+        self.lost = lost
         self.first_numbers = _first_numbers(comm)
         self.live = set(range(1, comm.size))
         self.idle: set[int] = set()
@@ -196,7 +202,9 @@ class Root(Generic[R]):
         self.again: list[int] = []  # a heap of positions to be given out once more
         self.failures: dict[int, list[int]] = {}  # position → workers where it raised
         self.ready: dict[int, tuple[int, R]] = {}
-        self.next_grant = self.next_commit = self.retries = 0
+        self.next_grant = 0
+        self.next_commit = 0
+        self.retries = 0
         self.answer = np.empty(3, np.int64)
         self.listening: MPI.Request | None = None
         self.ending = False
@@ -209,7 +217,8 @@ class Root(Generic[R]):
     ) -> Generator[tuple[int, R], None, None]:
         """``(rank, work(item))`` for each item, in the order of ``items``; to be called once.
 
-        Of the ``rules``, ``retries`` count here; `EngineError` for an item that failed too often.
+        Of the ``rules`` only ``retries`` count here.  Raises `EngineError` for an item that
+        failed more often than that.
         """
         self.retries = rules.retries
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
@@ -217,11 +226,13 @@ class Root(Generic[R]):
             self._tell(worker, _Kind.JOB, 0, job.nbytes, job)
         while self.next_commit < len(items):
             level = self.stop()
-            if level > 1 or (level and not self.held and self.next_commit not in self.ready):
+            is_ready = self.next_commit in self.ready
+            nothing_comes = not self.held and not is_ready
+            if level > 1 or (level and nothing_comes):
                 return
             if not level:
                 self._grant(items)
-            if self.next_commit in self.ready:
+            if is_ready:
                 yield self.ready.pop(self.next_commit)
                 self.next_commit += 1
             elif self.live:
@@ -240,17 +251,18 @@ class Root(Generic[R]):
             self.listening.Cancel()
 
     def _grant(self, items: Items) -> None:
+        """Give every idle worker an item, if there are any to be given out."""
         while self.idle:
-            fresh = self.next_grant < min(len(items), self.next_commit + WINDOW * len(self.live))
-            if not self.again and not fresh:
+            limit = self.next_commit + WINDOW * len(self.live)
+            if self.again:
+                position = heapq.heappop(self.again)
+            elif self.next_grant < min(len(items), limit):
+                position = self.next_grant
+                self.next_grant += 1
+            else:
                 return
-            position = self.again[0] if self.again else self.next_grant
             tried = self.failures.get(position, [])
             worker = min(self.idle, key=tried.count)
-            if self.again:
-                heapq.heappop(self.again)
-            else:
-                self.next_grant += 1
             self.idle.discard(worker)
             self.held[worker] = position
             self._tell(worker, _Kind.ITEM, position, int(items[position]))
@@ -263,24 +275,25 @@ class Root(Generic[R]):
                 raise _StopNow
 
         while self.next_commit < len(items) and not self.stop():
-            if self.next_commit not in self.ready:
+            position = self.next_commit
+            if position not in self.ready:
                 try:
-                    self.ready[self.next_commit] = (
-                        WORLD.rank,
-                        work(int(items[self.next_commit]), tick),
-                    )
+                    result = work(int(items[position]), tick)
                 except _StopNow:
                     return
                 except Exception as error:
-                    self._failed(0, self.next_commit, *failure(error, WORLD.rank, WORLD.size))
+                    self._failed(0, position, *failure(error, WORLD.rank, WORLD.size))
                     continue
-            yield self.ready.pop(self.next_commit)
+                self.ready[position] = WORLD.rank, result
+            yield self.ready.pop(position)
             self.next_commit += 1
 
     def _failed(self, worker: int, position: int, sentence: str, where: str) -> None:
+        """Print the traceback, and give up once the item has failed too often."""
         sys.stderr.write(where)
-        self.failures.setdefault(position, []).append(worker)
-        if len(self.failures[position]) > self.retries:
+        workers = self.failures.setdefault(position, [])
+        workers.append(worker)
+        if len(workers) > self.retries:
             raise EngineError(sentence)
 
     # Messages.
@@ -305,6 +318,7 @@ class Root(Generic[R]):
             self._heard(status.Get_source(), _Kind(kind), position, payload)
 
     def _heard(self, worker: int, kind: _Kind, position: int, payload: NDArray[np.uint8]) -> None:
+        """Act on a worker's answer."""
         self.held.pop(worker, None)
         if kind == _Kind.BYE:
             self.released.add(worker)
@@ -313,7 +327,8 @@ class Root(Generic[R]):
         if self.ending:
             return
         if kind == _Kind.RESULT:
-            self.ready[position] = self.first_numbers[worker], self.codec.whole(payload)
+            result = self.codec.whole(payload)
+            self.ready[position] = self.first_numbers[worker], result
         elif kind == _Kind.FAILED:
             self._failed(worker, position, *pickle.loads(payload.data))
             heapq.heappush(self.again, position)
@@ -326,8 +341,9 @@ class Root(Generic[R]):
         item: int = 0,
         payload: NDArray[np.uint8] | None = None,
     ) -> None:
+        order = np.array([kind, position, item], np.int64)
         try:
-            _send(self.comm, np.array([kind, position, item], np.int64), worker, _ORDER)
+            _send(self.comm, order, worker, _ORDER)
             if payload is not None:
                 _send(self.comm, payload, worker, _BYTES)
         except MPI.Exception as error:
@@ -335,23 +351,24 @@ class Root(Generic[R]):
 
     def _mourn(self, error: MPI.Exception) -> None:
         """Find out who died, and have their items done by others."""
-        if error.Get_error_class() not in _DEATHS or error.Get_error_class() == MPI.ERR_REVOKED:
+        kind = error.Get_error_class()
+        if kind not in _DEATHS or kind == MPI.ERR_REVOKED:
             raise error
-        if error.Get_error_class() == MPI.ERR_PROC_FAILED:
+        if kind == MPI.ERR_PROC_FAILED:
             self.listening = None  # else the receive stays open, and may still match
         self.comm.Ack_failed()
         failed = self.comm.Get_failed()
-        numbers = failed.Translate_ranks(list(range(failed.size)), self.comm.Get_group())
-        for worker in self.live.intersection(numbers):
+        ranks = list(range(failed.size))
+        dead = failed.Translate_ranks(ranks, self.comm.Get_group())
+        for worker in self.live.intersection(dead):
             self.live.discard(worker)
             self.idle.discard(worker)
-            position = self.held.pop(worker, None)
-            if position is not None:
-                heapq.heappush(self.again, position)
+            redone = 0
+            if worker in self.held:
+                heapq.heappush(self.again, self.held.pop(worker))
+                redone = 1
             number = self.first_numbers[worker]
-            self.lost(
-                f"rank {number} was lost; the others went on", number, int(position is not None)
-            )
+            self.lost(f"rank {number} was lost; the others went on", number, redone)
 
 
 # Rank 0 and workers wait by asking, not inside MPI: a rank blocked there runs no signal handler.

@@ -9,4 +9,6 @@ import traceback
 def failure(error: BaseException, rank: int, size: int) -> tuple[str, str]:
     """The sentence, and where it came from: rank, host and traceback."""
     lines = "".join(traceback.format_exception(error))
-    return str(error), f"rank {rank} of {size} on {socket.gethostname()} failed:\n{lines}"
+    host = socket.gethostname()
+    where = f"rank {rank} of {size} on {host} failed:\n{lines}"
+    return str(error), where

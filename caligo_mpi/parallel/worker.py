@@ -40,7 +40,8 @@ class Worker:
     """One map as seen from a worker: grants waiting, results on their way."""
 
     def __init__(self, transport: Transport, codec: Codec[Any]) -> None:
-        self.transport, self.codec = transport, codec
+        self.transport = transport
+        self.codec = codec
         self.grants: deque[list[tuple[int, int]]] = deque()
         self.sending: deque[tuple[Pending, U8]] = deque()
         self.recalled = self.ended = False

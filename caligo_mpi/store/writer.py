@@ -203,7 +203,7 @@ class PairStore:
         self.commit()
         if not self.is_complete:
             raise StoreError(
-                f"{self._part}: {len(self.todo)} chunks are missing; run the same command again"
+                f"{self._part}: {counted(len(self.todo), 'chunk')} missing; run the same command again"
             )
         with self._writing():
             locks.check(self._lock)

@@ -201,7 +201,8 @@ def _request_time() -> Verdict:
 
     This must hold exactly.  The slower side decides when a request is done.
     """
-    hold, count = 4, 400
+    hold = 4
+    count = 400
     device = {"measure_time_ns": 70, "single_qubit_gate_time_ns": 13}
     config = _config(link=_NOISY, hold=hold, device=device)
     pairs = _sample(config, count)
@@ -255,7 +256,7 @@ def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
 
 
 def _barrier() -> Verdict:
-    """Messages take the latency, a pair two of them and a cycle, and Δt passes before the bases."""
+    """Messages take the latency, a pair two of them and a cycle; Δt passes before the bases."""
     config = _config(link=_NOISY)
     protocol = SequentialConfig(delta_t_ns=5e5, classical_latency_ns=100, qber_limit=0.11)
     result = run_sequential(config, protocol, pairs=100, seed=np.random.SeedSequence(_SEED))

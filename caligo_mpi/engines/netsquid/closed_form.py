@@ -41,7 +41,8 @@ def expected(config: NetsquidConfig, hold: int) -> Expected:
 
     The QBERs are NaN for heralded links: theirs have no closed form here.
     """
-    bias_a, bias_b = config.alice.basis_bias, config.bob.basis_bias
+    bias_a = config.alice.basis_bias
+    bias_b = config.bob.basis_bias
     return Expected(
         qber_z=qber(_correlation_z(config, hold)),
         qber_x=qber(_correlation_x(config, hold)),

@@ -96,7 +96,8 @@ class NetsquidEngine:
 
         Requests are simulated whole: then a shorter chunk is a prefix of a longer one.
         """
-        config, hold = self._config, self._hold
+        config = self._config
+        hold = self._hold
         count = requests * hold
         rounds = max(1, _PAIRS_PER_RUN // hold)
         bases_a = measured_bases(config, seed, ALICE, count)
@@ -107,7 +108,8 @@ class NetsquidEngine:
         with simulator.seeded(child(seed, SIMULATOR), config.formalism):
             nodes = simulator.network(config, hold=hold)
             simulator.run(nodes, {ALICE: alice, BOB: bob}, runs)
-        measured_a, measured_b = len(alice.outcomes), len(bob.outcomes)
+        measured_a = len(alice.outcomes)
+        measured_b = len(bob.outcomes)
         if not measured_a == measured_b == count:
             raise EngineError(
                 f"NetSquid stopped with {measured_a} pairs measured by Alice and {measured_b} "
@@ -141,9 +143,11 @@ def measured_bases(
 ) -> Bits:
     """The bases that ``party`` measures in, 0 = Z and 1 = X."""
     if party == ALICE:
-        number, bias = ALICE_BASES, config.alice.basis_bias
+        number = ALICE_BASES
+        bias = config.alice.basis_bias
     else:
-        number, bias = BOB_BASES, config.bob.basis_bias
+        number = BOB_BASES
+        bias = config.bob.basis_bias
     in_x = _chances(child(seed, number), count, bias)
     return in_x.view(np.uint8)
 
@@ -156,9 +160,11 @@ def recorded(
     SquidASM has no read-out error, so it is added here.
     """
     if party == ALICE:
-        number, side = ALICE_READOUT, config.alice
+        number = ALICE_READOUT
+        side = config.alice
     else:
-        number, side = BOB_READOUT, config.bob
+        number = BOB_READOUT
+        side = config.bob
     private = child(seed, number)
     count = len(outcomes)
     of_0, of_1 = read_errors(side)

@@ -58,7 +58,10 @@ def is_stand_in() -> bool:
 
 
 def _stand_in_is_ours() -> bool:
-    """The stand-in lies in the checkout that this very package runs from; an installed package has none."""
+    """The stand-in lies in the checkout that this very package runs from.
+
+    An installed package has none.
+    """
     import netsquid
 
     checkout = Path(__file__).resolve().parents[3]

@@ -73,5 +73,8 @@ def double_click(arm: float, dark: float, visibility: float) -> Heralded:
 
 
 def _one_click(dark: float) -> tuple[float, float]:
-    """Probability that one detector of two clicks: where no photon arrives, and where one has some."""
+    """Probability that exactly one of two detectors clicks.
+
+    First where no photon arrives, then where all that arrive are at one detector.
+    """
     return 2 * dark * (1 - dark), 1 - dark

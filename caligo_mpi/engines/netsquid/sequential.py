@@ -1,8 +1,8 @@
-"""The whole exchange inside one simulation: pairs one at a time, then messages over SquidASM's sockets.
+"""The whole exchange inside one simulation: pairs one at a time, then messages over sockets.
 
-Bob commits to his bases and bits; both wait; then bases are announced, Alice tests a random part
-of the rows with equal bases against the commitment, and says whether they go on.  It validates the
-path that generates pairs first and talks afterwards; for long runs use that one.
+Bob commits to his bases and bits, and both wait.  Then bases are announced, Alice tests a random
+part of the rows with equal bases against the commitment, and says whether they go on.  This mode
+validates the path that generates pairs first and talks afterwards; for long runs use that one.
 """
 
 from __future__ import annotations

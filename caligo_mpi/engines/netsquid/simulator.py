@@ -130,7 +130,8 @@ def wait(duration_ns: float) -> Generator[Any, None, None]:
     from pydynaa import Entity, EventExpression, EventType
 
     if duration_ns > 0:
-        alarm, ring = Entity(), EventType("CALIGO_ALARM", "a timing barrier opens")
+        alarm = Entity()
+        ring = EventType("CALIGO_ALARM", "a timing barrier opens")
         alarm._schedule_after(duration_ns, ring)
         yield EventExpression(source=alarm, event_type=ring)
 
@@ -146,7 +147,10 @@ def run(config: Any, programs: dict[str, Any], num_times: int = 1) -> None:
 
 @contextmanager
 def seeded(seed: np.random.SeedSequence, formalism: str) -> Iterator[None]:
-    """Seed NetSquid and both global generators that third-party code draws from; give the global ones back."""
+    """Seed NetSquid and both global generators that third-party code draws from.
+
+    The global ones are as before afterwards.
+    """
     import netsquid
 
     kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002

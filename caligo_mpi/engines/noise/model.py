@@ -52,7 +52,8 @@ def _pdc_model(
 ) -> Model:
     if config.link is not None:
         raise ConfigError(
-            "engine.link is given with source.type=pdc, which makes its own state; leave the link out"
+            "engine.link is given with source.type=pdc, which makes its own state; "
+            "leave the link out"
         )
     for name, side in (("alice", config.alice), ("bob", config.bob)):
         for field in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
@@ -121,7 +122,8 @@ def expected_rates(config: NoiseConfig, model: Model) -> Expected:
     for basis in (Z, X):
         recorded = link.moments(model.correlation[basis], model.alice[basis], model.bob[basis])
         errors.append(link.qber(recorded.both))
-    alice_x, bob_x = config.alice.basis_bias, config.bob.basis_bias
+    alice_x = config.alice.basis_bias
+    bob_x = config.bob.basis_bias
     return Expected(
         qber_z=errors[Z],
         qber_x=errors[X],

@@ -59,12 +59,14 @@ def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
 
 def _blocks(count: int) -> Iterator[tuple[int, int]]:
     """(first word, words) of each block, by a schedule that does not know ``count``."""
-    first, end = 0, _FIRST
+    first = 0
+    end = _FIRST
     while 64 * first < count:
         yield first, end - first
         longer = 8 * end
         next_full = (end // _FULL + 1) * _FULL
-        first, end = end, min(longer, next_full)
+        first = end
+        end = min(longer, next_full)
 
 
 def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Words]:

@@ -26,7 +26,11 @@ _CODES = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A compiled law: ``values[code]`` for codes below ``whole``, the left-over law for the others."""
+    """A compiled law.
+
+    A code below ``whole`` stands for ``values[code]``; the others take the left-over law, whose
+    values and cumulative bounds (in 2^-64) are ``rest_values`` and ``rest_bounds``.
+    """
 
     values: NDArray[Any]
     whole: int
