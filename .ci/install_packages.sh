@@ -2,7 +2,7 @@
 # System packages of the tests, where apt and root are there; elsewhere the tests that need them are skipped and say so.
 set -euo pipefail
 have() { for name; do command -v "$name" >/dev/null || return 1; done; }
-if have slurmctld slurmd munged sbatch ip dropbear mkfs.ext4 btrfs cc; then
+if have slurmctld slurmd munged sbatch ip dropbear mkfs.ext4 btrfs cc h5repack; then
     exit 0
 fi
 if [ "$(id -u)" -ne 0 ] || ! have apt-get; then
@@ -15,6 +15,7 @@ packages=(
     iproute2 dropbear-bin            # two hosts as namespaces, with SSH between them
     e2fsprogs btrfs-progs            # disks that fail
     gcc libc6-dev                    # clocks that jump
+    hdf5-tools                       # files that another tool rewrote
 )
 if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; }; then
     echo "install_packages: apt-get failed; tests of Slurm, of two hosts and of disks will be skipped"
