@@ -302,8 +302,8 @@ class _Pass:
         frame, place = np.divmod(node, self.nodes)
         start = self.start[place]
         stop = self.stop[place]
-        differs = alice.parities(self.step, frame, start, stop)
-        differs ^= _range_parities(self.prefix, frame, start, stop)
+        answer = alice.parities(self.step, frame, start, stop)
+        differs = answer ^ _range_parities(self.prefix, frame, start, stop)
         differs ^= self.odd[node] & np.uint8(1)
         return differs
 

@@ -24,9 +24,16 @@ codecs.lookup("ascii")
 _MOST_ATTRIBUTES, _LEAST_IN_HEAP = 65535, 0
 
 
-def create(path: Path, *, mode: int = 0o666) -> h5py.File:
-    """Make a new file, open for writing; `FileExistsError` where the name is taken."""
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode))
+def create(path: Path, *, size: int = 0, mode: int = 0o666) -> h5py.File:
+    """Make a new file, open for writing; `FileExistsError` where the name is taken.
+
+    A file that may not become ``size`` bytes long is refused here: some releases of HDF5 crash on it.
+    """
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+    try:
+        os.ftruncate(fd, size)
+    finally:
+        os.close(fd)
     plan = h5py.h5p.create(h5py.h5p.FILE_CREATE)
     plan.set_attr_phase_change(_MOST_ATTRIBUTES, _LEAST_IN_HEAP)
     access = _access()

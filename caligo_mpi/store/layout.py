@@ -156,7 +156,8 @@ def file_size(info: RunInfo, capacity: int) -> int:
 def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
     """Make the file: all of its metadata, its data one hole in the disk until written."""
     attributes = _attributes(info)
-    with disk_errors(path, "creating the file"), hdf5.create(path) as file:
+    size = file_size(info, capacity)
+    with disk_errors(path, "creating the file"), hdf5.create(path, size=size) as file:
         hdf5.describe(file, attributes)
         file.attrs.create("data_digest", np.bytes_(b""), dtype="S64")
         datasets = _datasets(info, capacity)
