@@ -59,6 +59,17 @@ def pack(bits: NDArray[Any]) -> U8:
     return np.packbits(array.astype(bool, copy=False), bitorder="little")
 
 
+def require_bits(**arrays: U8) -> None:
+    """Raise `ConfigError` unless each array is of uint8 and holds 0 and 1 only."""
+    for name, array in arrays.items():
+        kind = getattr(array, "dtype", type(array).__name__)
+        if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+            raise ConfigError(f"{name} is of {kind}; bits are an array of uint8, 0 and 1")
+        if array.size and array.max() > 1:
+            place = int(np.flatnonzero(array > 1)[0])
+            raise ConfigError(f"bit {place} of {name} is {array.flat[place]}; bits are 0 and 1")
+
+
 def unpack(packed: U8, count: int, start: int = 0) -> U8:
     """Bits ``start`` to ``start + count`` as a uint8 array of 0 and 1."""
     first = start >> 3

@@ -98,7 +98,9 @@ def _breach_of_index(index: object, rows: int) -> str:
 
 
 def _vector(column: object) -> NDArray[Any] | str:
-    """The column as an array, or what is wrong with its shape."""
+    """The column as an array, or what is wrong with it as a whole."""
+    if isinstance(column, np.ma.MaskedArray):
+        return "is a masked array; give the rows that count, unmasked"
     try:
         array = np.asarray(column)
     except ValueError:

@@ -50,6 +50,8 @@ def tally(columns: U8, count: int) -> Tally:
         raise ConfigError(
             f"columns are {columns.dtype} {columns.shape}; {count} rows are packed uint8 {(4, size)}"
         )
+    if count & 7 and (columns[:, -1] >> np.uint8(count & 7)).any():
+        raise ConfigError(f"columns have bits beyond their {count} rows; pad bits are 0")
     if size <= _SMALL:
         return _small_tally(columns, count)
     either_x = sifted_x = errors_z = errors_x = 0

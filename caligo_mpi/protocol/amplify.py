@@ -13,7 +13,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pairs.bits import U8
+from ..pairs.bits import U8, require_bits
 
 #: A product is rounded to the nearest integer.  Bounded to be off by less than this, it is found for certain.
 MAX_ROUNDING = 0.25
@@ -45,6 +45,7 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
         raise ValueError(
             f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}"
         )
+    require_bits(keys=keys, seed=seed)
     if not count or not length:
         return np.zeros((*keys.shape[:-1], length), np.uint8)
     rows = keys.reshape(-1, count)

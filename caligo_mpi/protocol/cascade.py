@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..pairs import Tick
-from ..pairs.bits import U8
+from ..pairs.bits import U8, require_bits
 from .types import Reconciled
 
 I64 = NDArray[np.int64]
@@ -122,6 +122,7 @@ def reconcile(
     >>> bool((result.bits == alice[0]).all()), result.ok
     (True, True)
     """
+    require_bits(alice=alice, bob=bob)
     compiled = _compiled() if bob.size >= _COMPILE_BITS else None
     if compiled is not None:
         return _reconcile_compiled(

@@ -18,6 +18,9 @@ from caligo_mpi import (
 )
 from caligo_mpi.errors import EngineError
 from caligo_mpi.pairs import Chunk, bits
+from caligo_mpi.protocol import cascade
+from caligo_mpi.protocol.amplify import amplify
+from caligo_mpi.protocol.ldpc import exchange
 from caligo_mpi.runs.chunks import run_chunk
 
 BBM92 = {"mode": "bbm92", "seed": 1}
@@ -54,6 +57,7 @@ def bad(array: np.ndarray, row: int, value: object) -> np.ndarray:
         ),
         ("bob_basis", lambda c: np.stack([c, c]), rf"bob_basis has the shape \(2, {ROWS}\)"),
         ("bob_basis", lambda c: 1, r"bob_basis has the shape \(\)"),
+        ("bob_basis", lambda c: np.ma.masked_array(c, c == 1), "bob_basis is a masked array; give"),
         ("index", lambda c: np.arange(ROWS) // 2, r"index\[1\]=0 must be above the one before"),
         ("index", lambda c: np.arange(ROWS)[::-1], r"index\[1\]=3998 must be above"),
         ("index", lambda c: np.arange(ROWS) - 1, r"index\[0\]=-1 must be at least 0"),
@@ -142,3 +146,39 @@ def test_columns_of_other_engines_are_looked_at(changes, sentence):
     else:
         with pytest.raises(EngineError, match=sentence):
             run_chunk(engine, chunk, 1)
+
+
+def test_pad_bits_are_not_counted_as_rows():
+    columns = np.zeros((4, 2), np.uint8)
+    columns[0, 1] = 0x80
+    with pytest.raises(ConfigError, match="bits beyond their 12 rows"):
+        tally(columns, 12)
+
+
+@pytest.mark.parametrize(
+    ("function", "more"),
+    [
+        (cascade.reconcile, {"qber": 0.02, "seed": 1}),
+        (exchange.reconcile, {"qber": 0.02}),
+        (exchange.reconcile_blind, {"qber": 0.02, "source": np.random.PCG64(1)}),
+    ],
+)
+def test_frames_to_reconcile_are_bits(function, more):
+    frames = np.zeros((1, 10_000), np.uint8)
+    for wrong, sentence in [
+        (frames.astype(int) - 1, "is of int64; bits are an array of uint8"),
+        (bad(frames, 0, 3), "is 3; bits are 0 and 1"),
+        (frames.tolist(), "is of list"),
+    ]:
+        with pytest.raises(ConfigError, match=f"alice {sentence}|bit 0 of alice {sentence}"):
+            function(wrong, frames, **more)
+        with pytest.raises(ConfigError, match=f"bob {sentence}|bit 0 of bob {sentence}"):
+            function(frames, wrong, **more)
+
+
+def test_a_key_to_hash_is_bits():
+    key, seed = np.zeros(8, np.uint8), np.zeros(8 + 4 - 1, np.uint8)
+    with pytest.raises(ConfigError, match="bit 5 of keys is 255; bits are 0 and 1"):
+        amplify(bad(key, 5, 255), seed, 4)
+    with pytest.raises(ConfigError, match="seed is of bool; bits are"):
+        amplify(key, seed.astype(bool), 4)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pairs.bits import U8
+from ...pairs.bits import U8, require_bits
 from ..draw import random_bits
 from ..types import Reconciled
 from .adapt import Layout, choose_layout
@@ -63,6 +63,7 @@ def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
 
 def reconcile(alice: U8, bob: U8, *, qber: float, target: float = 1e-3) -> list[Reconciled]:
     """Both sides of one-way reconciliation of frames (frames, size): what Bob holds afterwards."""
+    require_bits(alice=alice, bob=bob)
     code = choose_code(bob.shape[1], qber, target=target)
     told = syndrome(code.layout.code, code.layout.spread(alice))
     return code.decode_all(bob, told)
@@ -78,6 +79,7 @@ def reconcile_blind(
     and what was told of the others say m − p bits about the key (the p columns are independent).
     Martinez-Mateo, Elkouss and Martin, Quantum Inf. Comput. 12:791 (2012).
     """
+    require_bits(alice=alice, bob=bob)
     layout = choose_layout(bob.shape[1], qber, target=target, blind=True)
     code, hidden = layout.code, layout.erased
     sent, words = layout.spread(alice), layout.spread(bob)
