@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from helpers import stopping_after
-
 from caligo_mpi import parse_config, parse_protocol
 from caligo_mpi.errors import CaligoError
 from caligo_mpi.runs import distill, generate
 from caligo_mpi.store import open_pairs, pairs_hash, status, verify_file, walk
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
+from tests.helpers import stopping_after
 
 #: Whoever needs longer for all looks at one file of a few hundred kB has hung: a probe gives up after 60 s.
 HANG_SECONDS = 240.0
