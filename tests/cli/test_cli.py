@@ -237,6 +237,8 @@ def test_a_signal_stops_a_single_process_cleanly(write_config, tmp_path, number)
     process = subprocess.Popen(
         [sys.executable, "-m", "caligo_mpi", "generate", str(config)],
         cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # Under nohup the tests, and with them this process, would begin with the signal ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )  # fmt: skip
     while not (tmp_path / "run.h5.part").exists():
         time.sleep(0.02)
