@@ -7,21 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, one_sentence
 from helpers import environment as with_package
 
 from caligo_mpi import environment, status
 from caligo_mpi.errors import ConfigError, EnvironmentProblem
 
 PACKAGE = ROOT / "caligo_mpi"
-
-
-def one_sentence(result, *words):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for word in words:
-        assert word in result.stderr
 
 
 def test_the_page_and_the_code_name_the_same_variables():

@@ -12,7 +12,7 @@ import time
 import h5py
 import numpy as np
 import pytest
-from helpers import ROOT, environment
+from helpers import ROOT, environment, one_sentence
 
 import caligo_mpi
 from caligo_mpi import status, store
@@ -24,15 +24,6 @@ def small(tmp_path, caligo, write_config):
     config = write_config()
     assert caligo("generate", config, "-q").returncode == 0
     return config
-
-
-def one_sentence(result, *words):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for word in words:
-        assert word in result.stderr
 
 
 def test_the_main_job_prints_the_qber_beside_its_closed_form(caligo, tmp_path):

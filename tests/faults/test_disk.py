@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import environment
+from helpers import environment, identity, wait_for_chunks
 
 from caligo_mpi import load_config, status, store
 from caligo_mpi.config.protocol import parse_protocol
@@ -121,14 +121,6 @@ def go_away(image):
     os.close(fd)
 
 
-def wait_for_chunks(process, path, chunks):
-    while process.poll() is None:
-        if path.with_name(path.name + ".part").exists() and status(path).chunks_done >= chunks:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not reach {chunks} chunks: {process.communicate()}")
-
-
 def fill(folder: Path, *, leave: int = 0) -> Path:
     """Fill the file system of ``folder`` up to ``leave`` bytes."""
     file = folder / "fill"
@@ -148,10 +140,6 @@ def refused(process, reason):
     return err
 
 
-def identity(path):
-    return status(path).data_digest, store.pairs_hash(path)
-
-
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(disk, write_config, start):
     refused(start(write_config(pairs=200_000_000), "-o", disk / "run.h5"), "GB free in")
     assert list(disk.iterdir()) == []
@@ -168,7 +156,7 @@ def test_a_disk_that_fills_up_in_the_middle_costs_nothing(
     config = write_config(engine=engine, pairs=400_000, chunk_size=20_000)
     command = [config, "-q", "-o", disk / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
     process = start(*command)
-    wait_for_chunks(process, disk / "run.h5", 4)
+    wait_for_chunks(disk / "run.h5", 4, process)
     filler = fill(disk)
     refused(process, "No space left on device")
     kept = status(disk / "run.h5").chunks_done
@@ -186,7 +174,7 @@ def test_a_disk_that_fills_up_while_the_rows_are_copied_leaves_all_chunks(
 ):
     config = write_config(engine=LOSSY, pairs=400_000, chunk_size=20_000)
     process = start(config, "-q", "-o", disk / "run.h5")
-    wait_for_chunks(process, disk / "run.h5", 15)
+    wait_for_chunks(disk / "run.h5", 15, process)
     filler = fill(disk, leave=1_000_000)  # the rest of the rows fits, their copy of 1.7 MB does not
     refused(process, "No space left on device")
     assert status(disk / "run.h5").chunks_done == 20
@@ -202,7 +190,7 @@ def test_a_disk_that_becomes_read_only_is_named_and_the_run_goes_on_later(
 ):
     config = write_config(engine=SLOW)
     process = start(config, "-q", "-o", disk / "run.h5")
-    wait_for_chunks(process, disk / "run.h5", 4)
+    wait_for_chunks(disk / "run.h5", 4, process)
     process.terminate()
     assert process.wait(30) == 75
     process.communicate()
@@ -224,7 +212,7 @@ def test_a_file_system_that_fails_in_the_middle_costs_nothing_once_it_is_repaire
     config = write_config(engine=SLOW, output={"durability": "fsync"})
     command = [config, "-q", "-o", ext4.folder / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
     process = start(*command)
-    wait_for_chunks(process, ext4.folder / "run.h5", 8)
+    wait_for_chunks(ext4.folder / "run.h5", 8, process)
     fail(ext4)
     refused(process, reason)
     refused(start(*command), str(ext4.folder))
@@ -325,7 +313,7 @@ def test_a_directory_that_vanishes_ends_the_run(tmp_path, write_config, caligo, 
     folder.mkdir()
     command = [config, "-q", "-o", folder / "run.h5", *(["--ranks", "2"] if ranks > 1 else [])]
     process = start(*command)
-    wait_for_chunks(process, folder / "run.h5", 4)
+    wait_for_chunks(folder / "run.h5", 4, process)
     folder.rename(tmp_path / "elsewhere")
     refused(process, f"{folder}/run.h5")
     refused(start(*command), f"{folder} is not a directory")

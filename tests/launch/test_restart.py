@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, environment
+from helpers import ROOT, environment, identity, wait_for_chunks
 
 from caligo_mpi import load_config, status, store
 from caligo_mpi.launch import processes
@@ -39,14 +39,7 @@ class Run:
         self.path = folder / "run.h5"
 
     def wait_for_chunks(self, chunks):
-        while self.process.poll() is None:
-            if (
-                self.path.with_name("run.h5.part").exists()
-                and status(self.path).chunks_done >= chunks
-            ):
-                return
-            time.sleep(0.01)
-        raise AssertionError(f"ended before chunk {chunks}: {self.process.communicate()}")
+        wait_for_chunks(self.path, chunks, self.process)
 
     def kill(self, rank, number=signal.SIGKILL):
         os.kill(ranks_of(self.mark)[rank], number)
@@ -72,10 +65,6 @@ def start(tmp_path, mpirun):
     for run in runs:
         processes.end_marked(MARK, run.mark)
         run.process.communicate()
-
-
-def identity(path):
-    return status(path).data_digest, store.pairs_hash(path)
 
 
 @pytest.fixture

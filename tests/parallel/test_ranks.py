@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import environment
+from helpers import environment, identity, wait_for_chunks
 
 from caligo_mpi import load_config, status, store
 from caligo_mpi.runs.generate import generate
@@ -21,10 +21,6 @@ from caligo_mpi.runs.generate import generate
 pytestmark = pytest.mark.mpi
 
 SLOW = {"name": "trouble", "seconds": 0.3}
-
-
-def identity(path):
-    return status(path).data_digest, store.pairs_hash(path)
 
 
 @pytest.fixture
@@ -53,20 +49,6 @@ def start(tmp_path, mpirun):
 def finish(process, timeout=120):
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
-
-
-def wait_for_chunks(path, chunks, timeout=60):
-    """Until a running file has this many committed chunks."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if path.with_name(path.name + ".part").exists():
-            try:
-                if status(path).chunks_done >= chunks:
-                    return
-            except store.StoreError:
-                pass  # being created
-        time.sleep(0.01)
-    raise AssertionError(f"{path} did not reach {chunks} chunks")
 
 
 @pytest.fixture

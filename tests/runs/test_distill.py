@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from helpers import ROOT, environment, of_version_1
+from helpers import ROOT, environment, flip_bit, of_version_1, one_sentence
 
 import caligo_mpi
 from caligo_mpi import store
@@ -85,14 +85,6 @@ def keys_of(task, path):
 
 def job(run, **changes):
     return prepare(run, caligo_mpi.parse_protocol({**PROTOCOL, **changes}))
-
-
-def one_sentence(result, *words):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    for word in words:
-        assert word in result.stderr
 
 
 COMMAND = ("distill", "run.h5", "--config", "p.yaml", "-o", "keys.h5")
@@ -358,12 +350,8 @@ def test_too_few_pairs_abort(tmp_path, pairs, protocol):
 def flip(path, name, byte):
     """Flip a bit in the middle of a dataset."""
     with h5py.File(path) as file:
-        offset = file[name].id.get_offset() + byte
-    with path.open("r+b") as file:
-        file.seek(offset)
-        value = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([value ^ 4]))
+        start = file[name].id.get_offset()
+    flip_bit(path, start + byte)
 
 
 @pytest.mark.mpi

@@ -8,6 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from helpers import flip_bit, identity, names
 from made_chunks import KINDS, made_info, made_pairs, made_result, made_rows, write
 
 from caligo_mpi import store
@@ -17,7 +18,6 @@ from caligo_mpi.store import (
     StoreError,
     layout,
     open_pairs,
-    pairs_hash,
     read_pairs,
     status,
     verify_file,
@@ -39,14 +39,6 @@ GOLDEN = {
         "375c79755581b17edcaae7f18ecccc95d8fd322bc18bab1c0ffc62b8bdfb80bc",
     ),
 }
-
-
-def identity(path):
-    return status(path).data_digest, pairs_hash(path)
-
-
-def names(tmp_path):
-    return sorted(path.name for path in tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -301,13 +293,8 @@ def raw_columns(path):
 
 
 def flip(path, dataset, byte, bit=3):
-    """Flip one bit in a dataset, behind everyone's back."""
-    at = offset(path, dataset) + byte
-    with path.open("r+b") as file:
-        file.seek(at)
-        value = file.read(1)[0]
-        file.seek(at)
-        file.write(bytes([value ^ 1 << bit]))
+    """Flip one bit in a dataset."""
+    flip_bit(path, offset(path, dataset) + byte, bit)
 
 
 @pytest.mark.parametrize("kind", KINDS)
