@@ -188,7 +188,7 @@ def _aborts(keys: KeysReport) -> dict[tuple[str, str], list[Any]]:
 
 
 def _keys_dict(info: KeysInfo, keys: KeysReport | None, done: int) -> dict[str, Any]:
-    out: dict[str, Any] = {
+    out = {
         "complete": keys is not None,
         "mode": info.mode,
         "source": info.source,
@@ -200,19 +200,18 @@ def _keys_dict(info: KeysInfo, keys: KeysReport | None, done: int) -> dict[str, 
         "config_digest": info.config_digest,
         "security": dict(info.security),
     }
-    if keys is None:
-        return out
-    sums = (
-        "sifted",
-        "tested",
-        "errors",
-        "reconciled_bits",
-        "frames",
-        "failed_frames",
-        "leak_bits",
-        "tag_bits",
-    )
-    out |= {name: int(keys.blocks[name].sum()) for name in sums}
+    return out | (_made_dict(keys) if keys else {})
+
+
+#: Columns of the table of blocks of which `_made_dict` gives the sums.
+_SUMS = (
+    "sifted", "tested", "errors", "reconciled_bits", "frames", "failed_frames", "leak_bits", "tag_bits",
+)  # fmt: skip
+
+
+def _made_dict(keys: KeysReport) -> dict[str, Any]:
+    """What finished keys are and how they came to be."""
+    out: dict[str, Any] = {name: int(keys.blocks[name].sum()) for name in _SUMS}
     out["qber"] = out["errors"] / out["tested"] if out["tested"] else None
     for basis, wrong, whole in _disclosed(keys):
         out[f"qber_{basis.lower()}"] = wrong / whole if whole else None

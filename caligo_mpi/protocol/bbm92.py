@@ -92,12 +92,7 @@ def distribute(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """Make a key of the ``block``'s ``pairs``; it is one of ``blocks``, which share the ε's evenly."""
-    share = Share(
-        config.epsilon_sec / blocks,
-        config.epsilon_cor / blocks,
-        premises.quality,
-        premises.stream_version,
-    )
+    share = _share(config, blocks, premises)
     source = stream(config.seed, block.index, ALICE, premises.stream_version)
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
@@ -125,6 +120,16 @@ def distribute(
     # The matrix is public: each party multiplies its own row, here in one go.
     alice_key, bob_key = (bits.pack(key) for key in amplify(rows, seed, length))
     return _close(replace(result, key_bits=length, alice=alice_key, bob=bob_key), talk)
+
+
+def _share(config: Bbm92Config, blocks: int, premises: Premises) -> Share:
+    """What one of so many blocks may spend of the ε's."""
+    return Share(
+        config.epsilon_sec / blocks,
+        config.epsilon_cor / blocks,
+        premises.quality,
+        premises.stream_version,
+    )
 
 
 def _with_test(result: BlockResult, tested: Disclosed) -> BlockResult:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from math import sqrt
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,11 +122,10 @@ def reconcile(
     (True, True)
     """
     require_bits(alice=alice, bob=bob)
-    compiled = _compiled() if bob.size >= _COMPILE_BITS else None
-    if compiled is not None:
-        return _reconcile_compiled(
-            compiled, alice, bob, qber=qber, seed=seed, variant=variant, tick=tick
-        )
+    if bob.size >= _COMPILE_BITS and _can_compile():
+        sizes = np.array(block_sizes(bob.shape[1], qber, variant))
+        keep = variant != "original"
+        return _reconcile_compiled(alice, bob, sizes, seed=seed, keep=keep, tick=tick)
     results: list[Reconciled] = []
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
@@ -140,18 +138,19 @@ def reconcile(
 
 
 def _reconcile_compiled(
-    compiled: ModuleType, alice: U8, bob: U8, *, qber: float, seed: int, variant: str, tick: Tick
+    alice: U8, bob: U8, sizes: NDArray[np.int64], *, seed: int, keep: bool, tick: Tick
 ) -> list[Reconciled]:
-    """The same frames, questions and answers as by `correct`."""
+    """The same frames, questions and answers as by `correct`; ``sizes`` are the passes' blocks."""
+    from . import cascade_compiled
+
     n = bob.shape[1]
-    sizes = np.array(block_sizes(n, qber, variant))
     orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
     results: list[Reconciled] = []
     for first in range(0, len(bob), _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
         left = alice[rows] ^ bob[rows]
-        told = compiled.correct(left, orders, sizes, keep=variant != "original")
+        told = cascade_compiled.correct(left, orders, sizes, keep=keep)
         leaks, messages, corrections = told
         ok = corrections <= n
         corrected = alice[rows] ^ left
@@ -160,13 +159,13 @@ def _reconcile_compiled(
 
 
 @cache
-def _compiled() -> ModuleType | None:
-    """The compiled way, where numba is installed."""
+def _can_compile() -> bool:
+    """Whether the compiled way is there: numba is installed."""
     try:
-        from . import cascade_compiled
+        from . import cascade_compiled  # noqa: F401
     except ImportError:
-        return None
-    return cascade_compiled
+        return False
+    return True
 
 
 def correct(

@@ -117,57 +117,84 @@ def _compare(
 
 
 @helper
-def _search(
-    n: int,
-    size: int,
-    words: Any,
-    ahead: Any,
-    tree: Any,
-    active: Any,
-    count: int,
-    keep: bool,
-    counts: Any,
-) -> int:
-    """Halve the ``active`` nodes until each is one bit, whose place takes the node's; how many there are."""
-    depth = _depth(size)
+def _still_odd(tree: Any, active: Any, count: int) -> int:
+    """Keep those of the first ``count`` ``active`` nodes that are odd still; how many there are."""
     left = 0
     for i in range(count):
         tree[active[i]] &= ~_WAITS
         if tree[active[i]] & _ODD:
             active[left] = active[i]
             left += 1
-    stop = left
-    found = left  # nodes below are still searched, those from there on are done
-    while found:
+    return left
+
+
+@helper
+def _search(
+    n: int, size: int, words: Any, ahead: Any, tree: Any, active: Any, keep: bool, counts: Any
+) -> None:
+    """Halve the ``active`` nodes until each is one bit, whose place takes the node's."""
+    depth = _depth(size)
+    left = len(active)  # nodes below are still searched, those from there on are done
+    while left:
         i = 0
-        while i < found:
+        while i < left:
             start, end = _bounds(active[i], n, size, depth)
             if end - start == 1:
-                found -= 1
-                active[i] = active[found]
-                active[found] = start
+                left -= 1
+                active[i] = active[left]
+                active[left] = start
             else:
                 i += 1
-        counts[0] += found
-        counts[1] += 2 if found else 0
-        for i in range(found):
+        counts[0] += left
+        counts[1] += 2 if left else 0
+        for i in range(left):
             heap = active[i] & ((2 << depth) - 1)
             child = active[i] + heap
             start, end = _bounds(child, n, size, depth)
             differs = _parity(words, ahead, start, end) ^ (tree[child] & _ODD)
             active[i] = child + 1 - differs
-        for i in range(found):
+        for i in range(left):
             if keep:
                 child, sibling = active[i], active[i] ^ 1
                 tree[child] = (tree[child] & _WAITS) | _KNOWN | _ODD
                 tree[sibling] = (tree[sibling] & _WAITS) | _KNOWN
-    return stop
 
 
 @helper
-def _flip(place: int, n: int, size: int, tree: Any) -> None:
+def _turn(differs: Any, order: Any, found: Any, turned: Any) -> None:
+    """Correct the bits at the places ``found`` in a pass's order; ``turned`` are their numbers."""
+    for i in range(len(found)):
+        turned[i] = order[found[i]]
+        found[i] = 1 - differs[turned[i]]
+    for i in range(len(found)):
+        differs[turned[i]] = found[i]
+
+
+@helper
+def _find_leaves(bits: Any, places: Any, n: int, size: int, leaves: Any) -> None:
+    """The leaves of these bits in a pass's trees."""
     depth = _depth(size)
-    leaf = _leaf(place, n, size, depth)
+    for i in range(len(bits)):
+        leaves[i] = _leaf(places[bits[i]], n, size, depth)
+
+
+@helper
+def _notice(leaves: Any, depth: int, tree: Any, pending: Any, waiting: int, keep: bool) -> int:
+    """Flip the parities around corrected bits, then let the odd ones wait; how many nodes wait."""
+    for leaf in leaves:
+        _flip(leaf, depth, tree)
+    for leaf in leaves:
+        node = _smallest_known(leaf, depth, tree, keep)
+        if tree[node] & (_ODD | _WAITS) == _ODD:
+            tree[node] |= _WAITS
+            pending[waiting] = node
+            waiting += 1
+    return waiting
+
+
+@helper
+def _flip(leaf: int, depth: int, tree: Any) -> None:
+    """Flip the parities of a leaf and of all nodes above it."""
     base, heap = leaf >> (depth + 1) << (depth + 1), leaf & ((2 << depth) - 1)
     while heap:
         tree[base + heap] ^= _ODD
@@ -175,20 +202,14 @@ def _flip(place: int, n: int, size: int, tree: Any) -> None:
 
 
 @helper
-def _await(place: int, n: int, size: int, tree: Any, pending: Any, count: int, keep: bool) -> int:
-    """Let the smallest known interval around a corrected bit wait, if it is odd now."""
-    depth = _depth(size)
-    leaf = _leaf(place, n, size, depth)
+def _smallest_known(leaf: int, depth: int, tree: Any, keep: bool) -> int:
+    """The smallest interval around a bit whose parity is known: the block, where no others are kept."""
     base, heap = leaf >> (depth + 1) << (depth + 1), leaf & ((2 << depth) - 1)
     if not keep:
         heap = 1
     while heap > 1 and not tree[base + heap] & _KNOWN:
         heap >>= 1
-    if tree[base + heap] & (_ODD | _WAITS) == _ODD:
-        tree[base + heap] |= _WAITS
-        pending[count] = base + heap
-        count += 1
-    return count
+    return base + heap
 
 
 @_jit("void(uint8[:,::1], int64[:,::1], int64[:,::1], int64[::1], boolean, int64[:,::1])")
@@ -202,7 +223,7 @@ def _correct(differs: Any, orders: Any, places: Any, sizes: Any, keep: Any, coun
     waiting = np.empty(passes, np.int64)
     words = np.empty((passes, (n >> 6) + 1), np.uint64)
     ahead = np.empty((passes, (n >> 6) + 1), np.uint8)
-    turned = np.empty(nodes, np.int64)
+    turned, leaves = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
     told = np.empty(3, np.int64)
     for frame in range(len(differs)):
         told[:] = 0
@@ -217,37 +238,18 @@ def _correct(differs: Any, orders: Any, places: Any, sizes: Any, keep: Any, coun
                 if not waiting[at]:
                     at += 1
                     continue
-                found = _search(
-                    n,
-                    sizes[at],
-                    words[at],
-                    ahead[at],
-                    tree[at],
-                    pending[at],
-                    waiting[at],
-                    keep,
-                    told,
-                )
+                odd = pending[at, : _still_odd(tree[at], pending[at], waiting[at])]
+                _search(n, sizes[at], words[at], ahead[at], tree[at], odd, keep, told)
                 waiting[at] = 0
-                told[2] += found
-                if found and told[2] <= n:  # contradictory answers would go on for ever
-                    for i in range(found):
-                        turned[i] = orders[at, pending[at, i]]
-                        pending[at, i] = 1 - differs[frame, turned[i]]
-                    for i in range(found):
-                        differs[frame, turned[i]] = pending[at, i]
+                told[2] += len(odd)
+                if told[2] <= n:  # contradictory answers would go on for ever
+                    bits = turned[: len(odd)]
+                    _turn(differs[frame], orders[at], odd, bits)
                     for each in range(step + 1):
-                        for i in range(found):
-                            _flip(places[each, turned[i]], n, sizes[each], tree[each])
-                        for i in range(found):
-                            waiting[each] = _await(
-                                places[each, turned[i]],
-                                n,
-                                sizes[each],
-                                tree[each],
-                                pending[each],
-                                waiting[each],
-                                keep,
-                            )
+                        size, found = sizes[each], leaves[: len(odd)]
+                        _find_leaves(bits, places[each], n, size, found)
+                        waiting[each] = _notice(
+                            found, _depth(size), tree[each], pending[each], waiting[each], keep
+                        )
                 at = 0
         counts[:, frame] = told

@@ -67,15 +67,14 @@ def run_sequential(
     begin = time.perf_counter()
     result = _simulate(config, info.stream_version)
     chunk = Chunk(0, 0, config.pairs)
+    chunk_done = chunk_result(chunk, result.pairs, seconds=time.perf_counter() - begin)
     transcript = [asdict(message) for message in result.transcript]
-    about = {"transcript": json.dumps(transcript), "test": json.dumps(_test(result))}
-    with store.PairStore.open(
-        path, replace(info, notes=about), launch=dict(info.software), force=force
-    ) as pair_store:
-        for _ in pair_store.todo:
-            pair_store.append(
-                chunk_result(chunk, result.pairs, seconds=time.perf_counter() - begin), rank=0
-            )
+    info = replace(
+        info, notes={"transcript": json.dumps(transcript), "test": json.dumps(_test(result))}
+    )
+    with store.PairStore.open(path, info, launch=info.software, force=force) as pair_store:
+        if not pair_store.is_complete:
+            pair_store.append(chunk_done, rank=0)
         pair_store.finish()
     if trace is not None:
         _write_trace(trace, result.trace)

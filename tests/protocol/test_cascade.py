@@ -198,17 +198,15 @@ def test_unusable_settings_are_named(kwargs, word):
      (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1), (2, 4097, 0.0, 0.01), (2, 513, 0.5, 0.4)],
 )  # fmt: skip
 def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, qber):
-    compiled = pytest.importorskip(
-        "caligo_mpi.protocol.cascade_compiled", reason="numba is not installed"
-    )
+    pytest.importorskip("caligo_mpi.protocol.cascade_compiled", reason="numba is not installed")
     rng = np.random.default_rng([frames, n])
     alice = rng.integers(0, 2, (frames, n), np.uint8)
     bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
     oracle = cascade.Oracle(alice)
     expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
-    found = cascade._reconcile_compiled(
-        compiled, alice, bob, qber=qber, seed=5, variant=variant, tick=lambda: None
-    )
+    sizes = np.array(cascade.block_sizes(n, qber, variant))
+    keep = variant != "original"
+    found = cascade._reconcile_compiled(alice, bob, sizes, seed=5, keep=keep, tick=lambda: None)
     assert [one.bits.tolist() for one in found] == expected.tolist()
     assert [one.leak_bits for one in found] == oracle.leak_bits.tolist()
     assert [one.messages for one in found] == oracle.messages.tolist()

@@ -13,13 +13,12 @@ pytest.importorskip("numba", reason="numba is not installed")
 
 WORK = """
 import numpy as np
-from caligo_mpi.protocol import cascade, cascade_compiled
+from caligo_mpi.protocol import cascade
 rng = np.random.default_rng(1)
 alice = rng.integers(0, 2, (3, 500), np.uint8)
 bob = alice ^ (rng.random(alice.shape) < 0.05).view(np.uint8)
-found = cascade._reconcile_compiled(
-    cascade_compiled, alice, bob, qber=0.05, seed=1, variant="low-leak", tick=lambda: None
-)
+sizes = np.array(cascade.block_sizes(500, 0.05, "low-leak"))
+found = cascade._reconcile_compiled(alice, bob, sizes, seed=1, keep=True, tick=lambda: None)
 assert all((one.bits == own).all() for one, own in zip(found, alice))
 print(sum(one.leak_bits for one in found))
 """

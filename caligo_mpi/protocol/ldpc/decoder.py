@@ -7,6 +7,7 @@ on whether the sweep is compiled.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from types import ModuleType
@@ -43,36 +44,80 @@ def decode(
     iterations = np.zeros(len(bits), np.int64)
     prior = _prior(code.n, qber, erased, known)
     kernel = _kernel()
-    lanes = kernel.lanes(code)
-    total = np.zeros((code.n, lanes), np.int16)
-    messages = np.zeros((len(code.edges[0]), lanes), np.int16)
-    wanted = np.zeros((code.m, lanes), np.int16)
-    frame = np.full(lanes, -1)
+    lanes = _Lanes.empty(code, kernel.lanes(code))
     waiting = 0
-    while waiting < len(bits) or (frame >= 0).any():
-        free = np.flatnonzero(frame < 0)[: len(bits) - waiting]
-        if len(free) >= lanes // 8 or (len(free) and len(free) == len(bits) - waiting):
-            new = np.arange(waiting, waiting + len(free))
-            waiting += len(free)
-            frame[free] = new
-            total[:, free] = np.where(received[new].T, -prior[:, None], prior[:, None])
-            messages[:, free] = 0
-            wanted[:, free] = -syndromes[new].T.astype(np.int16)
-        kernel.sweep(code, total, messages, wanted)
-        busy = np.flatnonzero(frame >= 0)
-        iterations[frame[busy]] += 1
-        met = kernel.satisfied(code, total, wanted)[busy]
-        ok[frame[busy]] = met
-        done = busy[met | (iterations[frame[busy]] >= max_iterations)]
-        bits[frame[done]] = (total[:, done] < 0).T
-        frame[done] = -1
-        left = np.flatnonzero(frame >= 0)
-        if kernel is plain and waiting == len(bits) and 2 * len(left) <= len(frame):
-            frame = frame[left]
-            total, messages, wanted = (
-                np.ascontiguousarray(array[:, left]) for array in (total, messages, wanted)
-            )
+    while waiting < len(bits) or len(lanes.busy):
+        new = lanes.next_frames(waiting, len(bits))
+        if len(new):
+            lanes.fill(new, received[new], syndromes[new], prior)
+            waiting += len(new)
+        kernel.sweep(code, lanes.total, lanes.messages, lanes.wanted)
+        busy = lanes.busy
+        frames = lanes.frame[busy]
+        iterations[frames] += 1
+        met = kernel.satisfied(code, lanes.total, lanes.wanted)[busy]
+        ok[frames] = met
+        ended = met | (iterations[frames] >= max_iterations)
+        bits[frames[ended]] = lanes.release(busy[ended])
+        if kernel is plain and waiting == len(bits) and 2 * len(lanes.busy) <= len(lanes.frame):
+            lanes.shrink()
     return bits, ok, iterations
+
+
+@dataclass(slots=True)
+class _Lanes:
+    """What is being decoded: ``frame`` is the number of each lane's frame, −1 where it is free.
+
+    ``total`` (n, lanes) and ``messages`` (edges, lanes) are as in `plain.sweep`, ``wanted`` (m, lanes) are the
+    syndromes as 0 and −1.
+    """
+
+    frame: I64
+    total: I16
+    messages: I16
+    wanted: I16
+
+    @classmethod
+    def empty(cls, code: Code, lanes: int) -> _Lanes:
+        edges = len(code.edges[0])
+        total, messages, wanted = (
+            np.zeros((height, lanes), np.int16) for height in (code.n, edges, code.m)
+        )
+        return cls(np.full(lanes, -1), total, messages, wanted)
+
+    @property
+    def busy(self) -> I64:
+        return np.flatnonzero(self.frame >= 0)
+
+    def next_frames(self, first: int, stop: int) -> I64:
+        """The frames from ``first`` on that are taken now: none before an eighth of the lanes is free."""
+        free = int(np.count_nonzero(self.frame < 0))
+        count = min(free, stop - first)
+        if count < len(self.frame) // 8 and count < stop - first:
+            count = 0
+        return np.arange(first, first + count)
+
+    def fill(self, frames: I64, received: U8, syndromes: U8, prior: I16) -> None:
+        """Put ``frames`` into free lanes."""
+        free = np.flatnonzero(self.frame < 0)[: len(frames)]
+        self.frame[free] = frames
+        self.total[:, free] = np.where(received.T, -prior[:, None], prior[:, None])
+        self.messages[:, free] = 0
+        self.wanted[:, free] = -syndromes.T.astype(np.int16)
+
+    def release(self, lanes: I64) -> NDArray[np.bool_]:
+        """Free these lanes; the bits (lanes, n) of their frames."""
+        self.frame[lanes] = -1
+        negative: NDArray[np.bool_] = self.total[:, lanes] < 0
+        return negative.T
+
+    def shrink(self) -> None:
+        """Keep the busy lanes alone."""
+        left = self.busy
+        self.frame = self.frame[left]
+        self.total = np.ascontiguousarray(self.total[:, left])
+        self.messages = np.ascontiguousarray(self.messages[:, left])
+        self.wanted = np.ascontiguousarray(self.wanted[:, left])
 
 
 @cache
