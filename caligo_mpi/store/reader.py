@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -136,6 +136,16 @@ class PairsFile:
         """The records of the readable chunks (`pairs.CHUNK_DTYPE`), all in memory."""
         return read_records(self._fd, self._layout, 0, self._chunks)
 
+    def chunk_records(self, start: int, stop: int) -> Records:
+        """The records of the readable chunks ``start`` to ``stop``: a run may have more than memory holds."""
+        wanted = range(self._chunks)[start:stop]
+        return read_records(self._fd, self._layout, wanted.start, max(wanted.start, wanted.stop))
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks can be read."""
+        return self._chunks
+
     def total(self, name: str) -> float:
         """The sum of a column of `chunks`, some records at a time; a float holds it exactly up to 2^53."""
         parts = batches(self._fd, self._layout, range(self._chunks))
@@ -195,15 +205,17 @@ class PairsFile:
         start: int = 0,
         stop: int | None = None,
         verify: bool = True,
+        reuse: bool = False,
     ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` as packed `Pairs` of ``rows`` rows each, the last one shorter.
 
         With ``verify`` whole chunks are read and `StoreError` names the first damaged one before any of its rows.
+        With ``reuse`` a block's columns are valid only until the next one, which is faster.
         """
         if rows < 1:
             raise ValueError(f"rows={rows} must be at least 1")
         start, stop = self._limits(start, stop)
-        return _regroup(self._pieces(start, stop, verify=verify), rows)
+        return _regroup(self._pieces(start, stop, verify=verify, reuse=reuse), rows)
 
     def tally(self, *, verify: bool = True) -> Tally:
         """Sift and count errors over all rows, on the packed columns."""
@@ -283,7 +295,8 @@ def _unverified(fd: int, layout: Layout, rows: range, *, reuse: bool) -> Iterato
     """The rows as they are on the disk; with ``reuse`` all pieces share one buffer."""
     buffer: U8 | None = None
     if reuse:
-        buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 1), np.uint8)
+        # A byte more would do; with a word more every column begins at a whole word.
+        buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 8), np.uint8)
     for row in rows[::SPAN_ROWS]:
         count = min(SPAN_ROWS, rows.stop - row)
         yield read_rows(fd, layout, row, count, buffer=buffer)
@@ -314,9 +327,14 @@ def _regroup(pieces: Iterator[Pairs], rows: int) -> Iterator[Pairs]:
         end = begin + (piece.count - begin) // rows * rows
         for at in range(begin, end, rows):
             yield cut(piece, at, at + rows)
-        rest = cut(piece, end, piece.count) if end < piece.count else None
+        rest = _kept(cut(piece, end, piece.count)) if end < piece.count else None
     if rest is not None:
         yield rest
+
+
+def _kept(pairs: Pairs) -> Pairs:
+    """The same rows, also when the buffer that they were read into is used again."""
+    return replace(pairs, columns=pairs.columns.copy())
 
 
 def open_pairs(path: str | os.PathLike[str]) -> PairsFile:

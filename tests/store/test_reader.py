@@ -91,6 +91,18 @@ def test_blocks_have_the_size_asked_for(made, size, verify):
         assert np.array_equal(np.concatenate([block.index for block in blocks]), index)
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_blocks_that_share_a_buffer_have_the_same_rows(made, verify):
+    path, _, _ = made
+    with open_pairs(path) as file:
+        shared = file.blocks(777, verify=verify, reuse=True)
+        sums = [block.checksum() for block in shared]
+        assert sums == [block.checksum() for block in file.blocks(777, verify=verify)]
+        some = file.chunk_records(2, 5)
+        assert some["index"].tolist() == [2, 3, 4]
+        assert len(file.chunk_records(0, 10**9)) == file.chunk_count
+
+
 def test_blocks_outlive_the_file_and_each_other(made):
     path, _, rows = made
     with open_pairs(path) as file:
