@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from .parallel.job import Progress
     from .protocol.run import run_protocol
     from .protocol.types import KeyResult
+    from .runs.again import open_pairs, read_pairs
     from .runs.generate import Summary
     from .runs.in_memory import generate_pairs
-    from .store import PairsFile, open_pairs, read_pairs, status
+    from .store import PairsFile, status
     from .store.keys import read_keys
 
 
@@ -54,12 +55,14 @@ _HOME = {
     "parallel.job": ("Progress",),
     "protocol.run": ("run_protocol",),
     "protocol.types": ("KeyResult",),
+    "runs.again": (
+        "open_pairs",
+        "read_pairs",
+    ),
     "runs.generate": ("Summary",),
     "runs.in_memory": ("generate_pairs",),
     "store": (
         "PairsFile",
-        "open_pairs",
-        "read_pairs",
         "status",
     ),
     "store.keys": ("read_keys",),

@@ -146,12 +146,12 @@ def _verify_keys(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from .. import store
+    from ..runs.again import export
     from ..store.names import input_name
 
     file = input_name(args.file)
     target = args.output or file.with_suffix(f".{args.to}")
-    streams.tell(str(store.export(file, target, kind=args.to)))
+    streams.tell(str(export(file, target, kind=args.to)))
     return DONE
 
 

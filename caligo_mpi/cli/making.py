@@ -94,6 +94,8 @@ def _add_distill(verb: AddVerb) -> None:
     sub.add_argument(
         "--restarts", type=whole(0, 1_000_000), default=100, metavar="K", help=launches
     )
+    again = "simulate a file's pairs again, even for more than an hour of one core"
+    sub.add_argument("--yes", action="store_true", help=again)
     arguments.add_execution(sub, aside="set another file aside and start anew")
 
 
@@ -114,9 +116,11 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
     from ..store import output_name
 
     path = output_name(args.output)
-    plan = prepare(args.run, load_protocol(args.config, args.overrides))
+    protocol = load_protocol(args.config, args.overrides)
+    plan = prepare(args.run, protocol, yes=args.yes)
     files = [arguments.operand(args.run), f"--config={args.config}"]
-    line = ["distill", *files, *arguments.rank_arguments(args, path)]
+    agreed = ["--yes"] if args.yes else []
+    line = ["distill", *files, *agreed, *arguments.rank_arguments(args, path)]
     return DistillJob(plan, path, line, restarts=args.restarts, forced=args.force)
 
 

@@ -109,6 +109,8 @@ def status_dict(status: Status) -> dict[str, Any]:
         "qber_x": _ratio(tally.errors_x, tally.sifted_x),
         "alice_clicks": status.alice_clicks,
         "bob_clicks": status.bob_clicks,
+        "keep": status.info.keep,
+        "full_bytes": status.full_bytes,
         "engine": status.engine,
         "seed": status.seed,
         "config_digest": status.digest,
@@ -137,9 +139,17 @@ def status_text(status: Status) -> str:
         f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
         f"  {launches}, last commit {age} ago",
     ]
+    if not status.info.has_columns:
+        lines.append(
+            f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
+        )
     if status.complete:
         lines.append(f"  data digest {status.data_digest}")
     return "\n".join(lines)
+
+
+def _bytes(size: int) -> str:
+    return f"{quantity(size)}B"
 
 
 def _state(status: Status) -> str:
@@ -206,6 +216,7 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
         "rows": plan.rows,
         "chunks": plan.chunks,
         "file_bytes": plan.file_bytes,
+        "full_bytes": plan.full_bytes,
         "rank_bytes": plan.rank_bytes,
         "seconds_on_one_rank": plan.seconds,
         "qber_z": _number(plan.expected.qber_z),
@@ -218,7 +229,9 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     """What ``validate`` prints: the resolved configuration as YAML, then comments."""
     qber_z = f"QBER_Z {100 * plan.expected.qber_z:.4f} %"
     qber_x = f"QBER_X {100 * plan.expected.qber_x:.4f} %"
-    size = f"{quantity(plan.file_bytes)}B in {counted(plan.chunks, 'chunk')}"
+    size = f"{_bytes(plan.file_bytes)} in {counted(plan.chunks, 'chunk')}"
+    if config.output.keep == "records":
+        size += f", records only; with its bits {_bytes(plan.full_bytes)}"
     memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
     lines = [
         dump_config(config).rstrip(),

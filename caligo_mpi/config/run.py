@@ -47,8 +47,11 @@ class ScheduleConfig(Section):
     ] = "auto"
 
 
+Keep = Literal["pairs", "records"]
+
+
 class OutputConfig(Section):
-    """Where the pairs file goes and how hard it is pressed to disk."""
+    """Where the pairs file goes, what it keeps, and how hard it is pressed to disk."""
 
     path: Annotated[StrictStr | None, about("pairs file; the command line's choice goes first")] = (
         None
@@ -57,6 +60,12 @@ class OutputConfig(Section):
         Literal["flush", "fsync"],
         about("after each commit: flush survives a crash of the job, fsync one of the machine"),
     ] = "flush"
+    keep: Annotated[
+        Keep,
+        about(
+            "pairs: every column; records: the chunk table alone, columns are simulated again where they are read"
+        ),
+    ] = "pairs"
 
     def _rules(self) -> Iterator[Breach]:
         if self.path is not None and (not self.path or "\0" in self.path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import accumulate, chain
 from typing import overload
 
@@ -127,22 +128,35 @@ CHUNK_DTYPE = np.dtype(
 )  # fmt: skip
 
 
+class Where(IntEnum):
+    """Where the columns of a chunk on its way to the file are."""
+
+    NOWHERE = 0  # they can be simulated again
+    CARRIED = 1
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """A simulated chunk on its way to the file: its ``/chunks`` record (shape (1,), `CHUNK_DTYPE`) and its pairs.
 
-    ``pairs.index`` is global here.  ``parts`` and ``whole`` turn it into bytes and back for the way between ranks:
-    record, flags, columns, index, time, each padded to 8 bytes.
+    ``pairs`` is None where the columns are nowhere, since they can be simulated again; ``pairs.index`` is global here.
+    ``parts`` and ``whole`` turn it into bytes and back for the way between ranks: record, flags, columns, index,
+    time, each padded to 8 bytes.  The flags are `Where`, and whether there are index and time, a byte each.
     """
 
     record: NDArray[np.void]
-    pairs: Pairs
+    pairs: Pairs | None
 
     def parts(self) -> list[U8]:
         """Views of the result's memory, to be sent one after the other."""
+        flags = np.zeros(8, np.uint8)
+        record = self.record.view(np.uint8).ravel()
         pairs = self.pairs
-        flags = np.array([pairs.index is not None, pairs.time is not None], np.uint32)
-        head = np.concatenate([self.record.view(np.uint8).ravel(), flags.view(np.uint8)])
+        if pairs is None:
+            flags[0] = Where.NOWHERE
+            return [np.concatenate([record, flags])]
+        flags[:3] = Where.CARRIED, pairs.index is not None, pairs.time is not None
+        head = np.concatenate([record, flags])
         parts = [head, np.ascontiguousarray(pairs.columns).reshape(-1)]
         if pairs.columns.size & 7:
             parts.append(np.zeros(-pairs.columns.size & 7, np.uint8))
@@ -155,7 +169,9 @@ class ChunkResult:
     def whole(cls, buffer: U8) -> ChunkResult:
         """The result whose parts stand in ``buffer``; its arrays are views of it."""
         record = buffer[: CHUNK_DTYPE.itemsize].view(CHUNK_DTYPE)
-        has_index, has_time = buffer[CHUNK_DTYPE.itemsize :][:8].view(np.uint32).tolist()
+        where, has_index, has_time = buffer[CHUNK_DTYPE.itemsize :][:3].tolist()
+        if where == Where.NOWHERE:
+            return cls(record, None)
         rows = int(record["rows"][0])
         start = CHUNK_DTYPE.itemsize + 8
         columns = buffer[start : start + 4 * bits.nbytes(rows)].reshape(4, -1)

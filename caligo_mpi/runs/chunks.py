@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,17 +19,48 @@ from ..pairs.checks import breach_of_packed
 from ..parallel.job import Work
 from .identity import engine_for
 
+R = TypeVar("R")
+
 
 def chunk_work(
-    config: RunConfig, thresholds: dict[str, object] | None, stream_version: int | None = None
+    config: RunConfig,
+    thresholds: dict[str, object] | None,
+    stream_version: int | None = None,
+    *,
+    carry: bool = True,
 ) -> Work[ChunkResult]:
-    """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`."""
+    """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`.
+
+    Its results carry the columns, unless ``carry`` is false: then they are gone once they are counted.
+    """
     engine = make_engine(config.engine, thresholds, stream_version)
+
+    def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
+        result = run_chunk(engine, chunk, config.seed, tick=tick)
+        return result if carry else ChunkResult(result.record, None)
+
+    return _by_number(config, simulate)
+
+
+def pairs_work(
+    config: RunConfig, thresholds: dict[str, object] | None, stream_version: int | None = None
+) -> Work[Pairs]:
+    """The same for the chunk's pairs alone, not counted."""
+    engine = make_engine(config.engine, thresholds, stream_version)
+
+    def simulate(chunk: Chunk, tick: Tick | None) -> Pairs:
+        return _simulated(engine, chunk, config.seed, tick)
+
+    return _by_number(config, simulate)
+
+
+def _by_number(config: RunConfig, simulate: Callable[[Chunk, Tick | None], R]) -> Work[R]:
+    """The function of a chunk as one of its number; what it raises says how to repeat it."""
     partition = Partition(config.pairs, config.chunk_size)
 
-    def work(index: int, tick: Tick | None = None) -> ChunkResult:
+    def work(index: int, tick: Tick | None = None) -> R:
         try:
-            return run_chunk(engine, partition[index], config.seed, tick=tick)
+            return simulate(partition[index], tick)
         except Exception as error:
             raise EngineError(
                 f"chunk={index} of seed={config.seed} failed ({type(error).__name__}: {error}); "
@@ -40,10 +73,14 @@ def chunk_work(
 def run_chunk(engine: Engine, chunk: Chunk, seed: int, *, tick: Tick | None = None) -> ChunkResult:
     """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
     start = time.perf_counter()
-    pairs = _placed(engine, chunk, engine.sample(chunk.count, chunk.seed_sequence(seed), tick=tick))
+    pairs = _simulated(engine, chunk, seed, tick)
     result = chunk_result(chunk, pairs)
     result.record["seconds"] = time.perf_counter() - start
     return result
+
+
+def _simulated(engine: Engine, chunk: Chunk, seed: int, tick: Tick | None) -> Pairs:
+    return _placed(engine, chunk, engine.sample(chunk.count, chunk.seed_sequence(seed), tick=tick))
 
 
 def chunk_result(chunk: Chunk, pairs: Pairs, *, seconds: float = 0.0) -> ChunkResult:

@@ -16,7 +16,7 @@ import numpy as np
 from .. import store
 from ..config import RunConfig
 from ..config.protocol import ProtocolConfig
-from ..errors import StoreError
+from ..errors import CaligoError, ConfigError, StoreError
 from ..launch.supervise import State
 from ..pairs import COLUMNS, Pairs, Tick, bits
 from ..pairs.bits import U8
@@ -40,16 +40,26 @@ from ..store.keys import (
     keys_status,
     preflight_keys,
 )
+from ..terminal.wording import duration
 from . import devices
+from .again import Simulator
 from .blocks import Finished
 from .job import Meter, Observer, Protection
 from .key_tables import KeyTables
 from .security import statement
 
+#: Simulating again for longer needs somebody's word, seconds.
+_HOUR = 3600.0
+
+_WITH_COLUMNS = "generate the pairs with output.keep=pairs first"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The pairs that keys are made of; ``alice_clicks`` and ``duration_ns`` are those of the whole file."""
+    """The pairs that keys are made of; ``alice_clicks`` and ``duration_ns`` are those of the whole file.
+
+    ``again_seconds`` is what simulating its chunks took one core, where the file keeps records only; else 0.
+    """
 
     path: Path
     data_digest: str
@@ -57,6 +67,7 @@ class Source:
     alice_clicks: int
     duration_ns: float
     premises: Premises
+    again_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +93,12 @@ class Distilled:
     messages: tuple[str, ...] = ()
 
 
-def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Task:
+def prepare(source: str | os.PathLike[str], config: ProtocolConfig, *, yes: bool = False) -> Task:
     """Look at the pairs file and at whether the protocol can be used on it.
 
-    Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot`` on
-    pairs of devices that it must not trust.
+    A file that keeps records only is simulated again; if that takes more than an hour of one core, ``yes`` has to
+    agree.  Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot``
+    on pairs of devices that it must not trust, and where ``yes`` is missing.
     """
     path = Path(source)
     with store.open_pairs(path) as file:
@@ -106,8 +118,11 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Task:
             alice_clicks=int(file.total("alice_clicks")),
             duration_ns=file.total("duration_ns"),
             premises=IDEAL,
+            again_seconds=0.0 if file.info.has_columns else file.total("seconds"),
         )
         stored = file.info.config
+    if found.again_seconds > _HOUR and not yes:
+        raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
     if config.mode == "rot":
         devices.require_transfer(run, source=str(path))
     found = replace(found, premises=devices.premises(run, config.mode))
@@ -131,6 +146,11 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig) -> Task:
     return Task(found, config, info, plan)
 
 
+def _again_said(source: Source) -> str:
+    took = duration(source.again_seconds)
+    return f"{source.path} keeps records only: its chunks are simulated again, about {took} of one core"
+
+
 def _how_to_finish(path: Path) -> str:
     if path.suffix == ".part":
         return "finish its run"
@@ -140,12 +160,14 @@ def _how_to_finish(path: Path) -> str:
 def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
     """The function that distills one block; made once in each process."""
     plan = plan_blocks(source.rows, config)
+    simulator = Simulator()  # of chunks that the file does not keep
 
     def work(index: int, tick: Tick | None = None) -> Finished:
         block = plan[index]
+        simulator.tick = tick
         try:
-            pairs = read_block(source, block)
-        except StoreError as error:
+            pairs = read_block(source, block, simulator)
+        except CaligoError as error:
             # Raised here it would be a crash of this rank; rank 0 can say it in one sentence.
             return Finished(None, str(error))
         result = run_block(
@@ -161,9 +183,9 @@ def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
     return work
 
 
-def read_block(source: Source, block: Block) -> Pairs:
+def read_block(source: Source, block: Block, simulator: Simulator) -> Pairs:
     """A block's rows, with every checksum verified."""
-    with store.open_pairs(source.path) as file:
+    with store.open_pairs(source.path, simulator=simulator) as file:
         if file.data_digest != source.data_digest:
             raise StoreError(
                 f"{source.path} was replaced while keys were made of it; run the same command again"
@@ -251,6 +273,8 @@ def distill(
         if done := already():
             return done
         raise
+    if task.source.again_seconds:
+        observer.say(_again_said(task.source))
     with opened as keys_store:
         return _fill(task, info, keys_store, map, observer)
 

@@ -16,7 +16,10 @@ from .identity import run_info
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file."""
+    """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file.
+
+    ``full_bytes`` are those it has with all of its columns, whatever it keeps.
+    """
 
     rows: float
     chunks: int
@@ -24,6 +27,7 @@ class Forecast:
     rank_bytes: int
     seconds: float
     expected: Expected
+    full_bytes: int
 
 
 def forecast(config: RunConfig) -> Forecast:
@@ -41,6 +45,7 @@ def forecast(config: RunConfig) -> Forecast:
         rows=config.pairs * engine.expected.coincidence,
         chunks=len(partition),
         file_bytes=store.file_size(info, info.capacity),
+        full_bytes=store.full_size(info, info.capacity),
         rank_bytes=int(partition[0].count * engine.expected.coincidence * columns),
         seconds=seconds / tried * config.pairs,
         expected=engine.expected,

@@ -38,4 +38,5 @@ def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
         has_time=engine.has_time,
         coincidence=engine.expected.coincidence,
         software=provenance(),
+        keep=config.output.keep,
     )

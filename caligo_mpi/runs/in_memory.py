@@ -9,7 +9,7 @@ import numpy as np
 from ..config import RunConfig
 from ..pairs import PairArrays, Partition
 from ..parallel.serial import serial_map
-from .chunks import chunk_work
+from .chunks import pairs_work
 
 
 def generate_pairs(config: RunConfig) -> PairArrays:
@@ -22,9 +22,9 @@ def generate_pairs(config: RunConfig) -> PairArrays:
     >>> bool((pairs.alice_outcome[same] == pairs.bob_outcome[same]).all())
     True
     """
-    setup = functools.partial(chunk_work, config, None)
+    setup = functools.partial(pairs_work, config, None)
     items = range(len(Partition(config.pairs, config.chunk_size)))
-    parts = [PairArrays.unpacked(result.pairs) for _, result in serial_map(setup, items)]
+    parts = [PairArrays.unpacked(pairs) for _, pairs in serial_map(setup, items)]
     columns = zip(*parts, strict=True)
     return PairArrays._make(
         None if column[0] is None else np.concatenate(column) for column in columns

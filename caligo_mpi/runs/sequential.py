@@ -131,6 +131,11 @@ def _info(config: RunConfig, stream_version: int | None = None) -> store.RunInfo
         raise ConfigError(
             f"pairs={config.pairs}: a sequential run is one simulation; at most {MOST_PAIRS:_} pairs"
         )
+    if config.output.keep != "pairs":
+        raise ConfigError(
+            f"output.keep={config.output.keep}: a sequential simulation has no chunks that could be made again; "
+            "set output.keep to pairs"
+        )
     info = run_info(config, make_engine(config.engine, stream_version=stream_version))
     identity = json.dumps([info.config_digest, config.pairs, _protocol(config).model_dump()])
     return replace(

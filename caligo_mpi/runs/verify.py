@@ -6,10 +6,8 @@ import os
 import random
 
 from .. import store
-from ..config import RunConfig
 from ..errors import ConfigError
-from ..pairs import Partition
-from .chunks import chunk_work
+from .again import Simulator
 
 
 def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verification:
@@ -21,9 +19,7 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
         raise ConfigError(
             f"resample={resample}: {path} is one sequential simulation; run it again and compare digests"
         )
-    config = RunConfig.from_json(info.config)
-    work = chunk_work(config, dict(info.thresholds), info.stream_version)
-    chunks = len(Partition(config.pairs, config.chunk_size))
+    chunks = len(info.partition)
     # Which chunks is no part of any result, so chance may choose anew each time.
     chosen = sorted(random.SystemRandom().sample(range(chunks), min(resample, chunks)))
-    return store.verify_file(path, resample=lambda index: work(index, None).pairs, chunks=chosen)
+    return store.verify_file(path, resample=Simulator()(info), chunks=chosen)

@@ -6,9 +6,10 @@ The format is specified in docs/file-format.md.
 from __future__ import annotations
 
 from ..errors import StoreError
+from .again import Simulate, Simulator
 from .check import Status, Verification, completed, status, verify_file
-from .export import export
-from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size
+from .export import Kind, export
+from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size, full_size
 from .names import AlreadyComplete, input_name, output_name
 from .prepare import preflight, require_directory, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
@@ -19,15 +20,19 @@ __all__ = [
     "FORMAT_VERSION",
     "AlreadyComplete",
     "Column",
+    "Kind",
     "PairStore",
     "PairsFile",
     "RunInfo",
+    "Simulate",
+    "Simulator",
     "Status",
     "StoreError",
     "Verification",
     "completed",
     "export",
     "file_size",
+    "full_size",
     "input_name",
     "open_pairs",
     "output_name",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from ..pairs import ChunkList, Pairs, Tally
 from . import layout as layouts
+from .again import Simulate
 from .layout import Layout, RunInfo
 from .lock import lock_path, owner
 from .names import final_path, input_name, output_name, part_path
@@ -52,6 +53,12 @@ class Status:
     def pairs(self) -> int:
         """Emissions of the whole run."""
         return self.info.pairs
+
+    @property
+    def full_bytes(self) -> int:
+        """Bytes of the whole run's file with all of its columns; an estimate until it is complete."""
+        rows = self.rows if self.complete else self.info.capacity
+        return layouts.full_size(self.info, rows)
 
     @property
     def digest(self) -> str:
@@ -155,7 +162,8 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
     except StoreError:
         return None
     same = final.info.config_digest == info.config_digest and final.info.pairs >= info.pairs
-    if not same or not final.data_digest:
+    has_all = final.info.has_columns or not info.has_columns
+    if not (same and has_all) or not final.data_digest:
         return None
     clear_leftovers(path, final)
     return _status_of(path, path)
@@ -196,7 +204,7 @@ class Verification:
 def verify_file(
     path: str | os.PathLike[str],
     *,
-    resample: Callable[[int], Pairs] | None = None,
+    resample: Simulate | None = None,
     chunks: Iterable[int] = (),
 ) -> Verification:
     """Compute every checksum of a file again; with ``resample``, also simulate ``chunks`` again and compare bits.

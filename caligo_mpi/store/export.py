@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import EnvironmentProblem, StoreError
 from ..pairs import COLUMNS, PairArrays
+from .again import Simulator
 from .files import disk_errors, move_new
 from .names import output_name
 from .reader import PairsFile, open_pairs
@@ -24,12 +25,19 @@ Kind = Literal["npz", "csv", "parquet", "bytes"]
 _ROWS = 1 << 20
 
 
-def export(path: str | os.PathLike[str], to: str | os.PathLike[str], *, kind: Kind) -> Path:
+def export(
+    path: str | os.PathLike[str],
+    to: str | os.PathLike[str],
+    *,
+    kind: Kind,
+    simulator: Simulator | None = None,
+) -> Path:
     """Write the rows of a pairs file as plain columns to ``to``, which must not exist; every checksum is verified.
 
     ``npz``: arrays for `numpy.load`.  ``csv``: a header and one line per row.  ``parquet``: one row group per block
     (needs pyarrow).  ``bytes``: a directory with one raw file per column, ``alice_basis.u1`` … (one byte per value),
-    ``index.u8`` and ``time.f8`` (little-endian).  Columns are those of `PairArrays`.
+    ``index.u8`` and ``time.f8`` (little-endian).  Columns are those of `PairArrays`; ``simulator`` is as for
+    `open_pairs`.
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r} must be one of {', '.join(get_args(Kind))}")
@@ -45,7 +53,7 @@ def export(path: str | os.PathLike[str], to: str | os.PathLike[str], *, kind: Ki
     }[kind]
     aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
     with (
-        open_pairs(path) as file,
+        open_pairs(path, simulator=simulator) as file,
         disk_errors(target, "exporting", remedy="choose another place for it"),
     ):
         try:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import xxhash
@@ -64,6 +64,11 @@ _CHECKED = (
     "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
 )  # fmt: skip
 
+_CHECKED_IF_THERE = ("keep", "columns")
+
+#: What a file has of its chunks: their columns, or their records alone.
+Keep = Literal["pairs", "records"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
@@ -72,7 +77,8 @@ class RunInfo:
     ``engine`` is the engine's name for provenance, ``config`` the resolved configuration as JSON,
     ``config_digest`` covers everything that changes bits; ``coincidence`` is the expected number of rows
     per emission (1 where no pair can be lost), ``software`` maps dependencies to versions and more,
-    ``notes`` are further attributes of the file (written, not read back).
+    ``notes`` are further attributes of the file (written, not read back).  With ``keep="records"`` the file has no
+    columns: they can be simulated again, and each chunk's record has their checksum.
     """
 
     pairs: int
@@ -88,6 +94,17 @@ class RunInfo:
     coincidence: float = 1.0
     software: Mapping[str, object] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    keep: Keep = "pairs"
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the columns of its chunks are in the file."""
+        return self.keep == "pairs"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of its chunks, in the file or not."""
+        return [*COLUMNS, *(["index"] * self.has_index), *(["time"] * self.has_time)]
 
     @property
     def partition(self) -> Partition:
@@ -140,6 +157,8 @@ def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[An
         ("faults", (FAULT_DTYPE, TABLE_ROWS)),
         ("overflow", (OVERFLOW_DTYPE, 1)),
     ]
+    if not info.has_columns:
+        return tables
     columns = [(f"pairs/{name}", (u1, nbytes(capacity))) for name in COLUMNS]
     index = [("pairs/index", (np.dtype("<u8"), capacity))] if info.has_index else []
     time = [("pairs/time", (np.dtype("<f8"), capacity))] if info.has_time else []
@@ -151,6 +170,11 @@ def file_size(info: RunInfo, capacity: int) -> int:
     data = sum(kind.itemsize * n for _, (kind, n) in _datasets(info, capacity))
     thresholds = json.dumps(dict(info.thresholds))
     return data + len(info.config) + len(thresholds) + 65536
+
+
+def full_size(info: RunInfo, rows: int) -> int:
+    """Bytes of the file of this run with ``rows`` rows, if all of its columns are kept."""
+    return file_size(replace(info, keep="pairs"), rows)
 
 
 def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
@@ -174,7 +198,7 @@ def _attributes(info: RunInfo) -> dict[str, object]:
     seed = np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed)
     return {
         "format": FORMAT,
-        "format_version": np.array(FORMAT_VERSION, "<i4"),
+        "format_version": np.array(FORMAT_VERSION if info.has_columns else (1, 2), "<i4"),
         "creator": "caligo-mpi",
         "creator_version": __version__,
         "file_time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -189,10 +213,18 @@ def _attributes(info: RunInfo) -> dict[str, object]:
         "chunk_size": np.uint64(info.chunk_size),
         "coincidence": np.float64(info.coincidence),
         **info.notes,
+        **_kept(info),
         # What is written when the file is complete.
         "rows": np.uint64(0),
         "file_checksum": np.uint64(0),
     }
+
+
+def _kept(info: RunInfo) -> dict[str, object]:
+    """Said of files without columns only: those of older releases have none of these attributes."""
+    if info.has_columns:
+        return {}
+    return {"keep": info.keep, "columns": " ".join(info.columns)}
 
 
 def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
@@ -203,6 +235,7 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
     pairs = sorted(name for name in places if name.startswith("pairs/"))
     names = ["chunks", "runs", "faults", "overflow", *pairs]
     said = [str(attributes[name]) for name in _CHECKED]
+    said += [str(attributes[name]) for name in _CHECKED_IF_THERE if name in attributes]
     ordered = [places[name] for name in names]
     covered = repr(said + ordered)
     return xxhash.xxh3_64_intdigest(covered.encode())
@@ -252,6 +285,7 @@ def read_open(path: Path) -> tuple[int, Layout]:
 
 
 def _parse(metadata: Metadata, fd: int) -> Layout:
+    keep, columns = _columns_of(metadata)
     info = RunInfo(
         pairs=metadata.number("pairs"),
         chunk_size=metadata.number("chunk_size"),
@@ -261,13 +295,15 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         config=metadata.text("config"),
         config_digest=metadata.text("config_digest"),
         thresholds=json.loads(metadata.text("thresholds")),
-        has_index="pairs/index" in metadata.places,
-        has_time="pairs/time" in metadata.places,
+        has_index="index" in columns,
+        has_time="time" in columns,
         coincidence=float(str(metadata.attributes["coincidence"])),
         software=json.loads(metadata.text("software_dependencies")),
+        keep=keep,
     )
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
-    capacity = metadata.places["pairs/index"].shape[0] if info.has_index else info.pairs
+    has_places = info.has_index and info.has_columns
+    capacity = metadata.places["pairs/index"].shape[0] if has_places else info.pairs
     lacks_rows = digest and not info.has_index and rows != info.pairs
     if info.chunk_size < 1 or rows > capacity or lacks_rows:
         raise ValueError(
@@ -286,6 +322,16 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         metadata=metadata,
         moved=_is_moved(metadata, info, fd),
     )
+
+
+def _columns_of(metadata: Metadata) -> tuple[Keep, list[str]]:
+    """What the file keeps, and the columns of its chunks."""
+    keep = metadata.attributes.get("keep", "pairs")
+    if keep not in get_args(Keep):
+        raise ValueError(f"it keeps {keep!r}, which this release does not know")
+    if keep == "pairs":
+        return "pairs", [name.rpartition("/")[2] for name in metadata.places]
+    return cast("Keep", keep), metadata.text("columns").split()
 
 
 def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:

@@ -110,6 +110,8 @@ def _require_extendable(path: Path, final: Layout, info: RunInfo) -> None:
             f"{path} is a partial file under a finished one's name; "
             f"rename it to {part_path(path).name} and run the same command again to go on with it"
         )
+    if final.info.pairs < info.pairs or info.has_columns:
+        _require_same_keep(path, final.info, info)
     if final.moved and final.info.pairs < info.pairs:
         raise StoreError(
             f"{path} was rewritten by another tool, which laid it out otherwise than we do: it is read, but cannot be "
@@ -148,6 +150,7 @@ def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]
 
 def _require_resumable(part: Path, found: RunInfo, asked: RunInfo) -> None:
     _require_same_run(part, found, asked)
+    _require_same_keep(part, found, asked)
     if found.pairs > asked.pairs:
         raise StoreError(
             f"{part} was started with pairs={found.pairs}, more than pairs={asked.pairs}: pairs can be raised, "
@@ -160,6 +163,15 @@ def _require_same_run(path: Path, found: RunInfo, asked: RunInfo) -> None:
         raise StoreError(
             f"{path} belongs to another run ({_other_run(found, asked)}); "
             "choose another output or set it aside with --force"
+        )
+
+
+def _require_same_keep(path: Path, found: RunInfo, asked: RunInfo) -> None:
+    """A file with columns is none without, though both are of one run."""
+    if found.keep != asked.keep:
+        raise StoreError(
+            f"{path} holds the same run with output.keep={found.keep}, and output.keep={asked.keep} is asked for; "
+            f"ask for output.keep={found.keep}, choose another output or set it aside with --force"
         )
 
 
@@ -176,7 +188,8 @@ def _other_run(found: RunInfo, asked: RunInfo) -> str:
 
 def _space(info: RunInfo) -> int:
     """Bytes a run needs; one with lost pairs is copied to its exact size when it is complete."""
-    return layouts.file_size(info, info.capacity) * (2 if info.has_index else 1)
+    is_copied = info.has_index and info.has_columns
+    return layouts.file_size(info, info.capacity) * (2 if is_copied else 1)
 
 
 def _require_rest(part: Path, layout: Layout) -> None:

@@ -25,7 +25,8 @@ def publish(path: Path, layout: Layout, fd: int) -> list[str]:
             f"{part}: records were damaged while the run went on; run the same command again"
         )
     digest = table_digest(fd, layout)
-    source = _compact(path, layout, fd, rows=state.rows) if layout.info.has_index else part
+    has_room_to_spare = layout.info.has_index and layout.info.has_columns
+    source = _compact(path, layout, fd, rows=state.rows) if has_room_to_spare else part
     layouts.complete(source, rows=state.rows, data_digest=digest)
     sync_file(source)
     if _is_there(path, layout, digest):

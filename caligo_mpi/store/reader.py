@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -19,6 +19,7 @@ from ..errors import StoreError
 from ..pairs import COLUMNS, PairArrays, Pairs, Tally, bits, tally
 from ..pairs.bits import U8
 from . import layout as layouts
+from .again import Again, Simulator
 from .files import read_at
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
 from .names import input_name
@@ -46,7 +47,8 @@ _RESUME = "resume the run to redo it"
 class Column:
     """One column of an open file: ``column[a:b]`` is an array (uint8 0 and 1 for bits), ``column[i]`` one value.
 
-    Slices come straight from the disk; only `PairsFile.blocks` and `read_pairs` verify checksums.
+    Slices come straight from the disk; only `PairsFile.blocks` and `read_pairs` verify checksums.  Where the file keeps
+    records only, the chunks that hold them are simulated again, and verified.
     """
 
     rows: int
@@ -75,10 +77,14 @@ class Column:
 class PairsFile:
     """An open pairs file, finished, or partial: then its committed beginning.  A context manager.
 
-    ``rows`` are the rows that can be read, ``complete`` says whether they are all.
+    ``rows`` are the rows that can be read, ``complete`` says whether they are all.  Where it keeps records only,
+    ``simulator`` gives the columns.
     """
 
-    def __init__(self, path: Path, layout: Layout, fd: int) -> None:
+    def __init__(
+        self, path: Path, layout: Layout, fd: int, simulator: Simulator | None = None
+    ) -> None:
+        self._again = Again(path, layout, fd, simulator)
         self.path, self._layout, self._fd = path, layout, fd
         self.info: RunInfo = layout.info
         self.data_digest = layout.data_digest
@@ -194,6 +200,10 @@ class PairsFile:
     def packed(self, name: str, start: int = 0, stop: int | None = None) -> U8:
         """Rows ``start`` to ``stop`` of one column as bits, eight per byte from bit 0, pad bits 0; not verified."""
         start, stop = self._limits(start, stop)
+        if not self.info.has_columns:
+            column = COLUMNS.index(name)
+            parts = ((part.columns[column], part.count) for part in self._simulated(start, stop))
+            return np.concatenate([np.empty(0, np.uint8), *bits.joined(parts)])
         raw = np.empty(bits.nbytes((start & 7) + stop - start), np.uint8)
         read_at(self._fd, raw, self._layout.offsets[f"pairs/{name}"] + (start >> 3))
         return bits.extract(raw, start & 7, stop - start)
@@ -218,7 +228,12 @@ class PairsFile:
         return _regroup(self._pieces(start, stop, verify=verify, reuse=reuse), rows)
 
     def tally(self, *, verify: bool = True) -> Tally:
-        """Sift and count errors over all rows, on the packed columns."""
+        """Sift and count errors over all rows, on the packed columns.
+
+        Without ``verify`` the counts of a file that keeps records only are those of its records.
+        """
+        if not verify and not self.info.has_columns:
+            return Tally(*(int(self.total(field.name)) for field in fields(Tally)))
         pieces = self._pieces(0, self.rows, verify=verify, reuse=True)
         return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
 
@@ -236,6 +251,9 @@ class PairsFile:
     def _words(self, name: str, kind: str) -> Column:
         def read(start: int, stop: int) -> NDArray[Any]:
             values = np.empty(stop - start, kind)
+            if not self.info.has_columns:
+                found = [getattr(part, name) for part in self._simulated(start, stop)]
+                return np.concatenate([values[:0], *found]).astype(kind, copy=False)
             read_at(self._fd, values, self._layout.offsets[f"pairs/{name}"] + 8 * start)
             return values
 
@@ -249,12 +267,21 @@ class PairsFile:
         self, start: int, stop: int, *, verify: bool, reuse: bool = False
     ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` in pieces as they are read; with ``reuse`` each is valid until the next one."""
-        if not verify:
+        if not self.info.has_columns:
+            yield from self._simulated(start, stop)
+        elif not verify:
             yield from _unverified(self._fd, self._layout, range(start, stop), reuse=reuse)
         elif start < stop:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for records, pairs in self._verified(chunks, reuse=reuse):
                 row = int(records["row"][0])
+                yield cut(pairs, max(0, start - row), min(pairs.count, stop - row))
+
+    def _simulated(self, start: int, stop: int) -> Iterator[Pairs]:
+        """The same where the file keeps records only."""
+        if start < stop:
+            chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
+            for row, pairs in self._again.pieces(chunks):
                 yield cut(pairs, max(0, start - row), min(pairs.count, stop - row))
 
     def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
@@ -337,28 +364,35 @@ def _kept(pairs: Pairs) -> Pairs:
     return replace(pairs, columns=pairs.columns.copy())
 
 
-def open_pairs(path: str | os.PathLike[str]) -> PairsFile:
+def open_pairs(path: str | os.PathLike[str], *, simulator: Simulator | None = None) -> PairsFile:
     """Open a pairs file to read; a partial one under its own name (``.part``), while its run goes on or not.
 
+    ``simulator`` gives the columns of a file that keeps records only; `caligo_mpi.open_pairs` has one.
     Raises `StoreError` where the file is missing, not a pairs file, truncated, or of another major version.
     """
     path = input_name(path)
     fd, layout = layouts.read_open(path)
     try:
-        return PairsFile(path, layout, fd)
+        return PairsFile(path, layout, fd, simulator)
     except BaseException:
         os.close(fd)
         raise
 
 
 def read_pairs(
-    path: str | os.PathLike[str], start: int = 0, stop: int | None = None, *, verify: bool = True
+    path: str | os.PathLike[str],
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    verify: bool = True,
+    simulator: Simulator | None = None,
 ) -> PairArrays:
     """Rows ``start`` to ``stop`` as plain arrays; one byte per bit, so 1e9 rows take 4 GB.
 
-    With ``verify`` the chunks that hold them are read whole and `StoreError` names a damaged one.
+    With ``verify`` the chunks that hold them are read whole and `StoreError` names a damaged one; ``simulator`` is as
+    for `open_pairs`.
     """
-    with open_pairs(path) as file:
+    with open_pairs(path, simulator=simulator) as file:
         start, stop = file._limits(start, stop)
         columns = np.empty((len(COLUMNS), stop - start), np.uint8)
         index = np.empty(stop - start, np.uint64) if file.info.has_index else None
@@ -376,10 +410,10 @@ def read_pairs(
     return PairArrays(a_basis, a_bit, b_basis, b_bit, index, time)
 
 
-def pairs_hash(path: str | os.PathLike[str]) -> str:
+def pairs_hash(path: str | os.PathLike[str], *, simulator: Simulator | None = None) -> str:
     """SHA-256 over the rows' raw bytes in ``/pairs``, column after column: a second identity, without records."""
     digest = hashlib.sha256()
-    with open_pairs(path) as file:
+    with open_pairs(path, simulator=simulator) as file:
         for name in COLUMNS:
             for start in range(0, file.rows, 8 * _HASH_BYTES):
                 stop = min(file.rows, start + 8 * _HASH_BYTES)

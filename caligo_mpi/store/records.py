@@ -253,7 +253,12 @@ def damaged(records: Records, pairs: Pairs) -> list[int]:
 
 
 def damaged_chunks(fd: int, layout: Layout, chunks: range) -> Iterator[int]:
-    """Read the intact chunks among ``chunks`` and give those whose data do not have their checksum."""
+    """Read the intact chunks among ``chunks`` and give those whose data do not have their checksum.
+
+    None are where the file has no columns.
+    """
+    if not layout.info.has_columns:
+        return
     for records, pairs in spans(fd, layout, chunks, reuse=True):
         for position in damaged(records, pairs):
             yield int(records["index"][position])

@@ -23,7 +23,12 @@ class RowWriter:
         self._staged: list[Pairs] = []
         self._stage_row = row
         # The bits of the last, partly filled byte of each column; the next append writes that byte again.
-        self._last = self._bytes_at(row >> 3) if row & 7 else _no_bits()
+        is_inside = row & 7 and layout.info.has_columns
+        self._last = self._bytes_at(row >> 3) if is_inside else _no_bits()
+
+    def skip(self, rows: int) -> None:
+        """Count rows of a file without columns."""
+        self.row += rows
 
     def add(self, pairs: Pairs) -> None:
         """Append rows; small ones are gathered in memory."""
@@ -101,7 +106,12 @@ def _no_bits() -> U8:
 
 
 def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -> None:
-    """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared."""
+    """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared.
+
+    There is nothing to do where the files have no columns.
+    """
+    if not layout.info.has_columns:
+        return
     for name in COLUMNS:
         old = layout.offsets[f"pairs/{name}"]
         new = to.offsets[f"pairs/{name}"]

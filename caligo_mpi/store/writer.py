@@ -268,7 +268,7 @@ class PairStore:
             self.messages.append(f"{again}: {listed}")
             self.record_fault(f"damaged chunks found on opening: {listed}", chunks=number)
 
-    def _require_fit(self, record: Records, pairs: Pairs) -> None:
+    def _require_fit(self, record: Records, pairs: Pairs | None) -> None:
         """A result that does not belong here is a mistake of the program or of an engine."""
         info = self.info
         index, rows = int(record["index"]), int(record["rows"])
@@ -282,10 +282,20 @@ class PairStore:
             raise ValueError(
                 f"chunk={index} has start={record['start']} count={record['count']}; it must be {chunk}"
             )
-        if pairs.count != rows or rows > chunk.count or not (info.has_index or rows == chunk.count):
+        if rows > chunk.count or not (info.has_index or rows == chunk.count):
+            raise ValueError(f"chunk={index} has rows={rows} and {chunk.count} emissions")
+        if (pairs is not None) != info.has_columns:
             raise ValueError(
-                f"chunk={index} has {pairs.count} pairs, rows={rows} and {chunk.count} emissions"
+                f"chunk={index} comes with columns={pairs is not None}; the file has keep={info.keep}"
             )
+        if pairs is not None:
+            self._require_columns(index, rows, pairs)
+
+    def _require_columns(self, index: int, rows: int, pairs: Pairs) -> None:
+        """The columns must be those that the file has, and as long as the record says."""
+        info = self.info
+        if pairs.count != rows:
+            raise ValueError(f"chunk={index} has {pairs.count} pairs and rows={rows}")
         if pairs.columns.shape != (len(COLUMNS), bits.nbytes(rows)):
             raise ValueError(
                 f"chunk={index} has columns of shape {pairs.columns.shape} for {rows} pairs"
@@ -299,34 +309,39 @@ class PairStore:
                     f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs"
                 )
 
-    def _add(self, record: Records, pairs: Pairs) -> None:
-        row = self._writer.row
-        if row + pairs.count > self._layout.capacity:
+    def _add(self, record: Records, pairs: Pairs | None) -> None:
+        row, rows = self._writer.row, int(record["rows"])
+        if row + rows > self._layout.capacity:
             raise StoreError(
                 f"{self._part} has room for {self._layout.capacity} rows and chunk {self._next} exceeds it: the engine "
                 f"registers more pairs than its coincidence={self.info.coincidence:.6g} announces"
             )
-        self._writer.add(pairs)
+        if pairs is None:
+            self._writer.skip(rows)
+        else:
+            self._writer.add(pairs)
+            self._pending_bytes += pairs.columns.nbytes
         record["row"] = row
         seal(record)
         self._records += record.tobytes()
         self._next += 1
-        self._pending_bytes += pairs.columns.nbytes
         self._pending_seconds += float(record["seconds"])
 
-    def _redo(self, record: Records, pairs: Pairs) -> None:
+    def _redo(self, record: Records, pairs: Pairs | None) -> None:
         """Write a damaged chunk anew where it stood, and commit it at once."""
         gap = self._holes[0]
         index = gap.start
         row = self._end_of(index - 1)
         old, following = read_records(self._fd, self._layout, index, index + 2)
-        if len(gap) == 1 and row + pairs.count != int(following["row"]):
+        end = row + int(record["rows"])
+        if len(gap) == 1 and end != int(following["row"]):
             raise StoreError(
-                f"{self._part}: chunk {index} was redone and its rows end at {row + pairs.count}, not at "
+                f"{self._part}: chunk {index} was redone and its rows end at {end}, not at "
                 f"{int(following['row'])}: the engine does not reproduce its own pairs; choose another output"
             )
         locks.check(self._lock)
-        self._writer.rewrite(pairs, row)
+        if pairs is not None:
+            self._writer.rewrite(pairs, row)
         self._press()
         record["row"], record["attempt"] = row, int(old["attempt"]) + 1
         write_record(self._fd, self._layout, record)

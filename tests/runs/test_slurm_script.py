@@ -25,7 +25,7 @@ SHELL = [
 
 def forecast(seconds, *, chunks=1000, rank_bytes=8 << 20):
     expected = Expected(qber_z=0.1, qber_x=0.1, coincidence=1.0, alice_click=1.0, bob_click=1.0)
-    return Forecast(1e9, chunks, 2_000_000_000, rank_bytes, seconds, expected)
+    return Forecast(1e9, chunks, 2_000_000_000, rank_bytes, seconds, expected, 2_000_000_000)
 
 
 def plan(seconds, *, cores=32, ranks=None, limit=None, **changes):

@@ -9,7 +9,7 @@ import traceback
 
 import numpy as np
 
-from caligo_mpi.pairs import Chunk, Pairs, bits
+from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, bits
 from caligo_mpi.runs.chunks import chunk_result
 from caligo_mpi.store import PairStore, RunInfo
 
@@ -64,6 +64,11 @@ def made_result(chunk, kind="lossless"):
     return chunk_result(chunk, made_pairs(chunk, kind), seconds=0.001)
 
 
+def made_again(kind="lossless"):
+    """What simulates the chunks of a file that keeps records only."""
+    return lambda info: lambda index: made_pairs(info.partition[index], kind)
+
+
 def made_rows(info, kind="lossless"):
     """All rows of a run, one row of values per column: what a file of it must hold."""
     parts = [made_pairs(chunk, kind) for chunk in info.partition]
@@ -76,7 +81,10 @@ def write(path, info, kind="lossless", *, chunks=None, finish=True, **options):
     """Open, append what is to do (at most ``chunks``), finish if that is all; returns the messages."""
     with PairStore.open(path, info, launch={"id": "test"}, **options) as store:
         for index in store.todo[:chunks]:
-            store.append(made_result(info.partition[index], kind), rank=index % 3)
+            result = made_result(info.partition[index], kind)
+            if not info.has_columns:
+                result = ChunkResult(result.record, None)
+            store.append(result, rank=index % 3)
         if finish and store.is_complete:
             store.finish()
         return store.messages

@@ -1,0 +1,108 @@
+"""Columns that a file does not keep: its chunks are simulated again, and held against their records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import StoreError
+from ..pairs import Pairs, bits
+from .layout import Layout, RunInfo
+from .records import SPAN_ROWS, Records, batches, intact
+
+#: Gives a chunk's pairs, with global emission numbers, from its number.
+Simulate = Callable[[int], Pairs]
+
+#: Makes that function for the run of a file; called when the first column is read.
+Simulator = Callable[[RunInfo], Simulate]
+
+
+class Again:
+    """The chunks of one open file, simulated where they are asked for; the last one is kept."""
+
+    def __init__(self, path: Path, layout: Layout, fd: int, simulator: Simulator | None) -> None:
+        self._path, self._layout, self._fd = path, layout, fd
+        self._simulator = simulator
+        self._simulate: Simulate | None = None
+        self._last: tuple[int, Pairs] | None = None
+
+    def pieces(self, chunks: range) -> Iterator[tuple[int, Pairs]]:
+        """First row and rows of these chunks, small ones together.
+
+        Raises `StoreError` where a record is damaged or a chunk comes out otherwise than it says.
+        """
+        some: list[Pairs] = []
+        row = rows = 0
+        for record in self._records(chunks):
+            if not record["rows"]:
+                continue
+            if some and rows + int(record["rows"]) > SPAN_ROWS:
+                yield row, _joined(some)
+                some, rows = [], 0
+            if not some:
+                row = int(record["row"])
+            some.append(self._chunk(record))
+            rows += int(record["rows"])
+        if some:
+            yield row, _joined(some)
+
+    def _records(self, chunks: range) -> Iterator[Records]:
+        for first, records in batches(self._fd, self._layout, chunks):
+            good = intact(records, first, self._layout)
+            for position, is_good in enumerate(good.tolist()):
+                if not is_good:
+                    raise StoreError(
+                        f"{self._path}: chunk {first + position} is damaged (its record does not have its checksum); "
+                        "restore the file from a copy or generate it anew"
+                    )
+                yield records[position]
+
+    def _chunk(self, record: Records) -> Pairs:
+        index = int(record["index"])
+        if self._last is None or self._last[0] != index:
+            pairs = self._simulated(index)
+            if pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"]):
+                raise StoreError(
+                    f"{self._path}: chunk {index} was simulated again and does not have the checksum of its record; "
+                    "read it with the versions in its software_dependencies, or generate it anew"
+                )
+            self._last = index, _read_only(pairs)
+        return self._last[1]
+
+    def _simulated(self, index: int) -> Pairs:
+        if self._simulator is None:
+            raise StoreError(
+                f"{self._path} keeps records only (output.keep={self._layout.info.keep}); "
+                "read it with caligo_mpi.open_pairs, which simulates its chunks again"
+            )
+        if self._simulate is None:
+            self._simulate = self._simulator(self._layout.info)
+        return self._simulate(index)
+
+
+def _read_only(pairs: Pairs) -> Pairs:
+    """The same pairs: whoever gets a view of them must not change what others will read."""
+    for array in (pairs.columns, pairs.index, pairs.time):
+        if array is not None:
+            array.flags.writeable = False
+    return pairs
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    """The rows of chunks one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = []
+    for number in range(len(parts[0].columns)):
+        packed = bits.joined((part.columns[number], part.count) for part in parts)
+        columns.append(np.concatenate(list(packed)))
+    index = [part.index for part in parts if part.index is not None]
+    time = [part.time for part in parts if part.time is not None]
+    return Pairs(
+        np.stack(columns),
+        sum(part.count for part in parts),
+        np.concatenate(index) if index else None,
+        np.concatenate(time) if time else None,
+    )
