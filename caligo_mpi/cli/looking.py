@@ -171,11 +171,12 @@ def _add_engine_verbs(verb: AddVerb) -> None:
 def _engines(args: argparse.Namespace) -> int:
     if args.accept:
         return _accept(args.pairs)
-    from ..engines import available
+    from ..engines import available, version
     from . import show
 
     engines = available()
-    arguments.deliver(args, engines, show.engines_text(engines))
+    versions = {name: version(name) for name in engines}
+    arguments.deliver(args, engines, show.engines_text(engines, versions))
     return DONE
 
 

@@ -287,7 +287,11 @@ def verification_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
-def engines_text(engines: dict[str, str | None]) -> str:
-    """What ``engines`` prints: a name and what is missing, if anything is."""
+def engines_text(engines: dict[str, str | None], versions: dict[str, str]) -> str:
+    """What ``engines`` prints: a name, then the release that can be used, or what is missing."""
     width = max(map(len, engines))
-    return "\n".join(f"{name:<{width}}  {missing or 'usable'}" for name, missing in engines.items())
+    lines = []
+    for name, missing in engines.items():
+        usable = f"usable, {versions[name]}" if versions[name] else "usable"
+        lines.append(f"{name:<{width}}  {missing or usable}")
+    return "\n".join(lines)

@@ -25,6 +25,7 @@ from .noise import (
     SideConfig,
     SinglePairSource,
 )
+from .peers import HandmadeConfig, PeerConfig
 from .reading import dump_config, load_config, parse_config
 from .run import FaultsConfig, OutputConfig, RunConfig, ScheduleConfig
 from .schema import schema, starter_config
@@ -35,6 +36,7 @@ __all__ = [
     "ArmConfig",
     "AutoConfig",
     "FaultsConfig",
+    "HandmadeConfig",
     "HeraldedLinkConfig",
     "LinkConfig",
     "LossConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "NoiseConfig",
     "OutputConfig",
     "PdcSource",
+    "PeerConfig",
     "PluginConfig",
     "RunConfig",
     "ScheduleConfig",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: Why an engine lacks a key that another one has, where that is not plain.
+#: Why the NetSquid engine lacks a key that another one has, where that is not plain.
 _REASONS = {
     "loss": "NetSquid's links try until a pair arrives: loss takes time and drops no round",
     "pauli": "its links are depolarizing; use fidelity",
@@ -184,7 +184,8 @@ def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[K
             ", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest
         ]
         wanted = " or ".join(dict.fromkeys(choices))
-        reason = f" ({_REASONS[name]})" if name in _REASONS else ""
+        simulates_time = look_up(given, ("engine", "name")) in ("netsquid", "auto")
+        reason = f" ({_REASONS[name]})" if simulates_time and name in _REASONS else ""
         return f"only with {wanted}{reason}"
     elsewhere = [other for other in valid if _last(other) == name]
     if elsewhere:

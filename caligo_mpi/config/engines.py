@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Discriminator, Field, StrictStr, Tag
 
 from .netsquid import AutoConfig, NetsquidConfig
 from .noise import NoiseConfig
+from .peers import HandmadeConfig, PeerConfig
 from .sections import Breach, Section, about, chosen
 
 #: Entry points of this group name the engines of other packages.
@@ -33,20 +34,40 @@ class BuiltIn:
 
     ``section`` is its configuration, ``home`` its module and class below `caligo_mpi.engines`,
     ``chunk_size`` how many emissions a chunk holds unless told: part of a run's identity, so it
-    never changes.
+    never changes.  ``needs`` is the distribution that has to be installed, by an extra of the
+    engine's name.
     """
 
     section: type[Section]
     home: tuple[str, str]
     chunk_size: int
+    needs: str = ""
+
+
+_OTHERS_CHUNK_SIZE = PLUGIN_CHUNK_SIZE = 1 << 16
+
+
+def _peer(module: str, kind: str, needs: str) -> BuiltIn:
+    return BuiltIn(PeerConfig, (f"peers.{module}", kind), _OTHERS_CHUNK_SIZE, needs)
+
+
+def _handmade(kind: str) -> BuiltIn:
+    return BuiltIn(HandmadeConfig, ("peers.handmade", kind), _OTHERS_CHUNK_SIZE)
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
     "noise": BuiltIn(NoiseConfig, ("noise", "NoiseEngine"), chunk_size=1 << 24),
     "netsquid": BuiltIn(NetsquidConfig, ("netsquid", "NetsquidEngine"), chunk_size=1000),
+    "stim": _peer("stim", "StimEngine", "stim"),
+    "qiskit-aer": _peer("aer", "AerEngine", "qiskit-aer"),
+    "cirq": _peer("cirq", "CirqEngine", "cirq-core"),
+    "qsim": _peer("qsim", "QsimEngine", "qsimcirq"),
+    "pennylane": _peer("pennylane", "PennylaneEngine", "pennylane"),
+    "plain": _handmade("PlainEngine"),
+    "loop": _handmade("LoopEngine"),
+    "threads": _handmade("ThreadsEngine"),
+    "processes": _handmade("ProcessesEngine"),
 }
-
-PLUGIN_CHUNK_SIZE = 1 << 16
 
 
 class PluginConfig(Section):
@@ -87,7 +108,12 @@ def _tag(value: object) -> str | None:
     name = chosen(value, "name")
     if not isinstance(name, str):
         return None
-    return f"<{name}>" if name in (*BUILT_IN, AUTO) else "<plugin>"
+    section = BUILT_IN[name].section if name in BUILT_IN else PluginConfig
+    return _tag_of(AutoConfig if name == AUTO else section)
+
+
+def _tag_of(section: type[Section]) -> str:
+    return f"<{section.__name__}>"
 
 
 if TYPE_CHECKING:
@@ -98,13 +124,10 @@ if TYPE_CHECKING:
         name: str
 
 else:
-    _SECTIONS = {
-        **{name: entry.section for name, entry in BUILT_IN.items()},
-        AUTO: AutoConfig,
-        "plugin": PluginConfig,
-    }
+    _OURS = dict.fromkeys(entry.section for entry in BUILT_IN.values())
+    _SECTIONS = (*_OURS, AutoConfig, PluginConfig)
     AnyEngine = Annotated[
-        reduce(or_, (Annotated[section, Tag(f"<{name}>")] for name, section in _SECTIONS.items())),
+        reduce(or_, (Annotated[section, Tag(_tag_of(section))] for section in _SECTIONS)),
         Discriminator(
             _tag,
             custom_error_type="choice",

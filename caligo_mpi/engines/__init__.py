@@ -10,6 +10,7 @@ is the contract it has to keep.
 from __future__ import annotations
 
 import importlib
+from importlib import metadata
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Protocol, cast
@@ -27,6 +28,8 @@ class Engine(Protocol):
 
     The same ``seed`` gives the same pairs in any process, and ``sample(n, seed)`` is a
     prefix of ``sample(m, seed)`` for n < m (clicks and durations count only what was asked for).
+    An engine that cannot keep the latter says so by an attribute ``prefix = False``; then
+    ``pairs`` cannot be raised later, except where the last chunk is whole.
     """
 
     #: What provenance calls it.
@@ -88,7 +91,7 @@ def _built(
     if name in BUILT_IN:
         if reason := _missing(name):
             raise EnvironmentProblem(reason)
-        kind = getattr(_module(name), BUILT_IN[name].home[1])
+        kind = getattr(_imported(name), BUILT_IN[name].home[1])
         if stream_version in getattr(kind, "older_streams", ()):
             return cast(Engine, kind(config, thresholds, stream_version))
         return cast(Engine, kind(config, thresholds))
@@ -116,16 +119,57 @@ def available() -> dict[str, str | None]:
     return plugins | {name: _missing(name) for name in BUILT_IN}
 
 
+def version(name: str) -> str:
+    """The installed release of what the engine needs; nothing where it needs nothing.
+
+    >>> version("noise")
+    ''
+    """
+    entry = BUILT_IN.get(name)
+    return metadata.version(entry.needs) if entry and entry.needs and not _missing(name) else ""
+
+
+def keeps_prefixes(engine: Engine) -> bool:
+    """Whether a shorter sample of the engine is the beginning of a longer one: yes unless declared."""
+    return bool(getattr(engine, "prefix", True))
+
+
 def _module(name: str) -> ModuleType:
     return importlib.import_module(f".{BUILT_IN[name].home[0]}", __name__)
 
 
+def _imported(name: str) -> ModuleType:
+    try:
+        return _module(name)
+    except ImportError as error:
+        needs = BUILT_IN[name].needs
+        raise EnvironmentProblem(
+            f"engine {name!r} cannot be imported: {error}; repair it with: "
+            f"pip install --force-reinstall {needs}"
+        ) from error
+
+
 def _missing(name: str) -> str | None:
+    needs = BUILT_IN[name].needs
+    if needs:
+        return _not_installed(name, needs)
     try:
         probe = getattr(_module(name), "probe", None)
     except ImportError as error:
         return f"engine {name!r} cannot be imported: {error}"
     return cast("str | None", probe()) if probe else None
+
+
+def _not_installed(name: str, needs: str) -> str | None:
+    """Found without importing it: that of some simulators takes seconds."""
+    try:
+        metadata.version(needs)
+    except metadata.PackageNotFoundError:
+        return (
+            f"engine {name!r} needs {needs}, which is not installed; "
+            f"get it with: pip install 'caligo-mpi[{name}]'"
+        )
+    return None
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -5,6 +5,7 @@ A stream is numpy's ``SeedSequence(seed, spawn_key=KEY)`` with one of these keys
 =====================================  ===========================================
 ``(chunk,)``, ``(chunk, 0 or 1)``      the noise engine
 ``(chunk, NETSQUID, number)``          the NetSquid engine and the sequential mode
+``(chunk, PEERS, block)``              other simulators, and programs written by hand
 ``(PROTOCOL, block, party)``           the classical protocol
 =====================================  ===========================================
 
@@ -16,4 +17,5 @@ domain; it remains for files that were begun with it.
 from __future__ import annotations
 
 NETSQUID = int.from_bytes(b"netsquid", "little")
+PEERS = int.from_bytes(b"peer-sim", "little")
 PROTOCOL = int.from_bytes(b"protocol", "little")

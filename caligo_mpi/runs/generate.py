@@ -20,7 +20,7 @@ from ..pairs import Partition
 from ..parallel.job import Map, Rules
 from ..parallel.serial import serial_map
 from .chunks import chunk_work
-from .identity import engine_for, run_info
+from .identity import engine_for, require_same_maker, run_info
 from .job import Meter, Observer, Protection
 
 #: Above this a stop or a fault costs more than it should.
@@ -64,6 +64,8 @@ def generate(
 
     if not force and (done := already()):
         return done
+    if not force:
+        require_same_maker(config, engine, path)
     launch, durability = {**info.software, **(launch or {})}, config.output.durability
     try:
         opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
@@ -148,7 +150,10 @@ def _emissions(config: RunConfig, chunks: Sequence[int]) -> int:
 
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
-    store.preflight(path, run_info(config, engine_for(config, path)), force=force)
+    engine = engine_for(config, path)
+    store.preflight(path, run_info(config, engine), force=force)
+    if not force and not is_complete(config, path):
+        require_same_maker(config, engine, path)
 
 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:

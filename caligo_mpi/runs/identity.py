@@ -8,8 +8,8 @@ import os
 
 from .. import store
 from ..config import RunConfig
-from ..engines import Engine, make_engine
-from ..errors import StoreError
+from ..engines import Engine, keeps_prefixes, make_engine
+from ..errors import ConfigError, StoreError
 from ..provenance import provenance
 
 
@@ -21,6 +21,32 @@ def engine_for(config: RunConfig, path: str | os.PathLike[str] | None) -> Engine
             if path is not None and store.status(path).info.config_digest == config.digest(older):
                 return make_engine(config.engine, stream_version=older)
     return engine
+
+
+def require_same_maker(config: RunConfig, engine: Engine, path: str | os.PathLike[str]) -> None:
+    """Raise `ConfigError` where the engine cannot go on with the unfinished or shorter file at ``path``.
+
+    It cannot where another release of a simulator made the file, whose bits are others, or where
+    the last chunk is short and the engine's longer samples do not begin with its shorter ones.
+    """
+    try:
+        found = store.status(path)
+    except StoreError:
+        return  # none, or one that is refused elsewhere
+    if found.info.config_digest != config.digest(engine.stream_version):
+        return
+    remedy = "choose another output or set it aside with --force"
+    if found.info.engine != engine.name:
+        raise ConfigError(
+            f"{path} was begun with {found.info.engine}, and here is {engine.name}, which makes "
+            f"other bits; use the release that it was begun with, {remedy}"
+        )
+    is_whole = found.info.pairs % config.chunk_size == 0
+    if found.info.pairs < config.pairs and not is_whole and not keeps_prefixes(engine):
+        raise ConfigError(
+            f"pairs={config.pairs}: {path} has pairs={found.info.pairs}, which cannot be raised with "
+            f"engine {engine.name}: its longer samples do not begin with its shorter ones; {remedy}"
+        )
 
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:

@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+import numpy as np
+
 from caligo_mpi.config import parse_config
 from caligo_mpi.engines import make_engine
 
@@ -56,3 +58,14 @@ class Trouble:
         if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:
             raise RuntimeError(f"boom in chunk {seed.spawn_key[-1]}")
         return self.noise.sample(count, seed, tick=tick)
+
+
+class Whole(Trouble):
+    """The noise engine, whose longer samples do not begin with its shorter ones."""
+
+    name = "whole"
+    prefix = False
+
+    def sample(self, count, seed, *, tick=None):
+        other = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, count))
+        return super().sample(count, other, tick=tick)
