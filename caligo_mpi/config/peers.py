@@ -24,6 +24,7 @@ _SYMMETRIC = {
 class _Experiment(Section):
     """What is simulated: the noise engine's pair and devices, without loss."""
 
+    name: str
     link: Annotated[LinkConfig, about("state of the delivered pair, as in the noise engine")]
     alice: Annotated[SideConfig, about("Alice's device, as in the noise engine")] = SideConfig()
     bob: Annotated[SideConfig, about("Bob's device, as in the noise engine")] = SideConfig()
@@ -33,10 +34,9 @@ class _Experiment(Section):
         return NoiseConfig(name="noise", link=self.link, alice=self.alice, bob=self.bob)
 
     def _rules(self) -> Iterator[Breach]:
-        name: str = getattr(self, "name", "")
-        if name in _SYMMETRIC:
+        if self.name in _SYMMETRIC:
             for party, side in (("alice", self.alice), ("bob", self.bob)):
-                yield from _asymmetries(name, party, side)
+                yield from _asymmetries(self.name, party, side)
 
 
 def _asymmetries(name: str, party: str, side: SideConfig) -> Iterator[Breach]:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
-from ..config import NetsquidConfig, NoiseConfig, PdcSource, RunConfig
+from ..config import (
+    HandmadeConfig,
+    NetsquidConfig,
+    NoiseConfig,
+    PdcSource,
+    PeerConfig,
+    RunConfig,
+)
 from ..engines import link
 from ..engines.netsquid import closed_form, default_hold
 from ..engines.noise.model import arm_rates, describe, expected_rates
@@ -18,7 +25,7 @@ from ..protocol.types import IDEAL, Detection, Premises
 
 def premises(config: RunConfig, mode: Literal["bbm92", "rot"]) -> Premises:
     """What ``mode`` may take for granted of pairs made by ``config``; of another package's engine, all it asks for."""
-    engine = config.engine
+    engine = config.engine if mode == "rot" else _known(config)
     if not isinstance(engine, NoiseConfig | NetsquidConfig):
         return IDEAL
     if mode == "rot":
@@ -34,7 +41,7 @@ def quality(config: RunConfig) -> float:
     measurements, which leave q = 1.  What an asymmetric read-out has beyond that is a bit that falls to one side.
     Bob's device does not enter: the proof lets it measure anything.
     """
-    engine = config.engine
+    engine = _known(config)
     if not isinstance(engine, NoiseConfig | NetsquidConfig):
         return 1.0
     zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
@@ -43,7 +50,7 @@ def quality(config: RunConfig) -> float:
 
 def expected(config: RunConfig) -> link.Expected | None:
     """The closed-form rates of the pairs; None where there are none."""
-    engine = config.engine
+    engine = _known(config)
     if not isinstance(engine, NoiseConfig | NetsquidConfig):
         return None
     if isinstance(engine, NoiseConfig):
@@ -52,9 +59,15 @@ def expected(config: RunConfig) -> link.Expected | None:
     return None if math.isnan(found.qber_z) else found
 
 
+def _known(config: RunConfig) -> Any:
+    """The engine's section; of other simulators, the same experiment in the noise engine's words."""
+    engine = config.engine
+    return engine.as_noise() if isinstance(engine, PeerConfig | HandmadeConfig) else engine
+
+
 def assumptions(config: RunConfig, mode: Literal["bbm92", "rot"]) -> list[str]:
     """What is assumed beyond what the protocol checks, one sentence each, for the keys file."""
-    engine = config.engine
+    engine = config.engine if mode == "rot" else _known(config)
     common = [
         "the classical channel is authenticated",
         "devices leak nothing beside what the protocol announces",

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from caligo_mpi.engines.netsquid import engine as netsquid
+from caligo_mpi.engines.peers.circuits import block_seed
 from caligo_mpi.pairs import Chunk
-from caligo_mpi.pairs.domains import NETSQUID, PROTOCOL
+from caligo_mpi.pairs.domains import NETSQUID, PEERS, PROTOCOL
 from caligo_mpi.protocol import draw
 
 SEEDS = [0, 1, 7, (1 << 64) - 1, (1 << 127) + 12345, (1 << 200) + 99]
@@ -24,6 +25,8 @@ CHUNKS = [
     NETSQUID & 0xFFFFFFFF,
     PROTOCOL & 0xFFFFFFFF,
     PROTOCOL >> 32,
+    PEERS & 0xFFFFFFFF,
+    PEERS >> 32,
     (1 << 32) - 1,
 ]
 
@@ -51,6 +54,11 @@ def of_the_netsquid_engine(seed, version):
         )
 
 
+def of_other_simulators(seed):
+    for index, block in itertools.product(CHUNKS, (0, 1)):
+        yield ("peers", index, block), block_seed(Chunk(index, 0, 8).seed_sequence(seed), block)
+
+
 def of_the_protocol(seed, version):
     for block, party in itertools.product(CHUNKS, (draw.ALICE, draw.BOB, draw.SESSION)):
         yield ("protocol", block, party), draw.stream(seed, block, party, version).seed_seq
@@ -61,6 +69,7 @@ def streams(seed, version):
     everything = (
         of_the_noise_engine(seed),
         of_the_netsquid_engine(seed, version),
+        of_other_simulators(seed),
         of_the_protocol(seed, version),
     )
     return {name: state(found) for name, found in itertools.chain(*everything)}
@@ -75,7 +84,7 @@ def shared(found):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_two_streams_of_equal_seeds_are_one(seed):
-    assert len(streams(seed, 2)) == (3 + 7 + 3) * len(CHUNKS)
+    assert len(streams(seed, 2)) == (3 + 7 + 2 + 3) * len(CHUNKS)
     assert shared(streams(seed, 2)) == []
 
 
