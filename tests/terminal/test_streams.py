@@ -10,10 +10,9 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 
 import pytest
-from helpers import environment
+from helpers import environment, wait_for_chunks
 
 from caligo_mpi import status
 from caligo_mpi.runs.verify import verify
@@ -146,8 +145,8 @@ class Terminal:
         def begin():
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-            if is_ignored:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            # Whoever runs the tests may ignore it himself, as nohup does.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
 
         command = [sys.executable, "-m", "caligo_mpi", "generate", *map(str, arguments)]
         self.process = subprocess.Popen(
@@ -160,18 +159,6 @@ class Terminal:
         os.close(self.master)
 
 
-def wait_for_a_chunk(path):
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if status(path).chunks_done:
-                return
-        except OSError:
-            pass  # being created
-        time.sleep(0.02)
-    raise AssertionError("no chunk came in")
-
-
 @pytest.mark.parametrize("ranks", [[], pytest.param(["--ranks", "2"], marks=pytest.mark.mpi)])
 def test_a_terminal_that_is_closed_stops_the_run_cleanly(tmp_path, write_config, mpirun, ranks):
     if ranks:
@@ -179,7 +166,7 @@ def test_a_terminal_that_is_closed_stops_the_run_cleanly(tmp_path, write_config,
     terminal = Terminal(
         tmp_path, write_config(engine={"name": "trouble"}), *ranks, CALIGO_TEST_SECONDS="0.3"
     )
-    wait_for_a_chunk(tmp_path / "run.h5")
+    wait_for_chunks(tmp_path / "run.h5", 1, terminal.process)
     terminal.close()
     assert terminal.process.wait(60) == 75
     found = status(tmp_path / "run.h5")
@@ -190,7 +177,7 @@ def test_a_terminal_that_is_closed_stops_the_run_cleanly(tmp_path, write_config,
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path, write_config):
     config = write_config(engine={"name": "trouble"}, pairs=8192 * 10)
     terminal = Terminal(tmp_path, config, is_ignored=True, CALIGO_TEST_SECONDS="0.2")
-    wait_for_a_chunk(tmp_path / "run.h5")
+    wait_for_chunks(tmp_path / "run.h5", 1, terminal.process)
     terminal.close()
     assert terminal.process.wait(60) == 0
     assert is_sound(tmp_path / "run.h5")
