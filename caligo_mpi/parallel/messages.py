@@ -40,7 +40,7 @@ EMPTY: U8 = np.empty(0, np.uint8)
 class Tag(IntEnum):
     """What a message is."""
 
-    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED = range(1, 9)
+    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING = range(1, 10)
 
 
 class Codec(Protocol[R]):

@@ -29,6 +29,7 @@ from mpi4py import MPI as MPI  # noqa: E402
 WORLD = MPI.COMM_WORLD
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 _DEFAULT = Rules()
 
@@ -130,6 +131,34 @@ def check_size(asked: int) -> None:
             f"does not belong to the MPI library that mpi4py loaded ({library()}); use the mpirun "
             "of that library"
         )
+
+
+def gather(value: T) -> list[T] | None:
+    """The values of all ranks, in their order, on rank 0; None elsewhere."""
+    found: list[T] | None = WORLD.gather(value)
+    return found
+
+
+def meet() -> None:
+    """Wait until all ranks are here, without keeping a core busy."""
+    request = WORLD.Ibarrier()
+    while not request.Test():
+        time.sleep(1e-3)
+
+
+def round_trip(peer: int, buffer: U8) -> float:
+    """Seconds until ``buffer`` is back from a peer that `echo`es it, as that left it."""
+    begin = time.perf_counter()
+    WORLD.Send([buffer, MPI.BYTE], peer, Tag.PING)
+    WORLD.Recv([buffer, MPI.BYTE], peer, Tag.PING)
+    return time.perf_counter() - begin
+
+
+def echo(buffer: U8, fill: Callable[[], object] = lambda: None) -> None:
+    """Send back to rank 0 what it sends, once; ``fill`` may change it on the way."""
+    WORLD.Recv([buffer, MPI.BYTE], 0, Tag.PING)
+    fill()
+    WORLD.Send([buffer, MPI.BYTE], 0, Tag.PING)
 
 
 def library() -> str:

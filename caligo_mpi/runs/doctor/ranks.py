@@ -1,0 +1,196 @@
+"""The ranks of this launch: where each one runs, how far apart they are, how well they work side by side."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from ...config import parse_config
+from ...engines import make_engine
+from ...pairs import Chunk
+from ...terminal.wording import counted, quantity, rate
+from . import disk
+from .findings import Finding, ok, warning
+
+#: How long each rank simulates to measure efficiency, and how many pairs at a time.
+_TRIAL_SECONDS, _TRIAL_PAIRS = 0.5, 1 << 21
+#: A message that tells latency, and one that tells bandwidth.
+_SMALL, _LARGE = 8, 8 << 20
+_ROUNDS = 50
+#: Clocks that differ by more make the times in a file, and in its lock, misleading.
+_CLOCK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a rank runs: its host, and the cores that it may use."""
+
+    host: str
+    cores: tuple[int, ...]
+
+    @classmethod
+    def here(cls) -> Place:
+        """Of this process."""
+        return cls(os.uname().nodename, tuple(sorted(os.sched_getaffinity(0))))
+
+    def __str__(self) -> str:
+        """For a table: ``host:0-3``."""
+        return f"{self.host}:{_ranges(self.cores)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """What a rank reached alone (rank 0 only) and beside all others: pairs/s, and bytes/s to the disk."""
+
+    pairs_alone: float
+    pairs_together: float
+    bytes_alone: float
+    bytes_together: float
+
+
+def measure(folder: Path) -> Speeds:
+    """Simulate and write, first on rank 0 alone, then on all ranks; all of them call it."""
+    from ...parallel import mpi
+
+    simulate = functools.partial(simulating_speed, _TRIAL_SECONDS)
+    write = functools.partial(disk.writing_speed, folder)
+    simulating_speed(0.0)  # tables are made on first use
+    pairs_alone, pairs_together = _alone_then_together(simulate, mpi.meet, first=mpi.rank() == 0)
+    bytes_alone, bytes_together = _alone_then_together(write, mpi.meet, first=mpi.rank() == 0)
+    return Speeds(pairs_alone, pairs_together, bytes_alone, bytes_together)
+
+
+def _alone_then_together(
+    work: Callable[[], float], meet: Callable[[], None], *, first: bool
+) -> tuple[float, float]:
+    meet()
+    alone = work() if first else 0.0
+    meet()
+    together = work()
+    meet()
+    return alone, together
+
+
+def simulating_speed(seconds: float) -> float:
+    """Pairs per second of the noise engine in this process."""
+    config = parse_config({"pairs": _TRIAL_PAIRS, "seed": 1, "engine": _TRIAL_ENGINE})
+    engine = make_engine(config.engine)
+    seed = Chunk(0, 0, _TRIAL_PAIRS).seed_sequence(config.seed)
+    begin = time.perf_counter()
+    done = 0
+    while done == 0 or time.perf_counter() - begin < seconds:
+        done += engine.sample(_TRIAL_PAIRS, seed).count
+    return done / (time.perf_counter() - begin)
+
+
+_TRIAL_ENGINE = {"name": "noise", "link": {"fidelity": 0.95}}
+
+
+# ── what rank 0 makes of it ──────────────────────────────────────────────────────────────────────
+
+
+def placement(places: list[Place]) -> Iterator[Finding]:
+    """Ranks to hosts and cores, and whether they get into each other's way."""
+    by_host = Counter(place.host for place in places)
+    listed = "; ".join(f"{rank} on {place}" for rank, place in enumerate(places[:8]))
+    more = "" if len(places) <= 8 else f"; … {len(places) - 8} more"
+    told = f"{counted(len(places), 'rank')} on {counted(len(by_host), 'host')}: {listed}{more}"
+    yield ok("ranks", told)
+    for host, number in by_host.items():
+        cores = {core for place in places if place.host == host for core in place.cores}
+        if number > len(cores):
+            told = f"{counted(number, 'rank')} share {counted(len(cores), 'core')} of {host}"
+            remedy = (
+                "start as many ranks as cores, or let the launcher bind each to a core of its own"
+            )
+            yield warning("cores", told, remedy)
+
+
+def distances(speeds: list[tuple[float, float, float]]) -> Iterator[Finding]:
+    """Latency (s), bandwidth (B/s) and clock offset (s) of rank 0 to each other rank."""
+    if not speeds:
+        return
+    latency = median(one for one, _, _ in speeds)
+    bandwidth = min(one for _, one, _ in speeds)
+    told = f"messages take {1e6 * latency:.3g} µs one way, {quantity(bandwidth)}B/s at the least"
+    if latency > 1e-2:
+        remedy = "look for the transport that MPI chose; on one host it should be shared memory"
+        yield warning("messages", told, remedy)
+    else:
+        yield ok("messages", told)
+    offset = max((one for _, _, one in speeds), key=abs)
+    told = f"clocks differ by {1e3 * abs(offset):.3g} ms at the most"
+    if abs(offset) > _CLOCK_SECONDS:
+        yield warning("clocks", told, "let the hosts keep time by NTP")
+    else:
+        yield ok("clocks", told)
+
+
+def efficiency(speeds: list[Speeds]) -> Iterator[Finding]:
+    """How much of what each rank could do alone all of them do together."""
+    alone = speeds[0].pairs_alone
+    together = sum(one.pairs_together for one in speeds)
+    share = together / (alone * len(speeds))
+    told = f"{rate(together)} on {counted(len(speeds), 'rank')}, {100 * share:.0f} % of {len(speeds)} × {rate(alone)}"
+    if share < 0.7:
+        remedy = "fewer ranks, or a core for each, may do as much"
+        yield warning("simulating", told, remedy)
+    else:
+        yield ok("simulating", told)
+    yield _disk_speed(speeds)
+
+
+def _disk_speed(speeds: list[Speeds]) -> Finding:
+    alone = speeds[0].bytes_alone
+    together = sum(one.bytes_together for one in speeds)
+    told = f"{quantity(alone)}B/s by one rank, {quantity(together)}B/s by {len(speeds)}"
+    if not alone:
+        remedy = "choose another output directory"
+        return warning("writing", "nothing could be written to the output directory", remedy)
+    return ok("writing", told)
+
+
+def ping(peer: int) -> tuple[float, float, float]:
+    """Latency, bandwidth and clock offset between rank 0, which calls this, and a peer that `answer`s."""
+    from ...parallel import mpi
+
+    small = np.zeros(_SMALL, np.uint8)
+    large = np.zeros(_LARGE, np.uint8)
+    latency = min(mpi.round_trip(peer, small) for _ in range(_ROUNDS)) / 2
+    bandwidth = 2 * _LARGE / min(mpi.round_trip(peer, large) for _ in range(3))
+    stamp = np.zeros(1)
+    begin = time.time()
+    mpi.round_trip(peer, stamp.view(np.uint8))
+    end = time.time()
+    return latency, bandwidth, float(stamp[0]) - (begin + end) / 2
+
+
+def answer() -> None:
+    """What a peer of `ping` does."""
+    from ...parallel import mpi
+
+    for size, rounds in ((_SMALL, _ROUNDS), (_LARGE, 3)):
+        buffer = np.zeros(size, np.uint8)
+        for _ in range(rounds):
+            mpi.echo(buffer)
+    stamp = np.zeros(1)
+    mpi.echo(stamp.view(np.uint8), fill=lambda: stamp.fill(time.time()))
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """Whole numbers as ranges: ``0-3,8``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
