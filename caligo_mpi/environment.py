@@ -18,6 +18,9 @@ from .errors import ConfigError, EnvironmentProblem
 #: For users: the launcher to take, and the seconds of silence that a launch is always allowed.
 MPIRUN, WATCHDOG = "CALIGO_MPIRUN", "CALIGO_WATCHDOG_SECONDS"
 
+#: For users: whether code is compiled with numba.
+COMPILE = "CALIGO_COMPILE"
+
 #: From the launcher to its ranks: how many they are, the launch's id, where rank 0 writes its exit code, what went
 #: wrong in earlier launches (JSON), how wide the terminal is, that ranks may outlive others.
 RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
@@ -51,7 +54,19 @@ _SHELL = ("HOME", "XDG_CACHE_HOME", "TMPDIR", "LOADEDMODULES", "COLUMNS", "LINES
 #: Every variable that is read.
 READ = frozenset(
     [
-        *(MPIRUN, WATCHDOG, RANKS, LAUNCH, EXIT_FILE, FAULTS, TERMINAL, SURVIVE, NODES, INTERFACE),
+        *(
+            MPIRUN,
+            WATCHDOG,
+            COMPILE,
+            RANKS,
+            LAUNCH,
+            EXIT_FILE,
+            FAULTS,
+            TERMINAL,
+            SURVIVE,
+            NODES,
+            INTERFACE,
+        ),
         *(*HOSTS, *SIZES, *POSITIONS, *JOB, *_SHELL),
     ]
 )
@@ -113,6 +128,21 @@ def seconds(name: str, default: float, env: Mapping[str, str] = os.environ) -> f
             "unset it or set it right"
         )
     return value
+
+
+def compiling(env: Mapping[str, str] = os.environ) -> str:
+    """Whether to compile: ``auto`` (where it pays), ``on`` or ``off``; raises `EnvironmentProblem`.
+
+    >>> compiling({}), compiling({"CALIGO_COMPILE": "off"})
+    ('auto', 'off')
+    """
+    given = text(COMPILE, env) or "auto"
+    if given not in ("auto", "on", "off"):
+        raise EnvironmentProblem(
+            f"{COMPILE}={shown(given)} in the environment must be auto, on or off; "
+            "unset it or set it right"
+        )
+    return given
 
 
 def sentences(name: str, env: Mapping[str, str] = os.environ) -> list[str]:

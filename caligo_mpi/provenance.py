@@ -11,7 +11,7 @@ from pathlib import Path
 from . import environment
 from ._version import __version__
 
-_PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash")
+_PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash", "numba")
 
 # Of a batch system's variables, the names that tell the job from every other.
 _JOB_IDS = ("slurm_job_id", "pbs_jobid", "lsb_jobid", "job_id")

@@ -37,7 +37,7 @@ from caligo_mpi import store
 from caligo_mpi.engines import make_engine
 from caligo_mpi.launch import mpirun as launch
 from caligo_mpi.launch import watchdog
-from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition
+from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition, tally
 from caligo_mpi.parallel.coordinator import Traffic
 from caligo_mpi.parallel.job import Rules
 from caligo_mpi.runs.chunks import run_chunk
@@ -48,6 +48,8 @@ Result = dict[str, Any]
 QUICK = False
 
 WERNER = {"name": "noise", "link": {"fidelity": 0.97}}
+_DEVICE = {"basis_bias": 0.3, "p_read1_given0": 0.01, "p_read0_given1": 0.04}
+DEVICES = {**WERNER, "alice": _DEVICE, "bob": _DEVICE}
 LOSSY = {**WERNER, "loss": {side: {"detector_efficiency": 0.1} for side in ("alice", "bob")}}
 
 
@@ -113,6 +115,29 @@ def kernel() -> dict[str, Result]:
         "kernel over stim, fixed bases": at_least(fixed / ours, 3.5),
         "kernel over stim, random bases": at_least(mixed / ours, 10),
     }
+
+
+def compiled() -> dict[str, Result]:
+    """The noise kernel compiled by numba, which also counts, over the numpy kernel, which does not."""
+    from caligo_mpi.engines.noise import compiled as module
+    from caligo_mpi.engines.noise import kernel, outcomes
+    from caligo_mpi.engines.noise.tables import raw_words
+
+    count, seed = 1 << 22, np.random.SeedSequence(1)
+    found = {}
+    for name, engine in (("", WERNER), (", biased devices", DEVICES)):
+        law = engine_of(engine)._law
+        columns = outcomes.sample_records(law, count, raw_words(seed), int)
+        fast, plain, counting = interleaved(
+            functools.partial(kernel.sample_compiled, module, law, count, seed, int),
+            functools.partial(outcomes.sample_records, law, count, raw_words(seed), int),
+            functools.partial(tally, columns, count),
+            times=9,
+        )
+        found[f"compiled kernel over numpy{name}"] = at_least(
+            plain / fast, 1.9, with_counting=(plain + counting) / fast
+        )
+    return found
 
 
 def lossy() -> dict[str, Result]:
@@ -528,7 +553,7 @@ def timed(owner: type, name: str) -> Iterator[list[float]]:
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────
 
 MEASUREMENTS = [
-    kernel, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, distill, memory, identity,
+    kernel, compiled, lossy, bias, sift, startup, end_to_end, policies, messages, two_ranks, distill, memory, identity,
     protection,
 ]  # fmt: skip
 PARTS = {"policy": _policy, "messages": _messages, "transport": _transport, "memory": _memory}

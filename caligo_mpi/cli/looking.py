@@ -172,11 +172,12 @@ def _engines(args: argparse.Namespace) -> int:
     if args.accept:
         return _accept(args.pairs)
     from ..engines import available, version
+    from ..engines.noise.kernel import describe
     from . import show
 
     engines = available()
-    versions = {name: version(name) for name in engines}
-    arguments.deliver(args, engines, show.engines_text(engines, versions))
+    uses = {name: version(name) for name in engines} | {"noise": describe()}
+    arguments.deliver(args, engines, show.engines_text(engines, uses))
     return DONE
 
 

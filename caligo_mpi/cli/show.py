@@ -287,11 +287,11 @@ def verification_text(found: Verification) -> str:
     return "\n".join(lines)
 
 
-def engines_text(engines: dict[str, str | None], versions: dict[str, str]) -> str:
-    """What ``engines`` prints: a name, then the release that can be used, or what is missing."""
+def engines_text(engines: dict[str, str | None], uses: dict[str, str]) -> str:
+    """What ``engines`` prints: a name, then what it uses (a release, a kernel), or what is missing."""
     width = max(map(len, engines))
     lines = []
     for name, missing in engines.items():
-        usable = f"usable, {versions[name]}" if versions[name] else "usable"
+        usable = f"usable, {uses[name]}" if uses[name] else "usable"
         lines.append(f"{name:<{width}}  {missing or usable}")
     return "\n".join(lines)

@@ -13,13 +13,13 @@ import importlib
 from importlib import metadata
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import Pairs, Tick
+from ..pairs import Pairs, Tally, Tick
 from .link import Expected
 
 
@@ -50,6 +50,17 @@ class Engine(Protocol):
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
     ) -> Pairs:
         """Simulate ``count`` emissions; call ``tick`` every few milliseconds of work at most."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """An engine of ours that counts sifted pairs and errors while it makes them."""
+
+    def sample_counted(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> tuple[Pairs, Tally]:
+        """What `Engine.sample` gives, and what `caligo_mpi.pairs.tally` would count in it."""
         ...
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..jit import compiler, helper
 from ..pairs.bits import U8
-from .jit import compiler, helper
 
 I64 = NDArray[np.int64]
 

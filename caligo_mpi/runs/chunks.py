@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 
 from ..config import RunConfig
-from ..engines import Engine, is_ours, make_engine
+from ..engines import Counting, Engine, is_ours, make_engine
 from ..errors import ConfigError, EngineError
-from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tick, tally
+from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tally, Tick, tally
 from ..pairs.checks import breach_of_packed
 from ..parallel.job import Work
 from .identity import engine_for
@@ -49,7 +49,8 @@ def pairs_work(
     engine = make_engine(config.engine, thresholds, stream_version)
 
     def simulate(chunk: Chunk, tick: Tick | None) -> Pairs:
-        return _simulated(engine, chunk, config.seed, tick)
+        pairs, _ = _simulated(engine, chunk, config.seed, tick)
+        return pairs
 
     return _by_number(config, simulate)
 
@@ -73,19 +74,28 @@ def _by_number(config: RunConfig, simulate: Callable[[Chunk, Tick | None], R]) -
 def run_chunk(engine: Engine, chunk: Chunk, seed: int, *, tick: Tick | None = None) -> ChunkResult:
     """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
     start = time.perf_counter()
-    pairs = _simulated(engine, chunk, seed, tick)
-    result = chunk_result(chunk, pairs)
+    pairs, counts = _simulated(engine, chunk, seed, tick)
+    result = chunk_result(chunk, pairs, counts)
     result.record["seconds"] = time.perf_counter() - start
     return result
 
 
-def _simulated(engine: Engine, chunk: Chunk, seed: int, tick: Tick | None) -> Pairs:
-    return _placed(engine, chunk, engine.sample(chunk.count, chunk.seed_sequence(seed), tick=tick))
+def _simulated(
+    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None
+) -> tuple[Pairs, Tally | None]:
+    """The chunk's pairs, and their counts where the engine is ours and counts as it goes."""
+    sequence = chunk.seed_sequence(seed)
+    if is_ours(engine) and isinstance(engine, Counting):
+        pairs, counts = engine.sample_counted(chunk.count, sequence, tick=tick)
+        return _placed(engine, chunk, pairs), counts
+    return _placed(engine, chunk, engine.sample(chunk.count, sequence, tick=tick)), None
 
 
-def chunk_result(chunk: Chunk, pairs: Pairs, *, seconds: float = 0.0) -> ChunkResult:
-    """Pairs with their record: what was counted, and their checksum."""
-    counts = tally(pairs.columns, pairs.count)
+def chunk_result(
+    chunk: Chunk, pairs: Pairs, counts: Tally | None = None, *, seconds: float = 0.0
+) -> ChunkResult:
+    """Pairs with their record: what was counted, here unless ``counts`` says it, and their checksum."""
+    counts = counts or tally(pairs.columns, pairs.count)
     record = np.zeros(1, CHUNK_DTYPE)
     record["index"], record["start"], record["count"] = chunk.index, chunk.start, chunk.count
     record["rows"] = pairs.count

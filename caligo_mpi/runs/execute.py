@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .. import environment
 from ..errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError
 from ..launch import mpirun as launch
 from ..launch import signals, supervise
@@ -39,10 +40,16 @@ def execute(task: Task, ranks: int | None) -> int:
     signals.listen()
     if launch.is_launched():
         return _one_of_several(task)
-    job = task.prepare()
+    job = _prepared(task)
     if ranks:
         return _supervised(job, ranks, task.observer)
     return _alone(job, task.observer, ranks=1, force=job.forced)
+
+
+def _prepared(task: Task) -> Job:
+    """The job, once it is known that the environment makes sense."""
+    environment.compiling()
+    return task.prepare()
 
 
 def _alone(job: Job, observer: Observer, *, ranks: int, force: bool) -> int:
@@ -164,7 +171,7 @@ def _coordinate(task: Task, map_for: Callable[[Job], Map]) -> int:
     from ..parallel import mpi
 
     try:
-        job = task.prepare()
+        job = _prepared(task)
         _warn_of_idle_ranks(job, mpi.size(), task.observer)
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
         return _exit_code(job.run(map_for(job), about, task.observer, force=job.forced))

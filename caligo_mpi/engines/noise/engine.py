@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...pairs import Pairs, Tick
+from ...pairs import Pairs, Tally, Tick
 from .clicks import sample_count, sample_positions
+from .kernel import require_choice, sample_counted
 from .model import describe, expected_rates, integer_thresholds
-from .outcomes import Law, sample_records
-from .tables import ONE, Raw
+from .outcomes import Law
+from .tables import ONE, raw_words
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig
@@ -28,6 +29,7 @@ class NoiseEngine:
     has_time = False
 
     def __init__(self, config: NoiseConfig, thresholds: dict[str, object] | None = None) -> None:
+        require_choice()
         described = describe(config)
         self.expected = expected_rates(config, described)
         self.thresholds = (
@@ -44,33 +46,31 @@ class NoiseEngine:
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
     ) -> Pairs:
         """Simulate ``count`` emissions; about 2^19 pairs pass between two calls of ``tick``."""
+        pairs, _ = self.sample_counted(count, seed, tick=tick)
+        return pairs
+
+    def sample_counted(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> tuple[Pairs, Tally]:
+        """The same, with the sifted pairs and errors among them."""
         tick = tick or _nothing
-        records = _raw(seed)
         if not self.has_index:
-            return Pairs(
-                sample_records(self._law, count, records, tick),
-                count,
-                alice_clicks=count,
-                bob_clicks=count,
-            )
-        positions = sample_positions(self._coincidence, count, _raw(seed, 0), tick)
+            columns, counts = sample_counted(self._law, count, seed, tick)
+            return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
+        positions = sample_positions(self._coincidence, count, raw_words(seed, 0), tick)
         rows = len(positions)
-        clicks = _raw(seed, 1)
+        clicks = raw_words(seed, 1)
         alice_only = sample_count(self._alice_only, count - rows, clicks)
         bob_only = sample_count(self._bob_only, count - rows - alice_only, clicks)
-        return Pairs(
-            sample_records(self._law, rows, records, tick),
+        columns, counts = sample_counted(self._law, rows, seed, tick)
+        pairs = Pairs(
+            columns,
             rows,
             index=positions,
             alice_clicks=rows + alice_only,
             bob_clicks=rows + bob_only,
         )
-
-
-def _raw(seed: np.random.SeedSequence, *child: int) -> Raw:
-    if child:
-        seed = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *child))
-    return cast(Raw, np.random.SFC64(seed).random_raw)
+        return pairs, counts
 
 
 def _nothing() -> None:

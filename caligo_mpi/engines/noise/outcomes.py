@@ -19,7 +19,7 @@ from .tables import ONE, Raw, Table, Words, compile_table
 
 # Words per plane: the first block, and the largest, which stays in cache.
 _FIRST = 1 << 6
-_FULL = 1 << 13
+FULL = 1 << 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
     A shorter draw is a prefix of a longer one.  ``tick`` is called after each block.
     """
     columns = np.empty((4, bits.nbytes(count)), np.uint8)
-    for first, words in _blocks(count):
+    for first, words in blocks(count):
         part = columns[:, 8 * first : 8 * (first + words)]
         planes = _draw_block(law, words, raw)
         for column, plane in zip(part, planes, strict=True):
@@ -57,14 +57,14 @@ def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
     return columns
 
 
-def _blocks(count: int) -> Iterator[tuple[int, int]]:
+def blocks(count: int) -> Iterator[tuple[int, int]]:
     """(first word, words) of each block, by a schedule that does not know ``count``."""
     first = 0
     end = _FIRST
     while 64 * first < count:
         yield first, end - first
         longer = 8 * end
-        next_full = (end // _FULL + 1) * _FULL
+        next_full = (end // FULL + 1) * FULL
         first = end
         end = min(longer, next_full)
 
@@ -117,12 +117,12 @@ def _toss(probability: int, words: int, raw: Raw) -> Words:
         return np.zeros(words, np.uint64)
     if probability == ONE:
         return np.full(words, ONE - 1, np.uint64)
-    eights = _byte_table(probability).draw(8 * words, raw)
+    eights = byte_table(probability).draw(8 * words, raw)
     return eights.view(np.uint64)
 
 
 @lru_cache(maxsize=64)
-def _byte_table(probability: int) -> Table:
+def byte_table(probability: int) -> Table:
     """Eight independent bits at a time."""
     against = ONE - probability
     by_ones = [probability**ones * against ** (8 - ones) for ones in range(9)]

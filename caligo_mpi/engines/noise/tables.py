@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,13 @@ Raw = Callable[[int], Words]
 
 ONE = 1 << 64  # probability 1; all stored probabilities count in 2^-64
 _CODES = 1 << 16
+
+
+def raw_words(seed: np.random.SeedSequence, *child: int) -> Raw:
+    """The words of SFC64 for this seed, or for a child of it."""
+    if child:
+        seed = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *child))
+    return cast(Raw, np.random.SFC64(seed).random_raw)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

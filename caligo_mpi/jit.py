@@ -2,7 +2,7 @@
 
 Kept under the user's cache directory, in a folder for this very source, Python, numba and CPU that nobody else may
 write to: what is loaded from there is run.  Where there is no such folder, every process compiles for itself.
-Importing this raises `ImportError` without numba.
+Importing this raises `ImportError` without numba, and where the environment says that nothing is to be compiled.
 """
 
 from __future__ import annotations
@@ -13,17 +13,23 @@ import hashlib
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from . import environment
+
+if environment.compiling() == "off":
+    raise ImportError(f"{environment.COMPILE}=off in the environment")
 
 import llvmlite
 import numba
 from llvmlite import binding
 
-from .. import environment
-
 _settings: Any = numba.config
+#: Where numba keeps code is one setting for the whole process.
+_SETTING = threading.Lock()
 
 
 def helper(function: Any) -> Any:
@@ -39,12 +45,18 @@ def compiler(*files: str) -> Callable[[str], Callable[[Any], Any]]:
         def compiled(function: Any) -> Any:
             if folder is None:
                 return numba.njit(signature, error_model="numpy")(function)
-            with _alone(folder), _kept_in(folder):
+            with _SETTING, _alone(folder), _kept_in(folder):
                 return numba.njit(signature, error_model="numpy", cache=True)(function)
 
         return compiled
 
     return jit
+
+
+def is_kept(*files: str) -> bool:
+    """Whether code for these very files is kept on disk, so that it is only loaded."""
+    folder = _folder(files)
+    return folder is not None and any(folder.rglob("*.nbi"))
 
 
 def _folder(files: tuple[str, ...]) -> Path | None:
