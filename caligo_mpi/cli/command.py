@@ -12,7 +12,7 @@ import errno
 from .._version import __version__
 from ..errors import WRONG_USE, CaligoError
 from ..terminal import streams
-from . import doctoring, looking, making
+from . import catalog, doctoring, looking, making
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     streams.prepare()
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     verb: Callable[[argparse.Namespace], int] = args.verb
     try:
         return verb(args)
@@ -36,26 +36,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Overview(argparse.ArgumentParser):
+    """The parser of the command itself, whose help has the verbs in groups."""
+
+    def format_help(self) -> str:
+        """The usage, what all is for, and the verbs."""
+        usage = self.format_usage()
+        verbs = catalog.overview(self.get_default("sentences"))
+        return f"{usage}\n{self.description}\n\n{verbs}\n\n{self.epilog}\n"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line with all of its verbs."""
+    sentences: dict[str, str] = {}
+    command = _Overview(
         prog="caligo-mpi",
-        description="Simulate entangled-pair experiments into HDF5.",
+        description="Simulate entangled-pair experiments into HDF5, and make keys of them.",
+        epilog="`caligo-mpi VERB --help` has a verb's options and two examples; --version the version.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"caligo-mpi {__version__}")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    command.set_defaults(sentences=sentences)
+    command.add_argument("--version", action="version", version=f"caligo-mpi {__version__}")
+    kind = argparse.ArgumentParser
+    verbs = command.add_subparsers(required=True, metavar="VERB", parser_class=kind)
 
     def verb(
         name: str, function: Callable[[argparse.Namespace], int], text: str
     ) -> argparse.ArgumentParser:
-        sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub = verbs.add_parser(
+            name,
+            help=text,
+            description="\n".join(catalog.wrapped(text, 79)),
+            epilog=catalog.epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
         sub.set_defaults(verb=function)
+        sentences[name] = text
         return sub
 
     making.add_verbs(verb)
     looking.add_verbs(verb)
     doctoring.add_verbs(verb)
-    return parser
+    return command
 
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]

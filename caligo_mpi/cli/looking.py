@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import CRASHED, DONE, ConfigError
 from ..terminal import streams
-from . import arguments
+from . import arguments, starters
 from .arguments import whole
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
@@ -19,6 +19,7 @@ def add_verbs(verb: AddVerb) -> None:
     _add_configuration_verbs(verb)
     _add_file_verbs(verb)
     _add_engine_verbs(verb)
+    _add_completion(verb)
 
 
 # ── configurations ───────────────────────────────────────────────────────────────────────────────
@@ -26,8 +27,11 @@ def add_verbs(verb: AddVerb) -> None:
 
 def _add_configuration_verbs(verb: AddVerb) -> None:
     sub = verb("init", _init, "write a commented starter configuration")
-    where = "where to (default: caligo.yaml; - prints it)"
-    sub.add_argument("path", nargs="?", default="caligo.yaml", help=where)
+    where = "where to (default: caligo.yaml, or NAME.yaml; - prints it)"
+    sub.add_argument("path", nargs="?", help=where)
+    known = starters.names()
+    like = f"start from an example, not from all keys: {', '.join(known)}"
+    sub.add_argument("--like", choices=known, metavar="NAME", help=like)
     text = "check a configuration; print it resolved, with sizes and an estimate of the time"
     sub = verb("validate", _validate, text)
     arguments.add_config(sub)
@@ -39,24 +43,23 @@ def _add_configuration_verbs(verb: AddVerb) -> None:
 def _init(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from ..config import starter_config
-
-    path = args.path
+    text = starters.text(args.like)
+    path = f"{args.like or 'caligo'}.yaml" if args.path is None else args.path
     if not path:
         raise ConfigError("the name of a file is empty; give it one")
     if path == "-":
-        streams.deliver(starter_config(), end="")
+        streams.deliver(text, end="")
         return DONE
     try:
         with Path(path).open("x", encoding="utf-8") as file:
-            file.write(starter_config())
+            file.write(text)
     except FileExistsError:
         problem = f"{path} exists already and is left alone; name another file"
         raise ConfigError(problem) from None
     except OSError as error:
         problem = f"{path} cannot be written ({error.strerror}); name another file"
         raise ConfigError(problem) from None
-    streams.tell(f"{path} written; look at it, then: caligo-mpi generate {path} --ranks 2")
+    streams.tell(f"{path} written; look at it, then: {starters.next_command(text, path)}")
     return DONE
 
 
@@ -166,6 +169,20 @@ def _add_engine_verbs(verb: AddVerb) -> None:
     text = "pairs per check of --accept (default: 6000)"
     sub.add_argument("--pairs", type=whole(1, 10**15), default=6000, help=text)
     arguments.add_json(sub)
+
+
+def _add_completion(verb: AddVerb) -> None:
+    text = "print a script by which a shell completes verbs, options and files"
+    sub = verb("completion", _completion, text)
+    where = "source it in the shell, or put it where that looks for completions"
+    sub.add_argument("shell", choices=["bash", "zsh", "fish"], help=where)
+
+
+def _completion(args: argparse.Namespace) -> int:
+    from .completion import script
+
+    streams.deliver(script(args.shell), end="")
+    return DONE
 
 
 def _engines(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import DONE
+from ..errors import DONE, ConfigError
 from ..terminal import streams
 from . import arguments
 from .arguments import whole
@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a s
 if TYPE_CHECKING:
     import argparse
 
+    from ..config.protocol import ProtocolConfig
     from ..runs.distill import DistillJob
     from ..runs.generate import GenerateJob
     from .arguments import AddVerb
@@ -86,10 +87,13 @@ def _only_chunk(args: argparse.Namespace) -> int:
 def _add_distill(verb: AddVerb) -> None:
     sub = verb("distill", _distill, "make keys of a finished pairs file, or go on with it")
     sub.add_argument("run", help="pairs file")
-    example = "YAML file, such as configs/bbm92.yaml"
-    sub.add_argument("--config", required=True, metavar="PROTOCOL", help=example)
+    example = "YAML file, such as configs/bbm92.yaml (default: the mode's defaults for this file)"
+    sub.add_argument("--config", metavar="PROTOCOL", help=example)
+    mode = "without --config: a shared key (default) or oblivious transfer"
+    sub.add_argument("--mode", choices=["bbm92", "rot"], help=mode)
     arguments.add_set(sub, example="qber_limit=0.05")
-    sub.add_argument("-o", "--output", metavar="FILE", required=True, help="keys file")
+    keys = "keys file (default: NAME.keys.h5 beside the pairs file)"
+    sub.add_argument("-o", "--output", metavar="FILE", help=keys)
     launches = "launches after the first (default: 100)"
     sub.add_argument(
         "--restarts", type=whole(0, 1_000_000), default=100, metavar="K", help=launches
@@ -111,17 +115,36 @@ def _distill(args: argparse.Namespace) -> int:
 
 
 def _distill_job(args: argparse.Namespace) -> DistillJob:
-    from ..config.protocol import load_protocol
+    from ..runs.default_protocol import default_output
     from ..runs.distill import DistillJob, prepare
     from ..store import output_name
 
-    path = output_name(args.output)
-    protocol = load_protocol(args.config, args.overrides)
-    plan = prepare(args.run, protocol, yes=args.yes)
-    files = [arguments.operand(args.run), f"--config={args.config}"]
+    path = output_name(default_output(args.run) if args.output is None else args.output)
+    config, chosen = _protocol(args)
+    plan = prepare(args.run, config, yes=args.yes, chosen=chosen)
+    by = f"--mode={config.mode}" if args.config is None else f"--config={args.config}"
+    files = [arguments.operand(args.run), by]
     agreed = ["--yes"] if args.yes else []
     line = ["distill", *files, *agreed, *arguments.rank_arguments(args, path)]
     return DistillJob(plan, path, line, restarts=args.restarts, forced=args.force)
+
+
+def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
+    """The protocol's configuration, and what was chosen where none was given."""
+    from ..config.protocol import load_protocol
+    from ..runs.default_protocol import choose_protocol
+
+    if args.config is not None and args.mode is not None:
+        raise ConfigError(
+            f"--mode {args.mode} and --config {args.config} exclude each other: "
+            "the file names its mode; leave one of them out"
+        )
+    if args.config is not None:
+        return load_protocol(args.config, args.overrides), ""
+    choice = choose_protocol(args.run, args.mode or "bbm92", args.overrides)
+    if not args.ranks:  # rank 0 of those that are launched says it
+        streams.say(choice.sentence)
+    return choice.config, choice.sentence
 
 
 # ── slurm, sequential ────────────────────────────────────────────────────────────────────────────

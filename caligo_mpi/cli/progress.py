@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from .. import environment
 from ..parallel.job import Progress
 from ..terminal import streams
-from ..terminal.wording import duration, rate
+from ..terminal.wording import counted, duration, rate
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_SECONDS = 5.0
@@ -65,7 +65,7 @@ def _lines() -> Report:
             last = time.monotonic()
             left = (progress.total - progress.pairs) / progress.launched * progress.seconds
             percent = 100 * progress.pairs / progress.total
-            done = f"{progress.pairs:,} of {progress.total:,} pairs ({percent:.1f} %)"
+            done = f"{progress.pairs:,} of {counted(progress.total, 'pair')} ({percent:.1f} %)"
             streams.note(f"{done}, {_rate(progress)}, {duration(left)} left")
 
     return report

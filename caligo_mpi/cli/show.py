@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +15,8 @@ from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
 from ..store import Status, Verification
-from ..terminal.wording import counted, duration, quantity, rate
+from ..terminal.wording import counted, duration, quantity, rate, so_far
+from .catalog import wrapped
 
 
 def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
@@ -39,7 +41,7 @@ def summary_text(summary: Summary) -> str:
         state = "complete"
         last = f"  data digest {status.data_digest}"
     else:
-        state = f"stopped; {status.chunks_done} of {counted(status.chunks_total, 'chunk')} are in"
+        state = f"stopped; {so_far(status.chunks_done, status.chunks_total, 'chunk')}"
         last = "  run the same command again to go on"
     pairs, rows = counted(status.pairs_done, "pair"), counted(status.rows, "row")
     head = f"{status.path}: {state}, {pairs} simulated, {rows}"
@@ -203,7 +205,7 @@ def sequential_text(outcome: Sequential) -> str:
         test += f", QBER {100 * outcome.errors / outcome.tested:.4f} %"
     lines = [
         status_text(outcome.status),
-        f"  {outcome.messages} messages in {outcome.duration_ns:.6g} ns of simulated time",
+        f"  {counted(outcome.messages, 'message')} in {outcome.duration_ns:.6g} ns of simulated time",
         f"  test: {test}; {verdict}",
     ]
     return "\n".join(lines)
@@ -235,7 +237,7 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
     lines = [
         dump_config(config).rstrip(),
-        f"# expected: {plan.rows:,.0f} rows, {qber_z}, {qber_x}",
+        f"# expected: {counted(round(plan.rows), 'row')}, {qber_z}, {qber_x}",
         f"# file: {size}; {memory}",
         f"# time: about {duration(plan.seconds)} on one rank of this machine, less with more",
     ]
@@ -288,10 +290,15 @@ def verification_text(found: Verification) -> str:
 
 
 def engines_text(engines: dict[str, str | None], uses: dict[str, str]) -> str:
-    """What ``engines`` prints: a name, then what it uses (a release, a kernel), or what is missing."""
-    width = max(map(len, engines))
-    lines = []
+    """What ``engines`` prints: a table of names, states and what they use, and below each what is missing."""
+    width = max(map(len, ["engine", *engines]))
+    lines = [f"{'engine':<{width}}  state"]
     for name, missing in engines.items():
         usable = f"usable, {uses[name]}" if uses[name] else "usable"
-        lines.append(f"{name:<{width}}  {missing or usable}")
+        lines.append(f"{name:<{width}}  {'not usable here' if missing else usable}")
+        clauses = re.split(r"; |, (?=to get it)", missing or "")
+        for clause in filter(None, clauses):
+            first, *further = wrapped(clause, 74 - width)
+            lines.append(f"{'':{width}}    {first}")
+            lines += [f"{'':{width}}      {line}" for line in further]
     return "\n".join(lines)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..protocol.estimate import efficiency
+from ..protocol.remedies import remedy
 from ..runs.distill import Distilled
 from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
-from ..terminal.wording import counted, duration, quantity, rate
+from ..terminal.wording import counted, duration, quantity, rate, so_far
 
 
 def distilled_text(done: Distilled) -> str:
@@ -19,7 +20,7 @@ def distilled_text(done: Distilled) -> str:
     state = (
         "complete"
         if done.keys
-        else f"stopped; {done.blocks_done} of {counted(done.info.blocks, 'block')} are in"
+        else f"stopped; {so_far(done.blocks_done, done.info.blocks, 'block')}"
     )
     pairs, blocks = counted(done.info.rows, "pair"), counted(done.info.blocks, "block")
     head = f"{done.path}: {state}, {done.info.mode}, {pairs} in {blocks}"
@@ -80,7 +81,7 @@ def keys_verification_text(found: KeysVerification) -> str:
             lines.append(f"  {sentence}")
     if found.torn:
         lines.append(
-            f"  {found.torn} bytes behind the last whole block; distilling again drops them"
+            f"  {counted(found.torn, 'byte')} behind the last whole block; distilling again drops them"
         )
     return "\n".join(lines)
 
@@ -124,7 +125,7 @@ def _key_lines(keys: KeysReport) -> list[str]:
         )
     if keys.key_bits:
         lines.append(
-            f"  key: {keys.key_bits:,} bits"
+            f"  key: {counted(keys.key_bits, 'bit')}"
             + _whose(keys)
             + _percent(";", keys.key_bits, sifted, " of sifted")
         )
@@ -137,6 +138,8 @@ def _key_lines(keys: KeysReport) -> list[str]:
         )
         where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
         lines.append(f"  aborted, {where}: {step}: {reason} ({numbers})")
+        if helps := remedy(reason):
+            lines.append(f"    what helps: {helps}")
     return [*lines, f"  keys digest {keys.digest}"]
 
 
@@ -227,6 +230,7 @@ def _made_dict(keys: KeysReport) -> dict[str, Any]:
             "step": row["abort_step"].decode(),
             "reason": row["abort_reason"].decode(),
             "numbers": json.loads(row["abort_numbers"]),
+            "remedy": remedy(row["abort_reason"].decode()),
         }
         for rows in _aborts(keys).values()
         for row in rows

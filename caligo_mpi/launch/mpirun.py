@@ -21,6 +21,7 @@ from pathlib import Path
 from .. import environment
 from ..environment import EXIT_FILE, FAULTS, LAUNCH, RANKS, SURVIVE
 from ..errors import EnvironmentProblem
+from ..terminal.wording import counted
 from . import processes
 
 #: The longest that a launcher may take to say which version it is, and how much it may say.
@@ -158,7 +159,7 @@ def require_sensible(ranks: int) -> None:
     most = _RANKS_PER_CORE * cores
     if ranks > most and not _named_hosts():
         raise EnvironmentProblem(
-            f"ranks={ranks} are too many for the {cores} cores of this host, "
+            f"ranks={ranks} are too many for this host of {counted(cores, 'core')}, "
             f"and no other host is named; ask for at most {most}"
         )
 

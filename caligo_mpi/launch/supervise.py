@@ -23,7 +23,7 @@ from pathlib import Path
 from .. import environment, store
 from ..errors import CRASHED, STOPPED, EnvironmentProblem, StoreError
 from ..terminal import streams
-from ..terminal.wording import counted
+from ..terminal.wording import counted, so_far
 from . import mpirun as launch
 from . import processes, signals
 from .watchdog import _SILENCE_SECONDS, LOOK_SECONDS, Watchdog
@@ -106,7 +106,7 @@ def run(ranks: int, job: Supervised) -> int | None:
         after = job.state()
         faults = [] if after.faults > before.faults else faults
         faults = [*faults, ended.what][-_MOST_FAULTS:]
-        job.say(f"{ended.what}; {after.chunks} of {after.total or '?'} chunks are in")
+        job.say(f"{ended.what}; {so_far(after.chunks, after.total, 'chunk')}")
         futile = futile + 1 if after.chunks <= before.chunks else 0
         if futile >= after.patience:
             _say_futile(job, futile)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..terminal.wording import counted
 from . import bits
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def breach_of_arrays(pairs: PairArrays) -> str:
     for name, length in lengths.items():
         if length != rows:
             return (
-                f"{name} has {length} rows and alice_basis has {rows}; all columns are equally long"
+                f"{name} has {counted(length, 'row')} and alice_basis has {rows:,}; "
+                "all columns are equally long"
             )
     return breach_of_places(pairs.index, pairs.time, rows)
 
@@ -57,12 +59,12 @@ def breach_of_packed(pairs: Pairs) -> str:
     shape = (len(_BITS), bits.nbytes(int(rows)))
     if not isinstance(columns, np.ndarray) or columns.dtype != np.uint8 or columns.shape != shape:
         found = f"{getattr(columns, 'dtype', type(columns).__name__)} {np.shape(columns)}"
-        return f"columns of {rows} rows are {found}; packed uint8 of shape {shape} is due"
+        return f"columns of {counted(int(rows), 'row')} are {found}; packed uint8 of shape {shape} is due"
     if rows & 7:
         padding = columns[:, -1] >> np.uint8(rows & 7)
         if padding.any():
             name = _BITS[int(np.flatnonzero(padding)[0])]
-            return f"{name} has bits beyond its {rows} rows; pad bits are 0"
+            return f"{name} has bits beyond its {counted(int(rows), 'row')}; pad bits are 0"
     return breach_of_places(pairs.index, pairs.time, int(rows))
 
 
@@ -78,7 +80,7 @@ def breach_of_places(index: object, time: object, rows: int) -> str:
     if array.dtype.kind not in "fui":
         return f"time is of dtype {array.dtype}; times are numbers, in ns"
     if len(array) != rows:
-        return f"time has {len(array)} rows and the other columns have {rows}"
+        return f"time has {counted(len(array), 'row')} and the other columns have {rows:,}"
     return _first("time", array, ~np.isfinite(array), "must be finite")
 
 
@@ -89,7 +91,7 @@ def _breach_of_index(index: object, rows: int) -> str:
     if array.dtype.kind not in "ui":
         return f"index is of dtype {array.dtype}; emission numbers are integers"
     if len(array) != rows:
-        return f"index has {len(array)} rows and the other columns have {rows}"
+        return f"index has {counted(len(array), 'row')} and the other columns have {rows:,}"
     if rows and array[0] < 0:
         return f"index[0]={array[0]} must be at least 0"
     wrong = np.zeros(rows, bool)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
+from ..terminal.wording import counted
 from . import bits
 from .bits import U8
 
@@ -48,10 +49,10 @@ def tally(columns: U8, count: int) -> Tally:
     size = bits.nbytes(count)
     if columns.dtype != np.uint8 or columns.shape != (4, size):
         raise ConfigError(
-            f"columns are {columns.dtype} {columns.shape}; {count} rows are packed uint8 {(4, size)}"
+            f"columns are {columns.dtype} {columns.shape}; {counted(count, 'row')} make packed uint8 {(4, size)}"
         )
     if count & 7 and (columns[:, -1] >> np.uint8(count & 7)).any():
-        raise ConfigError(f"columns have bits beyond their {count} rows; pad bits are 0")
+        raise ConfigError(f"columns have bits beyond their {counted(count, 'row')}; pad bits are 0")
     if size <= _SMALL:
         return _small_tally(columns, count)
     either_x = sifted_x = errors_z = errors_x = 0

@@ -17,6 +17,7 @@ from ..errors import ConfigError, EngineError
 from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tally, Tick, tally
 from ..pairs.checks import breach_of_packed
 from ..parallel.job import Work
+from ..terminal.wording import counted
 from .identity import engine_for
 
 R = TypeVar("R")
@@ -110,19 +111,21 @@ def chunk_result(
 
 def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
     """The engine's pairs with global indices, after a look at what the contract promises."""
-    complaint = None
+    complaint, rows = None, counted(pairs.count, "row")
     if (pairs.index is not None) != engine.has_index or (pairs.time is not None) != engine.has_time:
         complaint = (
             f"has_index={engine.has_index}, has_time={engine.has_time} but other columns came"
         )
     elif pairs.columns.dtype != np.uint8 or pairs.columns.shape != (4, (pairs.count + 7) // 8):
-        complaint = f"{pairs.count} rows as columns of {pairs.columns.dtype} {pairs.columns.shape}; packed uint8 is due"
+        complaint = (
+            f"{rows} as columns of {pairs.columns.dtype} {pairs.columns.shape}; packed uint8 is due"
+        )
     elif not engine.has_index and pairs.count != chunk.count:
-        complaint = f"{pairs.count} rows for {chunk.count} emissions, without an index column"
+        complaint = f"{rows} for {counted(chunk.count, 'emission')}, without an index column"
     elif not is_ours(engine) and (sentence := _breach_of_plugin(pairs, chunk.count)):
         complaint = sentence
     elif pairs.index is not None and pairs.count and not int(pairs.index[-1]) < chunk.count:
-        complaint = f"index {pairs.index[-1]} in a chunk of {chunk.count} emissions"
+        complaint = f"index {pairs.index[-1]} in a chunk of {counted(chunk.count, 'emission')}"
     if complaint:
         raise EngineError(
             f"engine {engine.name} broke its contract in chunk {chunk.index}: {complaint}"
@@ -138,7 +141,7 @@ def _breach_of_plugin(pairs: Pairs, emissions: int) -> str:
         return sentence
     for name, clicks in (("alice_clicks", pairs.alice_clicks), ("bob_clicks", pairs.bob_clicks)):
         if not pairs.count <= clicks <= emissions:
-            return f"{name}={clicks} of {emissions} emissions, with {pairs.count} rows"
+            return f"{name}={clicks} of {counted(emissions, 'emission')}, with {counted(pairs.count, 'row')}"
     if not 0 <= pairs.duration_ns < math.inf:
         return f"duration_ns={pairs.duration_ns} must be finite and at least 0"
     return ""

@@ -97,7 +97,8 @@ def require_transfer(config: RunConfig, *, source: str) -> None:
     wrong = list(_breaches(config))
     if wrong:
         raise ConfigError(
-            f"{source} cannot be used with mode=rot: {', and '.join(wrong)}; generate its pairs with other parameters"
+            f"{source} cannot be used with mode=rot: {', and '.join(wrong)}; "
+            "generate its pairs with other parameters: `caligo-mpi init --like rot` writes some that fit"
         )
 
 

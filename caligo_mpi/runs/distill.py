@@ -40,7 +40,7 @@ from ..store.keys import (
     keys_status,
     preflight_keys,
 )
-from ..terminal.wording import duration
+from ..terminal.wording import counted, duration
 from . import devices
 from .again import Simulator
 from .blocks import Finished
@@ -93,18 +93,21 @@ class Distilled:
     messages: tuple[str, ...] = ()
 
 
-def prepare(source: str | os.PathLike[str], config: ProtocolConfig, *, yes: bool = False) -> Task:
+def prepare(
+    source: str | os.PathLike[str], config: ProtocolConfig, *, yes: bool = False, chosen: str = ""
+) -> Task:
     """Look at the pairs file and at whether the protocol can be used on it.
 
     A file that keeps records only is simulated again; if that takes more than an hour of one core, ``yes`` has to
-    agree.  Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot``
+    agree.  ``chosen`` is the sentence on a protocol that nobody gave a configuration of; it is noted in the keys file.
+    Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot``
     on pairs of devices that it must not trust, and where ``yes`` is missing.
     """
     path = Path(source)
     with store.open_pairs(path) as file:
         if not file.complete:
             raise StoreError(
-                f"{path} is not finished ({file.rows} rows so far); {_how_to_finish(path)}, then distill"
+                f"{path} is not finished ({counted(file.rows, 'row')} so far); {_how_to_finish(path)}, then distill"
             )
         if not file.digest_fits():
             raise StoreError(
@@ -139,7 +142,7 @@ def prepare(source: str | os.PathLike[str], config: ProtocolConfig, *, yes: bool
         rows=found.rows,
         blocks=len(plan),
         security=statement(config, run, found.premises, plan),
-        software=provenance(),
+        software={**provenance(), **({"chosen": chosen} if chosen else {})},
         emissions=run.pairs,
         duration_ns=found.duration_ns,
     )

@@ -217,7 +217,7 @@ def _requests(
     )
     return [
         f"#SBATCH --job-name=caligo-{safe}",
-        f"# One rank per core.  Nodes have {chosen.cores} cores or more ({source}).",
+        f"# One rank per core.  Nodes have {counted(chosen.cores, 'core')} or more ({source}).",
         f"#SBATCH --ntasks={chosen.ranks}",
         f"#SBATCH --nodes={chosen.nodes}",
         "#SBATCH --cpus-per-task=1",

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import StoreError
-from ..terminal.wording import counted
+from ..terminal.wording import so_far
 from . import lock as locks
 from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
@@ -215,7 +215,7 @@ class KeysStore:
         os.truncate(part, journal.end)
         self._places = journal.places
         self.messages.append(
-            f"resuming {part}: {self.blocks_done} of {counted(self.info.blocks, 'block')} are in"
+            f"resuming {part}: {so_far(self.blocks_done, self.info.blocks, 'block')}"
         )
 
     def _begin(self, part: Path) -> None:

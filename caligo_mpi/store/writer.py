@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, ChunkResult, Pairs, bits
-from ..terminal.wording import counted
+from ..terminal.wording import counted, so_far
 from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
@@ -256,9 +256,7 @@ class PairStore:
         chunks = len(self.info.partition)
         if state.next:
             kept = chunks - len(self.todo)
-            self.messages.append(
-                f"resuming {self._part}: {kept} of {counted(chunks, 'chunk')} are in"
-            )
+            self.messages.append(f"resuming {self._part}: {so_far(kept, chunks, 'chunk')}")
         beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
         damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
         if damaged:

@@ -42,3 +42,13 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     ('1 block', '2,000 ranks', '2 launches')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+
+
+def so_far(done: int, total: int, noun: str) -> str:
+    """How many of all are there; a total of 0 is one that is not known.
+
+    >>> so_far(5, 11, "chunk"), so_far(0, 1, "block"), so_far(0, 0, "chunk")
+    ('5 of 11 chunks are in', '0 of 1 block is in', '0 of ? chunks are in')
+    """
+    whole = counted(total, noun) if total else f"? {noun}s"
+    return f"{done:,} of {whole} {'is' if total == 1 else 'are'} in"

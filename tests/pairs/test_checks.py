@@ -88,9 +88,9 @@ def test_every_kind_of_whole_number_gives_the_same_key(kind):
     ("changes", "sentence"),
     [
         ({"columns": np.zeros((4, 5), np.uint8)}, r"packed uint8 of shape \(4, 500\) is due"),
-        ({"columns": np.zeros((4, 500), np.int8)}, "columns of 4000 rows are int8"),
+        ({"columns": np.zeros((4, 500), np.int8)}, "columns of 4,000 rows are int8"),
         ({"count": -1}, "count=-1"),
-        ({"count": 3999}, "alice_basis has bits beyond its 3999 rows"),
+        ({"count": 3999}, "alice_basis has bits beyond its 3,999 rows"),
         ({"index": np.zeros(ROWS, np.uint64)}, r"index\[1\]=0"),
         ({"time": np.full(ROWS, np.nan)}, r"time\[0\]=nan"),
     ],

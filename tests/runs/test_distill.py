@@ -309,7 +309,7 @@ def test_what_cannot_be_distilled_is_one_sentence(caligo, run, tmp_path):
 def test_unfinished_pairs_are_refused(run, tmp_path):
     part = tmp_path / "half.h5"
     generate(run_config(), part, map=lambda setup, items: serial_map(setup, items[:4]))
-    with pytest.raises(StoreError, match=r"half\.h5\.part is not finished \(262144 rows so far\)"):
+    with pytest.raises(StoreError, match=r"half\.h5\.part is not finished \(262,144 rows so far\)"):
         job(tmp_path / "half.h5.part")
 
 

@@ -1,0 +1,121 @@
+"""What the verbs' helps say beside their arguments: the group a verb belongs to, and two examples.
+
+Every example runs in a directory that has README's ``configs/``, in this order.
+"""
+
+from __future__ import annotations
+
+#: Verbs by what they are for; a verb that stands nowhere is among the others.
+GROUPS = {
+    "run": ("init", "validate", "generate", "distill", "sequential"),
+    "look": ("status", "verify", "export"),
+    "cluster": ("slurm",),
+    "other": ("engines", "doctor", "schema", "completion"),
+}
+
+EXAMPLES = {
+    "init": (
+        "caligo-mpi init my.yaml",
+        "caligo-mpi init --like lossy-fiber",
+    ),
+    "validate": (
+        "caligo-mpi validate my.yaml",
+        "caligo-mpi validate my.yaml --set engine.link.fidelity=0.95 --json",
+    ),
+    "generate": (
+        "caligo-mpi generate configs/small.yaml --ranks 2",
+        "caligo-mpi generate my.yaml -o my.h5 --set pairs=2e5 --set seed=7",
+    ),
+    "distill": (
+        "caligo-mpi distill small.h5",
+        "caligo-mpi distill my.h5 --config configs/bbm92.yaml -o my-keys.h5",
+    ),
+    "sequential": (
+        "caligo-mpi sequential configs/netsquid.yaml -o sequential.h5",
+        "caligo-mpi sequential configs/netsquid.yaml -o traced.h5 --trace events.tsv",
+    ),
+    "status": (
+        "caligo-mpi status small.h5",
+        "caligo-mpi status small.keys.h5 --json",
+    ),
+    "verify": (
+        "caligo-mpi verify small.h5 --resample 3",
+        "caligo-mpi verify small.keys.h5",
+    ),
+    "export": (
+        "caligo-mpi export small.h5 --to npz",
+        "caligo-mpi export my.h5 --to csv -o pairs.csv",
+    ),
+    "slurm": (
+        "caligo-mpi slurm my.yaml -o run.h5",
+        "caligo-mpi slurm my.yaml -o run.h5 --ranks 64 --time 2:00:00",
+    ),
+    "engines": (
+        "caligo-mpi engines",
+        "caligo-mpi engines --accept netsquid",
+    ),
+    "doctor": (
+        "caligo-mpi doctor",
+        "caligo-mpi doctor --json",
+    ),
+    "schema": (
+        "caligo-mpi schema",
+        "caligo-mpi schema --protocol",
+    ),
+    "completion": (
+        "caligo-mpi completion bash",
+        "caligo-mpi completion fish",
+    ),
+}  # fmt: skip
+
+_WIDTH = 79
+
+
+def overview(verbs: dict[str, str]) -> str:
+    """The verbs, each with its sentence, in their groups.
+
+    >>> print(overview({"status": "show how far a run is", "dance": "turn around"}))
+    look:
+        status      show how far a run is
+    <BLANKLINE>
+    other:
+        dance       turn around
+    """
+    grouped = {name for names in GROUPS.values() for name in names}
+    rest = tuple(name for name in verbs if name not in grouped)
+    parts = []
+    for group, names in GROUPS.items():
+        listed = [name for name in names if name in verbs]
+        if group == "other":
+            listed += rest
+        lines = [line for name in listed for line in _entry(name, verbs[name])]
+        if lines:
+            parts.append("\n".join([f"{group}:", *lines]))
+    return "\n\n".join(parts)
+
+
+def epilog(verb: str) -> str | None:
+    """The examples at the end of a verb's help."""
+    found = EXAMPLES.get(verb)
+    return "\n  ".join(["examples:", *found]) if found else None
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """The words of a text in lines of at most ``width`` letters.
+
+    >>> wrapped("as many as fit", 8)
+    ['as many', 'as fit']
+    """
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def _entry(name: str, text: str) -> list[str]:
+    """A verb and its sentence, the sentence's further lines below its first."""
+    first, *further = wrapped(text, _WIDTH - 16)
+    return [f"    {name:<11} {first}", *(f"{'':16}{line}" for line in further)]
