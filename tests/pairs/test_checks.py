@@ -53,7 +53,7 @@ def bad(array: np.ndarray, row: int, value: object) -> np.ndarray:
         (
             "bob_basis",
             lambda c: c[:-1],
-            f"bob_basis has {ROWS - 1} rows and alice_basis has {ROWS}",
+            f"bob_basis has {ROWS - 1:,} rows and alice_basis has {ROWS:,}",
         ),
         ("bob_basis", lambda c: np.stack([c, c]), rf"bob_basis has the shape \(2, {ROWS}\)"),
         ("bob_basis", lambda c: 1, r"bob_basis has the shape \(\)"),
@@ -62,7 +62,7 @@ def bad(array: np.ndarray, row: int, value: object) -> np.ndarray:
         ("index", lambda c: np.arange(ROWS)[::-1], r"index\[1\]=3998 must be above"),
         ("index", lambda c: np.arange(ROWS) - 1, r"index\[0\]=-1 must be at least 0"),
         ("index", lambda c: np.arange(ROWS) * 0.5, "index is of dtype float64"),
-        ("index", lambda c: np.arange(ROWS - 1), f"index has {ROWS - 1} rows"),
+        ("index", lambda c: np.arange(ROWS - 1), f"index has {ROWS - 1:,} rows"),
         ("time", lambda c: bad(np.zeros(ROWS), 5, np.nan), r"time\[5\]=nan must be finite"),
         ("time", lambda c: bad(np.zeros(ROWS), 5, np.inf), r"time\[5\]=inf must be finite"),
         ("time", lambda c: np.zeros(3), "time has 3 rows"),
