@@ -2,7 +2,7 @@
 
 from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
-from .counts import Tally, tally
+from .counts import OutcomeCounts, Tally, tally
 
 __all__ = [
     "CHUNK_DTYPE",
@@ -10,6 +10,7 @@ __all__ = [
     "Chunk",
     "ChunkList",
     "ChunkResult",
+    "OutcomeCounts",
     "PairArrays",
     "Pairs",
     "Partition",

@@ -31,6 +31,36 @@ class Tally:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OutcomeCounts:
+    """How often each outcome came, drawn from its law: no pairs stand behind it.
+
+    ``counts`` are sixteen, by Alice's basis, Bob's basis, Alice's outcome, Bob's outcome, the last
+    one changing fastest; their sum is ``rows``.  ``emissions`` are all of the run.  Clicks are
+    emissions that a side registered, whether the other did or not.
+    """
+
+    counts: tuple[int, ...]
+    emissions: int
+    alice_clicks: int
+    bob_clicks: int
+
+    @property
+    def rows(self) -> int:
+        """Pairs registered by both sides."""
+        return sum(self.counts)
+
+    @property
+    def tally(self) -> Tally:
+        """Sifted pairs and errors."""
+        z, x = self.counts[:4], self.counts[12:]
+        return Tally(sum(z), z[1] + z[2], sum(x), x[1] + x[2])
+
+    def table(self) -> NDArray[np.uint64]:
+        """The counts as an array of shape (2, 2, 2, 2)."""
+        return np.array(self.counts, np.uint64).reshape(2, 2, 2, 2)
+
+
 # Bytes of each column counted at a time: four columns and temporaries stay in cache.
 _BLOCK = 1 << 16
 

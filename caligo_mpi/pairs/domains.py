@@ -7,6 +7,7 @@ A stream is numpy's ``SeedSequence(seed, spawn_key=KEY)`` with one of these keys
 ``(chunk, NETSQUID, number)``          the NetSquid engine and the sequential mode
 ``(chunk, PEERS, block)``              other simulators, and programs written by hand
 ``(PROTOCOL, block, party)``           the classical protocol
+``(LAW,)``                             counts that are drawn from their law
 =====================================  ===========================================
 
 Numpy cuts a key into words of 32 bits.  Chunks fill one word and domains two, so that no two of
@@ -19,3 +20,4 @@ from __future__ import annotations
 NETSQUID = int.from_bytes(b"netsquid", "little")
 PEERS = int.from_bytes(b"peer-sim", "little")
 PROTOCOL = int.from_bytes(b"protocol", "little")
+LAW = int.from_bytes(b"pairslaw", "little")
