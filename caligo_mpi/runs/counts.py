@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..config import NoiseConfig, RunConfig
 from ..engines import Engine, make_engine
-from ..engines.noise.law import LAW_VERSION, draw_counts
+from ..engines.noise.law import draw_counts
 from ..errors import ConfigError
 from ..pairs import OutcomeCounts
 
@@ -12,9 +12,9 @@ from ..pairs import OutcomeCounts
 def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
     """The sixteen outcome counts of ``config.pairs`` emissions, drawn with ``config.seed``.
 
-    They have the law of the run's pairs and are not counted from them: another seed's, so to say.  A million or 1e15
-    emissions take the same few milliseconds.  ``engine`` spares making the run's engine again.  Raises `ConfigError` for
-    an engine whose law is not known.
+    They have the law of the run's pairs and are not counted from them, as those of another seed are not.  A million
+    and 1e15 emissions take the same millisecond.  ``engine`` spares making the run's engine again.  Raises
+    `ConfigError` for an engine whose law is not known.
     """
     require_law(config)
     engine = engine or make_engine(config.engine)

@@ -181,12 +181,15 @@ def _log(count: int) -> float:
 
 
 def _stirling_error(count: int) -> float:
-    """ln n! less its Stirling approximation (n+½)·ln n − n + ½·ln 2π; at 0 so that the law fits."""
+    """What Stirling's (n+½)·ln n − n + ½·ln 2π lacks of ln n!; ln 0 stands for 0 here."""
     if count < 16:
         n = float(count)
         return math.lgamma(n + 1) - (n + 0.5) * _log(count) + n - 0.5 * math.log(2 * math.pi)
     square = float(count) * count
-    return (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / square) / square) / square) / square) / count  # fmt: skip
+    total = 0.0
+    for term in (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
+        total = total / square + term
+    return total / count
 
 
 #: Bernoulli numbers B_2k over 2k(2k−1): the terms of Stirling's series.
