@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .config.protocol import load_protocol, parse_protocol
     from .engines.link import Expected
     from .errors import CaligoError, ConfigError, EngineError, EnvironmentProblem, StoreError
-    from .pairs import Chunk, PairArrays, Pairs, Tally, tally
+    from .pairs import Chunk, ColumnSpec, PairArrays, Pairs, Tally, tally
     from .parallel.job import Progress
     from .protocol.run import run_protocol
     from .protocol.types import KeyResult
@@ -47,6 +47,7 @@ _HOME = {
     ),
     "pairs": (
         "Chunk",
+        "ColumnSpec",
         "PairArrays",
         "Pairs",
         "Tally",
@@ -72,6 +73,7 @@ _MODULE = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "CaligoError",
     "Chunk",
+    "ColumnSpec",
     "ConfigError",
     "EngineError",
     "EnvironmentProblem",

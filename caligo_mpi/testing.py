@@ -20,9 +20,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from .engines import Engine, keeps_prefixes
+from .engines import Engine, declared_columns, keeps_prefixes
 from .pairs import Chunk, Pairs, bits, tally
-from .pairs.checks import breach_of_packed
+from .pairs.checks import breach_of_declared, breach_of_packed
 
 #: Probability, per rate tested, that a correct engine fails.
 FALSE_ALARM = 1e-6
@@ -118,6 +118,10 @@ class EngineTests:
                 assert np.array_equal(part.index, whole.index[:rows]), f"{count=}: other positions"
             if whole.time is not None and part.time is not None:
                 assert np.array_equal(part.time, whole.time[:rows]), f"{count=}: other times"
+            for name, values in part.extra.items():
+                beginning = whole.extra[name][:rows]
+                same = values.tobytes() == beginning.tobytes()
+                assert same, f"{count=}: other values of {name}"
             for column, longer in zip(part.columns, whole.columns, strict=True):
                 beginning = bits.extract(longer, 0, rows)
                 assert np.array_equal(column, beginning), f"{count=}: other bits"
@@ -148,6 +152,14 @@ class EngineTests:
             assert bool((np.diff(pairs.time) >= 0).all()), "time runs backwards"
         assert math.isfinite(pairs.duration_ns)
         assert pairs.duration_ns >= 0
+
+    def test_declared_columns_are_as_declared(self) -> None:
+        engine = self.engine()
+        declared = declared_columns(engine)
+        for count in (1, 13, self.count):
+            pairs = self.sample(count)
+            breach = breach_of_declared(pairs, declared)
+            assert not breach, f"{count=}: {breach}"
 
     def test_clicks_contain_the_rows(self) -> None:
         pairs = self.sample()

@@ -19,7 +19,8 @@ import numpy as np
 
 from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import Pairs, Tally, Tick
+from ..pairs import ColumnSpec, Pairs, Tally, Tick
+from ..pairs.table import checked
 from .link import Expected
 
 
@@ -45,6 +46,8 @@ class Engine(Protocol):
     thresholds: dict[str, object]
     #: Closed-form rates of this configuration.
     expected: Expected
+    #: Further columns of its rows, given as `Pairs.extra`; an engine without any may leave this out.
+    columns: tuple[ColumnSpec, ...] = ()
 
     def sample(
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
@@ -113,6 +116,11 @@ def _built(
             f"engine.name={name!r} is not an installed engine; choose one of: {known}"
         )
     return cast(Engine, plugins[name].load()(config))
+
+
+def declared_columns(engine: Engine) -> tuple[ColumnSpec, ...]:
+    """The columns that an engine declares beside those of every pair; `ConfigError` where they cannot be."""
+    return checked(getattr(engine, "columns", ()), who=f"engine {engine.name}")
 
 
 def is_ours(engine: Engine) -> bool:

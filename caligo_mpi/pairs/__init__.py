@@ -3,6 +3,7 @@
 from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
 from .counts import OutcomeCounts, Tally, tally
+from .table import ColumnSpec
 
 __all__ = [
     "CHUNK_DTYPE",
@@ -10,6 +11,7 @@ __all__ = [
     "Chunk",
     "ChunkList",
     "ChunkResult",
+    "ColumnSpec",
     "OutcomeCounts",
     "PairArrays",
     "Pairs",

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from ..terminal.wording import counted
 from . import bits
+from .table import BITS, ColumnSpec
 
 if TYPE_CHECKING:
     from .columns import PairArrays, Pairs
 
-_BITS = ("alice_basis", "alice_outcome", "bob_basis", "bob_outcome")
+_BITS = tuple(column.name for column in BITS)
 
 
 def breach_of_arrays(pairs: PairArrays) -> str:
@@ -82,6 +83,26 @@ def breach_of_places(index: object, time: object, rows: int) -> str:
     if len(array) != rows:
         return f"time has {counted(len(array), 'row')} and the other columns have {rows:,}"
     return _first("time", array, ~np.isfinite(array), "must be finite")
+
+
+def breach_of_declared(pairs: Pairs, declared: tuple[ColumnSpec, ...]) -> str:
+    """For declared columns: these and no others, in this order, of the right type and length, values in flags."""
+    names = [column.name for column in declared]
+    if list(pairs.extra) != names:
+        return f"extra columns {', '.join(pairs.extra) or 'none'}; due are {', '.join(names) or 'none'}"
+    for column in declared:
+        values = pairs.extra[column.name]
+        due = f"one-dimensional {column.kind.name} is due"
+        if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype != column.kind:
+            found = f"{getattr(values, 'dtype', type(values).__name__)} {np.shape(values)}"
+            return f"{column.name} is {found}; {due}"
+        if len(values) != pairs.count:
+            return f"{column.name} has {len(values)} values for {pairs.count} rows"
+        if column.flags:
+            wrong = ~np.isin(values, list(column.flags))
+            if sentence := _first(column.name, values, wrong, "is none of its flags"):
+                return sentence
+    return ""
 
 
 def _breach_of_index(index: object, rows: int) -> str:

@@ -6,6 +6,7 @@ A chunk's bits depend on (seed, chunk index, engine parameters) alone: every chu
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -140,8 +141,8 @@ class ChunkResult:
     """A simulated chunk on its way to the file: its ``/chunks`` record (shape (1,), `CHUNK_DTYPE`) and its pairs.
 
     ``pairs`` is None where the columns are nowhere, since they can be simulated again; ``pairs.index`` is global here.
-    ``parts`` and ``whole`` turn it into bytes and back for the way between ranks: record, flags, columns, index,
-    time, each padded to 8 bytes.  The flags are `Where`, and whether there are index and time, a byte each.
+    ``parts`` and ``whole`` turn it into bytes and back for the way between ranks: record, `Where` and the size of
+    the names, the four columns, names and types of those beside them, and these, each padded to 8 bytes.
     """
 
     record: NDArray[np.void]
@@ -149,38 +150,55 @@ class ChunkResult:
 
     def parts(self) -> list[U8]:
         """Views of the result's memory, to be sent one after the other."""
-        flags = np.zeros(8, np.uint8)
         record = self.record.view(np.uint8).ravel()
         pairs = self.pairs
         if pairs is None:
-            flags[0] = Where.NOWHERE
-            return [np.concatenate([record, flags])]
-        flags[:3] = Where.CARRIED, pairs.index is not None, pairs.time is not None
-        head = np.concatenate([record, flags])
-        parts = [head, np.ascontiguousarray(pairs.columns).reshape(-1)]
-        if pairs.columns.size & 7:
-            parts.append(np.zeros(-pairs.columns.size & 7, np.uint8))
-        parts += [
-            column.view(np.uint8) for column in (pairs.index, pairs.time) if column is not None
-        ]
+            return [np.concatenate([record, _head(Where.NOWHERE, 0)])]
+        beside = pairs.beside
+        kinds = json.dumps([[name, values.dtype.str] for name, values in beside.items()])
+        names = np.frombuffer(kinds.encode(), np.uint8) if beside else _NO_BYTES
+        columns = np.ascontiguousarray(pairs.columns).reshape(-1)
+        numbers = [np.ascontiguousarray(values).view(np.uint8) for values in beside.values()]
+        parts = [np.concatenate([record, _head(Where.CARRIED, len(names))])]
+        for part in (columns, names, *numbers):
+            parts.append(part)
+            if len(part) & 7:
+                parts.append(np.zeros(-len(part) & 7, np.uint8))
         return parts
 
     @classmethod
     def whole(cls, buffer: U8) -> ChunkResult:
         """The result whose parts stand in ``buffer``; its arrays are views of it."""
-        record = buffer[: CHUNK_DTYPE.itemsize].view(CHUNK_DTYPE)
-        where, has_index, has_time = buffer[CHUNK_DTYPE.itemsize :][:3].tolist()
+        take = _Taker(buffer)
+        record = take(CHUNK_DTYPE.itemsize).view(CHUNK_DTYPE)
+        where, size = take(8).view(np.uint32).tolist()
         if where == Where.NOWHERE:
             return cls(record, None)
         rows = int(record["rows"][0])
-        start = CHUNK_DTYPE.itemsize + 8
-        columns = buffer[start : start + 4 * bits.nbytes(rows)].reshape(4, -1)
-        start += columns.size + (-columns.size & 7)
-        index = buffer[start : start + 8 * rows].view(np.uint64) if has_index else None
-        start += 8 * rows if has_index else 0
-        time = buffer[start : start + 8 * rows].view(np.float64) if has_time else None
+        columns = take(4 * bits.nbytes(rows)).reshape(4, -1)
+        names = take(size)
+        kinds = json.loads(names.tobytes()) if size else []
+        beside = {name: take(rows * np.dtype(kind).itemsize).view(kind) for name, kind in kinds}
+        index, time = beside.pop("index", None), beside.pop("time", None)
         clicks = int(record["alice_clicks"][0]), int(record["bob_clicks"][0])
-        return cls(
-            record,
-            Pairs(columns, rows, index, time, *clicks, duration_ns=float(record["duration_ns"][0])),
-        )
+        duration = float(record["duration_ns"][0])
+        return cls(record, Pairs(columns, rows, index, time, *clicks, duration, beside))
+
+
+_NO_BYTES = np.zeros(0, np.uint8)
+
+
+def _head(where: Where, size: int) -> U8:
+    return np.array([where, size], np.uint32).view(np.uint8)
+
+
+class _Taker:
+    """Parts of a buffer one after the other; each begins at a multiple of 8 bytes."""
+
+    def __init__(self, buffer: U8) -> None:
+        self._buffer, self._at = buffer, 0
+
+    def __call__(self, size: int) -> U8:
+        part = self._buffer[self._at : self._at + size]
+        self._at += size + (-size & 7)
+        return part

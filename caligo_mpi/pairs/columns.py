@@ -5,8 +5,10 @@ Row order is global emission order: nothing is shuffled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
@@ -16,9 +18,13 @@ from ..errors import ConfigError
 from . import bits
 from .bits import U8
 from .checks import breach_of_arrays
+from .table import BITS, ColumnSpec, as_bytes
 
 #: The four measured columns, in the order of ``Pairs.columns`` and of every checksum.
-COLUMNS = ("alice_basis", "alice_outcome", "bob_basis", "bob_outcome")
+COLUMNS = tuple(column.name for column in BITS)
+
+Extra = Mapping[str, NDArray[Any]]
+_NOTHING: Extra = MappingProxyType({})
 
 Z, X = 0, 1
 
@@ -32,6 +38,8 @@ class Pairs:
     row's emission number, counted by an engine from 0 at its chunk's start; it is None where no
     pair can be lost.  ``time`` (float64, ns) is when the row was measured within the chunk's own
     simulation.  Clicks are emissions that a side registered, whether the other did or not.
+    ``extra`` maps the names of columns that the engine declares to arrays of one value per row, in
+    the order of the declaration: bool for bits, else of the declared type.
     """
 
     columns: U8
@@ -41,6 +49,7 @@ class Pairs:
     alice_clicks: int = 0
     bob_clicks: int = 0
     duration_ns: float = 0.0
+    extra: Extra = field(default_factory=dict)
 
     @property
     def alice_basis(self) -> U8:
@@ -66,26 +75,76 @@ class Pairs:
         column: U8 = self.columns[number]
         return column
 
+    @property
+    def beside(self) -> dict[str, NDArray[Any]]:
+        """The columns beside the four by name, one value per row, in the order of the table."""
+        found: dict[str, NDArray[Any]] = {}
+        if self.index is not None:
+            found["index"] = self.index
+        if self.time is not None:
+            found["time"] = self.time
+        found.update(self.extra)
+        return found
+
+    @property
+    def packed(self) -> U8:
+        """All columns of bits as the file holds them: the four, then those that are declared."""
+        declared = [bits.pack(v) for v in self.extra.values() if v.dtype == np.bool_]
+        return np.vstack([self.columns, *declared]) if declared else self.columns
+
+    @classmethod
+    def of_table(cls, table: Sequence[ColumnSpec], packed: U8, count: int, numbers: Extra) -> Pairs:
+        """Rows from all their columns of bits, packed as by `packed`, and from the others by name."""
+        beside = dict(numbers)
+        if len(packed) > len(COLUMNS):
+            beside = {}
+            declared = iter(packed[len(COLUMNS) :])
+            for column in table[len(COLUMNS) :]:
+                name = column.name
+                if column.is_bit:
+                    beside[name] = bits.unpack(next(declared), count).view(np.bool_)
+                else:
+                    beside[name] = numbers[name]
+        index, time = beside.pop("index", None), beside.pop("time", None)
+        return cls(packed[: len(COLUMNS)], count, index, time, extra=beside)
+
+    def part(self, start: int, stop: int) -> Pairs:
+        """Rows ``start`` to ``stop``, packed from bit 0; views where no bit has to move.
+
+        Clicks and duration belong to the whole and are 0.
+        """
+        if not start & 7 and (not stop & 7 or stop == self.count):
+            columns = self.columns[:, start >> 3 : bits.nbytes(stop)]
+        else:
+            columns = np.stack([bits.extract(c, start, stop - start) for c in self.columns])
+        index = None if self.index is None else self.index[start:stop]
+        time = None if self.time is None else self.time[start:stop]
+        extra = {name: values[start:stop] for name, values in self.extra.items()}
+        return Pairs(columns, stop - start, index, time, extra=extra)
+
+    def followed_by(self, other: Pairs) -> Pairs:
+        """These rows and those of ``other``, which has the same columns."""
+        whole, lead = self.count >> 3, self.count & 7
+        last = self.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
+        moved = bits.shift_in(other.columns, lead, last)
+        columns = np.concatenate([self.columns[:, :whole], moved], axis=1)
+        count = self.count + other.count
+        theirs = other.beside
+        beside = {name: np.concatenate([own, theirs[name]]) for name, own in self.beside.items()}
+        index, time = beside.pop("index", None), beside.pop("time", None)
+        return Pairs(columns[:, : bits.nbytes(count)], count, index, time, extra=beside)
+
     def checksum(self) -> int:
-        """XXH3-64 over the packed columns in order, then index, then time (little-endian)."""
+        """XXH3-64 over the four packed columns, index, time, declared columns, in the order of the table."""
         digest = xxhash.xxh3_64()
         for column in self.columns:
             digest.update(np.ascontiguousarray(column).data)
-        if self.index is not None:
-            index = np.ascontiguousarray(self.index, "<u8")
-            digest.update(index.view(np.uint8).data)
-        if self.time is not None:
-            time = np.ascontiguousarray(self.time, "<f8")
-            digest.update(time.view(np.uint8).data)
+        for values in self.beside.values():
+            digest.update(as_bytes(values).data)
         return digest.intdigest()
 
 
-class PairArrays(NamedTuple):
-    """Pairs unpacked: uint8 columns of 0 and 1, one value per row.
-
-    ``index`` and ``time`` are as in `Pairs`, None where pairs have none.
-    """
-
+class _Arrays(NamedTuple):
     alice_basis: U8
     alice_outcome: U8
     bob_basis: U8
@@ -93,15 +152,43 @@ class PairArrays(NamedTuple):
     index: NDArray[np.uint64] | None = None  # type: ignore[assignment]
     time: NDArray[np.float64] | None = None
 
+
+class PairArrays(_Arrays):
+    """Pairs unpacked: uint8 columns of 0 and 1, one value per row.
+
+    ``index`` and ``time`` are as in `Pairs`, None where pairs have none.  ``extra`` maps the names of
+    declared columns to their values (uint8 for bits); it is no item of the tuple, which has six.
+    """
+
+    extra: Extra = _NOTHING
+
+    @classmethod
+    def of(cls, columns: Extra) -> PairArrays:
+        """From all columns by name."""
+        own = {name: columns[name] for name in cls._fields if name in columns}
+        arrays = cls(**own)
+        extra = {name: values for name, values in columns.items() if name not in own}
+        if extra:
+            arrays.extra = extra
+        return arrays
+
     @classmethod
     def unpacked(cls, pairs: Pairs) -> PairArrays:
         """The pairs of a block, one byte per bit."""
-        unpacked = [bits.unpack(column, pairs.count) for column in pairs.columns]
-        a_basis, a_bit, b_basis, b_bit = unpacked
-        return cls(a_basis, a_bit, b_basis, b_bit, pairs.index, pairs.time)
+        found: dict[str, NDArray[Any]] = {}
+        for name, column in zip(COLUMNS, pairs.columns, strict=True):
+            found[name] = bits.unpack(column, pairs.count)
+        for name, values in pairs.beside.items():
+            found[name] = values.view(np.uint8) if values.dtype == np.bool_ else values
+        return cls.of(found)
+
+    def named(self) -> dict[str, NDArray[Any]]:
+        """All columns that are there by name, in the order of the table."""
+        own = {name: values for name, values in self._asdict().items() if values is not None}
+        return {**own, **self.extra}
 
     def packed(self) -> Pairs:
-        """The same pairs, eight rows per byte; clicks and duration are not known and set to 0.
+        """The same pairs, eight rows per byte, without declared columns; clicks and duration are set to 0.
 
         Raises `ConfigError` where these are no pairs: it names the column, the row and the value.
         """

@@ -49,11 +49,13 @@ def rows(pairs: Pairs, start: int, count: int) -> Pairs:
         raise ValueError(
             f"rows {start} to {start + count} are not within the {pairs.count} rows there are"
         )
-    part = slice(start, start + count)
-    columns = np.stack([bits.extract(column, start, count) for column in pairs.columns])
-    index = None if pairs.index is None else pairs.index[part]
-    time = None if pairs.time is None else pairs.time[part]
-    return replace(pairs, columns=columns, count=count, index=index, time=time)
+    part = pairs.part(start, start + count)
+    return replace(
+        part,
+        alice_clicks=pairs.alice_clicks,
+        bob_clicks=pairs.bob_clicks,
+        duration_ns=pairs.duration_ns,
+    )
 
 
 def equal_bases(own: U8, announced: U8, count: int) -> U8:

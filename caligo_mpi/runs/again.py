@@ -46,7 +46,7 @@ def work_again(info: store.RunInfo) -> Work[Pairs]:
             f"engine={info.engine}: a sequential simulation has no chunks that could be made again; run it again"
         )
     config = RunConfig.from_json(info.config)
-    return pairs_work(config, dict(info.thresholds), info.stream_version)
+    return pairs_work(config, dict(info.thresholds), info.stream_version, info.declared)
 
 
 def open_pairs(path: str | os.PathLike[str]) -> store.PairsFile:

@@ -12,10 +12,21 @@ from typing import TypeVar
 import numpy as np
 
 from ..config import RunConfig
-from ..engines import Counting, Engine, is_ours, make_engine
+from ..engines import Counting, Engine, declared_columns, is_ours, make_engine
 from ..errors import ConfigError, EngineError
-from ..pairs import CHUNK_DTYPE, Chunk, ChunkResult, Pairs, Partition, Tally, Tick, tally
-from ..pairs.checks import breach_of_packed
+from ..pairs import (
+    CHUNK_DTYPE,
+    Chunk,
+    ChunkResult,
+    ColumnSpec,
+    Pairs,
+    Partition,
+    Tally,
+    Tick,
+    bits,
+    tally,
+)
+from ..pairs.checks import breach_of_declared, breach_of_packed
 from ..parallel.job import Work
 from ..terminal.wording import counted
 from .identity import engine_for
@@ -27,31 +38,36 @@ def chunk_work(
     config: RunConfig,
     thresholds: dict[str, object] | None,
     stream_version: int | None = None,
+    stored: tuple[ColumnSpec, ...] | None = None,
     *,
     carry: bool = True,
 ) -> Work[ChunkResult]:
     """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`.
 
-    Its results carry the columns, unless ``carry`` is false: then they are gone once they are counted.
+    ``stored`` are the declared columns of a file that is gone on with: all that its results have.  They carry
+    their columns, unless ``carry`` is false: then they are gone once they are counted.
     """
     engine = make_engine(config.engine, thresholds, stream_version)
 
     def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
-        result = run_chunk(engine, chunk, config.seed, tick=tick)
+        result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
         return result if carry else ChunkResult(result.record, None)
 
     return _by_number(config, simulate)
 
 
 def pairs_work(
-    config: RunConfig, thresholds: dict[str, object] | None, stream_version: int | None = None
+    config: RunConfig,
+    thresholds: dict[str, object] | None,
+    stream_version: int | None = None,
+    stored: tuple[ColumnSpec, ...] | None = None,
 ) -> Work[Pairs]:
     """The same for the chunk's pairs alone, not counted."""
     engine = make_engine(config.engine, thresholds, stream_version)
 
     def simulate(chunk: Chunk, tick: Tick | None) -> Pairs:
         pairs, _ = _simulated(engine, chunk, config.seed, tick)
-        return pairs
+        return _with_columns(pairs, stored)
 
     return _by_number(config, simulate)
 
@@ -72,11 +88,18 @@ def _by_number(config: RunConfig, simulate: Callable[[Chunk, Tick | None], R]) -
     return work
 
 
-def run_chunk(engine: Engine, chunk: Chunk, seed: int, *, tick: Tick | None = None) -> ChunkResult:
+def run_chunk(
+    engine: Engine,
+    chunk: Chunk,
+    seed: int,
+    *,
+    tick: Tick | None = None,
+    stored: tuple[ColumnSpec, ...] | None = None,
+) -> ChunkResult:
     """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
     start = time.perf_counter()
     pairs, counts = _simulated(engine, chunk, seed, tick)
-    result = chunk_result(chunk, pairs, counts)
+    result = chunk_result(chunk, _with_columns(pairs, stored), counts)
     result.record["seconds"] = time.perf_counter() - start
     return result
 
@@ -90,6 +113,13 @@ def _simulated(
         pairs, counts = engine.sample_counted(chunk.count, sequence, tick=tick)
         return _placed(engine, chunk, pairs), counts
     return _placed(engine, chunk, engine.sample(chunk.count, sequence, tick=tick)), None
+
+
+def _with_columns(pairs: Pairs, stored: tuple[ColumnSpec, ...] | None) -> Pairs:
+    """The pairs with those of their declared columns that are stored; with all if that is None."""
+    if stored is None or len(stored) == len(pairs.extra):
+        return pairs
+    return replace(pairs, extra={column.name: pairs.extra[column.name] for column in stored})
 
 
 def chunk_result(
@@ -111,28 +141,33 @@ def chunk_result(
 
 def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
     """The engine's pairs with global indices, after a look at what the contract promises."""
-    complaint, rows = None, counted(pairs.count, "row")
-    if (pairs.index is not None) != engine.has_index or (pairs.time is not None) != engine.has_time:
-        complaint = (
-            f"has_index={engine.has_index}, has_time={engine.has_time} but other columns came"
-        )
-    elif pairs.columns.dtype != np.uint8 or pairs.columns.shape != (4, (pairs.count + 7) // 8):
-        complaint = (
-            f"{rows} as columns of {pairs.columns.dtype} {pairs.columns.shape}; packed uint8 is due"
-        )
-    elif not engine.has_index and pairs.count != chunk.count:
-        complaint = f"{rows} for {counted(chunk.count, 'emission')}, without an index column"
-    elif not is_ours(engine) and (sentence := _breach_of_plugin(pairs, chunk.count)):
-        complaint = sentence
-    elif pairs.index is not None and pairs.count and not int(pairs.index[-1]) < chunk.count:
-        complaint = f"index {pairs.index[-1]} in a chunk of {counted(chunk.count, 'emission')}"
-    if complaint:
+    if complaint := _complaint(engine, chunk, pairs):
         raise EngineError(
             f"engine {engine.name} broke its contract in chunk {chunk.index}: {complaint}"
         )
     if pairs.index is None or not chunk.start:
         return pairs
     return replace(pairs, index=pairs.index + np.uint64(chunk.start))
+
+
+def _complaint(engine: Engine, chunk: Chunk, pairs: Pairs) -> str:
+    """What breaks the contract, in words."""
+    rows, emissions = pairs.count, chunk.count
+    rows_said, emissions_said = counted(rows, "row"), counted(emissions, "emission")
+    if (pairs.index is not None, pairs.time is not None) != (engine.has_index, engine.has_time):
+        return f"has_index={engine.has_index}, has_time={engine.has_time} but other columns came"
+    if pairs.columns.dtype != np.uint8 or pairs.columns.shape != (4, bits.nbytes(rows)):
+        found = f"{pairs.columns.dtype} {pairs.columns.shape}"
+        return f"{rows_said} as columns of {found}; packed uint8 is due"
+    if not engine.has_index and rows != emissions:
+        return f"{rows_said} for {emissions_said}, without an index column"
+    if sentence := breach_of_declared(pairs, declared_columns(engine)):
+        return sentence
+    if not is_ours(engine) and (sentence := _breach_of_plugin(pairs, emissions)):
+        return sentence
+    if pairs.index is not None and rows and not int(pairs.index[-1]) < emissions:
+        return f"index {pairs.index[-1]} in a chunk of {emissions_said}"
+    return ""
 
 
 def _breach_of_plugin(pairs: Pairs, emissions: int) -> str:

@@ -34,7 +34,7 @@ def forecast(config: RunConfig) -> Forecast:
     """Rows, sizes and time of a run; simulates for a fraction of a second to learn the speed."""
     engine = make_engine(config.engine)
     info, partition = run_info(config, engine), Partition(config.pairs, config.chunk_size)
-    columns = 4 / 8 + 8 * engine.has_index + 8 * engine.has_time
+    row_bytes = sum(column.items(8) * column.shown.itemsize for column in info.table) / 8
     count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
     while seconds < 0.1 and count <= partition[0].count:
         start = time.perf_counter()
@@ -46,7 +46,7 @@ def forecast(config: RunConfig) -> Forecast:
         chunks=len(partition),
         file_bytes=store.file_size(info, info.capacity),
         full_bytes=store.full_size(info, info.capacity),
-        rank_bytes=int(partition[0].count * engine.expected.coincidence * columns),
+        rank_bytes=int(partition[0].count * engine.expected.coincidence * row_bytes),
         seconds=seconds / tried * config.pairs,
         expected=engine.expected,
     )

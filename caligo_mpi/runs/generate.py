@@ -91,13 +91,9 @@ def _fill(
     _record(observer, pair_store)
     before = config.pairs - _emissions(config, pair_store.todo)
     meter = Meter(before=before, total=config.pairs)
-    setup = functools.partial(
-        chunk_work,
-        config,
-        pair_store.thresholds,
-        engine.stream_version,
-        carry=pair_store.info.has_columns,
-    )
+    info = pair_store.info
+    begun_with = (pair_store.thresholds, engine.stream_version, info.declared)
+    setup = functools.partial(chunk_work, config, *begun_with, carry=info.has_columns)
     with contextlib.closing(map_(setup, pair_store.todo)) as results:
         for rank, result in results:
             pair_store.append(result, rank=rank)

@@ -8,7 +8,7 @@ import os
 
 from .. import store
 from ..config import RunConfig
-from ..engines import Engine, keeps_prefixes, make_engine
+from ..engines import Engine, declared_columns, keeps_prefixes, make_engine
 from ..errors import ConfigError, StoreError
 from ..provenance import provenance
 
@@ -62,6 +62,7 @@ def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
         thresholds=engine.thresholds,
         has_index=engine.has_index,
         has_time=engine.has_time,
+        declared=declared_columns(engine),
         coincidence=engine.expected.coincidence,
         software=provenance(),
         keep=config.output.keep,

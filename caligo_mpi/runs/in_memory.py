@@ -15,6 +15,8 @@ from .chunks import pairs_work
 def generate_pairs(config: RunConfig) -> PairArrays:
     """Simulate the run in memory: unpacked outcomes and bases (uint8), index and time where the engine has them.
 
+    Columns that the engine declares are in ``extra``, by name.
+
     >>> from caligo_mpi import parse_config
     >>> config = parse_config({"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 1.0}}})
     >>> pairs = generate_pairs(config)
@@ -24,8 +26,6 @@ def generate_pairs(config: RunConfig) -> PairArrays:
     """
     setup = functools.partial(pairs_work, config, None)
     items = range(len(Partition(config.pairs, config.chunk_size)))
-    parts = [PairArrays.unpacked(pairs) for _, pairs in serial_map(setup, items)]
-    columns = zip(*parts, strict=True)
-    return PairArrays._make(
-        None if column[0] is None else np.concatenate(column) for column in columns
-    )
+    chunks = [PairArrays.unpacked(pairs).named() for _, pairs in serial_map(setup, items)]
+    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return PairArrays.of(columns)

@@ -141,6 +141,7 @@ def _info(config: RunConfig, stream_version: int | None = None) -> store.RunInfo
     return replace(
         info,
         engine=f"{info.engine}, sequential",
+        declared=(),
         config_digest=hashlib.sha256(identity.encode()).hexdigest(),
         chunk_size=-(-config.pairs // 8) * 8,
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import StoreError
-from ..pairs import Pairs, bits
+from ..pairs import COLUMNS, ColumnSpec, Pairs, bits
 from .layout import Layout, RunInfo
 from .records import SPAN_ROWS, Records, batches, intact
 
@@ -39,14 +39,14 @@ class Again:
             if not record["rows"]:
                 continue
             if some and rows + int(record["rows"]) > SPAN_ROWS:
-                yield row, _joined(some)
+                yield row, _joined(some, self._layout.info.table)
                 some, rows = [], 0
             if not some:
                 row = int(record["row"])
             some.append(self._chunk(record))
             rows += int(record["rows"])
         if some:
-            yield row, _joined(some)
+            yield row, _joined(some, self._layout.info.table)
 
     def _records(self, chunks: range) -> Iterator[Records]:
         for first, records in batches(self._fd, self._layout, chunks):
@@ -84,25 +84,25 @@ class Again:
 
 def _read_only(pairs: Pairs) -> Pairs:
     """The same pairs: whoever gets a view of them must not change what others will read."""
-    for array in (pairs.columns, pairs.index, pairs.time):
-        if array is not None:
-            array.flags.writeable = False
+    for array in (pairs.columns, *pairs.beside.values()):
+        array.flags.writeable = False
     return pairs
 
 
-def _joined(parts: list[Pairs]) -> Pairs:
+def _joined(parts: list[Pairs], table: Sequence[ColumnSpec]) -> Pairs:
     """The rows of chunks one after the other."""
     if len(parts) == 1:
         return parts[0]
+    packed = [part.packed for part in parts]
     columns = []
-    for number in range(len(parts[0].columns)):
-        packed = bits.joined((part.columns[number], part.count) for part in parts)
-        columns.append(np.concatenate(list(packed)))
-    index = [part.index for part in parts if part.index is not None]
-    time = [part.time for part in parts if part.time is not None]
-    return Pairs(
-        np.stack(columns),
-        sum(part.count for part in parts),
-        np.concatenate(index) if index else None,
-        np.concatenate(time) if time else None,
-    )
+    for number in range(len(packed[0])):
+        own = ((some[number], part.count) for some, part in zip(packed, parts, strict=True))
+        columns.append(np.concatenate(list(bits.joined(own))))
+    named = [part.beside for part in parts]
+    numbers = {
+        column.name: np.concatenate([values[column.name] for values in named])
+        for column in table[len(COLUMNS) :]
+        if not column.is_bit
+    }
+    count = sum(part.count for part in parts)
+    return Pairs.of_table(table, np.stack(columns), count, numbers)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EnvironmentProblem, StoreError
-from ..pairs import COLUMNS, PairArrays
+from ..pairs import PairArrays
 from .again import Simulator
 from .files import disk_errors, move_new
 from .names import output_name
@@ -36,8 +36,8 @@ def export(
 
     ``npz``: arrays for `numpy.load`.  ``csv``: a header and one line per row.  ``parquet``: one row group per block
     (needs pyarrow).  ``bytes``: a directory with one raw file per column, ``alice_basis.u1`` … (one byte per value),
-    ``index.u8`` and ``time.f8`` (little-endian).  Columns are those of `PairArrays`; ``simulator`` is as for
-    `open_pairs`.
+    ``index.u8`` and ``time.f8`` (little-endian).  Columns are those of the file, declared ones included;
+    ``simulator`` is as for `open_pairs`.
     """
     if kind not in get_args(Kind):
         raise ValueError(f"kind={kind!r} must be one of {', '.join(get_args(Kind))}")
@@ -67,17 +67,11 @@ def export(
 def _blocks(file: PairsFile) -> Iterator[dict[str, NDArray[Any]]]:
     """The rows as named arrays, a block at a time."""
     for block in file.blocks(_ROWS):
-        arrays = PairArrays.unpacked(block)._asdict()
-        yield {name: values for name, values in arrays.items() if values is not None}
+        yield PairArrays.unpacked(block).named()
 
 
 def _columns(file: PairsFile) -> dict[str, np.dtype[Any]]:
-    kinds: dict[str, np.dtype[Any]] = dict.fromkeys(COLUMNS, np.dtype("u1"))
-    if file.info.has_index:
-        kinds["index"] = np.dtype("<u8")
-    if file.info.has_time:
-        kinds["time"] = np.dtype("<f8")
-    return kinds
+    return {name: column.dtype for name, column in file.columns.items()}
 
 
 def _write_npz(file: PairsFile, target: Path) -> None:
@@ -96,8 +90,9 @@ def _write_npz(file: PairsFile, target: Path) -> None:
 
 
 def _write_csv(file: PairsFile, target: Path) -> None:
-    names = list(_columns(file))
-    fields = ["%r" if name == "time" else "%d" for name in names]
+    kinds = _columns(file)
+    names = list(kinds)
+    fields = ["%r" if kind.kind == "f" else "%d" for kind in kinds.values()]
     line = ",".join(fields) + "\n"
     with target.open("w") as out:
         out.write(",".join(names) + "\n")

@@ -21,15 +21,15 @@ import xxhash
 
 from .._version import __version__
 from ..config import RunConfig
-from ..pairs import CHUNK_DTYPE, COLUMNS, Partition
-from ..pairs.bits import nbytes
+from ..pairs import CHUNK_DTYPE, ColumnSpec, Partition
+from ..pairs import table as columns
 from . import hdf5
 from .files import disk_errors
 from .messages import Value
 from .metadata import Damaged, Metadata, checked_metadata, checksum, damage_said, open_file
 
 FORMAT = "caligo-pairs"
-FORMAT_VERSION = (1, 1)
+FORMAT_VERSION = (1, 2)
 
 #: Rows of ``/runs`` and ``/faults``; what does not fit is only counted, in ``/overflow``.
 TABLE_ROWS = 1024
@@ -64,7 +64,7 @@ _CHECKED = (
     "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
 )  # fmt: skip
 
-_CHECKED_IF_THERE = ("keep", "columns")
+_CHECKED_IF_THERE = ("keep", "columns", "declared")
 
 #: What a file has of its chunks: their columns, or their records alone.
 Keep = Literal["pairs", "records"]
@@ -77,8 +77,9 @@ class RunInfo:
     ``engine`` is the engine's name for provenance, ``config`` the resolved configuration as JSON,
     ``config_digest`` covers everything that changes bits; ``coincidence`` is the expected number of rows
     per emission (1 where no pair can be lost), ``software`` maps dependencies to versions and more,
-    ``notes`` are further attributes of the file (written, not read back).  With ``keep="records"`` the file has no
-    columns: they can be simulated again, and each chunk's record has their checksum.
+    ``declared`` are the columns that the engine declares, ``notes`` further attributes of the file (written, not
+    read back).  With ``keep="records"`` the file has no columns: they can be simulated again, and each chunk's record
+    has their checksum.
     """
 
     pairs: int
@@ -91,6 +92,7 @@ class RunInfo:
     thresholds: Mapping[str, object] = field(default_factory=dict)
     has_index: bool = False
     has_time: bool = False
+    declared: tuple[ColumnSpec, ...] = ()
     coincidence: float = 1.0
     software: Mapping[str, object] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -103,13 +105,25 @@ class RunInfo:
 
     @property
     def columns(self) -> list[str]:
-        """The columns of its chunks, in the file or not."""
-        return [*COLUMNS, *(["index"] * self.has_index), *(["time"] * self.has_time)]
+        """The names of its chunks' columns, in the file or not."""
+        return [column.name for column in self.table]
+
+    @property
+    def stored(self) -> tuple[ColumnSpec, ...]:
+        """Those of its columns that are in the file."""
+        return self.table if self.has_columns else ()
 
     @property
     def partition(self) -> Partition:
         """The run's chunks."""
         return Partition(self.pairs, self.chunk_size)
+
+    @property
+    def table(self) -> tuple[ColumnSpec, ...]:
+        """The columns of its rows, in the order of every checksum."""
+        return columns.table(
+            has_index=self.has_index, has_time=self.has_time, declared=self.declared
+        )
 
     @property
     def capacity(self) -> int:
@@ -150,19 +164,26 @@ class Layout:
 
 def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
     """Name, type and length of every dataset, in the order of the file."""
-    u1 = np.dtype("u1")
     tables = [
         ("chunks", (CHUNK_DTYPE, len(info.partition))),
         ("runs", (RUN_DTYPE, TABLE_ROWS)),
         ("faults", (FAULT_DTYPE, TABLE_ROWS)),
         ("overflow", (OVERFLOW_DTYPE, 1)),
     ]
-    if not info.has_columns:
-        return tables
-    columns = [(f"pairs/{name}", (u1, nbytes(capacity))) for name in COLUMNS]
-    index = [("pairs/index", (np.dtype("<u8"), capacity))] if info.has_index else []
-    time = [("pairs/time", (np.dtype("<f8"), capacity))] if info.has_time else []
-    return tables + columns + index + time
+    rows = [(place(column), (column.shown, column.items(capacity))) for column in info.stored]
+    return tables + rows
+
+
+def place(column: ColumnSpec) -> str:
+    """The name of a column's dataset; declared columns have a group of their own.
+
+    HDF5 keeps up to eight members of a group in its checksummed header, and more of them in a heap.
+
+    >>> place(columns.INDEX), place(ColumnSpec("attempts", "u4"))
+    ('pairs/index', 'extra/attempts')
+    """
+    group = "pairs" if column.name in columns.RESERVED else "extra"
+    return f"{group}/{column.name}"
 
 
 def file_size(info: RunInfo, capacity: int) -> int:
@@ -186,8 +207,9 @@ def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
         file.attrs.create("data_digest", np.bytes_(b""), dtype="S64")
         datasets = _datasets(info, capacity)
         for name, (kind, length) in datasets:
-            dataset = hdf5.create_early(file, name, kind, (length,))
-            hdf5.describe(dataset, _describe(name))
+            hdf5.create_early(file, name, kind, (length,))
+        for column in info.stored:
+            hdf5.describe(file[place(column)], column.attributes())
         places = {name: file[name].id.get_offset() for name, _ in datasets}
         header = _header_checksum(attributes, places)
         file.attrs["header_checksum"] = np.uint64(header)
@@ -198,7 +220,7 @@ def _attributes(info: RunInfo) -> dict[str, object]:
     seed = np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed)
     return {
         "format": FORMAT,
-        "format_version": np.array(FORMAT_VERSION if info.has_columns else (1, 2), "<i4"),
+        "format_version": np.array(_version(info), "<i4"),
         "creator": "caligo-mpi",
         "creator_version": __version__,
         "file_time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -220,11 +242,20 @@ def _attributes(info: RunInfo) -> dict[str, object]:
     }
 
 
+def _version(info: RunInfo) -> tuple[int, int]:
+    """The lowest format version that has what the file holds: 1.1, where it holds nothing of 1.2."""
+    is_plain = info.has_columns and not info.declared
+    return (1, 1) if is_plain else FORMAT_VERSION
+
+
 def _kept(info: RunInfo) -> dict[str, object]:
-    """Said of files without columns only: those of older releases have none of these attributes."""
-    if info.has_columns:
-        return {}
-    return {"keep": info.keep, "columns": " ".join(info.columns)}
+    """Attributes that files of format 1.1 do not have: about declared columns, and about those not kept."""
+    found: dict[str, object] = {}
+    if info.declared:
+        found["declared"] = columns.to_json(info.declared)
+    if not info.has_columns:
+        found |= {"keep": info.keep, "columns": " ".join(info.columns)}
+    return found
 
 
 def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
@@ -232,33 +263,13 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
 
     A dataset without data has no place: None.
     """
-    pairs = sorted(name for name in places if name.startswith("pairs/"))
-    names = ["chunks", "runs", "faults", "overflow", *pairs]
+    rows = sorted(name for name in places if name.startswith(("pairs/", "extra/")))
+    names = ["chunks", "runs", "faults", "overflow", *rows]
     said = [str(attributes[name]) for name in _CHECKED]
     said += [str(attributes[name]) for name in _CHECKED_IF_THERE if name in attributes]
     ordered = [places[name] for name in names]
     covered = repr(said + ordered)
     return xxhash.xxh3_64_intdigest(covered.encode())
-
-
-def _describe(name: str) -> dict[str, object]:
-    """What a reader without this package needs to know about a dataset."""
-    column = name.rpartition("/")[2]
-    if column in COLUMNS:
-        return {
-            "encoding": "bit-packed, little bit order: row i is bit i % 8 of byte i // 8",
-            "flag_values": np.array([0, 1], "u1"),
-            "flag_meanings": "Z X" if column.endswith("basis") else "0 1",
-            "unpack": "numpy.unpackbits(dataset[:], count=file.attrs['rows'], bitorder='little')",
-        }
-    if name == "pairs/index":
-        return {"long_name": "global emission number of the row"}
-    if name == "pairs/time":
-        return {
-            "units": "ns",
-            "long_name": "simulated time within the simulation of the row's chunk",
-        }
-    return {}
 
 
 def read(path: Path) -> Layout:
@@ -285,7 +296,7 @@ def read_open(path: Path) -> tuple[int, Layout]:
 
 
 def _parse(metadata: Metadata, fd: int) -> Layout:
-    keep, columns = _columns_of(metadata)
+    keep, names = _columns_of(metadata)
     info = RunInfo(
         pairs=metadata.number("pairs"),
         chunk_size=metadata.number("chunk_size"),
@@ -295,8 +306,9 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         config=metadata.text("config"),
         config_digest=metadata.text("config_digest"),
         thresholds=json.loads(metadata.text("thresholds")),
-        has_index="index" in columns,
-        has_time="time" in columns,
+        has_index="index" in names,
+        has_time="time" in names,
+        declared=_declared(metadata),
         coincidence=float(str(metadata.attributes["coincidence"])),
         software=json.loads(metadata.text("software_dependencies")),
         keep=keep,
@@ -332,6 +344,13 @@ def _columns_of(metadata: Metadata) -> tuple[Keep, list[str]]:
     if keep == "pairs":
         return "pairs", [name.rpartition("/")[2] for name in metadata.places]
     return cast("Keep", keep), metadata.text("columns").split()
+
+
+def _declared(metadata: Metadata) -> tuple[ColumnSpec, ...]:
+    """The columns that the engine declared; files before format 1.2 have none."""
+    if "declared" not in metadata.attributes:
+        return ()
+    return columns.from_json(metadata.text("declared"))
 
 
 def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:

@@ -15,6 +15,9 @@ Value = str | int | float | list[int] | list[float]
 UNDEFINED = (1 << 64) - 1
 _MOST_MEMBERS = 64
 
+# Of IEEE floats: offset, bits, and where exponent and mantissa stand and end, and the exponent's bias.
+_FLOATS = {4: (0, 32, 23, 8, 0, 23, 127), 8: (0, 64, 52, 11, 0, 52, 1023)}
+
 
 class Broken(ValueError):
     """The metadata are damaged: a checksum does not fit, or what stands there cannot be."""
@@ -158,13 +161,9 @@ def datatype(reader: Reader, depth: int = 0) -> np.dtype[Any]:
         and reader.unpack("<HH") == (0, 8 * size)
     ):
         return np.dtype(f"<{'i' if low & 0x08 else 'u'}{size}")
-    if (
-        form == 1
-        and size == 8
-        and not low & 0x41
-        and reader.unpack("<HHBBBBI") == (0, 64, 52, 11, 0, 52, 1023)
-    ):
-        return np.dtype("<f8")
+    is_float = form == 1 and size in _FLOATS and not low & 0x41
+    if is_float and reader.unpack("<HHBBBBI") == _FLOATS[size]:
+        return np.dtype(f"<f{size}")
     if form == 3 and 0 < size < 1 << 24:
         return np.dtype(f"S{size}")
     if form == 6 and version == 3 and depth == 0:

@@ -204,8 +204,8 @@ def _extend(source: Path, old: Layout, part: Path, info: RunInfo, messages: list
     Row offsets stay, since every whole chunk does; a last, short chunk is left out and done anew.
     """
     require_space(part.parent, _space(info), f"{part} (pairs={info.pairs})")
-    # Bits are decided by the thresholds the run began with.
-    info = replace(info, thresholds=old.info.thresholds)
+    # Bits are decided by the thresholds the run began with, and its rows have the columns it began with.
+    info = replace(info, thresholds=old.info.thresholds, declared=old.info.declared)
     aside = aside_path(part)
     new = layouts.create(aside, info, capacity=info.capacity)
     read_fd, write_fd = os.open(source, os.O_RDONLY), os.open(aside, os.O_RDWR)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..pairs import COLUMNS, PairArrays, Pairs, Tally, bits, tally
+from ..pairs import ColumnSpec, PairArrays, Pairs, Tally, bits, tally
 from ..pairs.bits import U8
 from . import layout as layouts
 from .again import Again, Simulator
 from .files import read_at
-from .layout import TABLE_ROWS, TABLES, Layout, RunInfo
+from .layout import TABLE_ROWS, TABLES, Layout, RunInfo, place
 from .names import input_name
 from .records import (
     SPAN_ROWS,
     Records,
     batches,
-    cut,
+    bit_columns,
     damaged,
-    join,
+    read_numbers,
     read_records,
     read_rows,
     scan,
@@ -47,12 +47,39 @@ _RESUME = "resume the run to redo it"
 class Column:
     """One column of an open file: ``column[a:b]`` is an array (uint8 0 and 1 for bits), ``column[i]`` one value.
 
+    ``name``, ``dtype``, ``unit``, ``description`` and ``flags`` (value to meaning) say what it holds.
     Slices come straight from the disk; only `PairsFile.blocks` and `read_pairs` verify checksums.  Where the file keeps
     records only, the chunks that hold them are simulated again, and verified.
     """
 
     rows: int
     read: Callable[[int, int], NDArray[Any]]
+    spec: ColumnSpec
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+        return self.spec.name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the values that are read; uint8 for bits."""
+        return self.spec.shown
+
+    @property
+    def unit(self) -> str:
+        """Its physical unit; empty where it has none."""
+        return self.spec.unit
+
+    @property
+    def description(self) -> str:
+        """What it is, in words."""
+        return self.spec.description
+
+    @property
+    def flags(self) -> Mapping[int, str]:
+        """What each value means; empty where values are numbers."""
+        return self.spec.flags
 
     def __len__(self) -> int:
         return self.rows
@@ -168,44 +195,60 @@ class PairsFile:
         return read_table(self._fd, self._layout, "faults")
 
     @property
+    def columns(self) -> dict[str, Column]:
+        """All columns by name, those that the engine declares included, in the order of every checksum."""
+        return {spec.name: self._column(spec) for spec in self.info.table}
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of this name; `KeyError` where the file has none."""
+        for spec in self.info.table:
+            if spec.name == name:
+                return self._column(spec)
+        known = ", ".join(spec.name for spec in self.info.table)
+        raise KeyError(f"{self.path} has no column {name!r}; it has {known}")
+
+    @property
     def alice_basis(self) -> Column:
         """0 = Z, 1 = X."""
-        return self._bits("alice_basis")
+        return self["alice_basis"]
 
     @property
     def alice_outcome(self) -> Column:
         """Alice's measured bit."""
-        return self._bits("alice_outcome")
+        return self["alice_outcome"]
 
     @property
     def bob_basis(self) -> Column:
         """0 = Z, 1 = X."""
-        return self._bits("bob_basis")
+        return self["bob_basis"]
 
     @property
     def bob_outcome(self) -> Column:
         """Bob's measured bit."""
-        return self._bits("bob_outcome")
+        return self["bob_outcome"]
 
     @property
     def index(self) -> Column | None:
         """Emission number of each row (uint64); None where no pair can be lost and it is the row's own number."""
-        return self._words("index", "<u8") if self.info.has_index else None
+        return self.columns.get("index")
 
     @property
     def time(self) -> Column | None:
         """Simulated time within the row's chunk (float64, ns); None where the engine does not simulate time."""
-        return self._words("time", "<f8") if self.info.has_time else None
+        return self.columns.get("time")
 
     def packed(self, name: str, start: int = 0, stop: int | None = None) -> U8:
-        """Rows ``start`` to ``stop`` of one column as bits, eight per byte from bit 0, pad bits 0; not verified."""
+        """Rows ``start`` to ``stop`` of a column of bits, eight per byte from bit 0, pad bits 0; not verified."""
+        spec = self[name].spec
+        if not spec.is_bit:
+            raise ValueError(f"column {name} holds no bits; read file[{name!r}][{start}:{stop}]")
         start, stop = self._limits(start, stop)
         if not self.info.has_columns:
-            column = COLUMNS.index(name)
-            parts = ((part.columns[column], part.count) for part in self._simulated(start, stop))
+            number = [column.name for column in self.info.table if column.is_bit].index(name)
+            parts = ((part.packed[number], part.count) for part in self._simulated(start, stop))
             return np.concatenate([np.empty(0, np.uint8), *bits.joined(parts)])
         raw = np.empty(bits.nbytes((start & 7) + stop - start), np.uint8)
-        read_at(self._fd, raw, self._layout.offsets[f"pairs/{name}"] + (start >> 3))
+        read_at(self._fd, raw, self._layout.offsets[place(spec)] + (start >> 3))
         return bits.extract(raw, start & 7, stop - start)
 
     def blocks(
@@ -241,23 +284,17 @@ class PairsFile:
         """Whether the records of a finished file are those its data digest was made of; reads no pairs."""
         return self.complete and table_digest(self._fd, self._layout) == self.data_digest
 
-    def _bits(self, name: str) -> Column:
-        def read(start: int, stop: int) -> U8:
-            packed = self.packed(name, start, stop)
-            return bits.unpack(packed, stop - start)
-
-        return Column(self.rows, read)
-
-    def _words(self, name: str, kind: str) -> Column:
+    def _column(self, spec: ColumnSpec) -> Column:
         def read(start: int, stop: int) -> NDArray[Any]:
-            values = np.empty(stop - start, kind)
+            if spec.is_bit:
+                packed = self.packed(spec.name, start, stop)
+                return bits.unpack(packed, stop - start)
             if not self.info.has_columns:
-                found = [getattr(part, name) for part in self._simulated(start, stop)]
-                return np.concatenate([values[:0], *found]).astype(kind, copy=False)
-            read_at(self._fd, values, self._layout.offsets[f"pairs/{name}"] + 8 * start)
-            return values
+                found = [part.beside[spec.name] for part in self._simulated(start, stop)]
+                return np.concatenate([np.empty(0, spec.kind), *found])
+            return read_numbers(self._fd, self._layout, spec, start, stop - start)
 
-        return Column(self.rows, read)
+        return Column(self.rows, read, spec)
 
     def _limits(self, start: int, stop: int | None) -> tuple[int, int]:
         wanted = range(self.rows)[start:stop]
@@ -275,14 +312,14 @@ class PairsFile:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for records, pairs in self._verified(chunks, reuse=reuse):
                 row = int(records["row"][0])
-                yield cut(pairs, max(0, start - row), min(pairs.count, stop - row))
+                yield pairs.part(max(0, start - row), min(pairs.count, stop - row))
 
     def _simulated(self, start: int, stop: int) -> Iterator[Pairs]:
         """The same where the file keeps records only."""
         if start < stop:
             chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
             for row, pairs in self._again.pieces(chunks):
-                yield cut(pairs, max(0, start - row), min(pairs.count, stop - row))
+                yield pairs.part(max(0, start - row), min(pairs.count, stop - row))
 
     def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
         due = chunks.start
@@ -323,7 +360,7 @@ def _unverified(fd: int, layout: Layout, rows: range, *, reuse: bool) -> Iterato
     buffer: U8 | None = None
     if reuse:
         # A byte more would do; with a word more every column begins at a whole word.
-        buffer = np.empty((len(COLUMNS), bits.nbytes(SPAN_ROWS) + 8), np.uint8)
+        buffer = np.empty((bit_columns(layout), bits.nbytes(SPAN_ROWS) + 8), np.uint8)
     for row in rows[::SPAN_ROWS]:
         count = min(SPAN_ROWS, rows.stop - row)
         yield read_rows(fd, layout, row, count, buffer=buffer)
@@ -347,14 +384,14 @@ def _regroup(pieces: Iterator[Pairs], rows: int) -> Iterator[Pairs]:
         begin = 0
         if rest is not None:
             begin = min(rows - rest.count, piece.count)
-            rest = join(rest, cut(piece, 0, begin))
+            rest = rest.followed_by(piece.part(0, begin))
             if rest.count < rows:
                 continue
             yield rest
         end = begin + (piece.count - begin) // rows * rows
         for at in range(begin, end, rows):
-            yield cut(piece, at, at + rows)
-        rest = _kept(cut(piece, end, piece.count)) if end < piece.count else None
+            yield piece.part(at, at + rows)
+        rest = _kept(piece.part(end, piece.count)) if end < piece.count else None
     if rest is not None:
         yield rest
 
@@ -394,33 +431,27 @@ def read_pairs(
     """
     with open_pairs(path, simulator=simulator) as file:
         start, stop = file._limits(start, stop)
-        columns = np.empty((len(COLUMNS), stop - start), np.uint8)
-        index = np.empty(stop - start, np.uint64) if file.info.has_index else None
-        time = np.empty(stop - start, np.float64) if file.info.has_time else None
+        columns = {spec.name: np.empty(stop - start, spec.shown) for spec in file.info.table}
         at = 0
         for block in file.blocks(start=start, stop=stop, verify=verify):
             end = at + block.count
-            for column, packed in zip(columns, block.columns, strict=True):
-                column[at:end] = bits.unpack(packed, block.count)
-            for values, part in ((index, block.index), (time, block.time)):
-                if values is not None and part is not None:
-                    values[at:end] = part
+            for name, values in PairArrays.unpacked(block).named().items():
+                columns[name][at:end] = values
             at = end
-    a_basis, a_bit, b_basis, b_bit = columns
-    return PairArrays(a_basis, a_bit, b_basis, b_bit, index, time)
+    return PairArrays.of(columns)
 
 
 def pairs_hash(path: str | os.PathLike[str], *, simulator: Simulator | None = None) -> str:
     """SHA-256 over the rows' raw bytes in ``/pairs``, column after column: a second identity, without records."""
     digest = hashlib.sha256()
     with open_pairs(path, simulator=simulator) as file:
-        for name in COLUMNS:
-            for start in range(0, file.rows, 8 * _HASH_BYTES):
-                stop = min(file.rows, start + 8 * _HASH_BYTES)
-                digest.update(file.packed(name, start, stop).data)
-        for extra in filter(None, (file.index, file.time)):
-            for start in range(0, file.rows, _HASH_BYTES):
-                digest.update(extra[start : start + _HASH_BYTES])
+        for name, column in file.columns.items():
+            is_bit = column.spec.is_bit
+            step = 8 * _HASH_BYTES if is_bit else _HASH_BYTES
+            for start in range(0, file.rows, step):
+                stop = min(file.rows, start + step)
+                values = file.packed(name, start, stop) if is_bit else column[start:stop]
+                digest.update(values.data)
     return digest.hexdigest()
 
 

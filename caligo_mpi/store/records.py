@@ -7,15 +7,16 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, Pairs, bits
+from ..pairs import CHUNK_DTYPE, ChunkList, ColumnSpec, Pairs, bits
 from ..pairs.bits import U8
 from .files import read_at, write_at
-from .layout import Layout, RunInfo
+from .layout import Layout, RunInfo, place
 
 Records = NDArray[np.void]
 
@@ -157,60 +158,34 @@ def _data_from(fd: int, at: int, end: int) -> tuple[int, int] | None:
 def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | None = None) -> Pairs:
     """Rows ``row`` to ``row + count``, packed from bit 0.
 
-    With ``buffer`` (4 by enough bytes) the columns may be views of it, valid until it is used again.
+    With ``buffer`` (columns of bits by enough bytes) the columns may be views of it, valid until it is used again.
     """
+    table = layout.info.table
+    packed = [column for column in table if column.is_bit]
     lead, size = row & 7, bits.nbytes((row & 7) + count)
-    raw = np.empty((len(COLUMNS), size), np.uint8) if buffer is None else buffer[:, :size]
-    for name, column in zip(COLUMNS, raw, strict=True):
-        read_at(fd, column, layout.offsets[f"pairs/{name}"] + (row >> 3))
+    raw = np.empty((len(packed), size), np.uint8) if buffer is None else buffer[:, :size]
+    for column, values in zip(packed, raw, strict=True):
+        read_at(fd, values, layout.offsets[place(column)] + (row >> 3))
     if lead or count & 7:
         raw = np.stack([bits.extract(column, lead, count) for column in raw])
-    return Pairs(raw, count, *_extras(fd, layout, row, count))
+    numbers = {
+        column.name: read_numbers(fd, layout, column, row, count)
+        for column in table
+        if not column.is_bit
+    }
+    return Pairs.of_table(table, raw, count, numbers)
 
 
-def _extras(
-    fd: int, layout: Layout, row: int, count: int
-) -> tuple[NDArray[np.uint64] | None, NDArray[np.float64] | None]:
-    index = time = None
-    if layout.info.has_index:
-        index = np.empty(count, "<u8")
-        read_at(fd, index, layout.offsets["pairs/index"] + 8 * row)
-    if layout.info.has_time:
-        time = np.empty(count, "<f8")
-        read_at(fd, time, layout.offsets["pairs/time"] + 8 * row)
-    return index, time
+def read_numbers(fd: int, layout: Layout, column: ColumnSpec, row: int, count: int) -> NDArray[Any]:
+    """Rows ``row`` to ``row + count`` of a column of numbers."""
+    values = np.empty(count, column.kind)
+    read_at(fd, values, layout.offsets[place(column)] + column.kind.itemsize * row)
+    return values
 
 
-def cut(pairs: Pairs, start: int, stop: int) -> Pairs:
-    """Rows ``start`` to ``stop`` of a block, packed from bit 0; views where no bit has to move."""
-    if not start & 7 and (not stop & 7 or stop == pairs.count):
-        columns = pairs.columns[:, start >> 3 : bits.nbytes(stop)]
-    else:
-        columns = np.stack([bits.extract(column, start, stop - start) for column in pairs.columns])
-    index = None if pairs.index is None else pairs.index[start:stop]
-    time = None if pairs.time is None else pairs.time[start:stop]
-    return Pairs(columns, stop - start, index, time)
-
-
-def join(first: Pairs, second: Pairs) -> Pairs:
-    """The rows of two blocks, one after the other."""
-    whole, lead = first.count >> 3, first.count & 7
-    last = first.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
-    columns = np.concatenate(
-        [first.columns[:, :whole], bits.shift_in(second.columns, lead, last)], axis=1
-    )
-    count = first.count + second.count
-    index = (
-        None
-        if first.index is None or second.index is None
-        else np.concatenate([first.index, second.index])
-    )
-    time = (
-        None
-        if first.time is None or second.time is None
-        else np.concatenate([first.time, second.time])
-    )
-    return Pairs(columns[:, : bits.nbytes(count)], count, index, time)
+def bit_columns(layout: Layout) -> int:
+    """How many columns of bits a file has."""
+    return sum(column.is_bit for column in layout.info.table)
 
 
 def spans(
@@ -220,12 +195,13 @@ def spans(
 
     With ``reuse`` a span's columns are valid only until the next one.
     """
-    buffer = np.empty((len(COLUMNS), 0), np.uint8)
+    columns = bit_columns(layout)
+    buffer = np.empty((columns, 0), np.uint8)
     for first, records in batches(fd, layout, chunks):
         for group in _groups(records[:], intact(records, first, layout)):
             row, rows = int(group["row"][0]), int(group["rows"].sum())
             if reuse and bits.nbytes(rows + 7) > buffer.shape[1]:
-                buffer = np.empty((len(COLUMNS), bits.nbytes(rows + 7)), np.uint8)
+                buffer = np.empty((columns, bits.nbytes(rows + 7)), np.uint8)
             yield group, read_rows(fd, layout, row, rows, buffer=buffer if reuse else None)
 
 
@@ -248,7 +224,7 @@ def damaged(records: Records, pairs: Pairs) -> list[int]:
     return [
         position
         for position, (start, end) in enumerate(zip(starts, ends, strict=True))
-        if cut(pairs, start, end).checksum() != sums[position]
+        if pairs.part(start, end).checksum() != sums[position]
     ]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..pairs import CHUNK_DTYPE, COLUMNS, Pairs, bits
+from ..pairs import CHUNK_DTYPE, Pairs, bits
 from ..pairs.bits import U8
+from ..pairs.table import as_bytes
 from .files import copy_bytes, read_at, write_at
-from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout
+from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, place
 
 # Small chunks are gathered: a write of 128 KiB costs little more than one of 128 bytes.
 _STAGE_ROWS = 1 << 20
@@ -18,13 +19,18 @@ class RowWriter:
 
     def __init__(self, fd: int, layout: Layout, row: int) -> None:
         self.row = row
-        self._fd, self._layout = fd, layout
-        self._stage = np.zeros((len(COLUMNS), bits.nbytes(_STAGE_ROWS) + 1), np.uint8)
+        self._fd = fd
+        table = layout.info.stored
+        self._bits = [layout.offsets[place(column)] for column in table if column.is_bit]
+        self._numbers = [
+            (column, layout.offsets[place(column)]) for column in table if not column.is_bit
+        ]
+        self._stage = np.zeros((len(self._bits), bits.nbytes(_STAGE_ROWS) + 1), np.uint8)
         self._staged: list[Pairs] = []
         self._stage_row = row
         # The bits of the last, partly filled byte of each column; the next append writes that byte again.
         is_inside = row & 7 and layout.info.has_columns
-        self._last = self._bytes_at(row >> 3) if is_inside else _no_bits()
+        self._last = self._bytes_at(row >> 3) if is_inside else self._no_bits()
 
     def skip(self, rows: int) -> None:
         """Count rows of a file without columns."""
@@ -38,24 +44,24 @@ class RowWriter:
             self.flush()
         lead = self.row & 7
         size = bits.nbytes(lead + pairs.count)
-        shifted = bits.shift_in(pairs.columns, lead, self._last)[:, :size]
+        shifted = bits.shift_in(pairs.packed, lead, self._last)[:, :size]
         if pairs.count > _STAGE_ROWS - 8:
             self._write(shifted, self.row)
-            self._write_extras([pairs], self.row)
+            self._write_numbers([pairs], self.row)
             self._stage_row = end
         else:
             at = (self.row >> 3) - (self._stage_row >> 3)
             self._stage[:, at : at + size] = shifted
             self._staged.append(pairs)
         self.row = end
-        self._last = shifted[:, -1].copy() if end & 7 else _no_bits()
+        self._last = shifted[:, -1].copy() if end & 7 else self._no_bits()
 
     def flush(self) -> None:
         """Hand everything added to the operating system."""
         if self._staged:
             size = bits.nbytes(self.row) - (self._stage_row >> 3)
             self._write(self._stage[:, :size], self._stage_row)
-            self._write_extras(self._staged, self._stage_row)
+            self._write_numbers(self._staged, self._stage_row)
             self._staged.clear()
         self._stage_row = self.row
 
@@ -66,43 +72,37 @@ class RowWriter:
             lead = row & 7
             size = bits.nbytes(lead + pairs.count)
             before = self._bytes_at(row >> 3)
-            shifted = bits.shift_in(pairs.columns, lead, before).copy()
+            shifted = bits.shift_in(pairs.packed, lead, before).copy()
             shifted = shifted[:, :size]
             if end & 7:
                 above = np.uint8(0xFF & -1 << (end & 7))
                 shifted[:, -1] |= self._bytes_at(end >> 3) & above
             self._write(shifted, row)
-            self._write_extras([pairs], row)
+            self._write_numbers([pairs], row)
         if self.row & 7:
             self._last = self._bytes_at(self.row >> 3)
 
     def _bytes_at(self, byte: int) -> U8:
-        found = np.empty((len(COLUMNS), 1), np.uint8)
-        for name, place in zip(COLUMNS, found, strict=True):
-            column = self._layout.offsets[f"pairs/{name}"]
-            read_at(self._fd, place, column + byte)
+        found = np.empty((len(self._bits), 1), np.uint8)
+        for start, byte_of in zip(self._bits, found, strict=True):
+            read_at(self._fd, byte_of, start + byte)
         return found[:, 0]
 
     def _write(self, columns: U8, row: int) -> None:
-        for name, column in zip(COLUMNS, columns, strict=True):
-            place = self._layout.offsets[f"pairs/{name}"] + (row >> 3)
-            write_at(self._fd, np.ascontiguousarray(column), place)
+        for start, column in zip(self._bits, columns, strict=True):
+            write_at(self._fd, np.ascontiguousarray(column), start + (row >> 3))
 
-    def _write_extras(self, parts: list[Pairs], row: int) -> None:
-        """The index and time of rows, where this file has them."""
-        offsets = self._layout.offsets
-        if "pairs/index" in offsets:
-            indices = [part.index for part in parts if part.index is not None]
-            index = np.concatenate(indices).astype("<u8", copy=False)
-            write_at(self._fd, index, offsets["pairs/index"] + 8 * row)
-        if "pairs/time" in offsets:
-            times = [part.time for part in parts if part.time is not None]
-            time = np.concatenate(times).astype("<f8", copy=False)
-            write_at(self._fd, time, offsets["pairs/time"] + 8 * row)
+    def _write_numbers(self, parts: list[Pairs], row: int) -> None:
+        """What rows have beside bits."""
+        if not self._numbers:
+            return
+        named = [part.beside for part in parts]
+        for column, start in self._numbers:
+            values = np.concatenate([values[column.name] for values in named])
+            write_at(self._fd, as_bytes(values), start + column.kind.itemsize * row)
 
-
-def _no_bits() -> U8:
-    return np.zeros(len(COLUMNS), np.uint8)
+    def _no_bits(self) -> U8:
+        return np.zeros(len(self._bits), np.uint8)
 
 
 def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -> None:
@@ -110,23 +110,17 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
 
     There is nothing to do where the files have no columns.
     """
-    if not layout.info.has_columns:
-        return
-    for name in COLUMNS:
-        old = layout.offsets[f"pairs/{name}"]
-        new = to.offsets[f"pairs/{name}"]
-        copy_bytes(source, target, at=old, to=new, size=bits.nbytes(rows))
-        if rows & 7:
+    for column in layout.info.stored:
+        old = layout.offsets[place(column)]
+        new = to.offsets[place(column)]
+        size = column.items(rows) * column.shown.itemsize
+        copy_bytes(source, target, at=old, to=new, size=size)
+        if column.is_bit and rows & 7:
             last = np.empty(1, np.uint8)
             at = new + (rows >> 3)
             read_at(target, last, at)
             bits.clear_padding(last, rows & 7)
             write_at(target, last, at)
-    for place in ("pairs/index", "pairs/time"):
-        if place in layout.offsets:
-            old = layout.offsets[place]
-            new = to.offsets[place]
-            copy_bytes(source, target, at=old, to=new, size=8 * rows)
 
 
 def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:

@@ -270,10 +270,10 @@ class PairStore:
         """A result that does not belong here is a mistake of the program or of an engine."""
         info = self.info
         index, rows = int(record["index"]), int(record["rows"])
-        due = self._holes[0].start if self._holes else self._next
-        if index != due:
+        next_ = self._holes[0].start if self._holes else self._next
+        if index != next_:
             raise ValueError(
-                f"chunk={index} came where chunk {due} is due; chunks are appended in the order of todo"
+                f"chunk={index} came where chunk {next_} is due; chunks are appended in the order of todo"
             )
         chunk = info.partition[index]
         if (int(record["start"]), int(record["count"])) != (chunk.start, chunk.count):
@@ -298,14 +298,12 @@ class PairStore:
             raise ValueError(
                 f"chunk={index} has columns of shape {pairs.columns.shape} for {rows} pairs"
             )
-        for name, given, wanted in (
-            ("index", pairs.index, info.has_index),
-            ("time", pairs.time, info.has_time),
-        ):
-            if (given is not None) != wanted or (given is not None and len(given) != rows):
-                raise ValueError(
-                    f"chunk={index}: its {name} does not fit has_{name}={wanted} and {rows} pairs"
-                )
+        beside = {name: (v.dtype, len(v)) for name, v in pairs.beside.items()}
+        due = {column.name: (column.kind, rows) for column in info.table[len(COLUMNS) :]}
+        if beside != due:
+            raise ValueError(
+                f"chunk={index} has beside its bits {beside}, which does not fit the file's {due}"
+            )
 
     def _add(self, record: Records, pairs: Pairs | None) -> None:
         row, rows = self._writer.row, int(record["rows"])

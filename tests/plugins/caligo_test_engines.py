@@ -6,9 +6,11 @@ It is found through the entry point of the distribution beside it, as any third-
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 
+from caligo_mpi import ColumnSpec
 from caligo_mpi.config import parse_config
 from caligo_mpi.engines import make_engine
 
@@ -17,6 +19,7 @@ class Trouble:
     """``seconds`` per chunk (``slow_rank`` takes ``slowness`` times as long), an exception in chunk ``fail_at``.
 
     Its process dies in chunk ``die_at``; with ``efficiency`` below 1 pairs are lost; ``leak`` bytes per chunk are.
+    With ``declares`` it has columns of its own.
     """
 
     name = "trouble"
@@ -30,7 +33,7 @@ class Trouble:
             "slowness": 3.0,
             "die_at": -1,
         }
-        params |= {"efficiency": None, "leak": 0}
+        params |= {"efficiency": None, "leak": 0, "declares": False}
         params |= config.parameters
         self.__dict__.update(params)
         self.leaked = []
@@ -45,6 +48,8 @@ class Trouble:
         for attribute in ("stream_version", "has_index", "has_time", "thresholds", "expected"):
             setattr(self, attribute, getattr(self.noise, attribute))
 
+        self.columns = DECLARED if self.declares else ()
+
     def sample(self, count, seed, *, tick=None):
         rank = int(os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")))
         end = time.perf_counter() + self.seconds * (self.slowness if rank == self.slow_rank else 1)
@@ -57,7 +62,23 @@ class Trouble:
             os.kill(os.getpid(), signal.SIGKILL)
         if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:
             raise RuntimeError(f"boom in chunk {seed.spawn_key[-1]}")
-        return self.noise.sample(count, seed, tick=tick)
+        pairs = self.noise.sample(count, seed, tick=tick)
+        if not self.declares:
+            return pairs
+        number = np.arange(pairs.count) if pairs.index is None else pairs.index
+        extra = {
+            "late": number % 7 == 3,
+            "herald": (number % 2).astype(np.uint8),
+            "phase": np.sqrt(number).astype(np.float32),
+        }
+        return replace(pairs, extra=extra)
+
+
+DECLARED = (
+    ColumnSpec("late", "bit", description="detected in the second time bin"),
+    ColumnSpec("herald", "u1", description="heralded state", flags={0: "psi+", 1: "psi-"}),
+    ColumnSpec("phase", "f4", "rad", "phase of the interferometer"),
+)
 
 
 class Whole(Trouble):

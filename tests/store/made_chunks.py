@@ -9,16 +9,26 @@ import traceback
 
 import numpy as np
 
-from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, bits
+from caligo_mpi.pairs import Chunk, ChunkResult, ColumnSpec, Pairs, bits
 from caligo_mpi.runs.chunks import chunk_result
 from caligo_mpi.store import PairStore, RunInfo
 
-KINDS = ("lossless", "lossy", "timed")
+KINDS = ("lossless", "lossy", "timed", "declared")
+#: What an engine might declare: bits and numbers in turns.
+DECLARED = (
+    ColumnSpec("herald", "u1", description="state that was heralded", flags={1: "psi+", 2: "psi-"}),
+    ColumnSpec("parity", "bit", description="a bit", flags={0: "even", 1: "odd"}),
+    ColumnSpec("energy", "f4", "eV"),
+    ColumnSpec("charge", "i2", "e"),
+    ColumnSpec("late", "bit"),
+    ColumnSpec("attempts", "u4", description="attempts until success"),
+)
+TIMED = ("timed", "declared")
 SHARE = 0.3  # of the emissions of a lossy run that become rows
 
 
 def made_info(kind="lossless", *, pairs=10_003, chunk_size=1000, digest="d" * 64, **changes):
-    """A run of small chunks; ``lossy`` has an index, ``timed`` an index and times."""
+    """A run of small chunks; ``lossy`` has an index, ``timed`` times, too, ``declared`` all of `DECLARED`."""
     lossy = kind != "lossless"
     fields = {
         "pairs": pairs,
@@ -30,7 +40,8 @@ def made_info(kind="lossless", *, pairs=10_003, chunk_size=1000, digest="d" * 64
         "config_digest": digest,
         "thresholds": {"p": 77},
         "has_index": lossy,
-        "has_time": kind == "timed",
+        "has_time": kind in TIMED,
+        "declared": DECLARED if kind == "declared" else (),
         "coincidence": SHARE if lossy else 1.0,
         "software": {"numpy": "1.26"},
     }
@@ -52,11 +63,23 @@ def made_pairs(chunk: Chunk, kind="lossless"):
         )
         index = np.flatnonzero(kept).astype(np.uint64) + np.uint64(chunk.start)
         rows = len(index)
-    if kind == "timed":
+    if kind in TIMED:
         time = np.arange(rows) * 0.5
     columns = np.stack([_noise("column", chunk.index, c, size=bits.nbytes(rows)) for c in range(4)])
     bits.clear_padding(columns, rows)
-    return Pairs(columns, rows, index, time, chunk.count - 1, chunk.count - 2, 5.0)
+    extra = made_extra(chunk, rows) if kind == "declared" else {}
+    return Pairs(columns, rows, index, time, chunk.count - 1, chunk.count - 2, 5.0, extra)
+
+
+def made_extra(chunk: Chunk, rows: int) -> dict[str, np.ndarray]:
+    """Values of the declared columns; a shorter chunk's are a prefix of a longer one's."""
+    extra = {}
+    for column in DECLARED:
+        noise = _noise(column.name, chunk.index, size=rows)
+        values = noise & 1 if column.is_bit else noise % 2 + 1 if column.flags else noise
+        extra[column.name] = values.astype(column.kind) * (-3 if column.dtype == "i2" else 1)
+        extra[column.name] = extra[column.name].astype(column.kind)
+    return extra
 
 
 def made_result(chunk, kind="lossless"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from made_chunks import KINDS, made_info, made_pairs, made_rows, write
+from made_chunks import KINDS, TIMED, made_info, made_pairs, made_rows, write
 
 from caligo_mpi.errors import EnvironmentProblem
 from caligo_mpi.pairs import COLUMNS, Tally, bits, tally
@@ -61,7 +61,7 @@ def test_columns_are_sliced_like_arrays(made):
             index = file.index[:]
             assert index.dtype == np.uint64
             assert np.array_equal(file.index[100:900:7], index[100:900:7])
-        assert (file.time is None) == (kind != "timed")
+        assert (file.time is None) == (kind not in TIMED)
 
 
 def test_packed_columns_begin_at_bit_0(made):
@@ -300,9 +300,7 @@ def test_foreign_hdf5_is_refused(tmp_path):
 
 def test_exports_hold_the_same_values(made, tmp_path):
     path, *_ = made
-    expected = {
-        name: column for name, column in read_pairs(path)._asdict().items() if column is not None
-    }
+    expected = read_pairs(path).named()
     with np.load(export(path, tmp_path / "out.npz", kind="npz")) as arrays:
         assert list(arrays) == list(expected)
         for name, column in expected.items():
@@ -314,7 +312,7 @@ def test_exports_hold_the_same_values(made, tmp_path):
     for name, column in zip(table[0], np.array(table[1:], float).T, strict=True):
         assert np.array_equal(column, expected[name])
     folder = export(path, tmp_path / "out", kind="bytes")
-    ends = {np.dtype("u1"): "u1", np.dtype("u8"): "u8", np.dtype("f8"): "f8"}
+    ends = {np.dtype(end): end for end in ("u1", "u4", "u8", "i2", "f4", "f8")}
     assert {file.name for file in folder.iterdir()} == {
         f"{n}.{ends[c.dtype]}" for n, c in expected.items()
     }
@@ -367,11 +365,11 @@ def test_exports_overwrite_nothing_and_leave_nothing_behind(tmp_path, kind):
 # The specification
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(5))
 def test_the_snippets_of_the_specification_run(made, number, monkeypatch):
     path, _, rows = made
     snippets = re.findall(r"```python\n(.*?)```", SPECIFICATION.read_text(), re.DOTALL)
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     monkeypatch.chdir(path.parent)
     names = {}
     exec(snippets[number], names)
@@ -382,7 +380,7 @@ def test_the_snippets_of_the_specification_run(made, number, monkeypatch):
 def test_the_page_alone_tells_checksums_digest_and_damage(made, monkeypatch):
     """With h5py and xxhash: what the page says of order and packing, not what our code does."""
     path, _, rows = made
-    snippet = re.findall(r"```python\n(.*?)```", SPECIFICATION.read_text(), re.DOTALL)[3]
+    snippet = re.findall(r"```python\n(.*?)```", SPECIFICATION.read_text(), re.DOTALL)[4]
     assert "caligo" not in snippet
     monkeypatch.chdir(path.parent)
     names = {}

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from helpers import flip_bit, identity, names
-from made_chunks import KINDS, made_info, made_pairs, made_result, made_rows, write
+from made_chunks import KINDS, TIMED, made_info, made_pairs, made_result, made_rows, write
 
 from caligo_mpi import store
 from caligo_mpi.pairs import CHUNK_DTYPE, COLUMNS, Chunk, ChunkResult
@@ -24,7 +24,7 @@ from caligo_mpi.store import (
 )
 from caligo_mpi.store.records import seal
 
-# data_digest and pairs_hash of the three made runs of 10,003 emissions.
+# data_digest and pairs_hash of the made runs of 10,003 emissions.
 GOLDEN = {
     "lossless": (
         "c79fc17b9cf2ff34e656a1b9ed07a1205ca4b3d418c72e7209301e33a1b4ef79",
@@ -37,6 +37,10 @@ GOLDEN = {
     "timed": (
         "d775170468b7e0bcb331d316fa0040bf45f5086ad3acfcfbb79ccbc3f90c4814",
         "375c79755581b17edcaae7f18ecccc95d8fd322bc18bab1c0ffc62b8bdfb80bc",
+    ),
+    "declared": (
+        "35bbf971766eeae995c251c88a9b01a6580cb09a259be7f1f49da2f6b5dbc27a",
+        "c734780529bc5682d3ef804f0565ffe1eb9fdb51ba354d0d3cc1f9f142624a3a",
     ),
 }
 
@@ -63,7 +67,7 @@ def test_a_finished_file_holds_every_row_in_order(path, kind):
         assert len(arrays.alice_basis) == 10_003
     else:
         assert np.all(np.diff(arrays.index.astype(np.int64)) > 0)
-    assert (arrays.time is not None) == (kind == "timed")
+    assert (arrays.time is not None) == (kind in TIMED)
     assert names(path.parent) == ["run.h5"]
 
 
