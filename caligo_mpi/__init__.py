@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a s
 if TYPE_CHECKING:
     from typing import Any
 
+    from .analysis import Analysis, analyze
     from .config import RunConfig, load_config, parse_config
     from .config.protocol import load_protocol, parse_protocol
     from .engines.link import Expected
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _HOME = {
+    "analysis": ("Analysis", "analyze"),
     "config": (
         "RunConfig",
         "load_config",
@@ -71,6 +73,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Analysis",
     "CaligoError",
     "Chunk",
     "ColumnSpec",
@@ -88,6 +91,7 @@ __all__ = [
     "Summary",
     "Tally",
     "__version__",
+    "analyze",
     "generate_pairs",
     "load_config",
     "load_protocol",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
+
 from ..errors import CRASHED, DONE, ConfigError
 from ..terminal import streams
 from . import arguments, starters
@@ -100,11 +102,23 @@ def _add_file_verbs(verb: AddVerb) -> None:
     text = "simulate N random chunks again, too"
     sub.add_argument("--resample", type=whole(1, 10**15), metavar="N", default=0, help=text)
     arguments.add_json(sub)
+    _add_analyze(verb)
     sub = verb("export", _export, "write a pairs file's rows as plain columns")
     sub.add_argument("file")
     sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes"])
     text = "default: the file's name with another ending"
     sub.add_argument("-o", "--output", metavar="PATH", help=text)
+
+
+def _add_analyze(verb: AddVerb) -> None:
+    text = "look for anything in a pairs file that its configuration does not explain"
+    sub = verb("analyze", _analyze, text)
+    sub.add_argument("file")
+    arguments.add_ranks(sub)
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    arguments.add_json(sub)
+    # Ranks touch this file, by which their launcher sees that they are at work.
+    sub.add_argument("--pulse", default="", help=SUPPRESS)
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -146,6 +160,27 @@ def _verify_keys(args: argparse.Namespace) -> int:
     text = show_keys.keys_verification_text(found)
     arguments.deliver(args, show_keys.keys_verification_dict(found), text)
     return DONE if found.ok else CRASHED
+
+
+def _analyze(args: argparse.Namespace) -> int:
+    import tempfile
+    from pathlib import Path
+
+    from ..analysis.job import AnalyzeJob, Piece, find
+    from ..runs.execute import Task, execute
+    from .show_analysis import AnalysisObserver
+
+    def job() -> AnalyzeJob:
+        path = find(args.file)
+        line = ["analyze", arguments.operand(str(path)), f"--pulse={pulse}"]
+        line += [f"--{flag}" for flag in ("quiet", "json") if getattr(args, flag)]
+        return AnalyzeJob(path, Path(pulse), line)
+
+    observer = AnalysisObserver(quiet=args.quiet, json=args.json)
+    with tempfile.TemporaryDirectory(prefix="caligo-") as scratch, observer:
+        pulse = args.pulse or f"{scratch}/pulse"
+        Path(pulse).touch()
+        return execute(Task(job, Piece, observer), args.ranks)
 
 
 def _export(args: argparse.Namespace) -> int:

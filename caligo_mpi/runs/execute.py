@@ -54,11 +54,11 @@ def _prepared(task: Task) -> Job:
 
 def _alone(job: Job, observer: Observer, *, ranks: int, force: bool) -> int:
     map_ = functools.partial(serial_map, rules=_rules(job))
-    return _exit_code(job.run(map_, {"ranks": ranks}, observer, force=force))
+    return _exit_code(job.run(map_, {"ranks": ranks}, observer, force=force), observer)
 
 
-def _exit_code(complete: bool) -> int:
-    return DONE if complete else STOPPED
+def _exit_code(complete: bool, observer: Observer) -> int:
+    return observer.code if complete else STOPPED
 
 
 def _rules(job: Job) -> Rules:
@@ -174,7 +174,8 @@ def _coordinate(task: Task, map_for: Callable[[Job], Map]) -> int:
         job = _prepared(task)
         _warn_of_idle_ranks(job, mpi.size(), task.observer)
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
-        return _exit_code(job.run(map_for(job), about, task.observer, force=job.forced))
+        complete = job.run(map_for(job), about, task.observer, force=job.forced)
+        return _exit_code(complete, task.observer)
     except CaligoError as error:
         streams.say(str(error))
         return WRONG_USE

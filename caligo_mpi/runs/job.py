@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..errors import DONE
 from ..launch.supervise import State
 from ..parallel.job import Fault, Map, Progress, Rules
 
@@ -16,12 +17,14 @@ from ..parallel.job import Fault, Map, Progress, Rules
 class Observer:
     """Told what happens in a run; this one keeps silent.
 
+    ``code`` is the exit code of a run that is complete; who judges something sets another one.
     ``faults`` are what went wrong elsewhere and is to be recorded in the run's file: whoever learns
     of one appends it, also while the run goes on; the run takes it out.
     """
 
     def __init__(self) -> None:
         self.faults: deque[Fault] = deque()
+        self.code = DONE
 
     def say(self, message: str) -> None:
         """A sentence for people."""

@@ -1,0 +1,155 @@
+"""Counts of packed rows, by numpy, or compiled where numba is installed: the same numbers.
+
+A block is four arrays of 64-bit words: Alice's bases and bits, Bob's bases and bits; row i is bit
+i % 64 of word i // 64.  The fifth stream is derived: errors, rows with equal bases and unequal bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..pairs import COLUMNS
+from ..pairs.bits import count_ones
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+Words = NDArray[np.uint64]
+Counts = NDArray[np.int64]
+Block = tuple[Words, Words, Words, Words]
+
+#: The streams whose positions and lags are counted.
+STREAMS = (*COLUMNS, "errors")
+#: Lags that are counted on packed words.
+LAGS = (1, 2, 3, 4, 5, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """What a close look at a block counts.
+
+    ``ones`` (5, 64): ones of each stream at each position of the word.  Over all rows but the last
+    word's, i being one of them: ``differ`` (5, lags) rows that differ from the one a lag later,
+    ``first`` (5,) ones at i, ``second`` (5, lags) ones at i + lag.  ``rows`` are those of ``ones``,
+    ``compared`` those of the rest.
+    """
+
+    ones: Counts
+    differ: Counts
+    first: Counts
+    second: Counts
+    rows: int
+    compared: int
+
+
+def errors_of(block: Block) -> Words:
+    """Rows with equal bases and unequal bits."""
+    a_basis, a_bit, b_basis, b_bit = block
+    return (a_bit ^ b_bit) & ~(a_basis ^ b_basis)
+
+
+def joint_counts(block: Block, words: int) -> Counts:
+    """In each cell of so many words: rows at which all columns of a subset are 1.
+
+    Subset m has Alice's basis if m & 8, her bit if m & 4, Bob's basis if m & 2, his bit if m & 1;
+    shape (cells, 16), subset 0 is left 0.
+    """
+    cells = -(-len(block[0]) // words)
+    found = np.zeros((cells, 16), np.int64)
+    compiled = _compiled()
+    if compiled is not None:
+        compiled.joint(*block, words, found)
+        return found
+    for cell in range(cells):
+        part = slice(cell * words, (cell + 1) * words)
+        _joint_of_cell([column[part] for column in block], found[cell])
+    return found
+
+
+def _joint_of_cell(columns: list[Words], found: Counts) -> None:
+    """The same for one cell, by numpy."""
+    all_ones: dict[int, Words] = {}
+    for subset in range(1, 16):
+        lowest = subset & -subset
+        column = columns[3 - lowest.bit_length() + 1]
+        rest = subset ^ lowest
+        all_ones[subset] = column & all_ones[rest] if rest else column
+        found[subset] = count_ones(all_ones[subset])
+
+
+def outcome_counts(joint: Counts, rows: Counts | int) -> Counts:
+    """The counts of the 16 outcomes, from those of `joint_counts`, of so many rows (last axis: 16).
+
+    >>> joint = np.zeros(16, np.int64)
+    >>> joint[[1, 2, 3]] = 5, 4, 3
+    >>> outcome_counts(joint, 10)[:4].tolist()
+    [4, 2, 1, 3]
+    """
+    counts = joint.copy()
+    counts[..., 0] = rows
+    numbers = np.arange(16)
+    for place in (1, 2, 4, 8):
+        without = numbers[numbers & place == 0]
+        counts[..., without] -= counts[..., without | place]
+    return counts
+
+
+def close_look(block: Block) -> Close:
+    """Positions and lags of a block of whole words, at least two of them."""
+    streams = (*block, errors_of(block))
+    words = len(block[0])
+    ones = np.zeros((len(STREAMS), 64), np.int64)
+    differ = np.zeros((len(STREAMS), len(LAGS)), np.int64)
+    compiled = _compiled()
+    for number, stream in enumerate(streams):
+        if compiled is not None:
+            compiled.positions(stream, ones[number])
+            compiled.lags(stream, differ[number])
+        else:
+            _positions(stream, ones[number])
+            _lags(stream, differ[number])
+    first = np.array([int(one.sum()) - count_ones(s[-1:]) for one, s in zip(ones, streams, strict=True)])
+    second = np.array([_second(total, s) for total, s in zip(first.tolist(), streams, strict=True)])
+    return Close(ones, differ, first, second, 64 * words, 64 * (words - 1))
+
+
+def _second(first: int, stream: Words) -> list[int]:
+    """Ones among the later rows of the compared ones, for each lag."""
+    head, last = int(stream[0]), int(stream[-1])
+    masks = [(1 << lag) - 1 for lag in LAGS]
+    return [first - (head & mask).bit_count() + (last & mask).bit_count() for mask in masks]
+
+
+def _positions(stream: Words, found: Counts) -> None:
+    bits = np.unpackbits(stream.view(np.uint8), bitorder="little")
+    found += bits.reshape(-1, 64).sum(axis=0, dtype=np.int64)
+
+
+def _lags(stream: Words, found: Counts) -> None:
+    here, there = stream[:-1], stream[1:]
+    for number, lag in enumerate(LAGS):
+        later = here >> np.uint64(lag)
+        later |= there << np.uint64(64 - lag)
+        later ^= here
+        found[number] += count_ones(later)
+
+
+def _compiled() -> ModuleType | None:
+    """The compiled functions, where numba is installed."""
+    global _MODULE, _LOOKED
+    if not _LOOKED:
+        _LOOKED = True
+        try:
+            from . import compiled
+        except ImportError:
+            return None
+        _MODULE = compiled
+    return _MODULE
+
+
+_MODULE: ModuleType | None = None
+_LOOKED = False

@@ -1,0 +1,96 @@
+"""What the configuration of a file says its rows should be like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isnan
+
+from ..config import NetsquidConfig, NoiseConfig, RunConfig
+from ..engines import link, make_engine
+from ..engines.link import Channel, Expected
+from ..engines.noise.model import Model, describe
+from ..errors import CaligoError
+from ..store import RunInfo
+
+#: Rows of the noise engine's first blocks within a chunk, and of its largest (docs/stream.md).
+_FIRST_BOUNDS = (1 << 12, 1 << 15, 1 << 18)
+_ENGINE_BLOCK = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The law of a row, as far as there are closed forms.
+
+    ``outcomes`` are the probabilities of the 16 outcomes; number 8·A + 4·a + 2·B + b has Alice's
+    basis A and bit a, Bob's basis B and bit b.  ``bases`` are the probabilities that Alice and Bob
+    measure in X, ``period`` is after how many rows the law repeats itself: 1 where rows are
+    independent and alike.  ``losses`` says that emissions are lost independently of each other.
+    ``note`` is a sentence about what there is no closed form of, else empty.
+    """
+
+    expected: Expected | None = None
+    outcomes: tuple[float, ...] | None = None
+    bases: tuple[float, float] | None = None
+    period: int = 1
+    losses: bool = False
+    note: str = ""
+
+
+def law_of(info: RunInfo) -> Law:
+    """The law of a file's rows, from its configuration alone."""
+    try:
+        run = RunConfig.from_json(info.config)
+        return _law(run)
+    except CaligoError as error:
+        reason = str(error).rstrip(".")
+        return Law(note=f"no closed form: {reason}")
+
+
+def _law(run: RunConfig) -> Law:
+    engine = run.engine
+    if isinstance(engine, NoiseConfig):
+        expected = make_engine(engine).expected
+        bases = (engine.alice.basis_bias, engine.bob.basis_bias)
+        outcomes = outcome_law(describe(engine), *bases)
+        return Law(expected, outcomes, bases, losses=True)
+    if isinstance(engine, NetsquidConfig):
+        return _netsquid_law(engine)
+    return Law(make_engine(engine).expected, note=f"engine {engine.name} has closed forms of rates")
+
+
+def _netsquid_law(engine: NetsquidConfig) -> Law:
+    from ..engines.netsquid.closed_form import expected
+
+    rates = expected(engine, engine.hold or 1)
+    bases = (engine.alice.basis_bias, engine.bob.basis_bias)
+    note = "engine netsquid has closed forms of rates, not of all 16 outcomes"
+    if isnan(rates.qber_z):
+        return Law(None, None, bases, engine.hold or 1, note="a heralded link has no closed form")
+    return Law(rates, None, bases, engine.hold or 1, note=note)
+
+
+def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]:
+    """The probabilities of the 16 outcomes.
+
+    >>> from caligo_mpi.engines.link import Correlation
+    >>> ideal = (Channel(), Channel())
+    >>> law = outcome_law(Model(Correlation(1.0, 1.0), ideal, ideal), 0.5, 0.5)
+    >>> law[0b0000], law[0b0001], law[0b0010]
+    (0.125, 0.0, 0.0625)
+    """
+    probabilities = []
+    for number in range(16):
+        a_basis, a_bit, b_basis, b_bit = (number >> place & 1 for place in (3, 2, 1, 0))
+        correlation = model.correlation[a_basis] if a_basis == b_basis else 0.0
+        both = link.moments(correlation, model.alice[a_basis], model.bob[b_basis])
+        chosen_a = alice_x if a_basis else 1 - alice_x
+        chosen_b = bob_x if b_basis else 1 - bob_x
+        probabilities.append(chosen_a * chosen_b * max(0.0, both.probability(a_bit, b_bit)))
+    return tuple(probabilities)
+
+
+def engine_bounds(info: RunInfo, rows: int) -> list[int]:
+    """The rows of a chunk at which the engine begins a new block; empty for engines without."""
+    if info.engine != "noise":
+        return []
+    return [*(row for row in _FIRST_BOUNDS if row < rows), *range(_ENGINE_BLOCK, rows, _ENGINE_BLOCK)]

@@ -1,0 +1,146 @@
+"""Long lags and runs of one stream, in stretches spread over the file, by Fourier transforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import erfc, exp, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.compare import chi2_tail
+from ..pairs import Pairs, Tick, bits
+from ..store import PairsFile
+from .counting import STREAMS
+from .plan import Plan
+from .probability import Floats, at_most_one, chi2, deviance
+
+# Of a stream whose ones are rarer, coincidences of two are counted; else correlations are normal.
+_RARE = 0.05
+# A shorter stretch says nothing of long lags.
+_LEAST_ROWS = 1 << 12
+# Runs of this length and longer are counted together.
+_LONG_RUN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LongLags:
+    """The strongest correlation of a stream with itself, over ``lags`` lags from 1 on, and its runs.
+
+    ``p_lag`` and ``p_run`` are p-values over all lags and all lengths of runs; ``longest`` is the
+    longest run, of the value ``longest_of``.
+    """
+
+    stream: str
+    rows: int
+    lags: int
+    lag: int
+    correlation: float
+    p_lag: float
+    p_run: float
+    longest: int
+    longest_of: int
+
+
+def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags | None:
+    """Look at one of `counting.STREAMS`; None where there are too few rows, or all are equal."""
+    size = plan.long_rows
+    if size < _LEAST_ROWS:
+        return None
+    power = np.zeros(size // 2 + 1, np.float32)
+    ones = 0
+    runs, share = np.zeros((2, _LONG_RUN + 1), np.int64), 0.5
+    for row in plan.long:
+        values = stretch(file, row, size, stream)
+        ones += int(values.sum(dtype=np.int64))
+        mean = np.float32(values.mean())
+        if row == plan.long[0]:
+            runs, share = run_lengths(values), float(values.mean())
+        spectrum = np.fft.rfft(values.astype(np.float32) - mean)
+        power += spectrum.real**2 + spectrum.imag**2
+        tick()
+    rows = size * len(plan.long)
+    if ones in (0, rows):
+        return None
+    lag, correlation, p_lag = _strongest(np.fft.irfft(power, size), rows, ones)
+    p_run, longest, value = _judge_runs(runs, share)
+    lags = size // 2
+    return LongLags(stream, rows, lags, lag, correlation, p_lag, p_run, longest, value)
+
+
+def stretch(file: PairsFile, row: int, size: int, stream: str) -> NDArray[np.uint8]:
+    """Rows of a stream, unpacked."""
+    (pairs,) = file.blocks(size, start=row, stop=row + size, verify=False)
+    return bits_of(pairs, stream)
+
+
+def bits_of(pairs: Pairs, stream: str) -> NDArray[np.uint8]:
+    """A stream of a block, unpacked."""
+    if stream != STREAMS[-1]:
+        return bits.unpack(getattr(pairs, stream), pairs.count)
+    unequal = pairs.alice_outcome ^ pairs.bob_outcome
+    errors = unequal & ~(pairs.alice_basis ^ pairs.bob_basis)
+    return bits.unpack(errors, pairs.count)
+
+
+def _strongest(products: Floats, rows: int, ones: int) -> tuple[int, float, float]:
+    """The lag with the least p-value, its correlation, and the p-value over all lags.
+
+    ``products`` are the sums of products of deviations from the mean at each cyclic distance.
+    """
+    rate = ones / rows
+    spread = rate * (1 - rate)
+    later = products[1 : len(products) // 2 + 1]
+    later[-1] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
+    rare = min(rate, 1 - rate)
+    if rare < _RARE:
+        mean = rows * rare**2
+        together = np.maximum(np.rint(mean + later), 0)
+        off = deviance(together, rows, rare**2)
+        lag = int(np.argmax(off))
+        p = 2 * exp(-float(off[lag]))
+    else:
+        lag = int(np.argmax(np.abs(later)))
+        z = abs(float(later[lag])) / (spread * sqrt(rows))
+        p = erfc(z / sqrt(2))
+    return lag + 1, float(later[lag]) / (rows * spread), at_most_one(p, len(later))
+
+
+# ── runs ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run_lengths(values: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many runs of 0 and of 1 there are of each length, shape (2, 65); longer ones count as 64.
+
+    The first and the last run, which may be cut, do not count.
+
+    >>> run_lengths(np.array([0, 1, 1, 0, 1, 1, 0], np.uint8))[:, :4].tolist()
+    [[0, 1, 0, 0], [0, 0, 2, 0]]
+    """
+    edges = np.flatnonzero(values[1:] != values[:-1]) + 1
+    lengths = np.minimum(np.diff(edges), _LONG_RUN)
+    of = values[edges[:-1]]
+    by_value = [np.bincount(lengths[of == value], minlength=_LONG_RUN + 1) for value in (0, 1)]
+    return np.array(by_value, np.int64)
+
+
+def _judge_runs(runs: NDArray[np.int64], rate: float) -> tuple[float, int, int]:
+    """A p-value for the lengths of runs, the longest run and its value."""
+    p_values = []
+    longest, longest_of = 0, 0
+    for value, stay in ((0, 1 - rate), (1, rate)):
+        found = runs[value]
+        total = int(found.sum())
+        if not total or not 0 < rate < 1:
+            continue
+        last = int(np.flatnonzero(found)[-1])
+        if last > longest:
+            longest, longest_of = last, value
+        lengths = np.arange(1, _LONG_RUN)
+        chance = np.append((1 - stay) * stay ** (lengths - 1), stay ** (_LONG_RUN - 1))
+        statistic, degrees = chi2(found[1:].astype(float), total * chance)
+        p_values.append(chi2_tail(statistic, degrees) if degrees > 0 else 1.0)
+        p_values.append(min(1.0, exp(log(total) + (last - 1) * log(stay))))
+    if not p_values:
+        return 1.0, longest, longest_of
+    return at_most_one(min(p_values), len(p_values)), longest, longest_of

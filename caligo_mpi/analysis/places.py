@@ -1,0 +1,177 @@
+"""Checks of where outcomes occur: positions in bytes and words, borders, lags, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import erfc, exp, sqrt
+
+import numpy as np
+
+from ..engines.compare import chi2_tail
+from .counting import LAGS, STREAMS
+from .evidence import Evidence
+from .probability import Floats, at_most_one, chi2, deviance
+from .sums import BORDERS
+from .verdicts import Check, Lag
+
+# Of a stream whose ones are rarer, coincidences of two are counted; else correlations are normal.
+_RARE = 0.05
+_BIT_OF = {8: "bit {} of the byte", 64: "bit {} of the word"}
+
+
+def check_places(evidence: Evidence) -> Iterator[Check]:
+    """All of them."""
+    yield _positions(evidence, "position in byte", 8)
+    yield _positions(evidence, "position in word", 64)
+    yield _borders(evidence, "chunk borders", (0, 1))
+    yield _borders(evidence, "engine blocks", (2, 3))
+    yield _short_lags(evidence)
+    yield _long_lags(evidence)
+    yield _runs(evidence)
+
+
+def _not_alike(evidence: Evidence, name: str) -> Check | None:
+    """The verdict where rows are not meant to be independent and alike."""
+    period = evidence.law.period
+    if period == 1:
+        return None
+    why = f"pairs are held {period} at a time, so rows are not alike"
+    return Check(name, None, why)
+
+
+def _positions(evidence: Evidence, name: str, width: int) -> Check:
+    """Ones at each position of a byte or a word, for each stream."""
+    sums = evidence.sums
+    if periodic := _not_alike(evidence, name):
+        return periodic
+    if not sums.rows:
+        return Check(name, None, "fewer than 128 rows")
+    trials = sums.rows // width
+    tests = []
+    for stream, ones in zip(STREAMS, sums.ones, strict=True):
+        at = ones.reshape(-1, width).sum(axis=0)
+        rate = float(at.sum()) / sums.rows
+        p = _alike(at.astype(float), trials, rate)
+        off = np.asarray(deviance(at, trials, rate))
+        worst = int(np.argmax(off))
+        # The tail of one position reaches further than that of the table.
+        p = min(1.0, 2 * min(p, 2 * width * exp(-float(off[worst]))))
+        tests.append((p, -float(off[worst]), stream, worst, int(at[worst]), rate))
+    p, _, stream, worst, count, rate = min(tests)
+    bit = _BIT_OF[width].format(worst)
+    found = f"worst {stream}, {bit}: {count / trials:.6f} ones for {rate:.6f}"
+    return Check(name, at_most_one(p, len(tests)), found)
+
+
+def _alike(ones: Floats, trials: int, rate: float) -> float:
+    """The p-value of χ² for one rate at all positions; 1 where ones or zeros are too few for it."""
+    if trials * min(rate, 1 - rate) < 10:
+        return 1.0
+    spread = trials * rate * (1 - rate)
+    statistic = float(((ones - trials * rate) ** 2).sum()) / spread
+    return chi2_tail(statistic, len(ones) - 1)
+
+
+def _borders(evidence: Evidence, name: str, kinds: tuple[int, int]) -> Check:
+    """Outcomes of the 64 rows at borders, against those of all rows."""
+    shares = evidence.outcomes / max(evidence.plan.rows, 1)
+    if periodic := _not_alike(evidence, name):
+        return periodic
+    tests = []
+    for kind in kinds:
+        counts = evidence.sums.borders[kind]
+        rows = int(counts.sum())
+        if rows:
+            statistic, degrees = chi2(counts.astype(float), rows * shares)
+            p = chi2_tail(statistic, degrees) if degrees > 0 else 1.0
+            tests.append((p, BORDERS[kind], rows, statistic, degrees))
+    if not tests:
+        return Check(name, None, "there are none in this file, or too few rows")
+    p, border, rows, statistic, degrees = min(tests)
+    found = f"64 rows where a {border}: χ² {statistic:.4g} on {degrees}, {rows:,} rows"
+    return Check(name, at_most_one(p, len(tests)), found)
+
+
+# ── lags ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def lag_table(evidence: Evidence) -> tuple[Lag, ...]:
+    """The correlation of every stream with itself at every lag that was counted."""
+    sums = evidence.sums
+    found = []
+    for number, stream in enumerate(STREAMS):
+        spread = _spread(evidence, number)
+        if not sums.compared or not spread:
+            continue
+        for place, lag in enumerate(LAGS):
+            together, mean = _coincidences(evidence, number, place)
+            correlation = (together - mean) / sums.compared / spread
+            found.append(Lag(stream, lag, correlation, 1 / sqrt(sums.compared)))
+    return tuple(found)
+
+
+def _coincidences(evidence: Evidence, stream: int, place: int) -> tuple[int, float]:
+    """Rows that are 1 together with the one a lag later, and how many by chance."""
+    sums = evidence.sums
+    first, second = int(sums.first[stream]), int(sums.second[stream, place])
+    together = (first + second - int(sums.differ[stream, place])) // 2
+    return together, first * second / max(sums.compared, 1)
+
+
+def _spread(evidence: Evidence, stream: int) -> float:
+    """The variance of a row of a stream."""
+    rate = int(evidence.sums.first[stream]) / max(evidence.sums.compared, 1)
+    return rate * (1 - rate)
+
+
+def _short_lags(evidence: Evidence) -> Check:
+    """Every stream against itself some rows later, on packed words."""
+    if periodic := _not_alike(evidence, "lags"):
+        return periodic
+    tests = [(_lag_p(evidence, lag), -abs(lag.correlation), lag) for lag in lag_table(evidence)]
+    if not tests:
+        return Check("lags", None, "fewer than 128 rows")
+    p, _, lag = min(tests, key=lambda test: test[:2])
+    z = lag.correlation / lag.sigma
+    found = f"worst {lag.stream} at lag {lag.lag}: correlation {lag.correlation:+.2e}, {z:+.2f} σ"
+    return Check("lags", at_most_one(p, len(tests)), found)
+
+
+def _lag_p(evidence: Evidence, lag: Lag) -> float:
+    stream, place = STREAMS.index(lag.stream), LAGS.index(lag.lag)
+    compared = evidence.sums.compared
+    rate = int(evidence.sums.first[stream]) / compared
+    if _RARE <= rate <= 1 - _RARE:
+        return erfc(abs(lag.correlation / lag.sigma) / sqrt(2))
+    together, mean = _coincidences(evidence, stream, place)
+    if rate > 0.5:  # zeros are rare
+        excess = together - mean
+        mean = compared * (1 - rate) ** 2
+        together = max(round(mean + excess), 0)
+    return min(1.0, 2 * exp(-float(deviance(together, compared, mean / compared))))
+
+
+def _long_lags(evidence: Evidence) -> Check:
+    """Every stream against itself at all lags up to a million, in some stretches."""
+    name = "long lags"
+    if periodic := _not_alike(evidence, name):
+        return periodic
+    if not evidence.long:
+        return Check(name, None, "fewer than 4096 rows")
+    worst = min(evidence.long, key=lambda lags: lags.p_lag)
+    z = worst.correlation * sqrt(worst.rows)
+    where = f"worst {worst.stream} at lag {worst.lag:,}"
+    found = f"lags 1 to {worst.lags:,}: {where}, {z:+.2f} σ"
+    return Check(name, at_most_one(worst.p_lag, len(evidence.long)), found)
+
+
+def _runs(evidence: Evidence) -> Check:
+    """Lengths of runs of equal bits, in the same stretches."""
+    if periodic := _not_alike(evidence, "runs"):
+        return periodic
+    if not evidence.long:
+        return Check("runs", None, "fewer than 4096 rows")
+    worst = min(evidence.long, key=lambda lags: lags.p_run)
+    longest = f"longest {worst.longest} of {worst.longest_of}"
+    found = f"runs of equal bits: worst {worst.stream}, {longest}"
+    return Check("runs", at_most_one(worst.p_run, len(evidence.long)), found)
