@@ -90,7 +90,7 @@ def _moved(evidence: Evidence, columns: list[U8], where: str) -> Iterator[str]:
         return
     rows = "row" if abs(shift) == 1 else "rows"
     yield (
-        f"{COLUMNS[column]} is shifted by {-shift:+d} {rows} {where}: "
+        f"{COLUMNS[column]} is shifted by {shift:+d} {rows} {where}: "
         f"moved back, the QBER is {100 * rate:.2f} % and not {100 * now:.2f} %"
     )
 
@@ -118,7 +118,7 @@ def _twins(file: PairsFile, evidence: Evidence) -> Iterator[str]:
     (pair, *_) = equal_chunks(evidence)
     for number, other in (pair, pair[::-1]):
         stored = file.chunk_records(number, number + 1)["checksum"][0]
-        if work(number).record["checksum"][0] != stored:
+        if work(number, None).record["checksum"][0] != stored:
             yield (
                 f"chunk {number} is not what its seed gives: it has the rows of chunk {other}, "
                 f"copied over it or drawn from the seed of chunk {other}"

@@ -28,9 +28,7 @@ _WORDS = 248
 
 
 @_jit("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], int64, int64[:, ::1])")
-def joint(
-    a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, words: Any, found: Any
-) -> None:
+def joint(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, words: Any, found: Any) -> None:
     """See `counting.joint_counts`."""
     zero = np.uint64(0)
     for cell in range(found.shape[0]):

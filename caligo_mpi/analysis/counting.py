@@ -112,7 +112,9 @@ def close_look(block: Block) -> Close:
         else:
             _positions(stream, ones[number])
             _lags(stream, differ[number])
-    first = np.array([int(one.sum()) - count_ones(s[-1:]) for one, s in zip(ones, streams, strict=True)])
+    first = np.array(
+        [int(one.sum()) - count_ones(s[-1:]) for one, s in zip(ones, streams, strict=True)]
+    )
     second = np.array([_second(total, s) for total, s in zip(first.tolist(), streams, strict=True)])
     return Close(ones, differ, first, second, 64 * words, 64 * (words - 1))
 

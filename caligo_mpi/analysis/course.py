@@ -197,7 +197,7 @@ def _equal(evidence: Evidence) -> Check:
     if not pairs:
         return Check("equal chunks", 1.0, f"none of {compared:,} chunks begins like another")
     first, second = pairs[0]
-    same = "all rows" if (first, second) in evidence.table.equal else "its first rows"
+    same = "all rows" if (first, second) in evidence.table.equal else "the first rows"
     more = f" (and {len(pairs) - 1} more)" if len(pairs) > 1 else ""
     found = f"chunk {second} has {same} of chunk {first} again{more}"
     numbers = tuple(sorted({number for pair in pairs for number in pair}))
@@ -250,7 +250,8 @@ def _geometric(chance: float) -> NDArray[np.float64]:
     """Probabilities that a distance has 1, 2, … 64 bits."""
     powers = 2.0 ** np.arange(65) - 1  # distances above this one have at least so many bits
     beyond = np.exp(powers * np.log1p(-chance)) if chance < 1 else (powers == 0).astype(float)
-    return beyond[:-1] - beyond[1:]
+    shares: NDArray[np.float64] = beyond[:-1] - beyond[1:]
+    return shares
 
 
 def _times(evidence: Evidence) -> Check:

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..terminal.wording import counted
 from .counting import Counts, outcome_counts
 from .law import Law
 from .long import LongLags
@@ -62,7 +61,8 @@ class Evidence:
     @cached_property
     def outcomes(self) -> Counts:
         """Counts of the 16 outcomes."""
-        return self.cells.sum(axis=0)
+        sums: Counts = self.cells.sum(axis=0)
+        return sums
 
     def count(self, which: NDArray[np.bool_]) -> int:
         """Rows with one of these outcomes."""
@@ -91,8 +91,3 @@ class Evidence:
         first, last = self.chunks_of(rows)
         chunk = f"chunk {first}" if first == last else f"chunks {first} to {last}"
         return f"{chunk}, rows {rows[0]:,} to {rows[1]:,}"
-
-
-def tested(number: int, noun: str) -> str:
-    """How many things a check looked at."""
-    return counted(number, noun)

@@ -7,7 +7,7 @@ from math import isnan
 
 from ..config import NetsquidConfig, NoiseConfig, RunConfig
 from ..engines import link, make_engine
-from ..engines.link import Channel, Expected
+from ..engines.link import Expected
 from ..engines.noise.model import Model, describe
 from ..errors import CaligoError
 from ..store import RunInfo
@@ -72,7 +72,7 @@ def _netsquid_law(engine: NetsquidConfig) -> Law:
 def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]:
     """The probabilities of the 16 outcomes.
 
-    >>> from caligo_mpi.engines.link import Correlation
+    >>> from caligo_mpi.engines.link import Channel, Correlation
     >>> ideal = (Channel(), Channel())
     >>> law = outcome_law(Model(Correlation(1.0, 1.0), ideal, ideal), 0.5, 0.5)
     >>> law[0b0000], law[0b0001], law[0b0010]
@@ -93,4 +93,7 @@ def engine_bounds(info: RunInfo, rows: int) -> list[int]:
     """The rows of a chunk at which the engine begins a new block; empty for engines without."""
     if info.engine != "noise":
         return []
-    return [*(row for row in _FIRST_BOUNDS if row < rows), *range(_ENGINE_BLOCK, rows, _ENGINE_BLOCK)]
+    return [
+        *(row for row in _FIRST_BOUNDS if row < rows),
+        *range(_ENGINE_BLOCK, rows, _ENGINE_BLOCK),
+    ]

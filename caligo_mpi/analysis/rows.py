@@ -186,6 +186,8 @@ def _records(evidence: Evidence) -> Check:
         "sifted_x": evidence.count(SIFTED_X),
         "errors_x": evidence.count(ERRORS_X),
     }
-    wrong = [f"{name} {totals[name]:,} for {n:,}" for name, n in counts.items() if totals[name] != n]
+    wrong = [
+        f"{name} {totals[name]:,} for {n:,}" for name, n in counts.items() if totals[name] != n
+    ]
     found = f"records differ from rows: {wrong[0]}" if wrong else "records and rows agree"
     return Check("records", 0.0 if wrong else 1.0, found)

@@ -24,8 +24,9 @@ _STREAM = "alice_outcome"
 class Shifted:
     """The strongest correlation of a chunk with another one, ``lag`` rows apart.
 
-    ``other`` is −1 where it is no more than chance.  Row r of ``chunk`` is like row r + lag of ``other``.  ``p`` is over all that were compared:
-    ``some`` chunks with ``others`` each, over ``rows`` rows from their beginnings on.
+    ``other`` is −1 where it is no more than chance.  Row r of ``chunk`` is like row r + lag of
+    ``other``.  ``p`` is over all that were compared: ``some`` chunks with ``others`` each, over
+    ``rows`` rows from their beginnings on.
     """
 
     chunk: int

@@ -108,9 +108,7 @@ def _look_closely(block: Block, rows: int, sums: Sums) -> None:
 # ── chunks ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _look_at_borders(
-    source: Source, block: Block, rows: range, sums: Sums, *, close: bool
-) -> None:
+def _look_at_borders(source: Source, block: Block, rows: range, sums: Sums, *, close: bool) -> None:
     """Outcomes at the borders of chunks and of the engine's blocks, and fingerprints of chunks."""
     kinds = source.borders if close else source.borders[:2]
     inside = []

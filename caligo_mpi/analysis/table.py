@@ -91,7 +91,9 @@ def _outlier(file: PairsFile, totals: dict[str, int]) -> tuple[Outlier | None, i
     return best, file.chunk_count * len(rates)
 
 
-def equal_pairs(values: np.ndarray, numbers: np.ndarray, most: int = 100) -> tuple[tuple[int, int], ...]:
+def equal_pairs(
+    values: np.ndarray, numbers: np.ndarray, most: int = 100
+) -> tuple[tuple[int, int], ...]:
     """Chunks with equal values, each with the first one that has its value; at most so many.
 
     >>> equal_pairs(np.array([5, 7, 5, 5]), np.array([0, 1, 2, 3]))

@@ -44,7 +44,7 @@ def _head(found: Analysis) -> str:
     kind = "complete" if found.complete else "partial"
     size = f"{counted(found.rows, 'row')} in {counted(found.chunks, 'chunk')}"
     findings = len(found.findings)
-    verdict = "sound" if found.sound else counted(findings, "FINDING")
+    verdict = "sound" if found.sound else counted(findings, "FINDING", "FINDINGS")
     return f"{found.path}: {verdict}\n  {kind}, {size}, engine {found.engine}"
 
 
