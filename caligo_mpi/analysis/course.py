@@ -141,11 +141,10 @@ def _cells(evidence: Evidence) -> Check:
     found_words = f"worst of {len(rows):,} cells: {best.what} {share:.5f} for {best.rate:.5f}"
     p = at_most_one(2 * exp(-best.off), tests)
     chunks = tuple(sorted({n for cell in alike for n in _chunks_of_cell(evidence, cell)}))
-    where = evidence.place(place)
     if len(alike) > 1:
-        last = evidence.rows_of_cell(alike[-1])
-        spread = (evidence.rows_of_cell(alike[0])[0], last[1])
-        where = f"{len(alike):,} cells in {evidence.place(spread)}"
+        found_words += f" ({len(alike):,} are off)"
+    spread = (evidence.rows_of_cell(alike[0])[0], evidence.rows_of_cell(alike[-1])[1])
+    where = evidence.place(spread)
     return Check("cells", p, found_words, where=where, chunks=chunks[:_NAMED], rows=place)
 
 
