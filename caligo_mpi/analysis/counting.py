@@ -6,6 +6,7 @@ i % 64 of word i // 64.  The fifth stream is derived: errors, rows with equal ba
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,15 +53,14 @@ def errors_of(block: Block) -> Words:
     return (a_bit ^ b_bit) & ~(a_basis ^ b_basis)
 
 
-def joint_counts(block: Block, words: int) -> Counts:
+def joint_counts(block: Block, words: int, compiled: ModuleType | None) -> Counts:
     """In each cell of so many words: rows at which all columns of a subset are 1.
 
-    Subset m has Alice's basis if m & 8, her bit if m & 4, Bob's basis if m & 2, his bit if m & 1;
-    shape (cells, 16), subset 0 is left 0.
+    ``compiled`` is `compiled_functions`.  Subset m has Alice's basis if m & 8, her bit if m & 4, Bob's
+    basis if m & 2, his bit if m & 1; the shape is (cells, 16), and subset 0 is left 0.
     """
     cells = -(-len(block[0]) // words)
     found = np.zeros((cells, 16), np.int64)
-    compiled = _compiled()
     if compiled is not None:
         compiled.joint(*block, words, found)
         return found
@@ -98,13 +98,12 @@ def outcome_counts(joint: Counts, rows: Counts | int) -> Counts:
     return counts
 
 
-def close_look(block: Block) -> Close:
+def close_look(block: Block, compiled: ModuleType | None) -> Close:
     """Positions and lags of a block of whole words, at least two of them."""
     streams = (*block, errors_of(block))
     words = len(block[0])
     ones = np.zeros((len(STREAMS), 64), np.int64)
     differ = np.zeros((len(STREAMS), len(LAGS)), np.int64)
-    compiled = _compiled()
     for number, stream in enumerate(streams):
         if compiled is not None:
             compiled.positions(stream, ones[number])
@@ -140,18 +139,11 @@ def _lags(stream: Words, found: Counts) -> None:
         found[number] += count_ones(later)
 
 
-def _compiled() -> ModuleType | None:
-    """The compiled functions, where numba is installed."""
-    global _MODULE, _LOOKED
-    if not _LOOKED:
-        _LOOKED = True
-        try:
-            from . import compiled
-        except ImportError:
-            return None
-        _MODULE = compiled
-    return _MODULE
-
-
-_MODULE: ModuleType | None = None
-_LOOKED = False
+@functools.cache
+def compiled_functions() -> ModuleType | None:
+    """The compiled functions, or None where numba is not installed; both count the same."""
+    try:
+        from . import compiled
+    except ImportError:
+        return None
+    return compiled

@@ -19,8 +19,9 @@ from ..pairs import Tick
 from ..pairs.bits import U8
 from ..parallel.job import Map, Rules, Work
 from ..parallel.serial import serial_map
+from ..runs.again import open_pairs
 from ..runs.job import Meter, Observer, Protection
-from ..store import PairsFile, open_pairs, status
+from ..store import PairsFile, status
 from ..store.keys import is_keys_file
 from .counting import STREAMS
 from .evidence import Evidence

@@ -8,13 +8,10 @@ from math import isnan
 from ..config import NetsquidConfig, NoiseConfig, RunConfig
 from ..engines import link, make_engine
 from ..engines.link import Expected
+from ..engines.noise import outcomes
 from ..engines.noise.model import Model, describe
 from ..errors import CaligoError
 from ..store import RunInfo
-
-#: Rows of the noise engine's first blocks within a chunk, and of its largest (docs/stream.md).
-_FIRST_BOUNDS = (1 << 12, 1 << 15, 1 << 18)
-_ENGINE_BLOCK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,8 @@ def _law(run: RunConfig) -> Law:
     if isinstance(engine, NoiseConfig):
         expected = make_engine(engine).expected
         bases = (engine.alice.basis_bias, engine.bob.basis_bias)
-        outcomes = outcome_law(describe(engine), *bases)
-        return Law(expected, outcomes, bases, losses=True)
+        law = outcome_law(describe(engine), *bases)
+        return Law(expected, law, bases, losses=True)
     if isinstance(engine, NetsquidConfig):
         return _netsquid_law(engine)
     return Law(make_engine(engine).expected, note=f"engine {engine.name} has closed forms of rates")
@@ -93,7 +90,4 @@ def engine_bounds(info: RunInfo, rows: int) -> list[int]:
     """The rows of a chunk at which the engine begins a new block; empty for engines without."""
     if info.engine != "noise":
         return []
-    return [
-        *(row for row in _FIRST_BOUNDS if row < rows),
-        *range(_ENGINE_BLOCK, rows, _ENGINE_BLOCK),
-    ]
+    return [64 * word for word, _ in outcomes.blocks(rows)][1:]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..pairs import Pairs, Tick
 from ..store import PairsFile
 from . import counting
-from .counting import Block, Words
+from .counting import Block, Words, compiled_functions
 from .law import engine_bounds
 from .plan import BLOCK_ROWS, Chunks, Plan, chunks_of
 from .sums import GAP_BITS, Sums
@@ -60,7 +60,7 @@ def count_part(source: Source, number: int, tick: Tick) -> Sums:
     blocks = file.blocks(BLOCK_ROWS, start=part.start, stop=part.stop, verify=False, reuse=True)
     for pairs in blocks:
         block = words_of(pairs)
-        joints.append(counting.joint_counts(block, cell_words))
+        joints.append(counting.joint_counts(block, cell_words, compiled_functions()))
         close = row // BLOCK_ROWS % plan.close == 0
         if close:
             _look_closely(block, pairs.count, sums)
@@ -102,7 +102,8 @@ def _look_closely(block: Block, rows: int, sums: Sums) -> None:
     if whole < 2:
         return
     a_basis, a_bit, b_basis, b_bit = (column[:whole] for column in block)
-    sums.look(counting.close_look((a_basis, a_bit, b_basis, b_bit)))
+    whole_words = (a_basis, a_bit, b_basis, b_bit)
+    sums.look(counting.close_look(whole_words, compiled_functions()))
 
 
 # ── chunks ───────────────────────────────────────────────────────────────────────────────────────
@@ -160,7 +161,7 @@ def _outcomes(windows: list[Words]) -> counting.Counts:
     if not len(windows[0]):
         return np.zeros(16, np.int64)
     a_basis, a_bit, b_basis, b_bit = (np.ascontiguousarray(column) for column in windows)
-    joint = counting.joint_counts((a_basis, a_bit, b_basis, b_bit), len(a_basis))[0]
+    joint = counting.joint_counts((a_basis, a_bit, b_basis, b_bit), len(a_basis), None)[0]
     return counting.outcome_counts(joint, WINDOW * len(a_basis))
 
 

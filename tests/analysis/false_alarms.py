@@ -16,8 +16,8 @@ from planted import write
 from caligo_mpi import analyze, parse_config
 
 
-def random_config(rng):
-    """A configuration of up to three million emissions: links, biases, read-out, memories, losses, sources."""
+def random_config(rng, most=6.5):
+    """A configuration of at most 10^``most`` emissions: links, biases, read-out, memories, losses, sources."""
     engine = {"name": "noise", "link": {"fidelity": float(1 - 0.15 * rng.random() ** 3)}}
     for side in ("alice", "bob"):
         engine[side] = _side(rng)
@@ -32,7 +32,7 @@ def random_config(rng):
         engine["loss"] = {side: _arm(rng) for side in ("alice", "bob")}
         for side in ("alice", "bob"):
             engine[side] = {"basis_bias": engine[side]["basis_bias"], "readout_flip": 0.003}
-    pairs = int(10 ** rng.uniform(3.5, 6.5))
+    pairs = int(10 ** rng.uniform(3.5, most))
     chunk_size = int(rng.choice([1000, 4096, 65_536, 100_008, 1 << 20]))
     seed = int(rng.integers(1 << 62))
     return parse_config({"pairs": pairs, "seed": seed, "chunk_size": chunk_size, "engine": engine})
