@@ -1,7 +1,7 @@
 """What `caligo-mpi analyze` takes, as a multiple of ``cat FILE > /dev/null`` with the page cache warm.
 
-``python jobs/analyze_speed.py FILE [RANKS]``: the best of three, memory, and RANKS ranks over one rank.  The file has to fit
-into memory.  One rank and several are both started by ``--ranks``, so that starting MPI costs both the same.
+``python jobs/analyze_speed.py FILE [RANKS]``: the best of three, memory, and RANKS ranks over one rank.  The file
+has to fit into memory.  One rank and several are both started by ``--ranks``, so that starting MPI costs both the same.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from ..pairs import Tally
 from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
-from ..store import Status, Verification
+from ..store import LABEL, Status, Verification
 from ..terminal.wording import counted, duration, quantity, rate, so_far
 from .catalog import wrapped
 
@@ -45,7 +45,9 @@ def summary_text(summary: Summary) -> str:
         last = "  run the same command again to go on"
     pairs, rows = counted(status.pairs_done, "pair"), counted(status.rows, "row")
     head = f"{status.path}: {state}, {pairs} simulated, {rows}"
-    if summary.launched:
+    if status.info.is_law:
+        head = f"{status.path}: {state}, {LABEL}: counts of {pairs}, {rows}"
+    elif summary.launched:
         speed = rate(summary.launched / max(summary.seconds, 1e-9))
         head += f"; {duration(summary.seconds)}, {speed}"
     lines = [head, *_qber_lines(status.tally, summary.expected), last]
@@ -112,7 +114,7 @@ def status_dict(status: Status) -> dict[str, Any]:
         "alice_clicks": status.alice_clicks,
         "bob_clicks": status.bob_clicks,
         "keep": status.info.keep,
-        "full_bytes": status.full_bytes,
+        **_kept_dict(status),
         "engine": status.engine,
         "seed": status.seed,
         "config_digest": status.digest,
@@ -122,6 +124,13 @@ def status_dict(status: Status) -> dict[str, Any]:
         "last_commit": status.last_commit,
         "owner": status.owner,
     }
+
+
+def _kept_dict(status: Status) -> dict[str, Any]:
+    """What the file would weigh with all of its bits, or the counts that it has instead."""
+    if status.info.is_law:
+        return {"label": LABEL, "outcome_counts": list(status.info.outcome_counts)}
+    return {"full_bytes": status.full_bytes}
 
 
 def status_text(status: Status) -> str:
@@ -141,7 +150,9 @@ def status_text(status: Status) -> str:
         f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
         f"  {launches}, last commit {age} ago",
     ]
-    if not status.info.has_columns:
+    if status.info.is_law:
+        lines.append(f"  {LABEL}: counts drawn from their law, there are no pairs")
+    elif not status.info.has_columns:
         lines.append(
             f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
         )
@@ -234,14 +245,16 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     size = f"{_bytes(plan.file_bytes)} in {counted(plan.chunks, 'chunk')}"
     if config.output.keep == "records":
         size += f", records only; with its bits {_bytes(plan.full_bytes)}"
-    memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
     lines = [
         dump_config(config).rstrip(),
         f"# expected: {counted(round(plan.rows), 'row')}, {qber_z}, {qber_x}",
-        f"# file: {size}; {memory}",
-        f"# time: about {duration(plan.seconds)} on one rank of this machine, less with more",
     ]
-    return "\n".join(lines)
+    if config.output.keep == "counts":
+        full = f"the file with its bits would take {_bytes(plan.full_bytes)}"
+        return "\n".join([*lines, f"# {LABEL}: counts drawn from their law, in no time; {full}"])
+    memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
+    spent = f"about {duration(plan.seconds)} on one rank of this machine, less with more"
+    return "\n".join([*lines, f"# file: {size}; {memory}", f"# time: {spent}"])
 
 
 def verification_dict(found: Verification) -> dict[str, Any]:

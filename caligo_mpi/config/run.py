@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from .complaints import Key, complain
 from .engines import BUILT_IN, AnyEngine, PluginConfig, missing_engine, usual_chunk_size
 from .netsquid import AutoConfig, SequentialConfig
+from .noise import NoiseConfig
 from .old_keys import ANSWERS, NETSQUID_ANSWERS
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
@@ -47,7 +48,7 @@ class ScheduleConfig(Section):
     ] = "auto"
 
 
-Keep = Literal["pairs", "records"]
+Keep = Literal["pairs", "records", "counts"]
 
 
 class OutputConfig(Section):
@@ -63,7 +64,8 @@ class OutputConfig(Section):
     keep: Annotated[
         Keep,
         about(
-            "pairs: every column; records: the chunk table alone, columns are simulated again where they are read"
+            "pairs: every column; records: the chunk table alone, columns are simulated again where they are "
+            "read; counts: sixteen outcome counts drawn from their law, no bits at all (noise engine)"
         ),
     ] = "pairs"
 
@@ -174,6 +176,18 @@ class RunConfig(Section):
                 f"would make more than {_MOST_CHUNKS:_} chunks of pairs={self.pairs}; raise it",
                 "rule",
             )
+        if self.output.keep == "counts" and not self._has_law():
+            yield (
+                "output.keep",
+                f"counts have a law with engine noise only, not with {self.engine.name}; keep records or pairs",
+                "rule",
+            )
+
+    def _has_law(self) -> bool:
+        """Whether outcome counts can be drawn without pairs."""
+        if isinstance(self.engine, AutoConfig):
+            return not self.engine.needs_time
+        return isinstance(self.engine, NoiseConfig)
 
     def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:
         """The run with its ``auto`` engine settled.

@@ -34,6 +34,8 @@ def settle_engine(
         raise EnvironmentProblem(f"engine.needs_time=true, which only netsquid can give: {missing}")
     elif config.engine.needs_time:
         name, why = "netsquid", "times are needed"
+    elif config.output.keep == "counts":
+        name, why = "noise", "counts are drawn from its law"
     elif config.pairs < _FEW_PAIRS and not missing:
         name, why = "netsquid", f"pairs={config.pairs} is below {_FEW_PAIRS}"
     else:

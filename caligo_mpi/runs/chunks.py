@@ -186,6 +186,11 @@ def only_chunk(
     config: RunConfig, index: int, path: str | os.PathLike[str] | None = None
 ) -> dict[str, int | float]:
     """Simulate one chunk as the run into ``path`` would, and give its record; what the engine raises is raised."""
+    if config.output.keep == "counts":
+        raise ConfigError(
+            f"only-chunk={index}: counts drawn from their law (output.keep=counts) have no chunks; "
+            "keep records or pairs"
+        )
     partition = Partition(config.pairs, config.chunk_size)
     if index not in range(len(partition)):
         raise ConfigError(

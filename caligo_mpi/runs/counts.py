@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import xxhash
+
+from .. import store
 from ..config import NoiseConfig, RunConfig
 from ..engines import Engine, make_engine
-from ..engines.noise.law import draw_counts
+from ..engines.noise.law import LAW_VERSION, draw_counts
 from ..errors import ConfigError
-from ..pairs import OutcomeCounts
+from ..pairs import CHUNK_DTYPE, ChunkResult, OutcomeCounts, Tick
+from ..parallel.job import Work
 
 
 def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
@@ -16,15 +26,46 @@ def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
     and 1e15 emissions take the same millisecond.  ``engine`` spares making the run's engine again.  Raises
     `ConfigError` for an engine whose law is not known.
     """
-    require_law(config)
-    engine = engine or make_engine(config.engine)
-    return draw_counts(engine.thresholds, config.pairs, config.seed)
-
-
-def require_law(config: RunConfig) -> None:
-    """Raise `ConfigError` unless the engine is the noise engine."""
     if not isinstance(config.engine, NoiseConfig):
         raise ConfigError(
             f"output.keep=counts: engine.name={config.engine.name} has no law that counts could be drawn from; "
             "choose noise, or keep records"
         )
+    engine = engine or make_engine(config.engine)
+    return draw_counts(engine.thresholds, config.pairs, config.seed)
+
+
+def info_of_counts(info: store.RunInfo, config: RunConfig, engine: Engine) -> store.RunInfo:
+    """What a file of counts says: all emissions are one chunk, and the number of them is part of its identity."""
+    identity = json.dumps([info.config_digest, store.LABEL, LAW_VERSION, config.pairs])
+    return replace(
+        info,
+        engine=f"{info.engine} ({store.LABEL})",
+        config_digest=hashlib.sha256(identity.encode()).hexdigest(),
+        chunk_size=-(-config.pairs // 8) * 8,
+        outcome_counts=counts_of(config, engine).counts,
+    )
+
+
+def counts_work(config: RunConfig, thresholds: dict[str, object]) -> Work[ChunkResult]:
+    """The function that draws the counts and makes the record of the one chunk."""
+
+    def work(index: int, tick: Tick | None = None) -> ChunkResult:
+        begin = time.perf_counter()
+        counts = draw_counts(thresholds, config.pairs, config.seed)
+        result = ChunkResult(_record(counts), None)
+        result.record["seconds"] = time.perf_counter() - begin
+        return result
+
+    return work
+
+
+def _record(counts: OutcomeCounts) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:
+    record = np.zeros(1, CHUNK_DTYPE)
+    tally = counts.tally
+    record["count"], record["rows"] = counts.emissions, counts.rows
+    record["sifted_z"], record["errors_z"] = tally.sifted_z, tally.errors_z
+    record["sifted_x"], record["errors_x"] = tally.sifted_x, tally.errors_x
+    record["alice_clicks"], record["bob_clicks"] = counts.alice_clicks, counts.bob_clicks
+    record["checksum"] = xxhash.xxh3_64_intdigest(counts.table().astype("<u8").tobytes())
+    return record

@@ -105,6 +105,7 @@ def prepare(
     """
     path = Path(source)
     with store.open_pairs(path) as file:
+        store.require_bits(path, file.info, to="make keys of")
         if not file.complete:
             raise StoreError(
                 f"{path} is not finished ({counted(file.rows, 'row')} so far); {_how_to_finish(path)}, then distill"

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from .. import store
-from ..config import RunConfig
+from ..config import OutputConfig, RunConfig
 from ..engines import make_engine
 from ..engines.link import Expected
 from ..pairs import Chunk, Partition
@@ -33,7 +33,13 @@ class Forecast:
 def forecast(config: RunConfig) -> Forecast:
     """Rows, sizes and time of a run; simulates for a fraction of a second to learn the speed."""
     engine = make_engine(config.engine)
-    info, partition = run_info(config, engine), Partition(config.pairs, config.chunk_size)
+    partition = Partition(config.pairs, config.chunk_size)
+    info = run_info(config, engine)
+    full = run_info(_with_pairs(config), engine)
+    rows = config.pairs * engine.expected.coincidence
+    full_bytes = store.file_size(full, full.capacity)
+    if info.is_law:
+        return Forecast(rows, 1, store.file_size(info, 0), 0, 0.0, engine.expected, full_bytes)
     row_bytes = sum(column.items(8) * column.shown.itemsize for column in info.table) / 8
     count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
     while seconds < 0.1 and count <= partition[0].count:
@@ -42,11 +48,16 @@ def forecast(config: RunConfig) -> Forecast:
         seconds, tried = time.perf_counter() - start, count
         count *= 4
     return Forecast(
-        rows=config.pairs * engine.expected.coincidence,
+        rows=rows,
         chunks=len(partition),
         file_bytes=store.file_size(info, info.capacity),
-        full_bytes=store.full_size(info, info.capacity),
+        full_bytes=full_bytes,
         rank_bytes=int(partition[0].count * engine.expected.coincidence * row_bytes),
         seconds=seconds / tried * config.pairs,
         expected=engine.expected,
     )
+
+
+def _with_pairs(config: RunConfig) -> RunConfig:
+    """The same run with its bits."""
+    return config.model_copy(update={"output": OutputConfig()})

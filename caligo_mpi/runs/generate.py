@@ -16,10 +16,11 @@ from ..config.run import LEAST_CHUNK_SIZE
 from ..engines import Engine
 from ..engines.link import Expected
 from ..launch.supervise import State, pairs_state
-from ..pairs import Partition
-from ..parallel.job import Map, Rules
+from ..pairs import ChunkResult, Partition
+from ..parallel.job import Map, Rules, Setup
 from ..parallel.serial import serial_map
 from .chunks import chunk_work
+from .counts import counts_work
 from .identity import engine_for, require_same_maker, run_info
 from .job import Meter, Observer, Protection
 
@@ -89,11 +90,9 @@ def _fill(
     for message in pair_store.messages:
         observer.say(message)
     _record(observer, pair_store)
-    before = config.pairs - _emissions(config, pair_store.todo)
+    before = config.pairs - _emissions(pair_store.info, pair_store.todo)
     meter = Meter(before=before, total=config.pairs)
-    info = pair_store.info
-    begun_with = (pair_store.thresholds, engine.stream_version, info.declared)
-    setup = functools.partial(chunk_work, config, *begun_with, carry=info.has_columns)
+    setup = _setup(config, engine, pair_store)
     with contextlib.closing(map_(setup, pair_store.todo)) as results:
         for rank, result in results:
             pair_store.append(result, rank=rank)
@@ -103,6 +102,15 @@ def _fill(
             emissions = int(result.record["count"][0])
             observer.progress(meter.add(emissions, pair_store.rows))
     return meter
+
+
+def _setup(config: RunConfig, engine: Engine, pair_store: store.PairStore) -> Setup[ChunkResult]:
+    """What each process makes its work of: by the thresholds that the file began with."""
+    thresholds, info = pair_store.thresholds, pair_store.info
+    if info.is_law:
+        return functools.partial(counts_work, config, thresholds)
+    begun_with = (thresholds, engine.stream_version, info.declared)
+    return functools.partial(chunk_work, config, *begun_with, carry=info.has_columns)
 
 
 def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) -> None:
@@ -135,11 +143,11 @@ def _record(observer: Observer, pair_store: store.PairStore) -> None:
         pair_store.record_fault(fault.what, rank=fault.rank, chunks=fault.chunks)
 
 
-def _emissions(config: RunConfig, chunks: Sequence[int]) -> int:
+def _emissions(info: store.RunInfo, chunks: Sequence[int]) -> int:
     """How many emissions these chunks hold; only the last chunk of a run may be shorter."""
-    partition = Partition(config.pairs, config.chunk_size)
-    missing = len(partition) * config.chunk_size - config.pairs
-    return len(chunks) * config.chunk_size - (
+    partition = info.partition
+    missing = len(partition) * info.chunk_size - info.pairs
+    return len(chunks) * info.chunk_size - (
         missing if len(chunks) and chunks[-1] == len(partition) - 1 else 0
     )
 
@@ -170,7 +178,7 @@ class GenerateJob:
     @property
     def hint(self) -> str:
         """What helps where there are few chunks."""
-        if self.config.chunk_size == LEAST_CHUNK_SIZE:
+        if self.config.chunk_size == LEAST_CHUNK_SIZE or self.config.output.keep == "counts":
             return ""
         return "a smaller chunk_size would share the work more evenly"
 
@@ -187,6 +195,8 @@ class GenerateJob:
         return Protection(faults.restarts, survive=faults.mode == "survive")
 
     def __len__(self) -> int:
+        if self.config.output.keep == "counts":
+            return 1
         return len(Partition(self.config.pairs, self.config.chunk_size))
 
     def preflight(self) -> None:

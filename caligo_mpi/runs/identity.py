@@ -11,6 +11,7 @@ from ..config import RunConfig
 from ..engines import Engine, declared_columns, keeps_prefixes, make_engine
 from ..errors import ConfigError, StoreError
 from ..provenance import provenance
+from .counts import info_of_counts
 
 
 def engine_for(config: RunConfig, path: str | os.PathLike[str] | None) -> Engine:
@@ -51,6 +52,11 @@ def require_same_maker(config: RunConfig, engine: Engine, path: str | os.PathLik
 
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
     """What the file says about its run."""
+    info = _info_of_pairs(config, engine)
+    return info_of_counts(info, config, engine) if config.output.keep == "counts" else info
+
+
+def _info_of_pairs(config: RunConfig, engine: Engine) -> store.RunInfo:
     return store.RunInfo(
         pairs=config.pairs,
         chunk_size=config.chunk_size,

@@ -15,6 +15,7 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
     if not resample:
         return store.verify_file(path)
     info = store.status(path).info
+    store.require_bits(store.input_name(path), info, to="simulate again")
     if "sequential" in info.engine:
         raise ConfigError(
             f"resample={resample}: {path} is one sequential simulation; run it again and compare digests"

@@ -6,10 +6,10 @@ The format is specified in docs/file-format.md.
 from __future__ import annotations
 
 from ..errors import StoreError
-from .again import Simulate, Simulator
+from .again import Simulate, Simulator, require_bits
 from .check import Status, Verification, completed, status, verify_file
 from .export import Kind, export
-from .layout import FORMAT, FORMAT_VERSION, RunInfo, file_size, full_size
+from .layout import FORMAT, FORMAT_VERSION, LABEL, RunInfo, file_size, full_size
 from .names import AlreadyComplete, input_name, output_name
 from .prepare import preflight, require_directory, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
@@ -18,6 +18,7 @@ from .writer import PairStore
 __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
+    "LABEL",
     "AlreadyComplete",
     "Column",
     "Kind",
@@ -39,6 +40,7 @@ __all__ = [
     "pairs_hash",
     "preflight",
     "read_pairs",
+    "require_bits",
     "require_directory",
     "status",
     "verify_file",

@@ -31,8 +31,10 @@ class Again:
     def pieces(self, chunks: range) -> Iterator[tuple[int, Pairs]]:
         """First row and rows of these chunks, small ones together.
 
-        Raises `StoreError` where a record is damaged or a chunk comes out otherwise than it says.
+        Raises `StoreError` where there are only counts, a record is damaged, or a chunk comes out otherwise
+        than it says.
         """
+        require_bits(self._path, self._layout.info, to="be read")
         some: list[Pairs] = []
         row = rows = 0
         for record in self._records(chunks):
@@ -80,6 +82,15 @@ class Again:
         if self._simulate is None:
             self._simulate = self._simulator(self._layout.info)
         return self._simulate(index)
+
+
+def require_bits(path: Path, info: RunInfo, *, to: str) -> None:
+    """Raise `StoreError` where a file has counts from their law only, and so no pairs to ``be read``."""
+    if info.is_law:
+        raise StoreError(
+            f"{path} holds counts drawn from their law, not bits (output.keep=counts), so there are no pairs to {to}; "
+            "generate them with output.keep=records or pairs"
+        )
 
 
 def _read_only(pairs: Pairs) -> Pairs:

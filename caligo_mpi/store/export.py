@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import EnvironmentProblem, StoreError
 from ..pairs import PairArrays
-from .again import Simulator
+from .again import Simulator, require_bits
 from .files import disk_errors, move_new
 from .names import output_name
 from .reader import PairsFile, open_pairs
@@ -56,6 +56,7 @@ def export(
         open_pairs(path, simulator=simulator) as file,
         disk_errors(target, "exporting", remedy="choose another place for it"),
     ):
+        require_bits(file.path, file.info, to="export")
         try:
             write(file, aside)
             _publish(aside, target)

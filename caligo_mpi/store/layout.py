@@ -64,10 +64,13 @@ _CHECKED = (
     "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
 )  # fmt: skip
 
-_CHECKED_IF_THERE = ("keep", "columns", "declared")
+_CHECKED_IF_THERE = ("keep", "columns", "declared", "outcome_counts")
 
-#: What a file has of its chunks: their columns, or their records alone.
-Keep = Literal["pairs", "records"]
+#: What a file has of its chunks: their columns, or their records alone; or of no chunk, but counts from their law.
+Keep = Literal["pairs", "records", "counts"]
+
+#: What is said of counts wherever they are shown.
+LABEL = "law, not bits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,8 @@ class RunInfo:
     per emission (1 where no pair can be lost), ``software`` maps dependencies to versions and more,
     ``declared`` are the columns that the engine declares, ``notes`` further attributes of the file (written, not
     read back).  With ``keep="records"`` the file has no columns: they can be simulated again, and each chunk's record
-    has their checksum.
+    has their checksum.  With ``keep="counts"`` there are no pairs at all, but the sixteen ``outcome_counts``, drawn
+    from their law.
     """
 
     pairs: int
@@ -97,6 +101,12 @@ class RunInfo:
     software: Mapping[str, object] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
     keep: Keep = "pairs"
+    outcome_counts: tuple[int, ...] = ()
+
+    @property
+    def is_law(self) -> bool:
+        """Whether it has counts drawn from their law, and no bits."""
+        return self.keep == "counts"
 
     @property
     def has_columns(self) -> bool:
@@ -249,12 +259,14 @@ def _version(info: RunInfo) -> tuple[int, int]:
 
 
 def _kept(info: RunInfo) -> dict[str, object]:
-    """Attributes that files of format 1.1 do not have: about declared columns, and about those not kept."""
+    """Attributes that files of format 1.1 do not have: about declared columns, and about what is not kept."""
     found: dict[str, object] = {}
     if info.declared:
         found["declared"] = columns.to_json(info.declared)
     if not info.has_columns:
         found |= {"keep": info.keep, "columns": " ".join(info.columns)}
+    if info.is_law:
+        found |= {"label": LABEL, "outcome_counts": json.dumps(info.outcome_counts)}
     return found
 
 
@@ -312,6 +324,7 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         coincidence=float(str(metadata.attributes["coincidence"])),
         software=json.loads(metadata.text("software_dependencies")),
         keep=keep,
+        outcome_counts=_counts_of(metadata) if keep == "counts" else (),
     )
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
     has_places = info.has_index and info.has_columns
@@ -351,6 +364,13 @@ def _declared(metadata: Metadata) -> tuple[ColumnSpec, ...]:
     if "declared" not in metadata.attributes:
         return ()
     return columns.from_json(metadata.text("declared"))
+
+
+def _counts_of(metadata: Metadata) -> tuple[int, ...]:
+    counts = json.loads(metadata.text("outcome_counts"))
+    if not isinstance(counts, list) or len(counts) != 16:
+        raise ValueError("its outcome_counts are not sixteen")
+    return tuple(map(int, counts))
 
 
 def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:

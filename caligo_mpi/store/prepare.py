@@ -12,7 +12,7 @@ from ..terminal.wording import counted
 from . import layout as layouts
 from .differences import differences
 from .files import move_new, require_space, set_aside, sync_directory, sync_file
-from .layout import Layout, RunInfo
+from .layout import LABEL, Layout, RunInfo
 from .lock import lock_path
 from .metadata import Damaged
 from .names import (
@@ -180,7 +180,11 @@ def _other_run(found: RunInfo, asked: RunInfo) -> str:
     if found.stream_version != asked.stream_version and found.engine == asked.engine:
         versions = f"{found.stream_version} there and {asked.stream_version} here"
         return f"random stream {versions}: other releases of {asked.engine} made them"
-    told = differences(found.config, asked.config, only=("seed", "chunk_size", "engine"))
+    if found.is_law != asked.is_law:
+        there, here = (LABEL if info.is_law else "bits" for info in (found, asked))
+        return f"{there} there and {here} here: output.keep={found.keep} and {asked.keep}"
+    decisive = ["seed", "chunk_size", "engine", *(["pairs"] if found.is_law else [])]
+    told = differences(found.config, asked.config, only=decisive)
     return (
         told or f"config_digest={found.config_digest[:12]}, this one is {asked.config_digest[:12]}"
     )

@@ -165,6 +165,16 @@ class PairsFile:
         return self.info.config_digest
 
     @property
+    def outcome_counts(self) -> NDArray[np.uint64] | None:
+        """Counts by Alice's basis, Bob's basis, Alice's and Bob's outcome, shape (2, 2, 2, 2); law, not bits.
+
+        None in files of pairs.
+        """
+        if not self.info.is_law:
+            return None
+        return np.array(self.info.outcome_counts, np.uint64).reshape(2, 2, 2, 2)
+
+    @property
     def chunks(self) -> Records:
         """The records of the readable chunks (`pairs.CHUNK_DTYPE`), all in memory."""
         return read_records(self._fd, self._layout, 0, self._chunks)
@@ -273,9 +283,10 @@ class PairsFile:
     def tally(self, *, verify: bool = True) -> Tally:
         """Sift and count errors over all rows, on the packed columns.
 
-        Without ``verify`` the counts of a file that keeps records only are those of its records.
+        Without ``verify`` the counts of a file that keeps records only are those of its records.  Counts drawn from
+        their law are as they are.
         """
-        if not verify and not self.info.has_columns:
+        if self.info.is_law or (not verify and not self.info.has_columns):
             return Tally(*(int(self.total(field.name)) for field in fields(Tally)))
         pieces = self._pieces(0, self.rows, verify=verify, reuse=True)
         return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
