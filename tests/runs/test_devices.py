@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import caligo_mpi
+from caligo_mpi.config import BUILT_IN
 from caligo_mpi.engines.link import readout
-from caligo_mpi.errors import StoreError
+from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol.bbm92 import uneven_bases
 from caligo_mpi.protocol.key_length import finite_key_length, preparation_quality
 from caligo_mpi.protocol.sift import sides, sift
+from caligo_mpi.protocol.types import Detection
 from caligo_mpi.runs import devices
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
@@ -183,3 +186,23 @@ def test_keys_begun_without_a_look_at_the_read_out_are_not_gone_on_with(tmp_path
     sentence = "was made with stream_version=1 of the protocol, and this would have 2; choose another output"
     with pytest.raises(StoreError, match=sentence):
         distill(job, tmp_path / "keys.h5")
+
+
+OTHERS = [name for name in BUILT_IN if name not in ("noise", "netsquid")]
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "theirs"])
+def test_devices_of_an_engine_that_says_nothing_of_them_are_refused_for_transfer(name):
+    """Built in or a plug-in, in one sentence; nothing else that is asked about devices fails."""
+    fields = {} if name == "theirs" else {"link": {"fidelity": 0.99}}
+    written = {"pairs": 8, "seed": 1, "engine": {"name": name, **fields}}
+    config = caligo_mpi.RunConfig.from_json(json.dumps(written))
+    with pytest.raises(ConfigError) as refused:
+        devices.require_transfer(config, source="run.h5")
+    unknown = f"nothing is known of how the devices of engine.name={name} detect"
+    assert str(refused.value).startswith(f"run.h5 cannot be used with mode=rot: {unknown}; ")
+    for mode in ("bbm92", "rot"):
+        assert devices.assumptions(config, mode)
+        assert devices.premises(config, mode).quality == 1
+    assert (devices.expected(config) is None) == (name == "theirs")
+    assert devices.detection(config) == Detection()

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from math import nan
 
 from ...config import NetsquidConfig, NetsquidLinkConfig, NetsquidSideConfig
+from ...config.netsquid import HeraldedLinkConfig
 from ..link import Expected, decay, mixed_from_fidelity, qber, readout
 
 _LIGHT_KM_PER_S = 200_000
 _DEFAULT_CYCLE_NS = 1000.0
 
 
-def cycle_time(link: NetsquidLinkConfig) -> float:
-    """Nanoseconds per attempt of the link."""
+def cycle_time(link: NetsquidLinkConfig | HeraldedLinkConfig) -> float:
+    """Nanoseconds per attempt of the link; light crosses the whole fiber in each, to the middle and back."""
     if link.length_km is not None:
         seconds = link.length_km / _LIGHT_KM_PER_S
         return seconds * 1e9
-    if link.cycle_time_ns is not None:
+    if isinstance(link, NetsquidLinkConfig) and link.cycle_time_ns is not None:
         return link.cycle_time_ns
     return _DEFAULT_CYCLE_NS
 

@@ -12,6 +12,7 @@ from ...pairs.domains import NETSQUID
 from . import simulator
 from .closed_form import expected, read_errors
 from .environment import is_stand_in
+from .heralds import declared, reported
 from .programs import Party
 from .simulator import ALICE, BOB
 
@@ -43,6 +44,7 @@ class NetsquidEngine:
     """Pairs from a SquidASM simulation, reset and seeded anew for every chunk.
 
     A row's ``time`` (ns) is when both sides had measured it; pairs held together share it.
+    Further columns are those of `heralds`.
     """
 
     stream_version = STREAM_VERSION
@@ -62,6 +64,7 @@ class NetsquidEngine:
         self.name = "netsquid (stand-in)" if is_stand_in() else "netsquid"
         self.thresholds: dict[str, object] = {}
         self.expected = expected(config, self._hold)
+        self.columns = declared(config, self._hold)
 
     def sample(
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
@@ -80,6 +83,7 @@ class NetsquidEngine:
             columns += [party.bases, recorded(self._config, seed, name, outcomes)]
         done = np.maximum(alice.times, bob.times)
         time = np.repeat(done, self._hold)[:count]
+        extra = reported(self._config, self.columns, alice, bob)
         return Pairs(
             columns=np.stack([bits.pack(column[:count]) for column in columns]),
             count=count,
@@ -87,6 +91,7 @@ class NetsquidEngine:
             alice_clicks=count,
             bob_clicks=count,
             duration_ns=float(time[-1]) if count else 0.0,
+            extra={name: values[:count] for name, values in extra.items()},
         )
 
     def _simulate(

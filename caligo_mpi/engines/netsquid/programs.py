@@ -21,8 +21,9 @@ class Party:
     """One side of the experiment, as a program.
 
     It measures in ``bases`` in order, ``hold`` pairs per request and ``rounds`` requests per run
-    of the program; ``done`` is called after each request.  ``outcomes`` (bits) and ``times`` (ns,
-    one per request) fill up over all runs.
+    of the program; ``done`` is called after each request.  ``outcomes`` (bits), ``starts`` and
+    ``times`` (ns, one per request: when it began and when its pairs were measured) and, for Bob,
+    ``states`` (Bell states as netqasm numbers them) fill up over all runs.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Party:
         self._done = done
         self.bases = bases
         self.outcomes: list[int] = []
+        self.starts: list[float] = []
         self.times: list[float] = []
+        self.states: list[int] = []
 
     @property
     def meta(self) -> Any:
@@ -57,7 +60,10 @@ class Party:
         last = min(first + self._rounds * self._hold, len(self.bases))
         for start in range(first, last, self._hold):
             bases = self.bases[start : start + self._hold].tolist()
-            self.outcomes += yield from share(context, self._peer, bases, creates=self._creates)
+            self.starts.append(clock())
+            self.outcomes += yield from share(
+                context, self._peer, bases, creates=self._creates, states=self.states
+            )
             self.times.append(clock())
             if self._done:
                 self._done()
@@ -65,12 +71,18 @@ class Party:
 
 
 def share(
-    context: Any, peer: str, bases: Sequence[int], *, creates: bool
+    context: Any,
+    peer: str,
+    bases: Sequence[int],
+    *,
+    creates: bool,
+    states: list[int] | None = None,
 ) -> Generator[Any, None, list[int]]:
     """Share ``len(bases)`` pairs with ``peer``, then measure each in its basis.
 
-    Returns the outcomes, 0 or 1, corrected to what a pair in Φ⁺ would have given.  X is measured
-    as H, then Z: ``measure(basis=X)`` cannot be deserialized by squidasm.
+    Returns the outcomes, 0 or 1, corrected to what a pair in Φ⁺ would have given; the receiver
+    appends the Bell states that were reported to ``states``.  X is measured as H, then Z:
+    ``measure(basis=X)`` cannot be deserialized by squidasm.
     """
     socket = context.epr_sockets[peer]
     connection = context.connection
@@ -78,7 +90,7 @@ def share(
     if creates:
         qubits = socket.create_keep(number=count)
     else:
-        qubits, states = socket.recv_keep_with_info(number=count, expect_phi_plus=False)
+        qubits, infos = socket.recv_keep_with_info(number=count, expect_phi_plus=False)
     results = connection.new_array(count)
     futures = [results.get_future_index(i) for i in range(count)]
     for basis, qubit, future in zip(bases, qubits, futures, strict=True):
@@ -89,8 +101,8 @@ def share(
     outcomes = [int(future) for future in futures]
     if creates:
         return outcomes
-    inverted = [
-        PAULI_FRAME[int(state.raw_bell_state)][basis]
-        for state, basis in zip(states, bases, strict=True)
-    ]
+    reported = [int(info.raw_bell_state) for info in infos]
+    if states is not None:
+        states += reported
+    inverted = [PAULI_FRAME[state][basis] for state, basis in zip(reported, bases, strict=True)]
     return [bit ^ flip for bit, flip in zip(outcomes, inverted, strict=True)]
