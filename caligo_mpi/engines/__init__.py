@@ -120,7 +120,8 @@ def _built(
 
 def declared_columns(engine: Engine) -> tuple[ColumnSpec, ...]:
     """The columns that an engine declares beside those of every pair; `ConfigError` where they cannot be."""
-    return checked(getattr(engine, "columns", ()), who=f"engine {engine.name}")
+    columns = getattr(engine, "columns", ())
+    return checked(columns, who=f"engine {engine.name}") if columns else ()
 
 
 def is_ours(engine: Engine) -> bool:

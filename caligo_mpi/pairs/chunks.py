@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate, chain
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,15 +155,16 @@ class ChunkResult:
         if pairs is None:
             return [np.concatenate([record, _head(Where.NOWHERE, 0)])]
         beside = pairs.beside
-        kinds = json.dumps([[name, values.dtype.str] for name, values in beside.items()])
-        names = np.frombuffer(kinds.encode(), np.uint8) if beside else _NO_BYTES
         columns = np.ascontiguousarray(pairs.columns).reshape(-1)
-        numbers = [np.ascontiguousarray(values).view(np.uint8) for values in beside.values()]
-        parts = [np.concatenate([record, _head(Where.CARRIED, len(names))])]
-        for part in (columns, names, *numbers):
-            parts.append(part)
-            if len(part) & 7:
-                parts.append(np.zeros(-len(part) & 7, np.uint8))
+        names = _names(beside)
+        head = np.concatenate([record, _head(Where.CARRIED, len(names))])
+        parts = [head, columns]
+        if len(columns) & 7:
+            parts.append(_padding(columns))
+        if beside:
+            numbers = [np.ascontiguousarray(values).view(np.uint8) for values in beside.values()]
+            for part in (names, *numbers):
+                parts += [part, _padding(part)]
         return parts
 
     @classmethod
@@ -185,7 +186,21 @@ class ChunkResult:
         return cls(record, Pairs(columns, rows, index, time, *clicks, duration, beside))
 
 
-_NO_BYTES = np.zeros(0, np.uint8)
+_ZEROS = np.zeros(8, np.uint8)
+_NO_BYTES = _ZEROS[:0]
+
+
+def _names(beside: Mapping[str, NDArray[Any]]) -> U8:
+    """Names and types of columns as text."""
+    if not beside:
+        return _NO_BYTES
+    kinds = json.dumps([[name, values.dtype.str] for name, values in beside.items()])
+    return np.frombuffer(kinds.encode(), np.uint8)
+
+
+def _padding(part: U8) -> U8:
+    """What fills a part up to whole words."""
+    return _ZEROS[: -len(part) & 7]
 
 
 def _head(where: Where, size: int) -> U8:

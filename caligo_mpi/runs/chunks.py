@@ -153,20 +153,21 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
 def _complaint(engine: Engine, chunk: Chunk, pairs: Pairs) -> str:
     """What breaks the contract, in words."""
     rows, emissions = pairs.count, chunk.count
-    rows_said, emissions_said = counted(rows, "row"), counted(emissions, "emission")
     if (pairs.index is not None, pairs.time is not None) != (engine.has_index, engine.has_time):
         return f"has_index={engine.has_index}, has_time={engine.has_time} but other columns came"
     if pairs.columns.dtype != np.uint8 or pairs.columns.shape != (4, bits.nbytes(rows)):
         found = f"{pairs.columns.dtype} {pairs.columns.shape}"
-        return f"{rows_said} as columns of {found}; packed uint8 is due"
+        return f"{counted(rows, 'row')} as columns of {found}; packed uint8 is due"
     if not engine.has_index and rows != emissions:
-        return f"{rows_said} for {emissions_said}, without an index column"
-    if sentence := breach_of_declared(pairs, declared_columns(engine)):
+        said = f"{counted(rows, 'row')} for {counted(emissions, 'emission')}"
+        return f"{said}, without an index column"
+    declared = declared_columns(engine)
+    if (declared or pairs.extra) and (sentence := breach_of_declared(pairs, declared)):
         return sentence
     if not is_ours(engine) and (sentence := _breach_of_plugin(pairs, emissions)):
         return sentence
     if pairs.index is not None and rows and not int(pairs.index[-1]) < emissions:
-        return f"index {pairs.index[-1]} in a chunk of {emissions_said}"
+        return f"index {pairs.index[-1]} in a chunk of {counted(emissions, 'emission')}"
     return ""
 
 
