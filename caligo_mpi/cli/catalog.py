@@ -8,7 +8,7 @@ from __future__ import annotations
 #: Verbs by what they are for; a verb that stands nowhere is among the others.
 GROUPS = {
     "run": ("init", "validate", "generate", "distill", "sequential"),
-    "look": ("status", "verify", "export"),
+    "look": ("status", "verify", "report", "export"),
     "cluster": ("slurm",),
     "other": ("engines", "doctor", "schema", "completion"),
 }
@@ -41,6 +41,10 @@ EXAMPLES = {
     "verify": (
         "caligo-mpi verify small.h5 --resample 3",
         "caligo-mpi verify small.keys.h5",
+    ),
+    "report": (
+        "caligo-mpi report small.h5 small.keys.h5",
+        "caligo-mpi report small.h5 my.h5 -o both.html --figures figures",
     ),
     "export": (
         "caligo-mpi export small.h5 --to npz",

@@ -1,0 +1,40 @@
+"""Figures for notebooks and reports: ``plot_*(data, ax=None)`` gives matplotlib's Axes.
+
+Only these modules import matplotlib (extra ``report``), and only when a figure is drawn.
+
+    from caligo_mpi.analysis import figures
+    figures.plot_qber("small.h5")
+    figures.plot_waterfall(caligo_mpi.read_keys("small.keys.h5"))
+"""
+
+from __future__ import annotations
+
+from .keys import plot_efficiency, plot_finite_key, plot_waterfall, where_bits_went
+from .pairs import (
+    plot_course,
+    plot_gaps,
+    plot_lags,
+    plot_losses,
+    plot_outcomes,
+    plot_qber,
+    plot_timeline,
+    plot_times,
+)
+from .style import save, svg
+
+__all__ = [
+    "plot_course",
+    "plot_efficiency",
+    "plot_finite_key",
+    "plot_gaps",
+    "plot_lags",
+    "plot_losses",
+    "plot_outcomes",
+    "plot_qber",
+    "plot_timeline",
+    "plot_times",
+    "plot_waterfall",
+    "save",
+    "svg",
+    "where_bits_went",
+]

@@ -1,0 +1,309 @@
+"""Figures of pairs files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...pairs.intervals import clopper_pearson
+from ...store import PairsFile
+from ...terminal.wording import counted
+from ..glance import Glance, glance
+from .style import (
+    BASIS,
+    FAINT,
+    GREEN,
+    INK,
+    ORANGE,
+    SKY,
+    label,
+    large_numbers,
+    new_axes,
+    note,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Source = str | os.PathLike[str] | PairsFile | Glance
+Plot = Callable[..., "Axes"]
+_BASES = ("z", "x")
+_SAMPLE = 1_000_000
+_UNITS = (("s", 1e-9), ("ms", 1e-6), ("µs", 1e-3), ("ns", 1.0))
+
+
+def figure(height: float = 3.0) -> Callable[[Callable[[Any, Axes], None]], Plot]:
+    """Make a function that draws into axes one that makes them where none are given."""
+
+    def around(draw: Callable[[Any, Axes], None]) -> Plot:
+        @wraps(draw)
+        def plot(data: Any, ax: Axes | None = None) -> Axes:
+            with styled():
+                if ax is None:
+                    ax = new_axes(height=height)
+                draw(data, ax)
+            return ax
+
+        return plot
+
+    return around
+
+
+@figure()
+def plot_qber(data: Source, ax: Axes) -> None:
+    """Error rate per basis with its exact 95 % interval, on the closed form.
+
+    ``data`` is a pairs file (path, open file or `Glance`).
+    """
+    seen = glance(data)
+    for place, basis in enumerate("ZX"):
+        errors, sifted = (
+            getattr(seen.tally, f"{what}_{basis.lower()}") for what in ("errors", "sifted")
+        )
+        if not sifted:
+            continue
+        rate = errors / sifted
+        low, high = clopper_pearson(errors, sifted)
+        bars = [[100 * (rate - low)], [100 * (high - rate)]]
+        ax.errorbar(
+            [place], [100 * rate], bars, fmt="o", color=BASIS[basis], capsize=6, markersize=6
+        )
+        ax.annotate(
+            f"{100 * rate:.4g} %",
+            (place, 100 * rate),
+            (10, 0),
+            textcoords="offset points",
+            va="center",
+        )
+        if seen.expected is not None and not np.isnan(_closed(seen, basis)):
+            ax.hlines(
+                100 * _closed(seen, basis), place - 0.3, place + 0.3, color=INK, lw=1, ls="--"
+            )
+    ax.set_xticks([0, 1], ["Z", "X"])
+    ax.set_xlim(-0.5, 1.7)
+    ax.margins(y=0.25)
+    label(ax, "Error rate per basis", "basis of both", "QBER / %")
+    note(ax, "points: measured, with exact 95 % intervals; dashed: closed form")
+
+
+@figure()
+def plot_course(data: Source, ax: Axes) -> None:
+    """Error rate along the run, per basis, with exact 95 % intervals, on the closed form."""
+    seen = glance(data)
+    middle = seen.course["start"] + seen.course["count"] / 2
+    for basis in "ZX":
+        sifted, errors = (seen.course[f"{what}_{basis.lower()}"] for what in ("sifted", "errors"))
+        some = sifted > 0
+        if not some.any():
+            continue
+        rate = errors[some] / sifted[some]
+        ends = np.array(
+            [
+                clopper_pearson(int(e), int(n))
+                for e, n in zip(errors[some], sifted[some], strict=True)
+            ]
+        )
+        ax.fill_between(
+            middle[some], 100 * ends[:, 0], 100 * ends[:, 1], color=BASIS[basis], alpha=0.18, lw=0
+        )
+        ax.plot(middle[some], 100 * rate, color=BASIS[basis], marker=".", ms=3, lw=1)
+        end = (middle[some][-1], 100 * rate[-1])
+        ax.annotate(
+            basis,
+            end,
+            (6, 0),
+            textcoords="offset points",
+            color=BASIS[basis],
+            weight="bold",
+            va="center",
+        )
+        if seen.expected is not None and not np.isnan(_closed(seen, basis)):
+            ax.axhline(100 * _closed(seen, basis), color=INK, lw=0.8, ls="--")
+    label(ax, "Error rate along the run", "emission", "QBER / %")
+    large_numbers(ax)
+    note(ax, "bands: exact 95 % intervals of each stage; dashed: closed form")
+
+
+@figure()
+def plot_timeline(data: Source, ax: Axes) -> None:
+    """What each rank did: its chunks end to end, and how long the launch took.
+
+    The file knows how long each chunk took and when the launch began and ended, not when a chunk was begun.
+    """
+    seen = glance(data)
+    lanes = [(int(row["run"]), int(row["rank"])) for row in seen.work]
+    top = max([1e-9, *map(float, seen.work["seconds"])])
+    unit, scale = ("ms", 1e3) if top < 1 else ("s", 1.0) if top < 7200 else ("h", 1 / 3600)
+    for place, (run, rank) in enumerate(lanes):
+        row = seen.work[place]
+        mine = seen.segments[(seen.segments["run"] == run) & (seen.segments["rank"] == rank)][
+            "seconds"
+        ]
+        lengths = scale * (mine if len(mine) else row["seconds"][None])
+        starts = np.cumsum(lengths) - lengths
+        edge: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.3}
+        ax.barh(
+            np.full(len(lengths), place),
+            lengths,
+            left=starts,
+            height=0.7,
+            color=SKY,
+            **edge if len(lengths) <= 300 else {},
+        )
+    for run in sorted({run for run, _ in lanes}):
+        _mark_launch(ax, seen, run, [at for at, lane in enumerate(lanes) if lane[0] == run], scale)
+    several = len(seen.runs) > 1
+    names = [f"launch {run + 1}, rank {rank}" if several else f"rank {rank}" for run, rank in lanes]
+    chunks = [counted(int(row["chunks"]), "chunk") for row in seen.work]
+    ax.set_yticks(range(len(lanes)), list(map("\n".join, zip(names, chunks, strict=True))))
+    ax.invert_yaxis()
+    label(ax, "Work of each rank", f"time in chunks / {unit}", "")
+    note(ax, "bars: chunks end to end; line: launch, from start to last commit")
+
+
+def _mark_launch(ax: Axes, seen: Glance, run: int, places: list[int], scale: float) -> None:
+    if run < len(seen.runs):
+        row = seen.runs[run]
+        took = float(row["last_commit"] - row["started"]) * scale
+        if took > 0:
+            ax.vlines(took, min(places) - 0.45, max(places) + 0.45, color=INK, lw=1)
+
+
+@figure()
+def plot_losses(data: Source, ax: Axes) -> None:
+    """Shares of emissions that Alice, Bob and both registered, on the closed forms."""
+    seen = glance(data)
+    emitted = seen.total("count")
+    kinds = (("alice_clicks", "alice_click"), ("bob_clicks", "bob_click"), ("rows", "coincidence"))
+    for place, (name, closed) in enumerate(kinds):
+        share = seen.total(name) / max(1, emitted)
+        ax.barh(place, share, color=(ORANGE, SKY, GREEN)[place], height=0.6)
+        ax.annotate(f"{share:.4g}", (share, place), (5, 0), textcoords="offset points", va="center")
+        if seen.expected is not None:
+            ax.vlines(
+                getattr(seen.expected, closed), place - 0.4, place + 0.4, color=INK, lw=1.2, ls="--"
+            )
+    ax.set_yticks(range(3), ["Alice", "Bob", "both"])
+    if seen.total("rows") < 0.1 * emitted:
+        ax.set_xscale("log")
+        ax.margins(x=0.6)
+    ax.margins(x=0.25)
+    ax.invert_yaxis()
+    label(ax, "Who registered how much", "share of emissions", "registered by")
+    note(ax, "bars: measured; dashed: closed form")
+
+
+@figure()
+def plot_gaps(data: PairsFile, ax: Axes) -> None:
+    """Distances between the emission numbers of neighboring rows, on the geometric law of independent losses.
+
+    ``data`` is an open pairs file with an index; of a long one the first million rows are taken.
+    """
+    assert data.index is not None
+    index = data.index[: min(data.rows, _SAMPLE)].astype(np.int64)
+    gaps = np.diff(index)
+    if not len(gaps):
+        label(ax, "Gaps between rows", "emissions", "share of gaps")
+        return
+    chance = max(data.info.coincidence, 1e-15)
+    edges = _edges(int(gaps.max()))
+    counts, _ = np.histogram(gaps, edges)
+    expected = (1 - chance) ** (edges[:-1] - 1) - (1 - chance) ** (edges[1:] - 1)
+    width = np.diff(edges)
+    ax.stairs(counts / len(gaps) / width, edges, fill=True, color=SKY)
+    middle = np.sqrt(edges[:-1] * edges[1:])
+    ax.plot(middle, expected / width, color=INK, ls="--", lw=1)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    label(
+        ax,
+        "Gaps between rows",
+        "distance to the next row / emissions",
+        "share of gaps per emission",
+    )
+    note(ax, f"filled: {len(gaps):,} gaps; dashed: independent losses, p = {chance:.4g}")
+
+
+@figure()
+def plot_times(data: PairsFile, ax: Axes) -> None:
+    """Histogram of the simulated time between neighboring rows of a chunk, in ns.
+
+    ``data`` is an open pairs file with times; of a long one the first million rows are taken.
+    """
+    assert data.time is not None
+    steps = np.diff(data.time[: min(data.rows, _SAMPLE)])
+    steps = steps[steps >= 0]  # every chunk begins at 0
+    top = float(steps.max(initial=1.0))
+    unit, scale = next(((name, by) for name, by in _UNITS if top * by >= 1), _UNITS[-1])
+    ax.hist(steps * scale, 60, color=SKY)
+    ax.set_yscale("log")
+    label(ax, "Simulated time", f"time to the next row of the chunk / {unit}", "rows")
+    note(ax, f"{len(steps):,} rows, mean {steps.mean() * scale if len(steps) else 0:.4g} {unit}")
+
+
+@figure(height=3.4)
+def plot_outcomes(data: Any, ax: Axes) -> None:
+    """The 16 outcomes: how often each was seen, and how far that is off its closed form in standard deviations.
+
+    ``data`` is an `Analysis`: its ``outcomes`` are counts, number 8·A + 4·a + 2·B + b.
+    """
+    counts = np.array(data.outcomes, float).reshape(4, 4)
+    rows = max(1.0, counts.sum())
+    sigmas = np.zeros((4, 4))
+    if data.expected is not None:
+        law = np.array(data.expected).reshape(4, 4)
+        spread = np.sqrt(np.maximum(rows * law * (1 - law), 1e-300))
+        sigmas = np.where(law > 0, (counts - rows * law) / spread, 0.0)
+    ax.imshow(sigmas, cmap="PuOr", vmin=-5, vmax=5, alpha=0.55, aspect="auto")
+    for (row, column), share in np.ndenumerate(counts / rows):
+        told = f"{100 * share:.3f} %"
+        if data.expected is not None:
+            told += f"\n{sigmas[row, column]:+.1f} σ"
+        ax.text(column, row, told, ha="center", va="center", fontsize=8.5)
+    sides = [f"{basis}{bit}" for basis in "ZX" for bit in "01"]
+    ax.set_xticks(range(4), sides)
+    ax.set_yticks(range(4), sides)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    label(ax, "The 16 outcomes", "Bob's basis and bit", "Alice's basis and bit")
+    if data.expected is not None:
+        note(ax, "share of rows; distance from the closed form in σ (colored)")
+
+
+@figure()
+def plot_lags(data: Any, ax: Axes) -> None:
+    """The correlation of each column, and of the errors, with itself some rows later, in standard deviations.
+
+    ``data`` is an `Analysis`; in a sound file values are as if drawn from a standard normal distribution.
+    """
+    streams = list(dict.fromkeys(lag.stream for lag in data.lags))
+    colors = dict(zip(streams, (BASIS["Z"], ORANGE, GREEN, BASIS["X"], SKY, INK), strict=False))
+    ax.axhspan(-3, 3, color=FAINT, alpha=0.15, lw=0)
+    for number, stream in enumerate(streams):
+        mine = [lag for lag in data.lags if lag.stream == stream and lag.sigma > 0]
+        if not mine:
+            continue
+        color = colors.get(stream, FAINT)
+        scores = [lag.correlation / lag.sigma for lag in mine]
+        ax.plot([lag.lag for lag in mine], scores, ".", ms=4, color=color)
+        name = stream.replace("_", " ")
+        ax.text(1.01, 0.95 - 0.11 * number, name, color=color, transform=ax.transAxes, fontsize=8.5)
+    ax.set_xscale("log", base=2)
+    label(ax, "Correlation with later rows", "lag / rows", "correlation / σ")
+    note(ax, "shaded: ±3 σ")
+
+
+def _edges(most: int) -> Any:
+    """Edges of bins that grow, each at least one wide."""
+    ends = np.unique(np.round(np.geomspace(1, most + 1, 50)).astype(np.int64))
+    return ends if len(ends) > 1 else np.array([1, 2])
+
+
+def _closed(seen: Glance, basis: str) -> float:
+    assert seen.expected is not None
+    return float(getattr(seen.expected, f"qber_{basis.lower()}"))

@@ -1,0 +1,117 @@
+"""How figures look: colors that everybody can tell apart, on light and on dark ground.
+
+Colors are those of Okabe and Ito (Color Universal Design, 2008).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, PURPLE, YELLOW, RED, SKY = (
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#56b4e9"
+)  # fmt: skip
+#: Bases Z and X have these everywhere.
+BASIS = {"Z": BLUE, "X": RED}
+#: Text and lines, what is less important, and the ground.  A page replaces them by its own.
+INK, FAINT, GROUND = "#1b1b1d", "#8a8a8e", "#ffffff"
+
+#: What a page's style sheet calls these colors.
+_VARIABLES = {
+    INK: "--ink", FAINT: "--faint", GROUND: "--ground", BLUE: "--blue", ORANGE: "--orange", GREEN: "--green",
+    PURPLE: "--purple", YELLOW: "--yellow", RED: "--red", SKY: "--sky",
+}  # fmt: skip
+
+_SETTINGS: dict[str, Any] = {
+    "font.size": 10, "font.family": "sans-serif", "axes.titlesize": 10.5, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK, "xtick.color": FAINT, "ytick.color": FAINT,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.facecolor": "none", "figure.facecolor": "none",
+    "savefig.facecolor": "none", "grid.color": FAINT, "grid.alpha": 0.25, "axes.grid": False,
+    "svg.fonttype": "none", "lines.linewidth": 1.5, "figure.constrained_layout.use": True,
+    "axes.formatter.limits": (-4, 5), "legend.frameon": False,
+}  # fmt: skip
+
+
+@contextmanager
+def styled() -> Iterator[Any]:
+    """The style, for as long as a figure is made; gives matplotlib.  `EnvironmentProblem` where that is missing."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise EnvironmentProblem(
+            "figures need matplotlib, which is not installed: python -m pip install 'caligo-mpi[report]'"
+        ) from None
+    with matplotlib.rc_context(_SETTINGS):
+        yield matplotlib
+
+
+def new_axes(width: float = 4.4, height: float = 3.0) -> Axes:
+    """Axes of a figure of its own, in inches, which nothing has to close."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height)).subplots()
+
+
+def label(ax: Axes, title: str, x: str, y: str) -> None:
+    """The title and what the axes show, with units."""
+    ax.set_title(title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+
+
+def note(ax: Axes, text: str) -> None:
+    """How to read a figure, between its title and its axes."""
+    spot: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    ax.annotate(text, (0, 1), (0, 3), fontsize=7.8, color=FAINT, **spot)
+    ax.set_title(ax.get_title(loc="left"), pad=16)
+
+
+def line_note(ax: Axes, value: float, text: str) -> None:
+    """A name for a horizontal line, above its beginning."""
+    spot: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    ax.annotate(text, (0.02, value), (0, 3), fontsize=8, **spot)
+
+
+def large_numbers(ax: Axes) -> None:
+    """Metric prefixes on the horizontal axis: 200 k, 1 M."""
+    from matplotlib.ticker import EngFormatter
+
+    ax.xaxis.set_major_formatter(EngFormatter())
+
+
+def svg(ax: Axes, *, name: str) -> str:
+    """The figure as an ``<svg>`` element for a page that has the colors' variables.
+
+    ``name`` keeps the names within it apart from those of other figures.
+    """
+    figure = ax.get_figure()
+    assert figure is not None
+    out = io.StringIO()
+    with styled() as matplotlib, matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(
+            out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for color, variable in _VARIABLES.items():
+        text = text.replace(color, f"var({variable})")
+    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', text, count=1)
+
+
+def save(ax: Axes, path: Any) -> None:
+    """The figure as a file on white ground; its ending says PNG, SVG or PDF."""
+    figure = ax.get_figure()
+    assert figure is not None
+    with styled():
+        figure.savefig(path, dpi=200, facecolor=GROUND)

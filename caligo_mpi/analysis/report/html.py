@@ -1,0 +1,104 @@
+"""The parts of a page: escaped text, tables, figures, and the style of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib import resources
+
+#: Letters of a cell that stay on one line.
+_SHORT = 26
+#: What a page of ours begins with: only such a page is ever replaced.
+BEGINNING = "<!doctype html>\n<!-- a report of caligo-mpi -->\n"
+
+
+def _style() -> str:
+    return resources.files(__package__).joinpath("style.css").read_text("utf-8")
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A page that needs nothing else: no script, no network."""
+    head = (
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_style()}</style></head>"
+    )
+    body = "\n".join(parts)
+    return f"{BEGINNING}{head}\n<body>\n<main>\n{body}\n</main>\n</body></html>\n"
+
+
+def heading(level: int, text: str, *, anchor: str = "") -> str:
+    """A heading; ``anchor`` is its name for links."""
+    name = f' id="{escape(anchor, quote=True)}"' if anchor else ""
+    return f"<h{level}{name}>{escape(text)}</h{level}>"
+
+
+def paragraph(text: str, *, kind: str = "") -> str:
+    """A paragraph of plain text."""
+    marked = f' class="{kind}"' if kind else ""
+    return f"<p{marked}>{escape(text)}</p>"
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> str:
+    """A table of names and values."""
+    lines = [
+        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows
+    ]
+    return f'<table class="facts">{"".join(lines)}</table>'
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[int] = ()
+) -> str:
+    """A table; ``numbers`` are the columns that are set to the right."""
+    right = set(numbers)
+
+    def cells(kind: str, values: Sequence[object]) -> str:
+        parts = []
+        for place, value in enumerate(values):
+            short = "short" if len(str(value)) <= _SHORT else "long"
+            named = "number" if place in right else short
+            parts.append(f'<{kind} class="{named}">{_cell(value)}</{kind}>')
+        return f"<tr>{''.join(parts)}</tr>"
+
+    body = "".join(cells("td", row) for row in rows)
+    return f'<div class="scroll"><table>{cells("th", header)}{body}</table></div>'
+
+
+class Marked(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+def good(text: str) -> Marked:
+    """Text that says that all is well."""
+    return Marked(f'<span class="good">{escape(text)}</span>')
+
+
+def bad(text: str) -> Marked:
+    """Text that says that something is not."""
+    return Marked(f'<span class="bad">{escape(text)}</span>')
+
+
+def grid(figures: Iterable[tuple[str, str]]) -> str:
+    """Figures beside each other, each a title for screen readers and an ``<svg>`` element."""
+    parts = [
+        f'<figure aria-label="{escape(title, quote=True)}">{svg}</figure>' for title, svg in figures
+    ]
+    return f'<div class="grid">{"".join(parts)}</div>'
+
+
+def columns(*parts: str) -> str:
+    """Parts beside each other where there is room."""
+    inner = "".join(f"<div>{part}</div>" for part in parts)
+    return f'<div class="columns">{inner}</div>'
+
+
+def code(text: str) -> str:
+    """Text as it stands."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _cell(value: object) -> str:
+    return str(value) if isinstance(value, Marked) else escape(str(value))
