@@ -8,7 +8,7 @@ from __future__ import annotations
 #: Verbs by what they are for; a verb that stands nowhere is among the others.
 GROUPS = {
     "run": ("init", "validate", "generate", "distill", "sequential"),
-    "look": ("status", "verify", "report", "export"),
+    "look": ("status", "verify", "analyze", "report", "export"),
     "cluster": ("slurm",),
     "other": ("engines", "doctor", "schema", "completion"),
 }
@@ -41,6 +41,10 @@ EXAMPLES = {
     "verify": (
         "caligo-mpi verify small.h5 --resample 3",
         "caligo-mpi verify small.keys.h5",
+    ),
+    "analyze": (
+        "caligo-mpi analyze small.h5",
+        "caligo-mpi analyze my.h5 --json",
     ),
     "report": (
         "caligo-mpi report small.h5 small.keys.h5",

@@ -28,9 +28,12 @@ def add_verbs(verb: AddVerb) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from ..analysis.figures.style import MISSING, can_draw
     from ..analysis.report import report
 
     page = report(args.files, args.output, figures=args.figures, judged=args.judged)
     size = page.stat().st_size / 1000
+    if not can_draw():
+        streams.say(f"{page} has no figures: {MISSING}")
     streams.tell(f"{page} written, {size:,.0f} kB; open it in a browser")
     return DONE

@@ -60,7 +60,8 @@ def where_bits_went(keys: KeysTables) -> list[Step]:
 def _known(blocks: Any, left: int) -> int:
     """What an eavesdropper knows of the bits by the tested error rates, were they exact: n·h(Q)."""
     bits = blocks["reconciled_bits"].astype(float)
-    return min(left, round(sum(n * _entropy(q) for n, q in zip(bits, blocks["qber"], strict=True))))
+    known = sum(n * _entropy(q) for n, q in zip(bits, blocks["qber"], strict=True))
+    return min(left, round(float(known)))
 
 
 def _entropy(rate: float) -> float:

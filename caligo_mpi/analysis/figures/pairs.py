@@ -254,17 +254,18 @@ def plot_outcomes(data: Any, ax: Axes) -> None:
     """
     counts = np.array(data.outcomes, float).reshape(4, 4)
     rows = max(1.0, counts.sum())
-    sigmas = np.zeros((4, 4))
-    if data.expected is not None:
-        law = np.array(data.expected).reshape(4, 4)
-        spread = np.sqrt(np.maximum(rows * law * (1 - law), 1e-300))
-        sigmas = np.where(law > 0, (counts - rows * law) / spread, 0.0)
-    ax.imshow(sigmas, cmap="PuOr", vmin=-5, vmax=5, alpha=0.55, aspect="auto")
+    sigmas = _off(counts, data.expected)
     for (row, column), share in np.ndenumerate(counts / rows):
         told = f"{100 * share:.3f} %"
         if data.expected is not None:
-            told += f"\n{sigmas[row, column]:+.1f} σ"
+            off = float(sigmas[row, column])
+            told += f"\n{off:+.1f} σ"
+            strength = min(abs(off) / 5, 1.0) * 0.7
+            spot = {"xy": (column - 0.48, row - 0.48), "width": 0.96, "height": 0.96}
+            _tile(ax, spot, ORANGE if off > 0 else BASIS["Z"], strength)
         ax.text(column, row, told, ha="center", va="center", fontsize=8.5)
+    ax.set_xlim(-0.5, 3.5)
+    ax.set_ylim(3.5, -0.5)
     sides = [f"{basis}{bit}" for basis in "ZX" for bit in "01"]
     ax.set_xticks(range(4), sides)
     ax.set_yticks(range(4), sides)
@@ -272,7 +273,23 @@ def plot_outcomes(data: Any, ax: Axes) -> None:
     ax.spines[:].set_visible(False)
     label(ax, "The 16 outcomes", "Bob's basis and bit", "Alice's basis and bit")
     if data.expected is not None:
-        note(ax, "share of rows; distance from the closed form in σ (colored)")
+        note(ax, "share of rows; distance from the closed form in σ: more, orange; less, blue")
+
+
+def _off(counts: Any, law: Any) -> Any:
+    """How many standard deviations each count is off its law."""
+    if law is None:
+        return np.zeros(counts.shape)
+    chances = np.array(law).reshape(counts.shape)
+    rows = counts.sum()
+    spread = np.sqrt(np.maximum(rows * chances * (1 - chances), 1e-300))
+    return np.where(chances > 0, (counts - rows * chances) / spread, 0.0)
+
+
+def _tile(ax: Axes, spot: dict[str, Any], color: str, strength: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle(**spot, facecolor=color, alpha=strength))
 
 
 @figure()
@@ -294,6 +311,8 @@ def plot_lags(data: Any, ax: Axes) -> None:
         name = stream.replace("_", " ")
         ax.text(1.01, 0.95 - 0.11 * number, name, color=color, transform=ax.transAxes, fontsize=8.5)
     ax.set_xscale("log", base=2)
+    low, high = ax.get_ylim()
+    ax.set_ylim(min(low, -4), max(high, 4))
     label(ax, "Correlation with later rows", "lag / rows", "correlation / σ")
     note(ax, "shaded: ±3 σ")
 

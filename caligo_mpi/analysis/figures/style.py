@@ -5,16 +5,18 @@ Colors are those of Okabe and Ito (Color Universal Design, 2008).
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, RED, SKY = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#56b4e9"
@@ -30,7 +32,7 @@ _VARIABLES = {
     PURPLE: "--purple", YELLOW: "--yellow", RED: "--red", SKY: "--sky",
 }  # fmt: skip
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.size": 10, "font.family": "sans-serif", "axes.titlesize": 10.5, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT,
     "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK, "xtick.color": FAINT, "ytick.color": FAINT,
@@ -41,24 +43,37 @@ _SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
+MISSING = (
+    "figures need matplotlib, which is not installed: python -m pip install 'caligo-mpi[report]'"
+)
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is there."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def require_drawing() -> None:
+    """`EnvironmentProblem` where matplotlib is missing."""
+    if not can_draw():
+        raise EnvironmentProblem(MISSING)
+
+
 @contextmanager
 def styled() -> Iterator[Any]:
     """The style, for as long as a figure is made; gives matplotlib.  `EnvironmentProblem` where that is missing."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise EnvironmentProblem(
-            "figures need matplotlib, which is not installed: python -m pip install 'caligo-mpi[report]'"
-        ) from None
+    require_drawing()
+    import matplotlib
+
     with matplotlib.rc_context(_SETTINGS):
         yield matplotlib
 
 
 def new_axes(width: float = 4.4, height: float = 3.0) -> Axes:
     """Axes of a figure of its own, in inches, which nothing has to close."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as NewFigure
 
-    return Figure(figsize=(width, height)).subplots()
+    return NewFigure(figsize=(width, height)).subplots()
 
 
 def label(ax: Axes, title: str, x: str, y: str) -> None:
@@ -93,8 +108,7 @@ def svg(ax: Axes, *, name: str) -> str:
 
     ``name`` keeps the names within it apart from those of other figures.
     """
-    figure = ax.get_figure()
-    assert figure is not None
+    figure = cast("Figure", ax.get_figure())
     out = io.StringIO()
     with styled() as matplotlib, matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(
@@ -111,7 +125,6 @@ def svg(ax: Axes, *, name: str) -> str:
 
 def save(ax: Axes, path: Any) -> None:
     """The figure as a file on white ground; its ending says PNG, SVG or PDF."""
-    figure = ax.get_figure()
-    assert figure is not None
+    figure = cast("Figure", ax.get_figure())
     with styled():
         figure.savefig(path, dpi=200, facecolor=GROUND)

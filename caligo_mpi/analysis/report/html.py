@@ -65,6 +65,11 @@ def table(
     return f'<div class="scroll"><table>{cells("th", header)}{body}</table></div>'
 
 
+def escaped(text: str) -> str:
+    """Text as HTML."""
+    return escape(text)
+
+
 class Marked(str):
     """Text that is HTML already."""
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..._version import __version__
 from ...errors import ConfigError, StoreError
@@ -17,7 +15,8 @@ from ...store.keys import is_keys_file
 from ...store.names import output_name
 from ...terminal.wording import counted
 from ..figures import save, svg
-from ..figures.style import styled
+from ..figures.style import MISSING, can_draw, require_drawing
+from ..job import analyze
 from . import html, of_keys, of_pairs
 from .section import Section
 
@@ -34,12 +33,14 @@ def report(
     """Write one page about pairs and keys files; several are compared.  Returns where it is.
 
     ``figures`` is a directory, new or empty, for each figure as PNG, SVG and PDF; without ``judged`` pairs files are
-    not analyzed, which reads them whole.  An earlier page of ours at ``output`` is replaced, nothing else is.  Raises
-    `EnvironmentProblem` without matplotlib, `StoreError` for files that cannot be read or written.
+    not analyzed, which reads them whole.  An earlier page of ours at ``output`` is replaced, nothing else is.  Without
+    matplotlib the page has no figures and says so.  Raises `StoreError` for files that cannot be read or written, and
+    `EnvironmentProblem` where ``figures`` are asked for and cannot be drawn.
     """
     target, folder = _target(output), _folder(figures)
-    with styled():  # whether figures can be drawn at all, before anything is read
-        sections = [_section(os.fspath(path), judged=judged) for path in paths]
+    if folder is not None:
+        require_drawing()
+    sections = [_section(os.fspath(path), judged=judged) for path in paths]
     text = html.page(
         f"caligo-mpi: {', '.join(section.title for section in sections)}", _body(sections)
     )
@@ -86,12 +87,7 @@ def _section(path: str, *, judged: bool) -> Section:
     with open_pairs(found) as file:
         if not file.rows and not file.chunk_count:
             raise ConfigError(f"{found} has no chunk yet; wait for its first one to be written")
-        return of_pairs.section(file, _analysis(found) if judged and file.rows else None)
-
-
-def _analysis(path: Path) -> Any:
-    analyze = getattr(importlib.import_module("caligo_mpi.analysis"), "analyze", None)
-    return analyze(path) if analyze else None
+        return of_pairs.section(file, analyze(found) if judged and file.rows else None)
 
 
 def _body(sections: Sequence[Section]) -> Iterator[str]:
@@ -108,6 +104,8 @@ def _body(sections: Sequence[Section]) -> Iterator[str]:
         if drawn:
             yield html.heading(3, "Figures")
             yield html.grid(drawn)
+        elif not can_draw():
+            yield html.paragraph(MISSING, kind="faint")
         yield from section.after
 
 
@@ -121,7 +119,7 @@ def _comparison(sections: Sequence[Section]) -> Iterator[str]:
     """A table for each kind of file; kinds differ in what can be said in a line."""
     kinds: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for number, section in enumerate(sections):
-        link = html.Marked(f'<a href="#file-{number}">{html.escape(section.title)}</a>')
+        link = html.Marked(f'<a href="#file-{number}">{html.escaped(section.title)}</a>')
         row = (link, *section.summary.values())
         kinds.setdefault(tuple(section.summary), []).append(row)
     for names, rows in kinds.items():

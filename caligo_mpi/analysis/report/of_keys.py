@@ -14,6 +14,7 @@ from ...protocol.remedies import remedy
 from ...store.keys import KeysReport, keys_status
 from ...terminal.wording import counted
 from .. import figures
+from ..figures.style import can_draw
 from . import html
 from .of_pairs import software
 from .section import Figure, Section
@@ -35,7 +36,7 @@ def section(path: str) -> Section:
         title=Path(status.path).name,
         summary=summary(keys),
         parts=[*_parts(keys)],
-        figures=[*_figures(keys)],
+        figures=[*_figures(keys)] if can_draw() else [],
         after=[*_background(keys)],
     )
 
@@ -125,7 +126,7 @@ def _background(keys: KeysReport) -> Iterator[str]:
     assumed: Any = keys.info.security.get("assumed", [])
     if assumed:
         yield html.heading(3, "What is assumed")
-        yield "<ul>" + "".join(f"<li>{html.escape(str(line))}</li>" for line in assumed) + "</ul>"
+        yield "<ul>" + "".join(f"<li>{html.escaped(str(line))}</li>" for line in assumed) + "</ul>"
     yield html.heading(3, "Blocks")
     names = ("index", "count", "sifted", "tested", "errors", "leak_bits", "key_bits")
     rows = [[f"{int(row[name]):,}" for name in names] for row in keys.blocks[:_MOST_BLOCKS]]

@@ -15,7 +15,9 @@ from ...pairs.intervals import clopper_pearson, z_score
 from ...store import PairsFile
 from ...terminal.wording import counted, duration
 from .. import figures
+from ..figures.style import can_draw
 from ..glance import Glance, glance
+from ..verdicts import Analysis
 from . import html
 from .section import Figure, Section
 
@@ -23,19 +25,19 @@ from .section import Figure, Section
 _MOST_ROWS = 50
 
 
-def section(file: PairsFile, analysis: Any) -> Section:
+def section(file: PairsFile, analysis: Analysis | None) -> Section:
     """The file's section; ``analysis`` are the verdicts on it, None where nobody asked for them."""
     seen = glance(file)
     return Section(
         title=Path(seen.path).name,
         summary=summary(seen, analysis),
         parts=[*_parts(seen, analysis)],
-        figures=[*_figures(file, seen, analysis)],
-        after=[*_background(seen)],
+        figures=[*_figures(file, seen, analysis)] if can_draw() else [],
+        after=[*_verdicts(analysis), *_background(seen)],
     )
 
 
-def summary(seen: Glance, analysis: Any) -> dict[str, object]:
+def summary(seen: Glance, analysis: Analysis | None) -> dict[str, object]:
     """One line of the comparison of several files."""
     line: dict[str, object] = {
         "pairs": f"{seen.total('count'):,}",
@@ -49,7 +51,7 @@ def summary(seen: Glance, analysis: Any) -> dict[str, object]:
     return line
 
 
-def verdict(seen: Glance, analysis: Any) -> html.Marked:
+def verdict(seen: Glance, analysis: Analysis | None) -> html.Marked:
     """In a few words: complete or not, and what the analysis says."""
     if analysis is None:
         return html.good("complete") if seen.complete else html.bad("not finished")
@@ -58,11 +60,11 @@ def verdict(seen: Glance, analysis: Any) -> html.Marked:
     return html.bad(f"{counted(len(analysis.findings), 'finding')}")
 
 
-def _parts(seen: Glance, analysis: Any) -> Iterator[str]:
+def _parts(seen: Glance, analysis: Analysis | None) -> Iterator[str]:
     yield f"<p>{verdict(seen, analysis)}</p>"
+    for cause in analysis.causes if analysis else ():
+        yield f"<p>{html.bad(cause)}</p>"
     yield html.columns(html.facts(_facts(seen)), _rates(seen))
-    if analysis is not None:
-        yield from _verdicts(analysis)
 
 
 def _facts(seen: Glance) -> Iterator[tuple[str, object]]:
@@ -118,13 +120,13 @@ def _rates(seen: Glance) -> str:
     return html.table(header, rows, numbers=range(1, 7))
 
 
-def _verdicts(analysis: Any) -> Iterator[str]:
+def _verdicts(analysis: Analysis | None) -> Iterator[str]:
+    if analysis is None:
+        return
     yield html.heading(3, "Verdicts")
     yield html.paragraph(
         f"A sound file has any finding with probability {analysis.level:g}; p is how likely a sound file shows as much."
     )
-    for cause in analysis.causes:
-        yield f"<p>{html.bad(cause)}</p>"
     rows = []
     for check in analysis.checks:
         word = html.bad("finding") if check.finding else html.good("as it should be")
@@ -137,7 +139,7 @@ def _verdicts(analysis: Any) -> Iterator[str]:
         yield html.paragraph(note, kind="faint")
 
 
-def _figures(file: PairsFile, seen: Glance, analysis: Any) -> Iterator[Figure]:
+def _figures(file: PairsFile, seen: Glance, analysis: Analysis | None) -> Iterator[Figure]:
     yield Figure("qber", figures.plot_qber(seen))
     if analysis is not None:
         yield Figure("outcomes", figures.plot_outcomes(analysis))

@@ -1,0 +1,245 @@
+"""Figures and the report: values that are drawn, pages that open, in a real browser where there is one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from helpers import ROOT
+
+import caligo_mpi
+from caligo_mpi.analysis import analyze
+from caligo_mpi.analysis.glance import glance
+from caligo_mpi.errors import ConfigError, StoreError
+from caligo_mpi.parallel.serial import serial_map
+from caligo_mpi.runs.default_protocol import choose_protocol
+from caligo_mpi.runs.distill import distill, prepare
+from caligo_mpi.runs.generate import generate
+
+pytest.importorskip("matplotlib", reason="matplotlib (extra report) is not installed")
+from caligo_mpi.analysis import figures
+from caligo_mpi.analysis.report import report
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+LOSS = {"alice": {"detector_efficiency": 0.6}, "bob": {"detector_efficiency": 0.3}}
+
+
+def run_config(**engine):
+    link = {"name": "noise", "link": {"fidelity": 0.97}, "bob": {"basis_bias": 0.4}, **engine}
+    return caligo_mpi.parse_config(
+        {"pairs": 400_000, "seed": 5, "chunk_size": 1 << 15, "engine": link}
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A pairs file, one with losses, and keys of the first."""
+    folder = tmp_path_factory.mktemp("report")
+    generate(run_config(), folder / "run.h5")
+    generate(run_config(loss=LOSS), folder / "lossy.h5")
+    choice = choose_protocol(folder / "run.h5")
+    task = prepare(folder / "run.h5", choice.config, chosen=choice.sentence)
+    distill(task, folder / "run.keys.h5")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    """The page about all three, with the files of its figures."""
+    files = [made / name for name in ("run.h5", "lossy.h5", "run.keys.h5")]
+    return report(files, made / "report.html", figures=made / "figures")
+
+
+# ── what is drawn ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_glance_has_the_sums_of_the_rows(made):
+    seen = glance(made / "lossy.h5")
+    with caligo_mpi.open_pairs(made / "lossy.h5") as file:
+        assert seen.tally == file.tally()
+        assert seen.total("rows") == file.rows
+    assert seen.total("count") == seen.info.pairs == 400_000
+    assert seen.work["chunks"].sum() == len(seen.segments) == seen.chunks == 13
+    assert seen.expected.qber_z == pytest.approx(0.02)
+
+
+def test_the_waterfall_ends_with_the_key_and_leaves_no_bit_out(made):
+    keys = caligo_mpi.read_keys(made / "run.keys.h5")
+    first, *taken, last = figures.where_bits_went(keys)
+    assert (first.name, first.bits) == ("pairs", 400_000)
+    assert (last.name, last.bits) == ("key", keys.key_bits)
+    assert first.bits - sum(step.bits for step in taken) == last.bits > 0
+    assert min(step.bits for step in taken) > 0
+    named = {step.name: step.bits for step in taken}
+    assert named["leaked by correction"] + named["tags"] == keys.blocks["leak_bits"].sum()
+
+
+def test_qber_is_drawn_where_it_is_measured_and_expected(made):
+    ax = figures.plot_qber(made / "run.h5")
+    tally = glance(made / "run.h5").tally
+    rates = [tally.errors_z / tally.sifted_z, tally.errors_x / tally.sifted_x]
+    drawn = [float(bar.lines[0].get_ydata()[0]) for bar in ax.containers]
+    assert drawn == pytest.approx([100 * rate for rate in rates])
+    dashed = [lines for lines in ax.collections if lines.get_linestyle()[0][1]]
+    heights = [lines.get_segments()[0][0][1] for lines in dashed]
+    assert heights == pytest.approx([2.0, 2.0])
+    assert ax.get_ylabel().endswith("%")
+
+
+def test_every_figure_names_its_axes_and_units(made):
+    keys = caligo_mpi.read_keys(made / "run.keys.h5")
+    judged = analyze(made / "run.h5")
+    with caligo_mpi.open_pairs(made / "lossy.h5") as lossy:
+        of_pairs = ("course", "timeline", "losses", "gaps")
+        drawn = [getattr(figures, f"plot_{name}")(lossy) for name in of_pairs]
+    of_keys = ("waterfall", "efficiency", "finite_key")
+    drawn += [getattr(figures, f"plot_{name}")(keys) for name in of_keys]
+    drawn += [figures.plot_outcomes(judged), figures.plot_lags(judged)]
+    for ax in drawn:
+        assert ax.get_title(loc="left")
+        assert ax.get_xlabel()
+    assert len({ax.get_title(loc="left") for ax in drawn}) == len(drawn)
+
+
+def test_a_figure_is_drawn_into_given_axes(made):
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    assert figures.plot_course(made / "run.h5", ax) is ax
+    assert len(ax.lines) >= 2
+
+
+def test_simulated_times_are_drawn(made):
+    with caligo_mpi.open_pairs(made / "run.h5") as file:
+        timed = _Timed(file.rows, np.cumsum(np.full(file.rows, 2500.0)))
+        ax = figures.plot_times(timed)
+    assert ax.get_xlabel().endswith("µs")
+
+
+class _Timed:
+    """What `plot_times` asks of an open file."""
+
+    def __init__(self, rows, time):
+        self.rows, self.time = rows, time
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_page_says_what_was_run_and_what_came_of_it(page, made):
+    text = page.read_text()
+    assert len(text) < 3_000_000
+    for words in (
+        "Report on 3 files",
+        "fidelity: 0.97",
+        "numpy",
+        "sound: ",
+        "basis balance",
+        "bits, both have the same key",
+    ):
+        assert words in text
+    assert caligo_mpi.status(made / "run.h5").data_digest in text
+    assert text.count("<svg") == text.count("<figure") == 15
+    assert not re.findall(r"<script|https?://(?!www\.w3\.org)|@import|<link|<img", text)
+    names = re.findall(r'id="([^"]+)"', text)
+    assert len(names) == len(set(names))
+
+
+def test_figures_are_files_of_three_kinds(page, made):
+    found = {path.name for path in (made / "figures").iterdir()}
+    assert {"1-run-qber.png", "2-lossy-gaps.svg", "3-run.keys-waterfall.pdf"} <= found
+    assert len(found) == 45
+
+
+def test_only_a_report_is_replaced(page, made, tmp_path):
+    other = tmp_path / "other.html"
+    other.write_text("<p>mine</p>")
+    with pytest.raises(StoreError, match="no report of this program"):
+        report([made / "run.h5"], other)
+    with pytest.raises(StoreError, match="is not empty"):
+        report([made / "run.h5"], tmp_path / "x.html", figures=made / "figures")
+    assert other.read_text() == "<p>mine</p>"
+    again = shutil.copy(page, tmp_path / "again.html")
+    report([made / "run.keys.h5"], again)
+    assert "Report: run.keys.h5" in again.read_text()
+
+
+def test_unfinished_files_are_reported_as_far_as_they_are(tmp_path):
+    def some(setup, items):
+        return serial_map(setup, items[:5])
+
+    generate(run_config(), tmp_path / "run.h5", map=some)
+    text = report([tmp_path / "run.h5"], tmp_path / "r.html").read_text()
+    assert "not finished, 41.0 %" in text
+    generate(
+        run_config(), tmp_path / "none.h5", map=lambda setup, items: serial_map(setup, items[:0])
+    )
+    with pytest.raises(ConfigError, match="no chunk yet"):
+        report([tmp_path / "none.h5"], tmp_path / "n.html")
+
+
+def test_the_command_writes_a_page_and_names_what_it_cannot_read(caligo, made, tmp_path):
+    result = caligo("report", made / "run.keys.h5", "-o", "r.html")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("r.html written, ")
+    result = caligo("report", made / "run.h5", "nothing.h5")
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "nothing.h5" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_names_from_files_are_text_in_the_page(made, tmp_path):
+    evil = shutil.copy(made / "run.keys.h5", tmp_path / "<b>&.h5")
+    text = report([evil], tmp_path / "r.html").read_text()
+    assert "<b>&" not in text
+    assert "&lt;b&gt;&amp;.h5" in text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_a_browser_shows_it_without_an_error_and_nothing_is_too_wide(page, tmp_path, width, scheme):
+    copy = tmp_path / "page.html"
+    ask = "<script>document.title = [innerWidth, document.documentElement.scrollWidth, "
+    ask += "getComputedStyle(document.body).backgroundColor, "
+    ask += "Math.min(...[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height))].join('|')"
+    copy.write_text(page.read_text().replace("</body>", f"{ask}</script></body>"))
+    setting = f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"
+    command = [
+        BROWSER,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        setting,
+    ]
+    command += [
+        f"--window-size={width},900",
+        f"--user-data-dir={tmp_path}/profile",
+        "--dump-dom",
+        f"file://{copy}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "CONSOLE" not in done.stderr
+    seen, wide, ground, least = re.search("<title>(.*?)</title>", done.stdout)[1].split("|")
+    assert int(wide) <= int(seen)
+    assert int(seen) <= max(width, 500)
+    assert float(least) > 150
+    light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 380
+    assert light == (scheme == "light")
+    assert done.stdout.count("<svg") == 15
+
+
+def test_the_snippet_of_the_page_on_reports_runs(made, tmp_path, monkeypatch):
+    shutil.copy(made / "run.h5", tmp_path / "small.h5")
+    shutil.copy(made / "run.keys.h5", tmp_path / "small.keys.h5")
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/report.md").read_text(), re.DOTALL
+    )
+    exec(snippet, {})
