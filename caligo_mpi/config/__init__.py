@@ -7,15 +7,14 @@ one `ConfigError` that lists everything that is wrong.
 from __future__ import annotations
 
 from .engines import BUILT_IN, ENGINE_GROUP, PluginConfig, engine_names
-from .netsquid import (
-    AutoConfig,
+from .links import (
     HeraldedLinkConfig,
-    NetsquidConfig,
+    MidpointLinkConfig,
     NetsquidDeviceConfig,
     NetsquidLinkConfig,
-    NetsquidSideConfig,
-    SequentialConfig,
+    TimedLinkConfig,
 )
+from .netsquid import AutoConfig, NetsquidConfig, NetsquidSideConfig, SequentialConfig
 from .noise import (
     ArmConfig,
     LinkConfig,
@@ -40,6 +39,7 @@ __all__ = [
     "HeraldedLinkConfig",
     "LinkConfig",
     "LossConfig",
+    "MidpointLinkConfig",
     "NetsquidConfig",
     "NetsquidDeviceConfig",
     "NetsquidLinkConfig",
@@ -54,6 +54,7 @@ __all__ = [
     "SequentialConfig",
     "SideConfig",
     "SinglePairSource",
+    "TimedLinkConfig",
     "dump_config",
     "engine_names",
     "load_config",

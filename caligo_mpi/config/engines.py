@@ -32,7 +32,8 @@ AUTO = "auto"
 class BuiltIn:
     """An engine of this package.
 
-    ``section`` is its configuration, ``home`` its module and class below `caligo_mpi.engines`,
+    ``section`` is its configuration, ``home`` its module and class, or
+    what makes it, below `caligo_mpi.engines`,
     ``chunk_size`` how many emissions a chunk holds unless told: part of a run's identity, so it
     never changes.  ``needs`` is the distribution that has to be installed, by an extra of the
     engine's name.
@@ -56,7 +57,7 @@ def _handmade(kind: str) -> BuiltIn:
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
-    "noise": BuiltIn(NoiseConfig, ("noise", "NoiseEngine"), chunk_size=1 << 24),
+    "noise": BuiltIn(NoiseConfig, ("noise", "noise_engine"), chunk_size=1 << 24),
     "netsquid": BuiltIn(NetsquidConfig, ("netsquid", "NetsquidEngine"), chunk_size=1000),
     "stim": _peer("stim", "StimEngine", "stim"),
     "qiskit-aer": _peer("aer", "AerEngine", "qiskit-aer"),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Tag
 
 from .complaints import equals
+from .links import (
+    MidpointLinkConfig,
+    NetsquidDeviceConfig,
+    ThreeProbabilities,
+    TimedLinkConfig,
+    memory_rules,
+    pauli_rules,
+)
 from .sections import (
     Breach,
     DarkProbability,
@@ -28,12 +34,6 @@ from .sections import (
 )
 
 
-def _three(value: object) -> object:
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise PydanticCustomError("rule", "must be three probabilities [pX, pY, pZ]")
-    return value
-
-
 class LinkConfig(Section):
     """State of the delivered pair, by exactly one of the three keys.  Target state: Φ⁺."""
 
@@ -45,7 +45,7 @@ class LinkConfig(Section):
         about("weight p of I/4 in ρ = (1−p)|Φ⁺⟩⟨Φ⁺| + p·I/4; QBER = p/2", symbol="p"),
     ] = None
     pauli: Annotated[
-        Annotated[tuple[Probability, Probability, Probability], BeforeValidator(_three)] | None,
+        ThreeProbabilities | None,
         about(
             "probabilities of a Pauli error on Bob's half; QBER_Z = pX+pY, QBER_X = pY+pZ",
             symbol="pX, pY, pZ",
@@ -57,12 +57,7 @@ class LinkConfig(Section):
         yield from exactly_one(given, "fidelity", "prob_max_mixed", "pauli")
 
     def _rules(self) -> Iterator[Breach]:
-        if self.pauli and math.fsum(self.pauli) > 1:
-            yield (
-                "pauli",
-                f"the three sum to {math.fsum(self.pauli):.6g}; must be at most 1",
-                "rule",
-            )
+        yield from pauli_rules(self.pauli)
 
 
 class ReadOutConfig(Section):
@@ -98,18 +93,6 @@ class ReadOutConfig(Section):
                 f"{both} exclude each other; keep readout_flip or p_read1_given0 with p_read0_given1",
                 "rule",
             )
-
-
-def memory_rules(T1: float, T2: float, *, most: float, why: str) -> Iterator[Breach]:
-    """The rules of a decohering memory; T1 alone is refused since the formalisms then disagree grossly in X."""
-    if T1 and not T2:
-        yield (
-            "T2_ns",
-            f"must be given with T1_ns={T1:g}, at most {most:g}; or set T1_ns to 0",
-            "rule",
-        )
-    if T1 and most < T2:
-        yield "T2_ns", f"must be at most {most:g} with T1_ns={T1:g}: {why}", "rule"
 
 
 class SideConfig(ReadOutConfig):
@@ -254,14 +237,52 @@ Source = Annotated[
 ]
 
 
+_LINK_TYPES = {
+    "perfect": "<timed>",
+    "depolarise": "<timed>",
+    "heralded": "<timed>",
+    "heralded-single-click": "<midpoint>",
+    "heralded-double-click": "<midpoint>",
+}
+#: Keys that make a link without a type one whose attempts take time.
+_OF_ATTEMPTS = ("prob_success", "cycle_time_ns", "length_km")
+
+
+def _kind_of_link(section: object) -> str | None:
+    """The member of the union that a link's section is meant for; None for an unknown type."""
+    choice = chosen(section, "type")
+    if choice is not None:
+        return _LINK_TYPES.get(choice) if isinstance(choice, str) else None
+    takes_time = any(chosen(section, key) is not None for key in _OF_ATTEMPTS)
+    return "<timed>" if takes_time else "<state>"
+
+
+Link = Annotated[
+    Annotated[LinkConfig, Tag("<state>")]
+    | Annotated[TimedLinkConfig, Tag("<timed>")]
+    | Annotated[MidpointLinkConfig, Tag("<midpoint>")],
+    Discriminator(
+        _kind_of_link,
+        custom_error_type="choice",
+        custom_error_message=(
+            "must be a section without a type, or with the type perfect, depolarise, heralded, "
+            "heralded-single-click or heralded-double-click"
+        ),
+    ),
+]
+
+
 class NoiseConfig(Section):
     """The numpy noise engine."""
 
     name: Annotated[Literal["noise"], about("numpy noise model")]
     source: Annotated[Source, about("what an emission is")] = SinglePairSource()
     link: Annotated[
-        LinkConfig | None, about("state of the delivered pair; required with a single_pair source")
+        Link | None, about("state of the delivered pair; required with a single_pair source")
     ] = None
+    device: Annotated[
+        NetsquidDeviceConfig, about("with a link that takes time: quantum device of both sides")
+    ] = NetsquidDeviceConfig()
     alice: Annotated[SideConfig, about("Alice's device")] = SideConfig()
     bob: Annotated[SideConfig, about("Bob's device")] = SideConfig()
     loss: Annotated[LossConfig | None, about("fibers and detectors; lossless if left out")] = None
@@ -269,6 +290,14 @@ class NoiseConfig(Section):
         Literal["dm", "ket"],
         about("density matrix, or state vector with T1 as a Pauli twirl; they differ with T1 on"),
     ] = "dm"
+    hold: Annotated[
+        Annotated[int, Range(1, 1000)] | None,
+        about("with a link that takes time: pairs held at once", symbol="k"),
+    ] = None
+    max_wait_ns: Annotated[
+        NonNegative | None,
+        about("with such a link: pairs that waited longer for the last one are discarded", unit="ns"),
+    ] = None
 
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
@@ -284,11 +313,45 @@ class NoiseConfig(Section):
 
     def _rules(self) -> Iterator[Breach]:
         if isinstance(self.source, PdcSource):
+            yield from self._rules_of_pdc()
+        if isinstance(self.link, TimedLinkConfig | MidpointLinkConfig):
+            yield from self._rules_of_timed_links()
+        else:
+            yield from self._rules_of_states()
+
+    def _rules_of_pdc(self) -> Iterator[Breach]:
+        for side in ("alice", "bob"):
+            for key in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
+                if getattr(getattr(self, side), key):
+                    yield (
+                        f"{side}.{key}",
+                        "not with a pdc source: its photons are not stored; remove it",
+                        "rule",
+                    )
+
+    def _rules_of_states(self) -> Iterator[Breach]:
+        for key in ("device", "hold", "max_wait_ns"):
+            if getattr(self, key) != type(self).model_fields[key].default:
+                yield (
+                    key,
+                    "only with a link whose attempts take time; give engine.link a cycle_time_ns "
+                    "or a length_km, or remove it",
+                    "rule",
+                )
+
+    def _rules_of_timed_links(self) -> Iterator[Breach]:
+        if self.loss is not None:
+            yield (
+                "loss",
+                "not with a link that tries until a pair arrives: loss takes time there "
+                "(engine.link.prob_success) and drops no round; remove it",
+                "rule",
+            )
+        for key in ("T1_ns", "T2_ns", "gate_depolarizing"):
             for side in ("alice", "bob"):
-                for key in ("storage_time_ns", "T1_ns", "T2_ns", "gate_depolarizing"):
-                    if getattr(getattr(self, side), key):
-                        yield (
-                            f"{side}.{key}",
-                            "not with a pdc source: its photons are not stored; remove it",
-                            "rule",
-                        )
+                if getattr(self.device, key) and getattr(getattr(self, side), key):
+                    yield (
+                        f"{side}.{key}",
+                        f"is given in engine.device, too, for both sides; keep one of the two",
+                        "rule",
+                    )

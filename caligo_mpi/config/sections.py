@@ -257,6 +257,8 @@ def _sections(annotation: Any) -> list[type[Section]]:
 def _need(path: str, section: type[Section]) -> tuple[Need]:
     """The choice that makes ``section`` the one at ``path``; None stands for a choice left out."""
     key = "name" if "name" in section.model_fields else "type"
+    if key not in section.model_fields:
+        return ((f"{path}.{key}", (None,)),)
     field = section.model_fields[key]
     choices = get_args(field.annotation)
     if key == "name" or not field.is_required():

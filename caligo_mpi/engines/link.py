@@ -32,7 +32,8 @@ class Expected:
     """Closed-form rates of a configuration, against which every engine is tested.
 
     Probabilities are per emission for ``coincidence`` and the clicks, per sifted pair for the
-    QBERs, per registered pair for ``sifted_z`` and ``sifted_x``.
+    QBERs, per registered pair for ``sifted_z`` and ``sifted_x``.  n emissions take the time
+    n·``time_ns`` on average, with the variance n·``time_variance_ns2``; NaN without times.
     """
 
     qber_z: float
@@ -42,6 +43,8 @@ class Expected:
     coincidence: float = 1.0
     alice_click: float = 1.0
     bob_click: float = 1.0
+    time_ns: float = math.nan
+    time_variance_ns2: float = math.nan
 
 
 # --- the delivered pair ---------------------------------------------------------------------
@@ -133,6 +136,20 @@ def decay(time: float, constant: float) -> float:
     1.0
     """
     return exp(-time / constant) if constant else 1.0
+
+
+def lost(time: float, *constants: float) -> float:
+    """What is lost after ``time`` to decays with these constants, 1 − exp(−Σ time/constant).
+
+    A constant of 0 means no decay.
+
+    >>> lost(1e-12, 1.0, 1.0)
+    2e-12
+    """
+    with decimal.localcontext(_DECIMAL):
+        exponent = sum((Decimal(time) / Decimal(one) for one in constants if one), Decimal(0))
+        kept = (-exponent).exp()
+        return float(1 - kept)
 
 
 def storage_z(time_ns: float, t1_ns: float, formalism: Formalism) -> Channel:

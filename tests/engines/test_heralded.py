@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from caligo_mpi.config import NetsquidConfig
-from caligo_mpi.engines.netsquid.heralded import BRIGHT, double_click, heralded, single_click
+from caligo_mpi.engines.heralded import BRIGHT, double_click, heralded, single_click
 
 XX = np.fliplr(np.eye(4))
 

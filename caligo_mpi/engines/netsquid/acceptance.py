@@ -22,7 +22,7 @@ from ..link import Expected
 from . import simulator
 from .engine import NetsquidEngine
 from .environment import is_stand_in
-from .heralded import Heralded, heralded
+from ..heralded import Heralded, heralded
 from .sequential import run_sequential
 
 Verdict = tuple[bool, str]

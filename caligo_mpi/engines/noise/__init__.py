@@ -1,5 +1,6 @@
 """Engine ``noise``: the experiment as a random stream and integer comparisons, with numpy."""
 
-from .engine import NoiseEngine
+from .engine import NoiseEngine, noise_engine
+from .timed_engine import TimedEngine
 
-__all__ = ["NoiseEngine"]
+__all__ = ["NoiseEngine", "TimedEngine", "noise_engine"]

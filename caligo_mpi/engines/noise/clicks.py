@@ -56,6 +56,16 @@ def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Word
     return positions[:inside]
 
 
+def draw_distances(probability: int, count: int, raw: Raw) -> NDArray[Any]:
+    """``count`` numbers of attempts up to and with the first success, of this probability (2^-64).
+
+    They are unsigned integers of some width, at least 1; certainty takes no word.
+    """
+    if probability == ONE:
+        return np.ones(count, np.uint16)
+    return _draw_distances(_distance_tables(probability), count, raw)
+
+
 def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[Any]:
     """``count`` distances to the next event, put together from their digits."""
     distances, *digits = (table.draw(count, raw) for table in tables)

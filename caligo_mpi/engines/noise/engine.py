@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from ...config import MidpointLinkConfig, TimedLinkConfig
 from ...pairs import Pairs, Tally, Tick
 from .clicks import sample_count, sample_positions
 from .kernel import require_choice, sample_counted
 from .model import describe, expected_rates, integer_thresholds
 from .outcomes import Law
 from .tables import ONE, raw_words
+from .timed_engine import TimedEngine
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig
@@ -71,6 +73,14 @@ class NoiseEngine:
             bob_clicks=rows + bob_only,
         )
         return pairs, counts
+
+
+def noise_engine(
+    config: NoiseConfig, thresholds: dict[str, object] | None = None
+) -> NoiseEngine | TimedEngine:
+    """The engine of a configuration: whether its link's attempts take time decides."""
+    is_timed = isinstance(config.link, TimedLinkConfig | MidpointLinkConfig)
+    return (TimedEngine if is_timed else NoiseEngine)(config, thresholds)
 
 
 def _nothing() -> None:

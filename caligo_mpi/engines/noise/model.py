@@ -64,8 +64,8 @@ def _pdc_model(
                     "whose photons are not stored; leave it out"
                 )
     rates = link.pdc(source.mu, alice, bob, misalignment=source.misalignment)
-    alice_readout = _readout(config.alice)
-    bob_readout = _readout(config.bob)
+    alice_readout = readout_of(config.alice)
+    bob_readout = readout_of(config.bob)
     return Model(
         correlation=Correlation(rates.correlation, rates.correlation),
         alice=(alice_readout, alice_readout),
@@ -96,11 +96,12 @@ def _channels(
     stored_z = link.storage_z(side.storage_time_ns, side.T1_ns, formalism)
     stored_x = link.storage_x(side.storage_time_ns, side.T2_ns, side.gate_depolarizing)
     detected = Channel(genuine)
-    read = _readout(side)
+    read = readout_of(side)
     return stored_z.then(detected).then(read), stored_x.then(detected).then(read)
 
 
-def _readout(side: SideConfig) -> Channel:
+def readout_of(side: SideConfig) -> Channel:
+    """What a side's read-out does to its bit."""
     if side.readout_flip is not None:
         return link.readout(side.readout_flip, side.readout_flip)
     return link.readout(side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0)

@@ -71,45 +71,45 @@ def blocks(count: int) -> Iterator[tuple[int, int]]:
 
 def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Words]:
     """Alice's bases and bits, then Bob's, for 64·``words`` records; draws in a fixed order."""
-    a_basis = _toss(law.alice_x, words, raw)
-    b_basis = _toss(law.bob_x, words, raw)
+    a_basis = toss(law.alice_x, words, raw)
+    b_basis = toss(law.bob_x, words, raw)
     a_bit = raw(words)
     b_bit = a_basis ^ b_basis
     b_bit &= raw(words)  # unequal bases: unrelated bits
     b_bit ^= a_bit
-    b_bit ^= _toss_by_basis(law.flip_z, law.flip_x, a_basis, raw)
-    _fall(a_bit, a_basis, (law.alice_fall_z, law.alice_fall_x), raw)
-    _fall(b_bit, b_basis, (law.bob_fall_z, law.bob_fall_x), raw)
+    b_bit ^= toss_by_basis(law.flip_z, law.flip_x, a_basis, raw)
+    fall(a_bit, a_basis, (law.alice_fall_z, law.alice_fall_x), raw)
+    fall(b_bit, b_basis, (law.bob_fall_z, law.bob_fall_x), raw)
     return a_basis, a_bit, b_basis, b_bit
 
 
-def _fall(bit: Words, basis: Words, by_basis: tuple[int, int], raw: Raw) -> None:
+def fall(bit: Words, basis: Words, by_basis: tuple[int, int], raw: Raw) -> None:
     """Flip bits, in place, one way only.
 
     A positive probability takes 1 to 0, a negative one 0 to 1.
     """
     z, x = by_basis
     if z > 0 or x > 0:
-        fallen = _toss_by_basis(max(z, 0), max(x, 0), basis, raw)
+        fallen = toss_by_basis(max(z, 0), max(x, 0), basis, raw)
         bit &= ~fallen
     if z < 0 or x < 0:
-        risen = _toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
+        risen = toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
         bit |= risen
 
 
-def _toss_by_basis(z: int, x: int, basis: Words, raw: Raw) -> Words:
+def toss_by_basis(z: int, x: int, basis: Words, raw: Raw) -> Words:
     """Independent bits, 1 with probability ``z`` where the basis is Z and ``x`` where it is X."""
-    plane = _toss(z, len(basis), raw)
+    plane = toss(z, len(basis), raw)
     if x == z:
         return plane
-    other = _toss(x, len(basis), raw)
+    other = toss(x, len(basis), raw)
     other ^= plane
     other &= basis
     plane ^= other
     return plane
 
 
-def _toss(probability: int, words: int, raw: Raw) -> Words:
+def toss(probability: int, words: int, raw: Raw) -> Words:
     """A plane of independent bits, each 1 with this probability."""
     if probability == ONE >> 1:
         return raw(words)

@@ -1,4 +1,4 @@
-"""Closed forms of heralded links.
+"""Closed forms of heralded links; both engines have these links.
 
 Two nodes send photons to a beam splitter with two detectors halfway.  The formulas are derived
 here from the optics, not taken from NetSquid: threshold detectors with dark counts, photons of
@@ -11,8 +11,8 @@ from __future__ import annotations
 from math import sqrt
 from typing import NamedTuple
 
-from ...config.netsquid import HeraldedLinkConfig
-from ..link import transmission
+from ..config import HeraldedLinkConfig
+from .link import transmission
 
 #: Population of the bright state with ``heralded-single-click``: squidasm 0.13.6 asks for a
 #: fidelity of 0.99, whatever a program says, and the link layer takes 1 − 0.99 of it.
@@ -20,39 +20,51 @@ BRIGHT = 1 - 0.99
 
 
 class Heralded(NamedTuple):
-    """One attempt's probability of success, and error rates of the pairs after Bob's correction."""
+    """One attempt's probability of success, and error rates of the pairs after Bob's correction.
+
+    ``dark`` is how many more of the pairs are in the separable state |00⟩, before the correction,
+    than in |11⟩: the rest has mixed halves.
+    """
 
     success: float
     qber_z: float
     qber_x: float
+    dark: float = 0.0
 
 
 def heralded(link: HeraldedLinkConfig) -> Heralded:
-    """Success and error rates of a configured link."""
+    """Success and error rates of a configured link; all 0 where no attempt succeeds."""
     fiber = transmission(link.length_km / 2, link.attenuation_db_per_km)
     arm = (1 - link.p_loss_init) * fiber * link.detector_efficiency
-    model = single_click if link.type == "heralded-single-click" else double_click
-    return model(arm, link.dark_count_probability, link.visibility)
+    if link.type == "heralded-double-click":
+        return double_click(arm, link.dark_count_probability, link.visibility)
+    bright = getattr(link, "bright_population", None) or BRIGHT
+    return single_click(arm, link.dark_count_probability, link.visibility, bright)
 
 
 def single_click(arm: float, dark: float, visibility: float, bright: float = BRIGHT) -> Heralded:
     """Each node emits with probability ``bright``, and exactly one click heralds.
 
-    ``arm`` is the probability that an emitted photon is detected, ``dark`` that of a dark count.
+    ``arm`` is the probability that an emitted photon is detected, ``dark`` that of a dark count
+    of one detector.
     After Cabrillo et al., Phys. Rev. A 59, 1025 (1999).
     """
     none, one = _one_click(dark)
     lost = 1 - arm
-    neither = (1 - bright) ** 2 * none
+    neither = (1 - bright) * (1 - bright) * none
     either = 2 * bright * (1 - bright)
     seen = either * arm * one
     guessed = either * lost * none
-    bunched = arm**2 * (1 + visibility) / 2
+    bunched = arm * arm * (1 + visibility) / 2
     at_one = 2 * arm * lost + bunched
-    both = bright**2 * (at_one * one + lost**2 * none)
+    both = bright * bright * (at_one * one + lost * lost * none)
     total = neither + seen + guessed + both
     wrong_phase = seen * (1 - sqrt(visibility)) / 2 + (total - seen) / 2
-    return Heralded(total, (neither + both) / total, wrong_phase / total)
+    if not total:
+        return Heralded(0.0, 0.0, 0.0)
+    wrong_bit = neither + both
+    dark = neither - both
+    return Heralded(total, wrong_bit / total, wrong_phase / total, dark / total)
 
 
 def double_click(arm: float, dark: float, visibility: float) -> Heralded:
@@ -62,13 +74,15 @@ def double_click(arm: float, dark: float, visibility: float) -> Heralded:
     """
     none, one = _one_click(dark)
     lost = 1 - arm
-    both_arrive = arm**2 / 2
-    seen = both_arrive * one**2
+    both_arrive = arm * arm / 2
+    seen = both_arrive * one * one
     same = both_arrive * (1 + visibility) / 2 * one * none
-    noise = 2 * arm * lost * one * none + lost**2 * none**2
+    noise = 2 * arm * lost * one * none + lost * lost * none * none
     total = seen + same + noise
     wrong_bit = same + noise / 2
     wrong_phase = seen * (1 - visibility) / 2 + same / 2 + noise / 2
+    if not total:
+        return Heralded(0.0, 0.0, 0.0)
     return Heralded(total, wrong_bit / total, wrong_phase / total)
 
 

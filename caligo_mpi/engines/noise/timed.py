@@ -1,0 +1,357 @@
+"""Links whose attempts take time: from the configuration to integers, and their closed forms.
+
+A request asks for k pairs, which are made one after the other and held; then both sides measure
+them in order.  Each attempt takes a cycle and succeeds with one probability.  A pair idles in both
+memories while later pairs are made and earlier ones are measured.
+"""
+
+from __future__ import annotations
+
+from math import comb, ldexp
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...config import MidpointLinkConfig, TimedLinkConfig
+from ...config.links import LEAST_SUCCESS
+from ...errors import ConfigError
+from .. import link
+from ..heralded import heralded
+from ..link import Channel, Expected
+from .model import readout_of
+from .waits import Cycles
+
+if TYPE_CHECKING:
+    from ...config import NoiseConfig, SideConfig
+
+_LIGHT_KM_PER_S = 200_000
+_DEFAULT_CYCLE_NS = 1000.0  # of a perfect link that does not say
+_HOLD = 10
+
+
+class State(NamedTuple):
+    """What a successful attempt delivers: bits after Bob's correction, before memories and gates.
+
+    ``dark`` is the share of pairs in |00⟩ (in |11⟩ if negative) before the correction; of the
+    others, whose halves are mixed, ``z`` and ``x`` are the correlations.  ``two_outcomes`` says
+    that Ψ⁺ and Ψ⁻ are heralded, equally often, rather than Φ⁺.
+    """
+
+    success: float
+    z: float
+    x: float
+    dark: float = 0.0
+    two_outcomes: bool = False
+
+
+class Side(NamedTuple):
+    """One side's memory (ns), choice of basis and read-out."""
+
+    in_x: float
+    T1: float
+    T2: float
+    storage: float
+    read: Channel
+
+    def kept_in_z(self, time: float) -> float:
+        """What relaxation leaves after ``time``."""
+        return link.decay(time, self.T1)
+
+    def kept_in_x(self, time: float) -> float:
+        """What dephasing leaves after ``time``."""
+        return link.decay(time, self.T2)
+
+
+class Timed(NamedTuple):
+    """A configuration with such a link.  Times are whole picoseconds, here in ns."""
+
+    state: State
+    gate_kept: float
+    cycle: float
+    measure: float
+    gate: float
+    alice: Side
+    bob: Side
+    hold: int
+    max_cycles: int | None
+    ground: bool
+
+
+def describe_timed(config: NoiseConfig) -> Timed:
+    """The configuration in these terms.
+
+    Raises `ConfigError` for an attempt that hardly ever succeeds.
+    """
+    state = _state(config)
+    if state.success < LEAST_SUCCESS:
+        raise ConfigError(
+            f"engine.link: an attempt succeeds with probability {state.success:.3g}; it must be "
+            f"at least {LEAST_SUCCESS:g}, or attempts are counted beyond 32 bits"
+        )
+    device = config.device
+    cycle = _whole(_cycle(config))
+    gates = [device.gate_depolarizing or side.gate_depolarizing for side in _sides(config)]
+    max_cycles = None
+    if config.max_wait_ns is not None:
+        max_cycles = int(_picoseconds(config.max_wait_ns) // _picoseconds(cycle))
+    alice, bob = (_side(config, side) for side in _sides(config))
+    return Timed(
+        state=state,
+        gate_kept=(1 - gates[0]) * (1 - gates[1]),
+        cycle=cycle,
+        measure=_whole(device.measure_time_ns),
+        gate=_whole(device.single_qubit_gate_time_ns),
+        alice=alice,
+        bob=bob,
+        hold=config.hold or usual_hold(config),
+        max_cycles=max_cycles,
+        ground=config.formalism == "dm",
+    )
+
+
+def usual_hold(config: NoiseConfig) -> int:
+    """Pairs held at once where the configuration does not say: as with the NetSquid engine."""
+    memories = [config.device, config.alice, config.bob]
+    decoheres = any(memory.T1_ns or memory.T2_ns for memory in memories)
+    is_heralded = getattr(config.link, "type", "").startswith("heralded")
+    return 1 if decoheres or is_heralded else _HOLD
+
+
+def _sides(config: NoiseConfig) -> tuple[SideConfig, SideConfig]:
+    return config.alice, config.bob
+
+
+def _side(config: NoiseConfig, side: SideConfig) -> Side:
+    return Side(
+        in_x=side.basis_bias,
+        T1=config.device.T1_ns or side.T1_ns,
+        T2=config.device.T2_ns or side.T2_ns,
+        storage=_whole(side.storage_time_ns),
+        read=readout_of(side),
+    )
+
+
+def _picoseconds(time_ns: float) -> int:
+    return round(1000 * time_ns)
+
+
+def _whole(time_ns: float) -> float:
+    """The time in whole picoseconds."""
+    return _picoseconds(time_ns) / 1000
+
+
+def _cycle(config: NoiseConfig) -> float:
+    """Nanoseconds per attempt."""
+    connection = config.link
+    assert isinstance(connection, TimedLinkConfig | MidpointLinkConfig)
+    if connection.cycle_time_ns is not None:
+        return connection.cycle_time_ns
+    if connection.length_km is not None:
+        return connection.length_km / _LIGHT_KM_PER_S * 1e9
+    return _DEFAULT_CYCLE_NS
+
+
+def _state(config: NoiseConfig) -> State:
+    connection = config.link
+    if isinstance(connection, MidpointLinkConfig):
+        return _midpoint_state(connection)
+    assert isinstance(connection, TimedLinkConfig)
+    if connection.pauli is not None:
+        correlation = link.bell_diagonal(*connection.pauli)
+    else:
+        mixed = connection.prob_max_mixed or 0.0
+        if connection.fidelity is not None:
+            mixed = link.mixed_from_fidelity(connection.fidelity)
+        correlation = link.werner(mixed)
+    success = connection.prob_success
+    total = success + (1 - success) * connection.dark_count_probability
+    genuine = success / total
+    return State(total, genuine * correlation.z, genuine * correlation.x)
+
+
+def _midpoint_state(connection: MidpointLinkConfig) -> State:
+    """The state of photons that meet midway, with the dark part of the mixture set apart."""
+    found = heralded(connection)
+    dark = found.dark
+    others = 1 - abs(dark)
+    # A pair in |00⟩ or |11⟩ has unequal bits in Z after the correction, and random ones in X.
+    qber_z = (found.qber_z - abs(dark)) / others
+    qber_x = (found.qber_x - abs(dark) / 2) / others
+    return State(found.success, 1 - 2 * qber_z, 1 - 2 * qber_x, dark, two_outcomes=True)
+
+
+# --- integers -------------------------------------------------------------------------------
+
+
+def timed_thresholds(law: Timed) -> dict[str, object]:
+    """Everything that decides a bit or a time, as integers: names as in docs/stream.md."""
+    kept_x = law.gate_kept * law.alice.kept_in_x(law.alice.storage)
+    flip_x = link.qber(law.state.x * kept_x * law.bob.kept_in_x(law.bob.storage))
+    probabilities = {
+        "success": law.state.success,
+        "alice_x": law.alice.in_x,
+        "bob_x": law.bob.in_x,
+        "flip_z": link.qber(law.state.z),
+        "flip_x": flip_x,
+        "dark": law.state.dark,
+        **_losses(law),
+    }
+    for name, side in (("alice", law.alice), ("bob", law.bob)):
+        probabilities[f"{name}_flip"] = link.qber(side.read.symmetric)
+        probabilities[f"{name}_fall"] = side.read.shift
+    integers: dict[str, object] = {
+        name: round(ldexp(probability, 64)) for name, probability in probabilities.items()
+    }
+    integers |= {
+        "hold": law.hold,
+        "cycle_ps": _picoseconds(law.cycle),
+        "read_ps": law.hold * _picoseconds(law.measure) + _picoseconds(_storage(law)),
+        "gate_ps": _picoseconds(law.gate),
+        "two_outcomes": int(law.state.two_outcomes),
+        "ground": int(law.ground),
+    }
+    if law.max_cycles is not None:
+        integers["max_cycles"] = law.max_cycles
+    return integers
+
+
+def _storage(law: Timed) -> float:
+    """How much longer a request takes for the time that both sides keep their pairs anyway."""
+    return max(law.alice.storage, law.bob.storage)
+
+
+def _losses(law: Timed) -> dict[str, float]:
+    """Probabilities that memories lose a pair's coherence, or a side's bit, in a unit of waiting.
+
+    Of units there are cycles, measurements, and gates of either side.
+    """
+    both = (law.alice.T2, law.bob.T2)
+    losses = {
+        "x_cycle": link.lost(law.cycle, *both),
+        "x_measure": link.lost(law.measure, *both),
+        "x_gate_alice": link.lost(law.gate, law.alice.T2),
+        "x_gate_bob": link.lost(law.gate, law.bob.T2),
+    }
+    for name, side in (("alice", law.alice), ("bob", law.bob)):
+        losses[f"{name}_z_storage"] = link.lost(side.storage, side.T1)
+        losses[f"{name}_z_cycle"] = link.lost(law.cycle, side.T1)
+        losses[f"{name}_z_measure"] = link.lost(law.measure, side.T1)
+        losses[f"{name}_z_gate"] = link.lost(law.gate, side.T1)
+    return losses
+
+
+# --- closed forms ---------------------------------------------------------------------------
+
+
+def timed_rates(law: Timed) -> Expected:
+    """QBERs per sifted row, the share of pairs that are kept, and mean and variance of times."""
+    cycles = Cycles(law.state.success, law.hold, law.max_cycles)
+    kept = sum(cycles.moments(1.0)) / law.hold
+    mean, variance = request_time(law)
+    return Expected(
+        qber_z=link.qber(_correlation_z(law, cycles) / kept),
+        qber_x=link.qber(_correlation_x(law, cycles) / kept),
+        sifted_z=(1 - law.alice.in_x) * (1 - law.bob.in_x),
+        sifted_x=law.alice.in_x * law.bob.in_x,
+        coincidence=kept,
+        alice_click=kept,
+        bob_click=kept,
+        time_ns=mean / law.hold,
+        time_variance_ns2=variance / law.hold,
+    )
+
+
+def _correlation_x(law: Timed, cycles: Cycles) -> float:
+    """Mean product of recorded signs in X, over all positions; discarded pairs count as 0."""
+    alice, bob = law.alice, law.bob
+    per_cycle = alice.kept_in_x(law.cycle) * bob.kept_in_x(law.cycle)
+    per_read = _reading(law, alice, alice.T2) * _reading(law, bob, bob.T2)
+    stored = alice.kept_in_x(alice.storage) * bob.kept_in_x(bob.storage)
+    mixed = (1 - abs(law.state.dark)) * law.state.x * law.gate_kept * stored
+    waited = sum(
+        moment * per_read**before for before, moment in enumerate(cycles.moments(per_cycle))
+    )
+    product = alice.read.scale * bob.read.scale * mixed * waited
+    shifts = alice.read.shift * bob.read.shift * sum(cycles.moments(1.0))
+    return (product + shifts) / law.hold
+
+
+def _correlation_z(law: Timed, cycles: Cycles) -> float:
+    """Mean product of recorded signs in Z, over all positions; discarded pairs count as 0."""
+    alice, bob = law.alice, law.bob
+    a_cycle, b_cycle = alice.kept_in_z(law.cycle), bob.kept_in_z(law.cycle)
+    a_read, b_read = _reading(law, alice, alice.T1), _reading(law, bob, bob.T1)
+    a_stored, b_stored = alice.kept_in_z(alice.storage), bob.kept_in_z(bob.storage)
+    total = 0.0
+    for before, (all_, a_waits, b_waits, both_wait) in enumerate(
+        zip(
+            cycles.moments(1.0),
+            cycles.moments(a_cycle),
+            cycles.moments(b_cycle),
+            cycles.moments(a_cycle * b_cycle),
+            strict=True,
+        )
+    ):
+        a = a_waits * a_stored * a_read**before
+        b = b_waits * b_stored * b_read**before
+        both = both_wait * a_stored * b_stored * (a_read * b_read) ** before
+        total += _recorded_z(law, (all_, a, b, both))
+    return total / law.hold
+
+
+def _recorded_z(law: Timed, kept: tuple[float, float, float, float]) -> float:
+    """Mean product of recorded signs in Z.
+
+    ``kept`` are the chances that the pair counts, and that, too, Alice's bit, Bob's bit, and both
+    bits did not relax.  The bits in memory are Bob's correction away from the recorded ones.
+    """
+    chance, a, b, both = kept
+    turned = -1 if law.state.two_outcomes else 1
+    dark = law.state.dark
+    mixed = turned * (1 - abs(dark)) * law.state.z + abs(dark)
+    fallen = 1 if law.ground else 0
+    mean_a = a * dark + (chance - a) * fallen
+    mean_b = turned * (b * dark + (chance - b) * fallen)
+    one_fell = (a + b - 2 * both) * dark * fallen
+    both_fell = (chance - a - b + both) * fallen
+    product = turned * (both * mixed + one_fell + both_fell)
+    read_a, read_b = law.alice.read, law.bob.read
+    with_a = read_b.scale * product + read_b.shift * mean_a
+    without_a = read_b.scale * mean_b + read_b.shift * chance
+    return read_a.scale * with_a + read_a.shift * without_a
+
+
+def _reading(law: Timed, side: Side, constant: float) -> float:
+    """Mean of exp(−t/T) over the time t that a side takes to read one pair."""
+    gate = link.decay(law.gate, constant)
+    measurement = link.decay(law.measure, constant)
+    return measurement * (1 - side.in_x + side.in_x * gate)
+
+
+def request_time(law: Timed) -> tuple[float, float]:
+    """Mean (ns) and variance (ns²) of the time that a request takes.
+
+    Attempts are geometric: k/p cycles with variance k(1−p)/p².  The slower side's gates decide
+    when it is read out.
+    """
+    success, hold = law.state.success, law.hold
+    mean = law.cycle * hold / success + hold * law.measure + _storage(law)
+    variance = law.cycle**2 * hold * (1 - success) / success**2
+    if law.gate:
+        gates, spread = _slower(hold, law.alice.in_x, law.bob.in_x)
+        mean += law.gate * gates
+        variance += law.gate**2 * spread
+    return mean, variance
+
+
+def _slower(hold: int, alice: float, bob: float) -> tuple[float, float]:
+    """Mean and variance of the larger of two binomial numbers of ``hold`` trials."""
+    below_a = below_b = 0.0
+    reached = mean = square = 0.0
+    for gates in range(hold + 1):
+        ways = comb(hold, gates)
+        below_a += float(ways * alice**gates * (1 - alice) ** (hold - gates))
+        below_b += float(ways * bob**gates * (1 - bob) ** (hold - gates))
+        chance = below_a * below_b - reached
+        reached = below_a * below_b
+        mean += gates * chance
+        square += gates * gates * chance
+    return mean, square - mean * mean

@@ -1,0 +1,55 @@
+"""How long held pairs wait for later ones, in closed form."""
+
+from __future__ import annotations
+
+import decimal
+from decimal import Decimal
+
+_CONTEXT = decimal.Context(prec=60, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+
+
+class Cycles:
+    """The cycles that each of ``hold`` pairs waits until the last one is there.
+
+    The pair with n pairs after it waits for the sum of n geometric numbers, N.  Where
+    ``most`` is given, only waits of at most so many cycles count.
+    """
+
+    def __init__(self, success: float, hold: int, most: int | None = None) -> None:
+        self._success = success
+        self._hold = hold
+        self._most = most
+
+    def moments(self, kept: float) -> list[float]:
+        """E[xᴺ; N ≤ most] of each pair in the order in which they are made, x = ``kept``.
+
+        With p the probability of success and q = 1 − p it is (px/(1−qx))ⁿ times the probability
+        of at least n successes in ``most`` trials of probability 1 − qx: the law of N, tilted by
+        x, is again one of n geometric numbers.
+
+        >>> Cycles(0.5, 2).moments(1.0)
+        [1.0, 1.0]
+        >>> Cycles(0.5, 2, most=1).moments(1.0)
+        [0.5, 1.0]
+        """
+        with decimal.localcontext(_CONTEXT):
+            tilted = Decimal(kept)
+            failure = (1 - Decimal(self._success)) * tilted
+            ratio = Decimal(self._success) * tilted / (1 - failure)
+            tails = self._tails(failure)
+            found = [float(ratio**later * tails[later]) for later in range(self._hold)]
+        return found[::-1]
+
+    def _tails(self, failure: Decimal) -> list[Decimal]:
+        """For each n below ``hold``, the probability of at least n successes in ``most`` trials."""
+        if self._most is None:
+            return [Decimal(1)] * self._hold
+        if not failure:
+            return [Decimal(int(later <= self._most)) for later in range(self._hold)]
+        term = failure**self._most
+        odds = (1 - failure) / failure
+        tails = [Decimal(1)]
+        for fewer in range(self._hold - 1):
+            tails.append(max(tails[-1] - term, Decimal(0)))
+            term *= odds * (self._most - fewer) / (fewer + 1)
+        return tails
