@@ -185,6 +185,17 @@ class EngineTests:
             good = plausible(hits, trials, probability)
             assert good, f"{name}: {hits}/{trials} is not {probability}"
 
+    def test_times_are_as_expected(self) -> None:
+        expected = self.engine().expected
+        if math.isnan(expected.request_ns):
+            return  # no times, or none with a closed form
+        requests = -(-self.count // expected.hold)
+        mean = requests * expected.request_ns
+        spread = math.sqrt(requests * expected.request_variance_ns2)
+        off = abs(self.sample().duration_ns - mean)
+        # 4.9 standard deviations: the false alarm of a normal law.
+        assert off <= 4.9 * spread + 1e-9 * mean, f"{off} ns off the mean of {mean} ns"
+
     def test_tick_is_called_and_can_stop_the_sample(self) -> None:
         class Stop(Exception):
             pass

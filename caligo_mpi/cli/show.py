@@ -50,8 +50,45 @@ def summary_text(summary: Summary) -> str:
     elif summary.launched:
         speed = rate(summary.launched / max(summary.seconds, 1e-9))
         head += f"; {duration(summary.seconds)}, {speed}"
-    lines = [head, *_qber_lines(status.tally, summary.expected), last]
+    qbers = _qber_lines(status.tally, summary.expected)
+    lines = [head, *qbers, *_time_lines(status, summary.expected), last]
     return "\n".join(lines)
+
+
+def _time_lines(status: Status, expected: Expected) -> Iterator[str]:
+    """The simulated time beside its closed form, where rows have times."""
+    requests = _requests(status, expected.hold)
+    if math.isnan(expected.request_ns) or not requests:
+        return
+    seconds = status.duration_ns / 1e9
+    each = status.duration_ns / requests / expected.hold
+    theory = expected.request_ns / expected.hold
+    words = f"closed form {theory:.6g} ns"
+    sigma = time_sigma(status, expected)
+    if sigma is not None:
+        words += f", {sigma:+.2f} σ"
+    yield f"  time: {seconds:.6g} s simulated, {each:.6g} ns for each pair ({words})"
+
+
+def time_sigma(status: Status, expected: Expected) -> float | None:
+    """How many standard deviations the simulated time is off its closed form.
+
+    Returns None where that says nothing: without a closed form, or where times cannot vary.
+    """
+    requests = _requests(status, expected.hold)
+    spread = (requests * expected.request_variance_ns2) ** 0.5
+    if not spread > 0:
+        return None
+    off = status.duration_ns - requests * expected.request_ns
+    return round(float(off / spread), 2)
+
+
+def _requests(status: Status, hold: int) -> int:
+    """How many requests the chunks that are there took; each chunk begins with a new one."""
+    size = status.info.chunk_size
+    whole = status.pairs_done // size
+    last = status.pairs_done - whole * size
+    return whole * -(-size // hold) + -(-last // hold)
 
 
 def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
@@ -86,6 +123,10 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
         key = basis.lower()
         out[f"expected_qber_{key}"] = _number(closed_form)
         out[f"sigma_{key}"] = qber_sigma(errors, sifted, closed_form)
+    if not math.isnan(summary.expected.request_ns):
+        out |= _times_dict(summary.expected)
+        out["duration_ns"] = summary.status.duration_ns
+        out["sigma_time"] = time_sigma(summary.status, summary.expected)
     return {
         **out,
         "launched": summary.launched,
@@ -235,7 +276,23 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
         "qber_z": _number(plan.expected.qber_z),
         "qber_x": _number(plan.expected.qber_x),
         "coincidence": plan.expected.coincidence,
+        **({} if math.isnan(plan.expected.request_ns) else _times_dict(plan.expected)),
     }
+
+
+def _times_dict(expected: Expected) -> dict[str, Any]:
+    """Closed forms of times."""
+    return {
+        "hold": expected.hold,
+        "expected_request_ns": expected.request_ns,
+        "expected_request_variance_ns2": expected.request_variance_ns2,
+        "expected_rows_per_second": _row_rate(expected),
+    }
+
+
+def _row_rate(expected: Expected) -> float:
+    """Rows per second of simulated time."""
+    return expected.coincidence * expected.hold * 1e9 / expected.request_ns
 
 
 def forecast_text(config: RunConfig, plan: Forecast) -> str:
@@ -248,6 +305,7 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     lines = [
         dump_config(config).rstrip(),
         f"# expected: {counted(round(plan.rows), 'row')}, {qber_z}, {qber_x}",
+        *_forecast_of_times(plan.expected),
     ]
     if config.output.keep == "counts":
         full = f"the file with its bits would take {_bytes(plan.full_bytes)}"
@@ -255,6 +313,18 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
     spent = f"about {duration(plan.seconds)} on one rank of this machine, less with more"
     return "\n".join([*lines, f"# file: {size}; {memory}", f"# time: {spent}"])
+
+
+def _forecast_of_times(expected: Expected) -> Iterator[str]:
+    """What rows with times will be like."""
+    if math.isnan(expected.request_ns):
+        return
+    spread = expected.request_variance_ns2**0.5
+    one = "a pair takes" if expected.hold == 1 else f"{expected.hold} pairs take"
+    yield (
+        f"# times: {one} {expected.request_ns:.6g} ns (standard deviation {spread:.6g} ns), "
+        f"{_row_rate(expected):.6g} rows per second of simulated time"
+    )
 
 
 def verification_dict(found: Verification) -> dict[str, Any]:

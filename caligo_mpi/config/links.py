@@ -150,6 +150,12 @@ class NetsquidDeviceConfig(Section):
         yield from memory_rules(self.T1_ns, self.T2_ns, most=self.T1_ns, why=why)
 
 
+_TimedType = Annotated[
+    Literal["perfect", "depolarise", "heralded"],
+    about("link whose attempts take time; the first two as in NetSquid"),
+]
+
+
 class TimedLinkConfig(NetsquidLinkConfig):
     """A link of the noise engine whose attempts take time.
 
@@ -162,19 +168,16 @@ class TimedLinkConfig(NetsquidLinkConfig):
         }
     )
 
-    type: Annotated[  # type: ignore[assignment]
-        Literal["perfect", "depolarise", "heralded"],
-        about("link whose attempts take time; the first two as in NetSquid"),
-    ] = "depolarise"
+    type: _TimedType = "depolarise"  # type: ignore[assignment]
     pauli: Annotated[
         ThreeProbabilities | None,
         about(
             "with type heralded: probabilities of a Pauli error on Bob's half", symbol="pX, pY, pZ"
         ),
     ] = None
-    prob_success: Annotated[
-        LikelySuccess, about("probability that an attempt delivers a pair")
-    ] = 1.0
+    prob_success: Annotated[LikelySuccess, about("probability that an attempt delivers a pair")] = (
+        1.0
+    )
     dark_count_probability: Annotated[
         DarkProbability,
         about("with type heralded: an attempt without a pair is heralded, by I/4", symbol="d"),

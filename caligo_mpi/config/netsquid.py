@@ -80,7 +80,8 @@ class AutoConfig(Section):
         NetsquidSideConfig()
     )
     needs_time: Annotated[
-        StrictBool, about("whether rows need a simulated time; without NetSquid, the noise engine's")
+        StrictBool,
+        about("whether rows need a simulated time; without NetSquid, the noise engine's"),
     ] = False
 
     def as_engine(self, name: Literal["noise", "netsquid"]) -> dict[str, Any]:

@@ -257,6 +257,11 @@ def _kind_of_link(section: object) -> str | None:
     return "<timed>" if takes_time else "<state>"
 
 
+def takes_time(link: object) -> bool:
+    """Whether a link's section, given or validated, is one whose attempts take time."""
+    return _kind_of_link(link) in _LINK_TYPES.values()
+
+
 Link = Annotated[
     Annotated[LinkConfig, Tag("<state>")]
     | Annotated[TimedLinkConfig, Tag("<timed>")]
@@ -281,8 +286,9 @@ class NoiseConfig(Section):
         Link | None, about("state of the delivered pair; required with a single_pair source")
     ] = None
     device: Annotated[
-        NetsquidDeviceConfig, about("with a link that takes time: quantum device of both sides")
-    ] = NetsquidDeviceConfig()
+        NetsquidDeviceConfig | None,
+        about("with a link that takes time: quantum device of both sides"),
+    ] = None
     alice: Annotated[SideConfig, about("Alice's device")] = SideConfig()
     bob: Annotated[SideConfig, about("Bob's device")] = SideConfig()
     loss: Annotated[LossConfig | None, about("fibers and detectors; lossless if left out")] = None
@@ -296,7 +302,9 @@ class NoiseConfig(Section):
     ] = None
     max_wait_ns: Annotated[
         NonNegative | None,
-        about("with such a link: pairs that waited longer for the last one are discarded", unit="ns"),
+        about(
+            "with such a link: pairs that waited longer for the last one are discarded", unit="ns"
+        ),
     ] = None
 
     @classmethod
@@ -331,7 +339,7 @@ class NoiseConfig(Section):
 
     def _rules_of_states(self) -> Iterator[Breach]:
         for key in ("device", "hold", "max_wait_ns"):
-            if getattr(self, key) != type(self).model_fields[key].default:
+            if getattr(self, key) is not None:
                 yield (
                     key,
                     "only with a link whose attempts take time; give engine.link a cycle_time_ns "
@@ -349,9 +357,9 @@ class NoiseConfig(Section):
             )
         for key in ("T1_ns", "T2_ns", "gate_depolarizing"):
             for side in ("alice", "bob"):
-                if getattr(self.device, key) and getattr(getattr(self, side), key):
+                if getattr(self.device, key, 0) and getattr(getattr(self, side), key):
                     yield (
                         f"{side}.{key}",
-                        f"is given in engine.device, too, for both sides; keep one of the two",
+                        "is given in engine.device, too, for both sides; keep one of the two",
                         "rule",
                     )

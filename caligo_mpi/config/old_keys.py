@@ -130,7 +130,7 @@ ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
          "depolarization"), _DEPOLARIZING),
     "visibility": (
         ("engine.link.visibility", "engine.link.prob_max_mixed"),
-        "of photons that interfere midway it is a key of the heralded links of engine netsquid; "
+        "of photons that interfere midway it is a key of heralded links; "
         "the visibility V of a Werner pair is something else: prob_max_mixed = 1 − V, QBER = (1−V)/2"),
     **dict.fromkeys(("qber", "target_qber", "error_rate", "intrinsic_qber"), _QBER),
     **dict.fromkeys(("qber_threshold", "qber_limit", "max_qber", "abort_threshold"), _LIMIT),
@@ -154,9 +154,9 @@ ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
     **dict.fromkeys(("checkpoint", "checkpoint_dir", "resume"), _RESUME),
     **dict.fromkeys(("strategy", "scheduling", "load_balancing", "scheduler"), _POLICY),
     **dict.fromkeys(("backend", "simulator"), (("engine.name",), "noise, netsquid or an installed engine")),
-    "cycle_time": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
-    "t_cycle": (("engine.link.cycle_time_ns",), "of the netsquid engine, in ns"),
-    "p_loss": (("engine.link.p_loss_init",), "of the netsquid engine's heralded links"),
+    "cycle_time": (("engine.link.cycle_time_ns",), "of a link whose attempts take time, in ns"),
+    "t_cycle": (("engine.link.cycle_time_ns",), "of a link whose attempts take time, in ns"),
+    "p_loss": (("engine.link.p_loss_init",), "of heralded links"),
     **dict.fromkeys(
         ("num_multiplexing", "coin_prob_ph_ph", "coin_prob_ph_dc", "coin_prob_dc_dc", "emission_fidelity"),
         ((), "remove it: one attempt at a time, and fidelities follow from the link's other keys")),

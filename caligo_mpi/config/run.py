@@ -133,7 +133,8 @@ class RunConfig(Section):
         int,
         Range(LEAST_CHUNK_SIZE, 1 << 28, multiple_of=8),
         about(
-            "emissions per random stream, a multiple of 8; by engine: noise 16777216, netsquid 1000, others 65536"
+            "emissions per random stream, a multiple of 8; by engine: noise 16777216 "
+            "(1048576 with times), netsquid 1000, others 65536"
         ),
     ] = BUILT_IN["noise"].chunk_size
     engine: Annotated[AnyEngine, about("simulator and its parameters")]

@@ -32,8 +32,8 @@ class Expected:
     """Closed-form rates of a configuration, against which every engine is tested.
 
     Probabilities are per emission for ``coincidence`` and the clicks, per sifted pair for the
-    QBERs, per registered pair for ``sifted_z`` and ``sifted_x``.  n emissions take the time
-    n·``time_ns`` on average, with the variance n·``time_variance_ns2``; NaN without times.
+    QBERs, per registered pair for ``sifted_z`` and ``sifted_x``.  ``hold`` pairs are made at once,
+    in the time ``request_ns`` on average, with this variance; both are NaN without times.
     """
 
     qber_z: float
@@ -43,8 +43,9 @@ class Expected:
     coincidence: float = 1.0
     alice_click: float = 1.0
     bob_click: float = 1.0
-    time_ns: float = math.nan
-    time_variance_ns2: float = math.nan
+    hold: int = 1
+    request_ns: float = math.nan
+    request_variance_ns2: float = math.nan
 
 
 # --- the delivered pair ---------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from .. import store
 from ..config import AutoConfig, RunConfig
 from ..engines import available
-from ..errors import EnvironmentProblem, StoreError
+from ..errors import StoreError
 
 #: Below this ``engine: auto`` simulates with NetSquid where it can.
 _FEW_PAIRS = 1000
@@ -30,10 +30,10 @@ def settle_engine(
     missing = available()["netsquid"]
     if (begun := _engine_of(path)) is not None:
         name, why = begun, f"{path} was begun with it"
-    elif config.engine.needs_time and missing:
-        raise EnvironmentProblem(f"engine.needs_time=true, which only netsquid can give: {missing}")
     elif config.engine.needs_time:
         name, why = "netsquid", "times are needed"
+        if missing:
+            name, why = "noise", "times are needed, and netsquid cannot be used here"
     elif config.output.keep == "counts":
         name, why = "noise", "counts are drawn from its law"
     elif config.pairs < _FEW_PAIRS and not missing:

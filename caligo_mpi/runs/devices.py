@@ -17,7 +17,9 @@ from ..config import (
 )
 from ..engines import link
 from ..engines.netsquid import closed_form, default_hold
-from ..engines.noise.model import arm_rates, describe, expected_rates
+from ..engines.noise import expected_of
+from ..engines.noise.model import arm_rates, describe
+from ..engines.noise.timed import is_timed
 from ..errors import ConfigError
 from ..protocol.key_length import preparation_quality
 from ..protocol.types import IDEAL, Detection, Premises
@@ -54,7 +56,7 @@ def expected(config: RunConfig) -> link.Expected | None:
     if not isinstance(engine, NoiseConfig | NetsquidConfig):
         return None
     if isinstance(engine, NoiseConfig):
-        return expected_rates(engine, describe(engine))
+        return expected_of(engine)
     found = closed_form.expected(engine, engine.hold or default_hold(engine))
     return None if math.isnan(found.qber_z) else found
 
@@ -113,12 +115,12 @@ def _breaches(config: RunConfig) -> Iterator[str]:
         zero, one = side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0
         if zero != one:
             yield f"engine.{name} must read out symmetrically (p_read1_given0={zero:g}, p_read0_given1={one:g})"
+    if engine.link is not None and getattr(engine.link, "type", "") == "heralded-single-click":
+        yield "engine.link.type=heralded-single-click makes pairs whose bits are uneven in Z"
     if engine.formalism == "dm":
-        memories = (
-            {"alice": engine.alice.T1_ns, "bob": engine.bob.T1_ns}
-            if isinstance(engine, NoiseConfig)
-            else {"device": engine.device.T1_ns}
-        )
+        memories = {"device": engine.device.T1_ns if engine.device else 0.0}
+        if isinstance(engine, NoiseConfig):
+            memories |= {"alice": engine.alice.T1_ns, "bob": engine.bob.T1_ns}
         for name, t1 in memories.items():
             if t1:
                 yield f"engine.{name}.T1_ns={t1:g} must be 0 with formalism=dm"
@@ -131,8 +133,8 @@ def detection(config: RunConfig) -> Detection:
     probability (n+1)·λⁿ/(1+λ)^(n+2), λ = μ/2 (Ma, Fung and Lo, PRA 76:012307, 2007).
     """
     engine = config.engine
-    if not isinstance(engine, NoiseConfig):
-        return Detection()
+    if not isinstance(engine, NoiseConfig) or is_timed(engine):
+        return Detection()  # a pair is there before anybody measures
     model = describe(engine)
     missing = max(0.0, 1 - model.coincidence / model.alice_click)
     if not isinstance(engine.source, PdcSource):

@@ -69,7 +69,16 @@ def _info_of_pairs(config: RunConfig, engine: Engine) -> store.RunInfo:
         has_index=engine.has_index,
         has_time=engine.has_time,
         declared=declared_columns(engine),
-        coincidence=engine.expected.coincidence,
+        coincidence=_likely_share(engine),
         software=provenance(),
         keep=config.output.keep,
     )
+
+
+def _likely_share(engine: Engine) -> float:
+    """The share of emissions that rows need room for.
+
+    Room is made for independent emissions.  Of pairs that are held together many are discarded
+    at once, or none.
+    """
+    return engine.expected.coincidence if engine.expected.hold == 1 else 1.0

@@ -27,6 +27,8 @@ from .records import damaged_chunks, intact, read_records, recorded, scan, table
 class Status:
     """Where a run stands.  Counts are sums over its committed chunks; times are seconds since 1970.
 
+    ``duration_ns`` is the simulated time of its chunks, one after the other; 0 without times.
+
     ``path`` is the file that was looked at, partial or finished; ``slowest`` is the longest time of a chunk;
     ``owner`` describes the launch that is writing it, as far as the lock file tells, and is empty otherwise.
     """
@@ -42,6 +44,7 @@ class Status:
     tally: Tally
     alice_clicks: int
     bob_clicks: int
+    duration_ns: float
     seconds: float
     slowest: float
     runs: NDArray[Any]
@@ -119,11 +122,12 @@ def _status_of(path: Path, final: Path) -> Status:
 
 
 def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
-    sums, done, seconds, slowest = dict.fromkeys(_SUMS, 0), 0, 0.0, 0.0
+    sums, done, seconds, slowest, duration = dict.fromkeys(_SUMS, 0), 0, 0.0, 0.0, 0.0
     for first, records in recorded(fd, layout, range(len(layout.info.partition))):
         good = records[intact(records, first, layout)]
         done += len(good)
         seconds += float(good["seconds"].sum())
+        duration += float(good["duration_ns"].sum())
         slowest = max(slowest, float(good["seconds"].max(initial=0.0)))
         for name in _SUMS:
             sums[name] += int(good[name].sum())
@@ -140,6 +144,7 @@ def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
         tally=Tally(*(sums[name] for name in ("sifted_z", "errors_z", "sifted_x", "errors_x"))),
         alice_clicks=sums["alice_clicks"],
         bob_clicks=sums["bob_clicks"],
+        duration_ns=duration,
         seconds=seconds,
         slowest=slowest,
         runs=runs,

@@ -35,6 +35,12 @@ def _with(path: str, value: object, engine: dict[str, Any] = NOISE) -> dict[str,
     return out
 
 
+TIMED = (
+    "only with a link whose attempts take time; "
+    "give engine.link a cycle_time_ns or a length_km, or remove it"
+)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -141,12 +147,28 @@ def _with(path: str, value: object, engine: dict[str, Any] = NOISE) -> dict[str,
         ("fidelity", 0.9, "fidelity=0.9: unknown key; it belongs to engine.link.fidelity"),
         (
             "engine.length_km", 5,
-            "engine.length_km=5: unknown key; it belongs to engine.loss.alice.length_km or engine.loss.bob.length_km",
+            "engine.length_km=5: unknown key; it belongs to engine.link.length_km or engine.loss.alice.length_km "
+            "or engine.loss.bob.length_km",
         ),
         ("schedule.fast", True, "schedule.fast=true: unknown key; known here: policy, rank0_computes"),
         ("engine.source", {"mu": 1}, "engine.source.mu=1: unknown key; only with engine.source.type: pdc"),
-        ("engine.device", {"T1_ns": 5}, "engine.device: unknown key; only with engine.name: netsquid"),
-        ("engine.hold", 5, "engine.hold=5: unknown key; only with engine.name: netsquid"),
+        ("engine.device", {"measure_time_ns": 5}, f"engine.device: {TIMED}"),
+        ("engine.hold", 5, f"engine.hold=5: {TIMED}"),
+        ("engine.max_wait_ns", 5, f"engine.max_wait_ns=5: {TIMED}"),
+        ("engine.link.type", "heraldd", "engine.link: must be a section without a type, or with the type perfect, "
+         "depolarise, heralded, heralded-single-click or heralded-double-click"),
+        ("engine.link.prob_success", 1e-9, "engine.link.prob_success=1e-09: must be a number from 1e-08 to 1"),
+        ("engine.link.cycle_time_ns", 1e-4,
+         "engine.link.cycle_time_ns=0.0001: must be at least 0.001: times are whole picoseconds"),
+        ("engine.link", {"type": "heralded-double-click"},
+         "engine.link.length_km: missing; add it (fiber between Alice and Bob [L, km])"),
+        ("engine.link", {"type": "heralded-double-click", "length_km": 1, "detector_efficiency": 0},
+         "engine.link.detector_efficiency=0: is 0 and there are no dark counts, so no attempt is ever heralded; "
+         "raise it"),
+        ("engine.link", {"type": "heralded-double-click", "length_km": 1, "bright_population": 0.1},
+         "engine.link.bright_population=0.1: only with type heralded-single-click; remove it or choose that type"),
+        ("engine.link", {"pauli": [0, 0, 0.1], "cycle_time_ns": 5, "fidelity": 0.9},
+         "engine.link.pauli=[0, 0, 0.1]: only with type heralded; remove it or choose that type"),
     ],
 )  # fmt: skip
 def test_a_single_error_is_one_line(path: str, value: object, message: str) -> None:
@@ -327,10 +349,23 @@ def test_old_keys_lead_to_keys_that_exist() -> None:
     }
 
 
+def test_a_link_that_takes_time_has_no_arms_and_memories_are_given_once() -> None:
+    link = {"fidelity": 0.9, "cycle_time_ns": 1000}
+    given = {"loss": {}, "device": {"T2_ns": 5.0}, "bob": {"T2_ns": 5.0}}
+    engine = {"name": "noise", "link": link, **given}
+    assert _message({"pairs": 100, "seed": 1, "engine": engine}) == (
+        "configuration: 2 errors\n"
+        "  engine.loss: not with a link that tries until a pair arrives: loss takes time there "
+        "(engine.link.prob_success) and drops no round; remove it\n"
+        "  engine.bob.T2_ns=5: is given in engine.device, too, for both sides; keep one of the two"
+    )
+
+
 def test_old_keys_lead_to_keys_of_the_engine_at_hand() -> None:
     meaning = "relaxation time in ns; 0 is off"
     assert _message(_with("engine.t1", 5)) == (
-        f"configuration: engine.t1=5: not a key; use engine.alice.T1_ns, engine.bob.T1_ns: {meaning}"
+        "configuration: engine.t1=5: not a key; use engine.alice.T1_ns, engine.bob.T1_ns, "
+        f"engine.device.T1_ns: {meaning}"
     )
     assert _message(_with("engine.device.T1", 5, NETSQUID)) == (
         f"configuration: engine.device.T1=5: not a key; use engine.device.T1_ns: {meaning}"

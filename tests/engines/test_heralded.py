@@ -40,7 +40,7 @@ def states(terms, arm, visibility):
 
 def observed(terms, times, arm, dark, visibility):
     """Success and error rates: one click at each time; the same detector heralds Psi+, different ones Psi-."""
-    success = z = x = 0.0
+    success = z = x = dark_state = 0.0
     for place, vector in states(terms, arm, visibility).items():
         lit = {mode[:2] for mode in place if mode[0] in "cd"}
         for detectors in itertools.product("cd", repeat=len(times)):
@@ -53,8 +53,9 @@ def observed(terms, times, arm, dark, visibility):
             norm = vector @ vector
             success += chance * norm
             z += chance * (vector[0] ** 2 + vector[3] ** 2)
+            dark_state += chance * (vector[0] ** 2 - vector[3] ** 2)
             x += chance * (norm - sign * vector @ XX @ vector) / 2
-    return success, z / success, x / success
+    return success, z / success, x / success, dark_state / success
 
 
 SINGLE = [
@@ -85,7 +86,7 @@ def test_the_textbook_limits():
     assert weak.success == pytest.approx(2 * BRIGHT * 0.01, rel=0.02)
     assert weak.qber_z == pytest.approx(BRIGHT, rel=0.02)  # F = 1 - bright
     ideal = double_click(0.3, 0.0, 1.0)
-    assert ideal == pytest.approx((0.3**2 / 2, 0.0, 0.0))
+    assert ideal == pytest.approx((0.3**2 / 2, 0.0, 0.0, 0.0))
     assert double_click(0.3, 0.0, 0.6).qber_x == pytest.approx(0.2)
     dark = double_click(0.0, 0.01, 1.0)
     assert (dark.qber_z, dark.qber_x) == pytest.approx((0.5, 0.5))

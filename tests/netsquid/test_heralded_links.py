@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from caligo_mpi.config import NetsquidConfig
-from caligo_mpi.engines.netsquid import NetsquidEngine, probe
 from caligo_mpi.engines.heralded import BRIGHT, heralded
+from caligo_mpi.engines.netsquid import NetsquidEngine, probe
 from caligo_mpi.pairs import tally
 
 if probe():

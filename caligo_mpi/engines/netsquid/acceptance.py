@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import NetsquidConfig, SequentialConfig
-from ...config.netsquid import HeraldedLinkConfig
+from ...config import HeraldedLinkConfig, NetsquidConfig, SequentialConfig
 from ...pairs import Pairs, bits, tally
+from ..heralded import Heralded, heralded
 from ..link import Expected
 from . import simulator
 from .engine import NetsquidEngine
 from .environment import is_stand_in
-from ..heralded import Heralded, heralded
 from .sequential import run_sequential
 
 Verdict = tuple[bool, str]

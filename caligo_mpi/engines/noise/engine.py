@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...config import MidpointLinkConfig, TimedLinkConfig
 from ...pairs import Pairs, Tally, Tick
 from .clicks import sample_count, sample_positions
 from .kernel import require_choice, sample_counted
 from .model import describe, expected_rates, integer_thresholds
 from .outcomes import Law
 from .tables import ONE, raw_words
+from .timed import describe_timed, is_timed, timed_rates
 from .timed_engine import TimedEngine
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig
+    from ..link import Expected
 
 
 class NoiseEngine:
@@ -79,8 +80,14 @@ def noise_engine(
     config: NoiseConfig, thresholds: dict[str, object] | None = None
 ) -> NoiseEngine | TimedEngine:
     """The engine of a configuration: whether its link's attempts take time decides."""
-    is_timed = isinstance(config.link, TimedLinkConfig | MidpointLinkConfig)
-    return (TimedEngine if is_timed else NoiseEngine)(config, thresholds)
+    return (TimedEngine if is_timed(config) else NoiseEngine)(config, thresholds)
+
+
+def expected_of(config: NoiseConfig) -> Expected:
+    """The closed-form rates of a configuration."""
+    if is_timed(config):
+        return timed_rates(describe_timed(config))
+    return expected_rates(config, describe(config))
 
 
 def _nothing() -> None:

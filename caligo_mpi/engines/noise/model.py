@@ -5,12 +5,13 @@ from __future__ import annotations
 from math import ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...config import LinkConfig
 from ...errors import ConfigError
 from .. import link
 from ..link import Channel, Correlation, Expected, X, Z
 
 if TYPE_CHECKING:
-    from ...config import ArmConfig, LinkConfig, NoiseConfig, PdcSource, SideConfig
+    from ...config import ArmConfig, NoiseConfig, PdcSource, SideConfig
 
 
 class Model(NamedTuple):
@@ -76,8 +77,8 @@ def _pdc_model(
     )
 
 
-def _correlation(config: LinkConfig | None) -> Correlation:
-    if config is None:
+def _correlation(config: object) -> Correlation:
+    if not isinstance(config, LinkConfig):
         raise ConfigError(
             "engine.link is missing; give exactly one of fidelity, prob_max_mixed, pauli"
         )

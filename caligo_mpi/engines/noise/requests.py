@@ -107,13 +107,20 @@ def _delivered(
     if dark:
         # Both bits are 0 (1 if negative) in Z, and Bob's is then inverted; in X they are random.
         separable = toss(abs(dark), words, raw)
-        in_z = separable & ~a_basis
-        a_bit = a_bit & ~in_z if dark > 0 else a_bit | in_z
-        in_z = separable & ~b_basis
-        b_bit = b_bit | in_z if dark > 0 else b_bit & ~in_z
+        _set(a_bit, separable & ~a_basis, ones=dark < 0)
+        _set(b_bit, separable & ~b_basis, ones=dark > 0)
         in_x = separable & b_basis
-        b_bit = (b_bit & ~in_x) | (unrelated & in_x)
+        b_bit &= ~in_x
+        b_bit |= unrelated & in_x
     return a_bit, b_bit
+
+
+def _set(plane: Words, where: Words, *, ones: bool) -> None:
+    """Set bits to 1 or to 0, in place."""
+    if ones:
+        plane |= where
+    else:
+        plane &= ~where
 
 
 # --- memories -------------------------------------------------------------------------------
@@ -121,16 +128,17 @@ def _delivered(
 
 def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
     """What the pairs' memories lose before they are read, in place."""
-    before_a = before_b = None
+    before_a: NDArray[np.uint64] | None = None
+    before_b: NDArray[np.uint64] | None = None
     if law["gate_ps"]:
         before_a, gates_a = _gates(block.a_basis, block.hold)
         before_b, gates_b = _gates(block.b_basis, block.hold)
         block.gates = np.maximum(gates_a, gates_b)
     coherence = ("x_cycle", "x_measure"), (("x_gate_alice", before_a), ("x_gate_bob", before_b))
-    lost = _lost(law, block, *coherence, sources.losses)
-    if lost is not None:
-        noise = sources.outcomes(len(lost))
-        block.b_bit ^= lost & noise & block.b_basis
+    incoherent = _lost(law, block, *coherence, sources.losses)
+    if incoherent is not None:
+        noise = sources.outcomes(len(incoherent))
+        block.b_bit ^= incoherent & noise & block.b_basis
     turned = bool(law["two_outcomes"])
     for side, before in (("alice", before_a), ("bob", before_b)):
         names = f"{side}_z_cycle", f"{side}_z_measure"
@@ -146,8 +154,8 @@ def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
 def _gates(basis: Words, hold: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """For each pair the gates of those read before it, and for each request all gates."""
     in_x = np.unpackbits(basis.view(np.uint8), bitorder="little").reshape(-1, hold)
-    up_to = in_x.cumsum(axis=1, dtype=np.uint64)
-    before = up_to - in_x
+    up_to: NDArray[np.uint64] = in_x.cumsum(axis=1, dtype=np.uint64)
+    before = up_to - in_x.astype(np.uint64)
     return before.reshape(-1), up_to[:, -1]
 
 
@@ -188,12 +196,10 @@ def _relax(
     alice = side == "alice"
     in_z = lost & ~(block.a_basis if alice else block.b_basis)
     bit = block.a_bit if alice else block.b_bit
-    if not law["ground"]:
-        bit ^= in_z & raw(len(bit))
-    elif turned:
-        bit |= in_z
+    if law["ground"]:
+        _set(bit, in_z, ones=turned)
     else:
-        bit &= ~in_z
+        bit ^= in_z & raw(len(bit))
 
 
 def _read_out(law: Mapping[str, int], block: Block, raw: Raw) -> None:

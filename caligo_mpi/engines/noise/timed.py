@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import comb, ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...config import MidpointLinkConfig, TimedLinkConfig
+from ...config import MidpointLinkConfig, NetsquidDeviceConfig, TimedLinkConfig
 from ...config.links import LEAST_SUCCESS
 from ...errors import ConfigError
 from .. import link
@@ -75,6 +75,11 @@ class Timed(NamedTuple):
     ground: bool
 
 
+def is_timed(config: NoiseConfig) -> bool:
+    """Whether the link's attempts take time, so that rows have times."""
+    return isinstance(config.link, TimedLinkConfig | MidpointLinkConfig)
+
+
 def describe_timed(config: NoiseConfig) -> Timed:
     """The configuration in these terms.
 
@@ -86,7 +91,7 @@ def describe_timed(config: NoiseConfig) -> Timed:
             f"engine.link: an attempt succeeds with probability {state.success:.3g}; it must be "
             f"at least {LEAST_SUCCESS:g}, or attempts are counted beyond 32 bits"
         )
-    device = config.device
+    device = _device(config)
     cycle = _whole(_cycle(config))
     gates = [device.gate_depolarizing or side.gate_depolarizing for side in _sides(config)]
     max_cycles = None
@@ -109,10 +114,14 @@ def describe_timed(config: NoiseConfig) -> Timed:
 
 def usual_hold(config: NoiseConfig) -> int:
     """Pairs held at once where the configuration does not say: as with the NetSquid engine."""
-    memories = [config.device, config.alice, config.bob]
-    decoheres = any(memory.T1_ns or memory.T2_ns for memory in memories)
+    sides = (_side(config, side) for side in _sides(config))
+    decoheres = any(side.T1 or side.T2 for side in sides)
     is_heralded = getattr(config.link, "type", "").startswith("heralded")
     return 1 if decoheres or is_heralded else _HOLD
+
+
+def _device(config: NoiseConfig) -> NetsquidDeviceConfig:
+    return config.device or NetsquidDeviceConfig()
 
 
 def _sides(config: NoiseConfig) -> tuple[SideConfig, SideConfig]:
@@ -120,10 +129,11 @@ def _sides(config: NoiseConfig) -> tuple[SideConfig, SideConfig]:
 
 
 def _side(config: NoiseConfig, side: SideConfig) -> Side:
+    device = _device(config)
     return Side(
         in_x=side.basis_bias,
-        T1=config.device.T1_ns or side.T1_ns,
-        T2=config.device.T2_ns or side.T2_ns,
+        T1=device.T1_ns or side.T1_ns,
+        T2=device.T2_ns or side.T2_ns,
         storage=_whole(side.storage_time_ns),
         read=readout_of(side),
     )
@@ -254,8 +264,9 @@ def timed_rates(law: Timed) -> Expected:
         coincidence=kept,
         alice_click=kept,
         bob_click=kept,
-        time_ns=mean / law.hold,
-        time_variance_ns2=variance / law.hold,
+        hold=law.hold,
+        request_ns=mean,
+        request_variance_ns2=variance,
     )
 
 

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pairs import Pairs, Tick, bits
+from ...pairs import ColumnSpec, Pairs, Tick, bits
 from .requests import Block, Sources, blocks, draw_requests
 from .tables import raw_words
 from .timed import describe_timed, timed_rates, timed_thresholds
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig
+
+ATTEMPTS = ColumnSpec(
+    "attempts", "u4", description="attempts of the link up to and with the one that made the pair"
+)
+BELL_STATE = ColumnSpec(
+    "bell_state",
+    "u1",
+    description="Bell state that was heralded; Bob's bit is corrected to that of phi+",
+    flags={1: "psi+", 2: "psi-"},
+)
 
 _MOST_ATTEMPTS = (1 << 32) - 1
 
@@ -34,6 +44,7 @@ class TimedEngine:
         self.thresholds = timed_thresholds(law) if thresholds is None else thresholds
         self._law = cast("dict[str, int]", self.thresholds)
         self.has_index = "max_cycles" in self._law
+        self.columns = (ATTEMPTS, BELL_STATE) if self._law["two_outcomes"] else (ATTEMPTS,)
 
     def sample(
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
@@ -118,6 +129,9 @@ class _Rows:
         self, columns: NDArray[Any], time: NDArray[Any], index: NDArray[Any] | None, duration: float
     ) -> Pairs:
         rows = len(time)
+        extra: dict[str, NDArray[Any]] = {ATTEMPTS.name: self._attempts}
+        if self._law["two_outcomes"]:
+            extra[BELL_STATE.name] = self._bell
         return Pairs(
             columns,
             rows,
@@ -126,4 +140,5 @@ class _Rows:
             alice_clicks=rows,
             bob_clicks=rows,
             duration_ns=duration,
+            extra=extra,
         )
