@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from math import isnan
 
 from ..config import NetsquidConfig, NoiseConfig, RunConfig
@@ -10,6 +12,7 @@ from ..engines import link, make_engine
 from ..engines.link import Expected
 from ..engines.noise import outcomes
 from ..engines.noise.model import Model, describe
+from ..engines.noise.timed import describe_timed, is_timed, timed_moments
 from ..errors import CaligoError
 from ..store import RunInfo
 
@@ -48,11 +51,18 @@ def _law(run: RunConfig) -> Law:
     if isinstance(engine, NoiseConfig):
         expected = make_engine(engine).expected
         bases = (engine.alice.basis_bias, engine.bob.basis_bias)
+        if is_timed(engine):
+            return Law(expected, _timed_law(engine), bases, period=expected.hold)
         law = outcome_law(describe(engine), *bases)
         return Law(expected, law, bases, losses=True)
     if isinstance(engine, NetsquidConfig):
         return _netsquid_law(engine)
     return Law(make_engine(engine).expected, note=f"engine {engine.name} has closed forms of rates")
+
+
+def _timed_law(engine: NoiseConfig) -> tuple[float, ...]:
+    moments = timed_moments(describe_timed(engine))
+    return _law_of_moments(moments, engine.alice.basis_bias, engine.bob.basis_bias)
 
 
 def _netsquid_law(engine: NetsquidConfig) -> Law:
@@ -75,11 +85,21 @@ def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]
     >>> law[0b0000], law[0b0001], law[0b0010]
     (0.125, 0.0, 0.0625)
     """
+    moments = {}
+    for a_basis, b_basis in product((0, 1), repeat=2):
+        correlation = model.correlation[a_basis] if a_basis == b_basis else 0.0
+        channels = model.alice[a_basis], model.bob[b_basis]
+        moments[a_basis, b_basis] = link.moments(correlation, *channels)
+    return _law_of_moments(moments, alice_x, bob_x)
+
+
+def _law_of_moments(
+    moments: Mapping[tuple[int, int], link.Moments], alice_x: float, bob_x: float
+) -> tuple[float, ...]:
     probabilities = []
     for number in range(16):
         a_basis, a_bit, b_basis, b_bit = (number >> place & 1 for place in (3, 2, 1, 0))
-        correlation = model.correlation[a_basis] if a_basis == b_basis else 0.0
-        both = link.moments(correlation, model.alice[a_basis], model.bob[b_basis])
+        both = moments[a_basis, b_basis]
         chosen_a = alice_x if a_basis else 1 - alice_x
         chosen_b = bob_x if b_basis else 1 - bob_x
         probabilities.append(chosen_a * chosen_b * max(0.0, both.probability(a_bit, b_bit)))
@@ -88,6 +108,6 @@ def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]
 
 def engine_bounds(info: RunInfo, rows: int) -> list[int]:
     """The rows of a chunk at which the engine begins a new block; empty for engines without."""
-    if info.engine != "noise":
+    if info.engine != "noise" or info.has_time:
         return []
     return [64 * word for word, _ in outcomes.blocks(rows)][1:]

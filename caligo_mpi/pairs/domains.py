@@ -3,7 +3,7 @@
 A stream is numpy's ``SeedSequence(seed, spawn_key=KEY)`` with one of these keys:
 
 =====================================  ===========================================
-``(chunk,)``, ``(chunk, 0 or 1)``      the noise engine
+``(chunk,)``, ``(chunk, 0 to 3)``      the noise engine
 ``(chunk, NETSQUID, number)``          the NetSquid engine and the sequential mode
 ``(chunk, PEERS, block)``              other simulators, and programs written by hand
 ``(PROTOCOL, block, party)``           the classical protocol

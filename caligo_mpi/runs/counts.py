@@ -14,6 +14,7 @@ from .. import store
 from ..config import NoiseConfig, RunConfig
 from ..engines import Engine, make_engine
 from ..engines.noise.law import LAW_VERSION, draw_counts
+from ..engines.noise.timed import is_timed
 from ..errors import ConfigError
 from ..pairs import CHUNK_DTYPE, ChunkResult, OutcomeCounts, Tick
 from ..parallel.job import Work
@@ -30,6 +31,10 @@ def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
         raise ConfigError(
             f"output.keep=counts: engine.name={config.engine.name} has no law that counts could be drawn from; "
             "choose noise, or keep records"
+        )
+    if is_timed(config.engine):
+        raise ConfigError(
+            "output.keep=counts: of a link whose attempts take time counts alone are not drawn; keep records"
         )
     engine = engine or make_engine(config.engine)
     return draw_counts(engine.thresholds, config.pairs, config.seed)

@@ -35,6 +35,7 @@ def _with(path: str, value: object, engine: dict[str, Any] = NOISE) -> dict[str,
     return out
 
 
+LINK_IN_TIME = {"fidelity": 0.9, "cycle_time_ns": 1000}
 TIMED = (
     "only with a link whose attempts take time; "
     "give engine.link a cycle_time_ns or a length_km, or remove it"
@@ -157,7 +158,7 @@ TIMED = (
         ("engine.max_wait_ns", 5, f"engine.max_wait_ns=5: {TIMED}"),
         ("engine.link.type", "heraldd", "engine.link: must be a section without a type, or with the type perfect, "
          "depolarise, heralded, heralded-single-click or heralded-double-click"),
-        ("engine.link.prob_success", 1e-9, "engine.link.prob_success=1e-09: must be a number from 1e-08 to 1"),
+        ("engine.link", {**LINK_IN_TIME, "prob_success": 1e-9}, "engine.link.prob_success=1e-09: must be a number from 1e-08 to 1"),
         ("engine.link.cycle_time_ns", 1e-4,
          "engine.link.cycle_time_ns=0.0001: must be at least 0.001: times are whole picoseconds"),
         ("engine.link", {"type": "heralded-double-click"},
@@ -350,14 +351,13 @@ def test_old_keys_lead_to_keys_that_exist() -> None:
 
 
 def test_a_link_that_takes_time_has_no_arms_and_memories_are_given_once() -> None:
-    link = {"fidelity": 0.9, "cycle_time_ns": 1000}
     given = {"loss": {}, "device": {"T2_ns": 5.0}, "bob": {"T2_ns": 5.0}}
-    engine = {"name": "noise", "link": link, **given}
+    engine = {"name": "noise", "link": LINK_IN_TIME, **given}
     assert _message({"pairs": 100, "seed": 1, "engine": engine}) == (
         "configuration: 2 errors\n"
         "  engine.loss: not with a link that tries until a pair arrives: loss takes time there "
         "(engine.link.prob_success) and drops no round; remove it\n"
-        "  engine.bob.T2_ns=5: is given in engine.device, too, for both sides; keep one of the two"
+        "  engine.bob.T2_ns=5.0: is given in engine.device, too, for both sides; keep one of the two"
     )
 
 
@@ -545,7 +545,7 @@ def test_keys_of_heralded_links_are_sent_to_the_link(name: str, key: str, meanin
 def test_visibility_is_not_taken_for_a_mixed_state() -> None:
     engine = {"name": "noise", "link": {"fidelity": 0.9, "visibility": 0.9}}
     message = _message({"pairs": 10, "seed": 1, "engine": engine})
-    assert "heralded links of engine netsquid" in message
+    assert "a key of heralded links" in message
     assert "something else: prob_max_mixed = 1 − V" in message
     accepted = {"name": "netsquid", "link": {**HERALDED, "visibility": 0.9}}
     assert parse_config({"pairs": 10, "seed": 1, "engine": accepted}).engine.link.visibility == 0.9

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from caligo_mpi import ConfigError, EnvironmentProblem, parse_config, status
-from caligo_mpi.engines import available
+from caligo_mpi import ConfigError, parse_config, status
+from caligo_mpi.engines import available, make_engine
 from caligo_mpi.runs.auto import settle_engine
 
 AUTO = {
@@ -38,11 +38,15 @@ def test_a_chunk_size_that_was_not_given_is_that_of_the_engine():
     assert parse_config(values).with_engine("netsquid").chunk_size == 1000
 
 
-def test_times_without_netsquid_are_refused_with_what_is_missing():
+def test_times_without_netsquid_are_the_noise_engines():
     if available()["netsquid"] is None:
         pytest.skip("NetSquid (or its stand-in) is installed here")
-    with pytest.raises(EnvironmentProblem, match=r"needs_time=true.*netsquid.*to get it"):
-        settle_engine(config(engine={**AUTO["engine"], "needs_time": True}))
+    said = []
+    settled = settle_engine(config(engine={**AUTO["engine"], "needs_time": True}), say=said.append)
+    asked = {**AUTO, "engine": {**AUTO["engine"], "name": "noise"}}
+    assert settled == parse_config(asked)
+    assert make_engine(settled.engine).has_time
+    assert said == ["engine auto: noise (times are needed, and netsquid cannot be used here)"]
 
 
 def test_the_choice_is_said_and_stored(caligo, tmp_path):

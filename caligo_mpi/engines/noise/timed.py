@@ -7,6 +7,7 @@ memories while later pairs are made and earlier ones are measured.
 
 from __future__ import annotations
 
+from itertools import product
 from math import comb, ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ from ...config.links import LEAST_SUCCESS
 from ...errors import ConfigError
 from .. import link
 from ..heralded import heralded
-from ..link import Channel, Expected
+from ..link import Channel, Expected, Moments, X, Z
 from .model import readout_of
 from .waits import Cycles
 
@@ -253,12 +254,12 @@ def _losses(law: Timed) -> dict[str, float]:
 
 def timed_rates(law: Timed) -> Expected:
     """QBERs per sifted row, the share of pairs that are kept, and mean and variance of times."""
-    cycles = Cycles(law.state.success, law.hold, law.max_cycles)
-    kept = sum(cycles.moments(1.0)) / law.hold
+    found = timed_moments(law)
+    kept = sum(_cycles(law).moments(1.0)) / law.hold
     mean, variance = request_time(law)
     return Expected(
-        qber_z=link.qber(_correlation_z(law, cycles) / kept),
-        qber_x=link.qber(_correlation_x(law, cycles) / kept),
+        qber_z=link.qber(found[Z, Z].both),
+        qber_x=link.qber(found[X, X].both),
         sifted_z=(1 - law.alice.in_x) * (1 - law.bob.in_x),
         sifted_x=law.alice.in_x * law.bob.in_x,
         coincidence=kept,
@@ -270,49 +271,77 @@ def timed_rates(law: Timed) -> Expected:
     )
 
 
-def _correlation_x(law: Timed, cycles: Cycles) -> float:
-    """Mean product of recorded signs in X, over all positions; discarded pairs count as 0."""
+def timed_moments(law: Timed) -> dict[tuple[int, int], Moments]:
+    """Moments of what both record for Alice's and Bob's bases, averaged over all kept pairs."""
+    cycles = _cycles(law)
+    kept = sum(cycles.moments(1.0))
+    mean_a, mean_b, both_z = (total / kept for total in _in_z(law, cycles))
+    both_x = _in_x(law, cycles) / kept
+    found = {}
+    for a_basis, b_basis in product((Z, X), repeat=2):
+        stored = Moments(
+            alice=mean_a if a_basis == Z else 0.0,
+            bob=mean_b if b_basis == Z else 0.0,
+            both=0.0 if a_basis != b_basis else both_z if a_basis == Z else both_x,
+        )
+        found[a_basis, b_basis] = _recorded(law, stored)
+    return found
+
+
+def _recorded(law: Timed, stored: Moments) -> Moments:
+    """What read-out makes of the means of signs in memory, and of their product."""
+    a, b = law.alice.read, law.bob.read
+    alice = a.scale * stored.alice + a.shift
+    bob = b.scale * stored.bob + b.shift
+    with_a = b.scale * stored.both + b.shift * stored.alice
+    return Moments(alice, bob, a.scale * with_a + a.shift * bob)
+
+
+def _cycles(law: Timed) -> Cycles:
+    return Cycles(law.state.success, law.hold, law.max_cycles)
+
+
+def _in_x(law: Timed, cycles: Cycles) -> float:
+    """Mean product of signs measured in X, summed over positions; discarded pairs count as 0."""
     alice, bob = law.alice, law.bob
     per_cycle = alice.kept_in_x(law.cycle) * bob.kept_in_x(law.cycle)
     per_read = _reading(law, alice, alice.T2) * _reading(law, bob, bob.T2)
     stored = alice.kept_in_x(alice.storage) * bob.kept_in_x(bob.storage)
     mixed = (1 - abs(law.state.dark)) * law.state.x * law.gate_kept * stored
-    waited = sum(
-        moment * per_read**before for before, moment in enumerate(cycles.moments(per_cycle))
-    )
-    product = alice.read.scale * bob.read.scale * mixed * waited
-    shifts = alice.read.shift * bob.read.shift * sum(cycles.moments(1.0))
-    return (product + shifts) / law.hold
+    waits = cycles.moments(per_cycle)
+    return mixed * sum(moment * per_read**before for before, moment in enumerate(waits))
 
 
-def _correlation_z(law: Timed, cycles: Cycles) -> float:
-    """Mean product of recorded signs in Z, over all positions; discarded pairs count as 0."""
+def _in_z(law: Timed, cycles: Cycles) -> tuple[float, float, float]:
+    """Mean signs of both, measured in Z, and of their product, summed likewise."""
     alice, bob = law.alice, law.bob
     a_cycle, b_cycle = alice.kept_in_z(law.cycle), bob.kept_in_z(law.cycle)
     a_read, b_read = _reading(law, alice, alice.T1), _reading(law, bob, bob.T1)
     a_stored, b_stored = alice.kept_in_z(alice.storage), bob.kept_in_z(bob.storage)
-    total = 0.0
-    for before, (all_, a_waits, b_waits, both_wait) in enumerate(
-        zip(
-            cycles.moments(1.0),
-            cycles.moments(a_cycle),
-            cycles.moments(b_cycle),
-            cycles.moments(a_cycle * b_cycle),
-            strict=True,
-        )
-    ):
+    waits = zip(
+        cycles.moments(1.0),
+        cycles.moments(a_cycle),
+        cycles.moments(b_cycle),
+        cycles.moments(a_cycle * b_cycle),
+        strict=True,
+    )
+    total_a = total_b = total = 0.0
+    for before, (chance, a_waits, b_waits, both_wait) in enumerate(waits):
         a = a_waits * a_stored * a_read**before
         b = b_waits * b_stored * b_read**before
         both = both_wait * a_stored * b_stored * (a_read * b_read) ** before
-        total += _recorded_z(law, (all_, a, b, both))
-    return total / law.hold
+        mean_a, mean_b, mean_product = _relaxed(law, (chance, a, b, both))
+        total_a += mean_a
+        total_b += mean_b
+        total += mean_product
+    return total_a, total_b, total
 
 
-def _recorded_z(law: Timed, kept: tuple[float, float, float, float]) -> float:
-    """Mean product of recorded signs in Z.
+def _relaxed(law: Timed, kept: tuple[float, float, float, float]) -> tuple[float, float, float]:
+    """Mean signs of bits measured in Z, after Bob's correction, and of their product.
 
     ``kept`` are the chances that the pair counts, and that, too, Alice's bit, Bob's bit, and both
-    bits did not relax.  The bits in memory are Bob's correction away from the recorded ones.
+    bits did not relax.  In memory Bob's bit is the correction away from the recorded one.
     """
     chance, a, b, both = kept
     turned = -1 if law.state.two_outcomes else 1
@@ -320,14 +349,10 @@ def _recorded_z(law: Timed, kept: tuple[float, float, float, float]) -> float:
     mixed = turned * (1 - abs(dark)) * law.state.z + abs(dark)
     fallen = 1 if law.ground else 0
     mean_a = a * dark + (chance - a) * fallen
-    mean_b = turned * (b * dark + (chance - b) * fallen)
+    mean_b = b * dark + (chance - b) * fallen
     one_fell = (a + b - 2 * both) * dark * fallen
     both_fell = (chance - a - b + both) * fallen
-    product = turned * (both * mixed + one_fell + both_fell)
-    read_a, read_b = law.alice.read, law.bob.read
-    with_a = read_b.scale * product + read_b.shift * mean_a
-    without_a = read_b.scale * mean_b + read_b.shift * chance
-    return read_a.scale * with_a + read_a.shift * without_a
+    return mean_a, turned * mean_b, turned * (both * mixed + one_fell + both_fell)
 
 
 def _reading(law: Timed, side: Side, constant: float) -> float:
