@@ -35,7 +35,7 @@ def test_sixteen_outcomes_agree_with_the_closed_forms_of_rates(path):
     assert shares[SIFTED_X].sum() == pytest.approx(rates.sifted_x)
     assert shares[ERRORS_Z].sum() == pytest.approx(rates.sifted_z * rates.qber_z)
     assert shares[ERRORS_X].sum() == pytest.approx(rates.sifted_x * rates.qber_x)
-    assert (law.period, law.note) == (1, "")
+    assert (law.period, law.note) == (rates.hold, "")
 
 
 def test_the_engine_s_blocks_are_where_the_engine_begins_them():

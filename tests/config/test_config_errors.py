@@ -158,7 +158,8 @@ TIMED = (
         ("engine.max_wait_ns", 5, f"engine.max_wait_ns=5: {TIMED}"),
         ("engine.link.type", "heraldd", "engine.link: must be a section without a type, or with the type perfect, "
          "depolarise, heralded, heralded-single-click or heralded-double-click"),
-        ("engine.link", {**LINK_IN_TIME, "prob_success": 1e-9}, "engine.link.prob_success=1e-09: must be a number from 1e-08 to 1"),
+        ("engine.link", {**LINK_IN_TIME, "prob_success": 1e-9},
+         "engine.link.prob_success=1e-09: must be a number from 1e-08 to 1"),
         ("engine.link.cycle_time_ns", 1e-4,
          "engine.link.cycle_time_ns=0.0001: must be at least 0.001: times are whole picoseconds"),
         ("engine.link", {"type": "heralded-double-click"},
