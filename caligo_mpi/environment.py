@@ -234,6 +234,36 @@ def overridden(values: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **values}
 
 
+#: What a process needs to find its user, its programs and libraries, and MPI its transports.
+_NEEDED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "TZ", "XDG_CACHE_HOME"),
+    *("LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", MPIRUN, WATCHDOG, COMPILE),
+)
+_NEEDED_PREFIXES = (
+    "LC_",
+    "OMPI_MCA_",
+    "PRTE_MCA_",
+    "PMIX_MCA_",
+    "MPICH_",
+    "FI_",
+    "UCX_",
+    "HDF5_",
+    "NUMBA_",
+)
+#: Libraries that would otherwise start a thread for each core, in each rank.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def fresh(**values: str) -> dict[str, str]:
+    """An environment with nothing in it by chance, for a process that is measured; some values more."""
+    needed = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _NEEDED or name.startswith(_NEEDED_PREFIXES)
+    }
+    return {**needed, **dict.fromkeys(_THREADS, "1"), "PYTHONHASHSEED": "0", **values}
+
+
 def without(*prefixes: str, **values: str) -> dict[str, str]:
     """All of this environment but for names that begin like these, with some values more."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}

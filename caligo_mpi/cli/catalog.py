@@ -10,6 +10,7 @@ GROUPS = {
     "run": ("init", "validate", "generate", "distill", "sequential"),
     "look": ("status", "verify", "analyze", "report", "export"),
     "cluster": ("slurm",),
+    "measure": ("bench",),
     "other": ("engines", "doctor", "schema", "completion"),
 }
 
@@ -57,6 +58,10 @@ EXAMPLES = {
     "slurm": (
         "caligo-mpi slurm my.yaml -o run.h5",
         "caligo-mpi slurm my.yaml -o run.h5 --ranks 64 --time 2:00:00",
+    ),
+    "bench": (
+        "caligo-mpi bench peers --plan",
+        "caligo-mpi bench peers --engines noise,plain --pairs 1e5 --repeats 3 -q",
     ),
     "engines": (
         "caligo-mpi engines",

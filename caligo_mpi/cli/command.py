@@ -12,7 +12,7 @@ import errno
 from .._version import __version__
 from ..errors import WRONG_USE, CaligoError
 from ..terminal import streams
-from . import catalog, doctoring, looking, making, reporting
+from . import benching, catalog, doctoring, looking, making, reporting
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     making.add_verbs(verb)
     looking.add_verbs(verb)
     reporting.add_verbs(verb)
+    benching.add_verbs(verb)
     doctoring.add_verbs(verb)
     return command
 

@@ -12,6 +12,7 @@ from .arguments import whole
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
+    from typing import Any
 
     from .arguments import AddVerb
 
@@ -39,7 +40,10 @@ def _add_configuration_verbs(verb: AddVerb) -> None:
     arguments.add_config(sub)
     arguments.add_json(sub)
     sub = verb("schema", _schema, "print the JSON Schema of the configuration")
-    sub.add_argument("--protocol", action="store_true", help="of the configuration of distill")
+    of = sub.add_mutually_exclusive_group()
+    of.add_argument("--protocol", action="store_true", help="of the configuration of distill")
+    of.add_argument("--bench", action="store_true", help="of a bench")
+    of.add_argument("--bench-summary", action="store_true", help="of a bench's summary.json")
 
 
 def _init(args: argparse.Namespace) -> int:
@@ -81,12 +85,21 @@ def _validate(args: argparse.Namespace) -> int:
 def _schema(args: argparse.Namespace) -> int:
     import json
 
+    streams.deliver(json.dumps(_schema_of(args), indent=2))
+    return DONE
+
+
+def _schema_of(args: argparse.Namespace) -> dict[str, Any]:
+    from ..bench import summary
     from ..config import schema
+    from ..config.bench import bench_schema
     from ..config.protocol import protocol_schema
 
-    found = protocol_schema() if args.protocol else schema()
-    streams.deliver(json.dumps(found, indent=2))
-    return DONE
+    if args.bench_summary:
+        return summary.schema()
+    if args.bench:
+        return bench_schema()
+    return protocol_schema() if args.protocol else schema()
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────

@@ -70,7 +70,7 @@ class HandmadeConfig(_Experiment):
     batch: Annotated[
         Annotated[int, Range(1, 1 << 24)] | None,
         about(
-            "pairs per call of numpy, or per task of a pool; unless given, plain 262144, pools 4096"
+            "pairs per call of numpy, or per task of a pool; unless given, plain 65536, pools 4096"
         ),
     ] = None
 

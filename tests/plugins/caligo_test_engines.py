@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -33,13 +34,17 @@ class Trouble:
             "slowness": 3.0,
             "die_at": -1,
         }
+        # "seconds_file" holds the seconds, "fails_without" names a file: what a test changes between runs.
         params |= {"efficiency": None, "leak": 0, "declares": False}
+        params |= {"seconds_file": None, "fails_without": None}
         params |= config.parameters
         self.__dict__.update(params)
         self.leaked = []
         # Not a parameter, since those are part of the run's identity.
         self.seconds = float(os.environ.get("CALIGO_TEST_SECONDS", self.seconds))
-        engine = {"name": "noise", "link": {"fidelity": 0.9}}
+        if self.seconds_file:
+            self.seconds = float(Path(self.seconds_file).read_text())
+        engine = {"name": "noise", "link": params.get("link", {"fidelity": 0.9})}
         if self.efficiency is not None:
             engine["loss"] = {"alice": {"detector_efficiency": self.efficiency}}
         self.noise = make_engine(
@@ -62,6 +67,8 @@ class Trouble:
             os.kill(os.getpid(), signal.SIGKILL)
         if seed.spawn_key[-1] == self.fail_at or rank == self.fail_rank:
             raise RuntimeError(f"boom in chunk {seed.spawn_key[-1]}")
+        if self.fails_without and not Path(self.fails_without).exists():
+            raise RuntimeError(f"there is no {self.fails_without}")
         pairs = self.noise.sample(count, seed, tick=tick)
         if not self.declares:
             return pairs
@@ -90,3 +97,17 @@ class Whole(Trouble):
     def sample(self, count, seed, *, tick=None):
         other = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, count))
         return super().sample(count, other, tick=tick)
+
+
+class Wrong(Trouble):
+    """Fast and wrong: Bob's bits are random."""
+
+    name = "wrong"
+
+    def sample(self, count, seed, *, tick=None):
+        pairs = super().sample(count, seed, tick=tick)
+        columns = pairs.columns.copy()
+        columns[3] = np.random.default_rng(seed).integers(0, 256, columns.shape[1], np.uint8)
+        if count % 8:
+            columns[3, -1] &= (1 << count % 8) - 1
+        return replace(pairs, columns=columns)

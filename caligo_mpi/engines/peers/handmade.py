@@ -45,7 +45,7 @@ class _Handmade(BlockEngine):
 class PlainEngine(_Handmade):
     """Numpy, one byte per value and a float compared per decision."""
 
-    usual_batch = 1 << 18
+    usual_batch = 1 << 16
 
     def blocks(self, count: int, seed: np.random.SeedSequence, tick: Tick | None) -> Iterator[Bits]:
         """Batches in turn from one generator, as one writes it."""

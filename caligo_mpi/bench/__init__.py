@@ -1,0 +1,1 @@
+"""Benches: engines × parameters, each run in a process of its own, recorded and compared."""

@@ -1,0 +1,145 @@
+"""A bench from its name to its results; what the command line calls."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.bench import PRESETS, BenchConfig, bench_document, parse_bench
+from ..errors import ConfigError
+from . import session as sessions
+from . import summary
+from .estimate import Forecast, forecast
+from .plan import OK, WRONG, Case, cases, problem
+from .runner import Runner, Say, write_machine
+from .session import HISTORY, SUMMARY, Session
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A bench with its cases, before anything is run."""
+
+    name: str
+    bench: BenchConfig
+    cases: list[Case]
+
+    def document(self) -> dict[str, Any]:
+        """What plan.json holds."""
+        plan: dict[str, Any] = {
+            "name": self.name,
+            "bench": self.bench.model_dump(mode="json"),
+            "cases": [
+                {"engine": one.engine, "values": one.values, "parameters": one.parameters}
+                for one in self.cases
+            ],
+        }
+        return {**plan, "digest": sessions.digest(plan)}
+
+
+def plan(name: str, changes: Mapping[str, Any]) -> Planned:
+    """The bench of a preset's name or in a file, with ``changes`` of its keys."""
+    document = bench_document(name)
+    if isinstance(document, Mapping):
+        document = {**document, **_fitting(document, changes)}
+    bench = parse_bench(document, source=name)
+    word = name if name in PRESETS else re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem) or "bench"
+    return Planned(word, bench, cases(bench, len(os.sched_getaffinity(0))))
+
+
+def _fitting(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes; engines that are named alone keep the sections that the bench has of them."""
+    found = dict(changes)
+    if "engines" in found:
+        listed = document.get("engines", [])
+        own = listed if isinstance(listed, list) else [listed]
+        chosen: list[object] = []
+        for name in found["engines"]:
+            same = [one for one in own if _name_of(one) == name]
+            chosen += same or [name]
+        found["engines"] = chosen
+    return found
+
+
+def _name_of(engine: object) -> object:
+    return engine.get("name") if isinstance(engine, Mapping) else engine
+
+
+def planned(session: Session) -> Planned:
+    """The bench of a session, as it was planned."""
+    bench = parse_bench(session.plan["bench"], source=str(session.folder / sessions.PLAN))
+    return Planned(session.plan["name"], bench, [Case(**one) for one in session.plan["cases"]])
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A case with what keeps it from being run, or else an estimate."""
+
+    case: Case
+    problem: tuple[str, str] | None
+    forecast: Forecast
+
+
+def outlook(found: Planned, root: Path | None) -> list[Outlook]:
+    """Every case with its availability and estimate."""
+    lines = sessions.history(root / HISTORY) if root else []
+    return [Outlook(one, problem(one), forecast(one, lines)) for one in found.cases]
+
+
+def run(root: Path, found: Planned, say: Say) -> tuple[Session, dict[str, Any]]:
+    """Run a bench into a folder below ``root``, or go on with it; its session and summary.
+
+    The summary's ``finished`` is None where a signal asked for the end before.
+    """
+    session = sessions.begin(root, found.name, found.document())
+    return session, _run(session, found, say)
+
+
+def rerun_failed(session: Session, say: Say) -> dict[str, Any]:
+    """Run the cases of a session again that are not ok, and only those."""
+    if not (session.folder / SUMMARY).exists():
+        raise ConfigError(
+            f"{session.folder} is not finished; go on with it by the command that began it"
+        )
+    before = sessions.read_json(session.folder / SUMMARY)
+    bad = [one["case"] for one in before["cases"] if one["state"] != OK]
+    if not bad:
+        return dict(before)
+    # Unfinished from here on, so that a kill leaves a session that is gone on with.
+    sessions.write_json(session.folder / SUMMARY, {**before, "finished": None})
+    for case in bad:
+        session.forget(case)
+    return _run(session, planned(session), say)
+
+
+def _run(session: Session, found: Planned, say: Say) -> dict[str, Any]:
+    write_machine(session)
+    is_done = Runner(session, found.bench, found.cases, say).run()
+    result = summary.write(session, found.cases, finished=is_done)
+    if is_done:
+        sessions.add_to_history(session.folder.parent / HISTORY, summary.history_line(result))
+    return result
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """The summary of a session, or of the latest one in a folder."""
+    found = sessions.read_json(sessions.find(path).folder / SUMMARY)
+    if not isinstance(found, dict) or found.get("schema") != summary.SCHEMA:
+        raise ConfigError(f"{path} has no summary of a bench; name a folder that `bench` wrote")
+    return found
+
+
+def is_good(result: Mapping[str, Any]) -> bool:
+    """Whether every case that could be run is right."""
+    return not any(one["state"] == WRONG for one in result["cases"])
+
+
+def numbers(text: str, what: str) -> Sequence[str]:
+    """The values of an option, separated by commas; raises `ConfigError` where one is empty."""
+    values = [one.strip() for one in text.split(",")]
+    if not all(values):
+        raise ConfigError(f"--{what} {text}: has an empty value; separate values by single commas")
+    return values

@@ -1,0 +1,89 @@
+"""Whether a later session is slower than an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from . import statistics
+from .plan import OK, WRONG
+
+#: Wider than that of a single figure, since a session has many cases.
+CONFIDENCE = 0.99
+#: Runs on each side without which a difference says nothing.
+LEAST_RUNS = 3
+
+SLOWER, FASTER, SAME, BROKEN, UNKNOWN = (
+    "slower",
+    "faster",
+    "not significant",
+    "broken",
+    "not comparable",
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A case in both sessions: speed of the second over the first, and what that means."""
+
+    engine: str
+    parameters: Mapping[str, Any]
+    verdict: str
+    ratio: statistics.Estimate | None
+    why: str = ""
+
+
+def compare(
+    first: Mapping[str, Any], second: Mapping[str, Any], tolerance: float
+) -> list[Difference]:
+    """Every case that both summaries have.
+
+    ``tolerance`` is the loss of speed that is no regression even where it is significant.
+    """
+    if first["measure"] != second["measure"]:
+        return []
+    before = {one["key"]: one for one in first["cases"]}
+    found = []
+    for after in second["cases"]:
+        if after["key"] in before:
+            found.append(_difference(before[after["key"]], after, tolerance))
+    return found
+
+
+def is_regression(difference: Difference) -> bool:
+    """Whether it is one to stop for."""
+    return difference.verdict in (SLOWER, BROKEN)
+
+
+def is_comparable(difference: Difference) -> bool:
+    """Whether anything can be said."""
+    return difference.verdict != UNKNOWN
+
+
+def _difference(
+    before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float
+) -> Difference:
+    engine, parameters = after["engine"], after["parameters"]
+    if before["state"] != OK:
+        return Difference(engine, parameters, UNKNOWN, None, f"the first is {before['state']}")
+    if after["state"] != OK:
+        # One that is not installed, or beyond this machine, tells nothing of the engine.
+        is_broken = after["state"] in (WRONG, "failed", "killed", "timeout", "memory")
+        verdict = BROKEN if is_broken else UNKNOWN
+        return Difference(engine, parameters, verdict, None, f"the second is {after['state']}")
+    runs = min(len(before["speeds"]), len(after["speeds"]))
+    if runs < LEAST_RUNS:
+        return Difference(
+            engine, parameters, UNKNOWN, None, f"fewer than {LEAST_RUNS} runs that count"
+        )
+    ratio = statistics.ratio(after["speeds"], before["speeds"], CONFIDENCE)
+    return Difference(engine, parameters, _verdict(ratio, tolerance), ratio)
+
+
+def _verdict(ratio: statistics.Estimate, tolerance: float) -> str:
+    if ratio.high < 1 and ratio.value < 1 - tolerance:
+        return SLOWER
+    if ratio.low > 1 and ratio.value > 1 + tolerance:
+        return FASTER
+    return SAME

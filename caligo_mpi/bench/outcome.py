@@ -1,0 +1,211 @@
+"""What a run's process said and left behind, as a record."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .. import store
+from ..errors import DONE, WRONG_USE, StoreError
+from ..pairs import Tally
+from ..pairs.intervals import z_score
+from ..terminal.wording import duration
+from .child import Ended, Limits
+from .plan import (
+    FAILED,
+    KILLED,
+    MEMORY,
+    OK,
+    REFUSED,
+    TIMEOUT,
+    WRONG,
+    Case,
+    ClosedForm,
+    closed_form,
+)
+
+#: Rates further than this off their closed form are wrong; by chance one in 1.7 million is.
+MOST_SIGMA = 5.0
+
+_MOST_WORDS = 300
+PAIRS_FILE, KEYS_FILE = "run.h5", "keys.h5"
+
+
+def record_of(case: Case, ended: Ended, limits: Limits, folder: Path) -> dict[str, Any]:
+    """The record of a run that has ended: state, problem, seconds, memory, bytes, rates."""
+    state, problem = _state(ended, limits, folder)
+    found: dict[str, Any] = {
+        "state": state,
+        "problem": problem,
+        "seconds": {"process": ended.seconds, "run": None, "simulate": None},
+        "cpu_seconds": ended.cpu_seconds,
+        "peak_bytes": ended.peak_bytes,
+        "written_bytes": ended.written_bytes,
+        "file_bytes": None,
+        "pairs": case.pairs,
+        "engine": None,
+        "rates": None,
+        "key_bits": None,
+    }
+    found["digest"] = None
+    if state != OK:
+        return found
+    told = _told(folder)
+    found["seconds"]["run"] = told.get("seconds")
+    more = _OF_WORK[case.values["work"]](case, told, folder)
+    found["seconds"] |= more.pop("seconds", {})
+    found |= more
+    if found["state"] == OK:
+        found["state"], found["problem"] = verdict(found["rates"])
+    return found
+
+
+def _of_sample(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The counts that the process told."""
+    if "seconds" not in told:
+        return {"state": FAILED, "problem": "ended with exit code 0 and told nothing"}
+    counts = Tally(**{name: told[name] for name in Tally.__dataclass_fields__})
+    law = closed_form(case, told)
+    return {"engine": told["engine"], "rates": rates(counts, told["rows"], law)}
+
+
+def _of_generate(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The counts of the file that was made."""
+    try:
+        status = store.status(folder / PAIRS_FILE)
+    except StoreError as error:
+        return {"state": FAILED, "problem": f"ended with exit code 0 and without its file: {error}"}
+    return {
+        "engine": status.engine,
+        "digest": status.data_digest,
+        "file_bytes": _size(folder / PAIRS_FILE),
+        "seconds": {"simulate": status.seconds},
+        "rates": rates(status.tally, status.rows, closed_form(case, told)),
+    }
+
+
+def _of_distill(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The keys' file, and the counts of the pairs that they are made of."""
+    found = _of_generate(case, told, folder)
+    size = _size(folder / KEYS_FILE)
+    return {**found, "seconds": {}, "file_bytes": size, "key_bits": told.get("key_bits")}
+
+
+_OF_WORK = {"sample": _of_sample, "generate": _of_generate, "distill": _of_distill}
+
+
+def _state(ended: Ended, limits: Limits, folder: Path) -> tuple[str, str | None]:
+    if ended.limit == "timeout":
+        return TIMEOUT, f"took longer than timeout_s={limits.seconds:g}; ended"
+    if ended.limit == "memory":
+        most = limits.bytes >> 20
+        return MEMORY, f"took {ended.peak_bytes >> 20} MiB, more than memory_mib={most}; ended"
+    if ended.code == DONE:
+        return OK, None
+    last = _last_words(folder / "stderr")
+    if ended.code < 0:
+        return KILLED, f"ended by {signal.Signals(-ended.code).name}{last}"
+    if ended.code == WRONG_USE:
+        return REFUSED, last.removeprefix(": ") or "refused"
+    return FAILED, f"exit code {ended.code}{last}"
+
+
+def _last_words(path: Path) -> str:
+    """The last line of the standard error, behind a colon."""
+    with suppress(OSError):
+        lines = path.read_text("utf-8", errors="replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()]
+        if said:
+            return f": {said[-1][:_MOST_WORDS]}"
+    return ""
+
+
+def _told(folder: Path) -> dict[str, Any]:
+    """The JSON object that the command printed last."""
+    with suppress(OSError, ValueError, IndexError):
+        found = json.loads((folder / "stdout").read_text("utf-8").strip().splitlines()[-1])
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _size(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_size
+    return None
+
+
+def rates(tally: Any, rows: int, law: ClosedForm | None) -> dict[str, Any]:
+    """Counts, error rates and how far they are off the closed form, in standard deviations."""
+    found: dict[str, Any] = {"rows": rows}
+    for basis in ("z", "x"):
+        errors = getattr(tally, f"errors_{basis}")
+        sifted = getattr(tally, f"sifted_{basis}")
+        found[f"errors_{basis}"] = errors
+        found[f"sifted_{basis}"] = sifted
+        if law is not None:
+            rate = getattr(law, f"qber_{basis}")
+            share = getattr(law, f"sifted_{basis}")
+            found[f"expected_qber_{basis}"] = rate
+            found[f"expected_sifted_{basis}"] = None if math.isnan(share) else share
+    return scored(found)
+
+
+def scored(found: dict[str, Any]) -> dict[str, Any]:
+    """The counts with error rates and z-scores."""
+    for basis in ("z", "x"):
+        errors, sifted = found[f"errors_{basis}"], found[f"sifted_{basis}"]
+        found[f"qber_{basis}"] = errors / sifted if sifted else None
+        rate = found.get(f"expected_qber_{basis}")
+        share = found.get(f"expected_sifted_{basis}")
+        found[f"sigma_qber_{basis}"] = None if rate is None else _score(errors, sifted, rate)
+        found[f"sigma_sifted_{basis}"] = (
+            None if share is None else _score(sifted, found["rows"], share)
+        )
+    return found
+
+
+def added(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The rates of several runs together, whose seeds differ."""
+    known = [record["rates"] for record in records if record["rates"]]
+    if not known:
+        return None
+    total = dict(known[0])
+    for name in ("rows", "errors_z", "sifted_z", "errors_x", "sifted_x"):
+        total[name] = sum(rate[name] for rate in known)
+    return scored(total)
+
+
+def _score(hits: int, trials: int, probability: float) -> float:
+    """Within ±1e6, which JSON can hold."""
+    return max(-1e6, min(1e6, z_score(hits, trials, probability)))
+
+
+def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
+    """Whether the rates are those of the closed form."""
+    if found is None:
+        return OK, None
+    for basis in ("z", "x"):
+        sigma = found[f"sigma_qber_{basis}"]
+        if sigma is not None and abs(sigma) > MOST_SIGMA:
+            seen, true = found[f"qber_{basis}"] or 0.0, found[f"expected_qber_{basis}"]
+            return WRONG, (
+                f"QBER in {basis.upper()} is {100 * seen:.3f} %, by the closed form "
+                f"{100 * true:.3f} % ({sigma:+.1f} σ)"
+            )
+        sigma = found[f"sigma_sifted_{basis}"]
+        if sigma is not None and abs(sigma) > MOST_SIGMA:
+            kept = found[f"sifted_{basis}"] / found["rows"] if found["rows"] else 0.0
+            return WRONG, (
+                f"both chose {basis.upper()} in {100 * kept:.2f} % of the rows, by the closed form in "
+                f"{100 * found[f'expected_sifted_{basis}']:.2f} % ({sigma:+.1f} σ)"
+            )
+    return OK, None
+
+
+def limit_words(limits: Limits) -> str:
+    """The limits in a few words."""
+    return f"at most {duration(limits.seconds)} and {limits.bytes >> 20} MiB a run"
