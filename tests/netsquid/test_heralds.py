@@ -5,8 +5,8 @@ import pytest
 
 from caligo_mpi import open_pairs, parse_config, read_pairs
 from caligo_mpi.config import NetsquidConfig
+from caligo_mpi.engines.heralded import heralded
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
-from caligo_mpi.engines.netsquid.heralded import heralded
 from caligo_mpi.pairs.checks import breach_of_declared
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.runs.verify import verify

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import nan
 
-from ...config import NetsquidConfig, NetsquidLinkConfig, NetsquidSideConfig
-from ...config.netsquid import HeraldedLinkConfig
+from ...config import (
+    HeraldedLinkConfig,
+    NetsquidConfig,
+    NetsquidLinkConfig,
+    NetsquidSideConfig,
+)
 from ..link import Expected, decay, mixed_from_fidelity, qber, readout
 
 _LIGHT_KM_PER_S = 200_000

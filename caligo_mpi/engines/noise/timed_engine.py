@@ -21,8 +21,8 @@ ATTEMPTS = ColumnSpec(
 BELL_STATE = ColumnSpec(
     "bell_state",
     "u1",
-    description="Bell state that was heralded; Bob's bit is corrected to that of phi+",
-    flags={1: "psi+", 2: "psi-"},
+    description="Bell state that the link reported, before Bob's correction to phi+",
+    flags={0: "phi+", 1: "psi+", 2: "psi-", 3: "phi-"},
 )
 
 _MOST_ATTEMPTS = (1 << 32) - 1
