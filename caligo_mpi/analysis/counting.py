@@ -25,6 +25,8 @@ Block = tuple[Words, Words, Words, Words]
 
 #: The streams whose positions and lags are counted.
 STREAMS = (*COLUMNS, "errors")
+# Loading numba takes as long as counting so many rows without it.
+_MANY_ROWS = 1 << 26
 #: Lags that are counted on packed words.
 LAGS = (1, 2, 3, 4, 5, 8, 16, 32)
 
@@ -137,6 +139,11 @@ def _lags(stream: Words, found: Counts) -> None:
         later |= there << np.uint64(64 - lag)
         later ^= here
         found[number] += count_ones(later)
+
+
+def compiled_for(rows: int) -> ModuleType | None:
+    """The compiled functions, where there are so many rows that loading numba pays."""
+    return compiled_functions() if rows >= _MANY_ROWS else None
 
 
 @functools.cache

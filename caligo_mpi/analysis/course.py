@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.compare import chi2_tail
+from .borders import WINDOW
 from .counting import Counts
 from .evidence import (
     A_BASIS,
@@ -24,7 +25,6 @@ from .evidence import (
 )
 from .probability import at_most_one, bridge, chi2, deviance, normal
 from .rows import name_of
-from .stream import WINDOW
 from .table import Outlier, equal_pairs
 from .verdicts import LEVEL, Check, Stage
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..store import PairsFile
 
 #: Rows that are counted at a time: their columns stay in cache.
-BLOCK_ROWS = 1 << 20
+BLOCK_ROWS = 1 << 21
 
 # Cells of a file, at most, and their rows at least.
 _CELLS, _CELL_ROWS = 4096, 1 << 12
@@ -20,8 +20,8 @@ _PARTS = 64
 _CLOSE_ROWS = 1 << 28
 # Chunks whose borders and beginnings are looked at, at most.
 _CHUNKS = 1 << 20
-# Rows of one Fourier transform, and of all.
-_LONG_ROWS, _LONG_BLOCKS = 1 << 21, 2
+# Rows of one Fourier transform, and how many transforms of a stream, at most.
+_LONG_ROWS, _LONG_BLOCKS = 1 << 21, 1
 # Records that are read at a time.
 _RECORDS = 1 << 14
 
@@ -67,7 +67,7 @@ def plan_of(rows: int, chunks: int) -> Plan:
 
     >>> plan = plan_of(10_000_000, 10)
     >>> plan.cell, plan.cells, plan.parts, plan.close, plan.part(1)
-    (4096, 2442, 10, 1, range(1048576, 2097152))
+    (4096, 2442, 5, 1, range(2097152, 4194304))
     """
     least = max(_CELL_ROWS, -(-rows // _CELLS))
     cell = 1 << (least - 1).bit_length()

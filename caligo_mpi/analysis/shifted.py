@@ -15,7 +15,7 @@ from .stream import Source
 from .verdicts import LEVEL
 
 # Rows of a chunk's beginning that are looked at, chunks that are compared with all others, and others.
-_ROWS, _SOME, _OTHERS = 1 << 16, 12, 1024
+_ROWS, _SOME, _OTHERS = 1 << 15, 12, 256
 _LEAST_ROWS = 1 << 10
 _STREAM = "alice_outcome"
 

@@ -7,11 +7,8 @@ from types import TracebackType
 from typing import Any
 
 from ..parallel.job import Progress
-from ..runs.distill import Distilled
-from ..runs.generate import Summary
 from ..runs.job import Observer
 from ..terminal import streams
-from . import show, show_keys
 from .arguments import in_form
 from .progress import Report, progress
 
@@ -52,6 +49,10 @@ class TerminalObserver(Observer):
 
     def result(self, summary: Any) -> None:
         """How the run ended."""
+        from ..runs.distill import Distilled
+        from ..runs.generate import Summary
+        from . import show, show_keys
+
         self._stack.close()
         if isinstance(summary, Summary):
             values = show.summary_dict(summary)

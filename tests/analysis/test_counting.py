@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from caligo_mpi.analysis import counting
+from caligo_mpi.analysis.borders import windows_at
 from caligo_mpi.analysis.counting import LAGS, STREAMS
-from caligo_mpi.analysis.stream import windows_at
 
 WORDS = 300
 
