@@ -100,6 +100,13 @@ def _read_only(pairs: Pairs) -> Pairs:
     return pairs
 
 
+def writable(pairs: Pairs) -> Pairs:
+    """A copy for whoever gets the rows: it is theirs to change, and compiled functions take no others."""
+    beside = {name: values.copy() for name, values in pairs.beside.items()}
+    index, time = beside.pop("index", None), beside.pop("time", None)
+    return Pairs(pairs.columns.copy(), pairs.count, index, time, extra=beside)
+
+
 def _joined(parts: list[Pairs], table: Sequence[ColumnSpec]) -> Pairs:
     """The rows of chunks one after the other."""
     if len(parts) == 1:

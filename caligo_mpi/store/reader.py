@@ -19,7 +19,7 @@ from ..errors import StoreError
 from ..pairs import ColumnSpec, PairArrays, Pairs, Tally, bits, tally
 from ..pairs.bits import U8
 from . import layout as layouts
-from .again import Again, Simulator
+from .again import Again, Simulator, writable
 from .files import read_at
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo, place
 from .names import input_name
@@ -293,6 +293,8 @@ class PairsFile:
         if self.info.is_law or (not verify and not self.info.has_columns):
             return Tally(*(int(self.total(field.name)) for field in fields(Tally)))
         pieces = self._pieces(0, self.rows, verify=verify, reuse=True)
+        if not self.info.has_columns:
+            pieces = self._simulated(0, self.rows)
         return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
 
     def digest_fits(self) -> bool:
@@ -323,7 +325,7 @@ class PairsFile:
         With ``reuse`` each is valid until the next one.
         """
         if not self.info.has_columns:
-            yield from self._simulated(start, stop)
+            yield from map(writable, self._simulated(start, stop))
         elif not verify:
             rows = range(start, stop, span)
             yield from _unverified(self._fd, self._layout, rows, reuse=reuse)
