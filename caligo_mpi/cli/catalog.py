@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: Verbs by what they are for; a verb that stands nowhere is among the others.
 GROUPS = {
-    "run": ("init", "validate", "generate", "distill", "sequential"),
+    "run": ("init", "validate", "generate", "distill", "resume", "sequential"),
     "look": ("status", "verify", "analyze", "report", "export"),
     "cluster": ("slurm",),
     "measure": ("bench",),
@@ -30,6 +30,10 @@ EXAMPLES = {
     "distill": (
         "caligo-mpi distill small.h5",
         "caligo-mpi distill my.h5 --config configs/bbm92.yaml -o my-keys.h5",
+    ),
+    "resume": (
+        "caligo-mpi resume small.h5",
+        "caligo-mpi resume my-keys.h5 --ranks 2",
     ),
     "sequential": (
         "caligo-mpi sequential configs/netsquid.yaml -o sequential.h5",

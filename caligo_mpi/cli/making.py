@@ -21,6 +21,7 @@ def add_verbs(verb: AddVerb) -> None:
     """Declare them."""
     _add_generate(verb)
     _add_distill(verb)
+    _add_resume(verb)
     _add_slurm(verb)
     _add_sequential(verb)
 
@@ -145,6 +146,42 @@ def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
     if not args.ranks:  # rank 0 of those that are launched says it
         streams.say(choice.sentence)
     return choice.config, choice.sentence
+
+
+# ── resume ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add_resume(verb: AddVerb) -> None:
+    text = "go on with an unfinished pairs or keys file by the configuration in it"
+    sub = verb("resume", _resume, text)
+    sub.add_argument("file", help="the file, under its own name or its partial one's")
+    again = "simulate pairs again for keys, even for more than an hour of one core"
+    sub.add_argument("--yes", action="store_true", help=again)
+    arguments.add_ranks(sub)
+    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    arguments.add_json(sub)
+
+
+def _resume(args: argparse.Namespace) -> int:
+    from ..pairs import ChunkResult
+    from ..runs import resume
+    from ..runs.blocks import Finished
+    from ..runs.execute import Task, execute
+    from .observer import TerminalObserver
+
+    flags = [f"--{flag}" for flag in ("yes", "quiet", "json") if getattr(args, flag)]
+    line = ["resume", arguments.operand(args.file), *flags]
+
+    def distill_job() -> DistillJob:
+        return resume.distill_job(args.file, line, yes=args.yes)
+
+    def generate_job() -> GenerateJob:
+        return resume.generate_job(args.file, line)
+
+    with TerminalObserver(quiet=args.quiet, json=args.json) as observer:
+        if resume.holds_keys(args.file):
+            return execute(Task(distill_job, Finished, observer), args.ranks)
+        return execute(Task(generate_job, ChunkResult, observer), args.ranks)
 
 
 # ── slurm, sequential ────────────────────────────────────────────────────────────────────────────

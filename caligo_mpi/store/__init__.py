@@ -10,7 +10,7 @@ from .again import Simulate, Simulator, require_bits
 from .check import Status, Verification, completed, status, verify_file
 from .export import Kind, export
 from .layout import FORMAT, FORMAT_VERSION, LABEL, RunInfo, file_size, full_size
-from .names import AlreadyComplete, input_name, output_name
+from .names import AlreadyComplete, final_path, input_name, output_name, part_path
 from .prepare import preflight, require_directory, working_files
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
@@ -33,11 +33,13 @@ __all__ = [
     "completed",
     "export",
     "file_size",
+    "final_path",
     "full_size",
     "input_name",
     "open_pairs",
     "output_name",
     "pairs_hash",
+    "part_path",
     "preflight",
     "read_pairs",
     "require_bits",
