@@ -23,7 +23,7 @@ from ..errors import ConfigError
 from .complaints import Key, complain
 from .engines import BUILT_IN, AnyEngine, PluginConfig, missing_engine, usual_chunk_size
 from .netsquid import AutoConfig, SequentialConfig
-from .noise import NoiseConfig
+from .noise import NoiseConfig, takes_time
 from .old_keys import ANSWERS, NETSQUID_ANSWERS
 from .sections import Breach, Range, Section, about, chosen, keys_of
 
@@ -180,7 +180,8 @@ class RunConfig(Section):
         if self.output.keep == "counts" and not self._has_law():
             yield (
                 "output.keep",
-                f"counts have a law with engine noise only, not with {self.engine.name}; keep records or pairs",
+                "counts have a law only with engine noise and a link whose attempts take no time; "
+                f"with this {self.engine.name} keep records or pairs",
                 "rule",
             )
 
@@ -188,7 +189,7 @@ class RunConfig(Section):
         """Whether outcome counts can be drawn without pairs."""
         if isinstance(self.engine, AutoConfig):
             return not self.engine.needs_time
-        return isinstance(self.engine, NoiseConfig)
+        return isinstance(self.engine, NoiseConfig) and not takes_time(self.engine.link)
 
     def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:
         """The run with its ``auto`` engine settled.

@@ -112,9 +112,10 @@ def test_a_run_without_a_coincidence(tmp_path):
 
 def test_only_the_noise_engine_has_a_law(tmp_path):
     link = {"type": "perfect", "cycle_time_ns": 10}
-    for engine in ({"name": "trouble"}, {"name": "netsquid", "link": link}):
+    timed = {"name": "noise", "link": {"type": "depolarise", "fidelity": 0.9, "cycle_time_ns": 9}}
+    for engine in ({"name": "trouble"}, {"name": "netsquid", "link": link}, timed):
         values = {"pairs": 8, "seed": 1, "engine": engine, "output": {"keep": "counts"}}
-        with pytest.raises(ConfigError, match="counts have a law with engine noise only"):
+        with pytest.raises(ConfigError, match="counts have a law only with engine noise and"):
             caligo_mpi.RunConfig.from_json(json.dumps(values))
     auto = {"name": "auto", "link": {"fidelity": 0.9, "cycle_time_ns": 10}}
     assert settle_engine(config(pairs=10, engine=auto)).engine.name == "noise"
