@@ -40,8 +40,8 @@ EXAMPLES = {
         "caligo-mpi sequential configs/netsquid.yaml -o traced.h5 --trace events.tsv",
     ),
     "status": (
-        "caligo-mpi status small.h5",
-        "caligo-mpi status small.keys.h5 --json",
+        "caligo-mpi status small.h5 --json",
+        "caligo-mpi status small.h5 small.keys.h5 --watch",
     ),
     "verify": (
         "caligo-mpi verify small.h5 --resample 3",

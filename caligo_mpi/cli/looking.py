@@ -108,7 +108,12 @@ def _schema_of(args: argparse.Namespace) -> dict[str, Any]:
 def _add_file_verbs(verb: AddVerb) -> None:
     text = "show how far a finished, running or stopped pairs or keys file is"
     sub = verb("status", _status, text)
-    sub.add_argument("file")
+    several = "pairs or keys file; several, or a directory of them, in one table with --watch"
+    sub.add_argument("files", nargs="+", metavar="FILE", help=several)
+    live = "look again and again until all are complete, by reading alone"
+    sub.add_argument("--watch", action="store_true", help=live)
+    often = "seconds between two looks of --watch (default: 2)"
+    sub.add_argument("--interval", type=whole(1, 86_400), default=2, metavar="S", help=often)
     arguments.add_json(sub)
     sub = verb("verify", _verify, "recompute every checksum of a pairs or keys file")
     sub.add_argument("file")
@@ -139,14 +144,31 @@ def _status(args: argparse.Namespace) -> int:
     from ..store.keys import is_keys_file, keys_status
     from . import show, show_keys
 
-    if is_keys_file(args.file):
-        keys = keys_status(args.file)
-        text = show_keys.keys_status_text(keys)
-        arguments.deliver(args, show_keys.keys_status_dict(keys), text)
-        return DONE
-    status = store.status(args.file)
-    arguments.deliver(args, show.status_dict(status), show.status_text(status))
+    if args.watch:
+        return _watch(args)
+    for file in args.files:
+        if is_keys_file(file):
+            keys = keys_status(file)
+            text = show_keys.keys_status_text(keys)
+            arguments.deliver(args, show_keys.keys_status_dict(keys), text)
+        else:
+            status = store.status(file)
+            arguments.deliver(args, show.status_dict(status), show.status_text(status))
     return DONE
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from ..analysis.watch import files_of
+    from .watching import watch
+
+    if args.json:
+        raise ConfigError(
+            "--watch and --json exclude each other; run status --json as often as needed"
+        )
+    paths = files_of(args.files)
+    if not paths:
+        raise ConfigError(f"{args.files[0]} holds no HDF5 file yet; name a file, or wait for one")
+    return watch(paths, seconds=args.interval)
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -1,0 +1,173 @@
+"""A live view of files that others are writing: a table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..analysis.watch import Look, look, rate_between
+from ..errors import DONE
+from ..terminal import streams
+from ..terminal.wording import counted, duration, rate
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: A look may take this share of the time between two: large tables are looked at less often.
+_SHARE = 0.1
+#: Seconds over which the rate of now is taken, at least.
+_WINDOW = 5.0
+
+
+def watch(paths: Sequence[Path], *, seconds: float) -> int:
+    """Show the files every ``seconds`` until all are complete, or until Ctrl-C."""
+    view = View(paths)
+    show = _live if sys.stdout.isatty() else _lines
+    with contextlib.suppress(KeyboardInterrupt):
+        show(view, seconds)
+    return DONE
+
+
+class View:
+    """The last looks at each file, from which rates are taken."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._looks: dict[Path, list[Look]] = {path: [] for path in paths}
+
+    def refresh(self) -> float:
+        """Look at all files; returns how long that took."""
+        begin = time.perf_counter()
+        for path, looks in self._looks.items():
+            if not (looks and looks[-1].is_over):
+                looks.append(look(path))
+            while len(looks) > 1 and not looks[0].total:
+                looks.pop(0)
+            while len(looks) > 2 and looks[-1].when - looks[1].when >= _WINDOW:
+                looks.pop(0)
+        return time.perf_counter() - begin
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every file is complete."""
+        return all(looks[-1].is_over for looks in self._looks.values())
+
+    def rows(self) -> list[tuple[Look, float | None]]:
+        """The last look at each file, and its rate now."""
+        return [
+            (looks[-1], rate_between(looks[0] if len(looks) > 1 else None, looks[-1]))
+            for looks in self._looks.values()
+        ]
+
+
+def sentence(seen: Look, now: float | None) -> str:
+    """One file in one line."""
+    if not seen.total:
+        return f"{seen.path}: {seen.state}" + (f" ({seen.problem})" if seen.problem else "")
+    parts = [
+        f"{100 * seen.done / seen.total:.1f} % of {counted(seen.total, 'pair')}",
+        *_rates(seen, now),
+    ]
+    if seen.ranks:
+        parts.append(counted(seen.ranks, "rank") + (f", slow: {_slow(seen)}" if seen.slow else ""))
+    if seen.last_commit and not seen.is_over:
+        parts.append(f"last commit {_age(seen)} ago")
+    if seen.faults:
+        parts.append(counted(seen.faults, "fault"))
+    return f"{seen.path}: {seen.state}, {', '.join(parts)}"
+
+
+def _rates(seen: Look, now: float | None) -> list[str]:
+    found = []
+    if seen.state == "running" and now is not None:
+        found.append(f"{rate(now)} now")
+    if seen.average is not None:
+        found.append(f"{rate(seen.average)} on average")
+    if (left := _left(seen, now)) is not None:
+        found.append(f"{duration(left)} left")
+    return found
+
+
+def _left(seen: Look, now: float | None) -> float | None:
+    """Seconds until the file is complete, at its average rate."""
+    speed = seen.average or now
+    if seen.state != "running" or not speed:
+        return None
+    return (seen.total - seen.done) / speed
+
+
+def _slow(seen: Look) -> str:
+    listed = ", ".join(map(str, seen.slow[:5]))
+    return f"rank {listed}" + (" …" if len(seen.slow) > 5 else "")
+
+
+def _age(seen: Look) -> str:
+    return duration(max(0.0, time.time() - seen.last_commit))
+
+
+def _lines(view: View, seconds: float) -> None:
+    over: set[Path] = set()
+    while True:
+        took = view.refresh()
+        for seen, now in view.rows():
+            if seen.path not in over:
+                streams.tell(sentence(seen, now))
+            if seen.is_over:
+                over.add(seen.path)
+        if view.is_over:
+            return
+        time.sleep(max(seconds, took / _SHARE))
+
+
+def _live(view: View, seconds: float) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(width=streams.width())
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            took = view.refresh()
+            live.update(_table(view.rows()), refresh=True)
+            if view.is_over:
+                return
+            time.sleep(max(seconds, took / _SHARE))
+
+
+def _table(rows: Sequence[tuple[Look, float | None]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in ("file", "state", "done", "now", "average", "left", "ranks", "commit", "faults"):
+        table.add_column(
+            name, justify="left" if name in ("file", "state") else "right", overflow="fold"
+        )
+    for seen, now in rows:
+        table.add_row(*map(streams.plain, _cells(seen, now)))
+    return table
+
+
+def _cells(seen: Look, now: float | None) -> list[str]:
+    if not seen.total:
+        return [str(seen.path), seen.state, *["–"] * 7]
+    left = _left(seen, now)
+    ranks = f"{seen.ranks}, slow: {_slow(seen)}" if seen.slow else str(seen.ranks or "–")
+    return [
+        str(seen.path),
+        seen.state,
+        f"{_bar(seen)} {100 * seen.done / seen.total:.1f} %",
+        rate(now).removesuffix(" pairs/s") + "/s" if now is not None and not seen.is_over else "–",
+        rate(seen.average).removesuffix(" pairs/s") + "/s" if seen.average is not None else "–",
+        duration(left) if left is not None else "–",
+        ranks,
+        _age(seen) if seen.last_commit else "–",
+        str(seen.faults),
+    ]
+
+
+def _bar(seen: Look) -> str:
+    full = int(8 * seen.done / seen.total)
+    return "━" * full + "·" * (8 - full)
