@@ -17,6 +17,7 @@ from ..runs.sequential import Sequential
 from ..store import LABEL, Status, Verification
 from ..terminal.wording import counted, duration, quantity, rate, so_far
 from .catalog import wrapped
+from .show_until import until_dict, until_forecast, until_lines
 
 
 def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
@@ -51,7 +52,8 @@ def summary_text(summary: Summary) -> str:
         speed = rate(summary.launched / max(summary.seconds, 1e-9))
         head += f"; {duration(summary.seconds)}, {speed}"
     qbers = _qber_lines(status.tally, summary.expected)
-    lines = [head, *qbers, *_time_lines(status, summary.expected), last]
+    times = _time_lines(status, summary.expected)
+    lines = [head, *qbers, *times, *until_lines(status), last]
     return "\n".join(lines)
 
 
@@ -162,6 +164,7 @@ def status_dict(status: Status) -> dict[str, Any]:
         "data_digest": status.data_digest,
         "launches": len(status.runs),
         "faults": len(status.faults),
+        "until": until_dict(status),
         "last_commit": status.last_commit,
         "owner": status.owner,
     }
@@ -197,6 +200,7 @@ def status_text(status: Status) -> str:
         lines.append(
             f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
         )
+    lines += until_lines(status)
     if status.complete:
         lines.append(f"  data digest {status.data_digest}")
     return "\n".join(lines)
@@ -267,6 +271,7 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
     """What ``validate --json`` prints."""
     return {
         "config": config.resolved(),
+        "pairs": plan.pairs,
         "rows": plan.rows,
         "chunks": plan.chunks,
         "file_bytes": plan.file_bytes,
@@ -304,6 +309,7 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
         size += f", records only; with its bits {_bytes(plan.full_bytes)}"
     lines = [
         dump_config(config).rstrip(),
+        *until_forecast(config, plan),
         f"# expected: {counted(round(plan.rows), 'row')}, {qber_z}, {qber_x}",
         *_forecast_of_times(plan.expected),
     ]

@@ -25,7 +25,8 @@ from .engines import BUILT_IN, AnyEngine, PluginConfig, missing_engine, usual_ch
 from .netsquid import AutoConfig, SequentialConfig
 from .noise import NoiseConfig, takes_time
 from .old_keys import ANSWERS, NETSQUID_ANSWERS
-from .sections import Breach, Range, Section, about, chosen, keys_of
+from .sections import Breach, Range, Section, about, chosen, keys_of, whole_number
+from .until import MOST_PAIRS, UntilConfig
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -125,7 +126,7 @@ class _Shorthand:
 class RunConfig(Section):
     """One run: one configuration, one pairs file."""
 
-    pairs: Annotated[int, Range(1, 10**15), about("emissions to simulate")]
+    pairs: Annotated[int, Range(1, MOST_PAIRS), about("emissions to simulate; left out with until")]
     seed: Annotated[
         int, Range(0), about("seed of all random streams; numpy mixes any size into 128 bits")
     ]
@@ -158,12 +159,17 @@ class RunConfig(Section):
         SequentialConfig | None,
         about("the protocol of caligo-mpi sequential, inside NetSquid; no bit of generate"),
     ] = None
+    until: Annotated[
+        UntilConfig | None,
+        about("instead of pairs: stop when a rate is known so precisely; changes no bit"),
+    ] = None
 
     @model_validator(mode="wrap")
     @classmethod
     def _fill_chunk_size(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
+        data = _with_pairs(data)
         if data.get("chunk_size") is not None:
             return handler(data)
         run = handler({**data, "chunk_size": usual_chunk_size(data.get("engine"))})
@@ -171,6 +177,12 @@ class RunConfig(Section):
         return run
 
     def _rules(self) -> Iterator[Breach]:
+        if self.until is not None and self.pairs != self.until.max_pairs:
+            sentence = f"is given beside until.max_pairs={self.until.max_pairs}; leave pairs out"
+            yield "pairs", sentence, "rule"
+        if self.until is not None and self.output.keep == "counts":
+            sentence = "draws all counts at once, so it cannot stop before; leave until out"
+            yield "output.keep", sentence, "rule"
         if self.pairs > _MOST_CHUNKS * self.chunk_size:
             yield (
                 "chunk_size",
@@ -218,6 +230,8 @@ class RunConfig(Section):
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults filled in, as JSON values; `from_json` reads it back."""
         values = self.model_dump(mode="json", exclude_none=True)
+        if self.until is not None:
+            del values["pairs"]  # they are in there
         if isinstance(self.engine, PluginConfig):
             values["engine"] = self.engine.model_dump(mode="json")  # None may mean something there
         return values
@@ -230,6 +244,16 @@ class RunConfig(Section):
         except ValueError as error:
             raise ConfigError(f"stored configuration: not JSON: {error}") from None
         return cast("Self", validated(data, source="stored configuration"))
+
+
+def _with_pairs(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With ``until``, its most emissions are the run's; where they are wrong, that is said of them."""
+    until = data.get("until")
+    if data.get("pairs") is not None or not isinstance(until, Mapping):
+        return data
+    most = whole_number(until.get("max_pairs"))
+    is_right = most is not None and 1 <= most <= MOST_PAIRS
+    return {**data, "pairs": most if is_right else 1}
 
 
 def validated(

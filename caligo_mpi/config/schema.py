@@ -16,6 +16,9 @@ def starter_config() -> str:
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a configuration file."""
     body = tidy(RunConfig.model_json_schema())
+    # A run with until takes its emissions from there.
+    body["required"].remove("pairs")
+    body["anyOf"] = [{"required": ["pairs"]}, {"required": ["until"]}]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of a caligo-mpi run",

@@ -81,7 +81,7 @@ class Range:
         return out | {"type": [out["type"], "string"], "pattern": f"^{_NUMBER}$"} | bounds
 
     def _integer(self, value: object) -> int:
-        number = _whole(value)
+        number = whole_number(value)
         if number is None or number not in self or number % self.multiple_of:
             kind = "whole number" if self.multiple_of == 1 else f"multiple of {self.multiple_of}"
             raise PydanticCustomError("range", f"must be a {kind} {self}")
@@ -96,7 +96,7 @@ class Range:
         return number
 
 
-def _whole(value: object) -> int | None:
+def whole_number(value: object) -> int | None:
     """The value of a whole number or of its text; None for all else."""
     number = _exact(value)
     if number is None or number.adjusted() > _MOST_DIGITS:

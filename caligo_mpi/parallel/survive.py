@@ -197,6 +197,7 @@ class Root(Generic[R]):
         self.first_numbers = _first_numbers(comm)
         self.live = set(range(1, comm.size))
         self.idle: set[int] = set()
+        self.starting: dict[int, int] = {}  # worker → jobs that it has not yet said to be ready for
         self.released: set[int] = set()
         self.held: dict[int, int] = {}  # worker → position
         self.again: list[int] = []  # a heap of positions to be given out once more
@@ -215,14 +216,20 @@ class Root(Generic[R]):
         items: Items,
         rules: Rules = _DEFAULT,
     ) -> Generator[tuple[int, R], None, None]:
-        """``(rank, work(item))`` for each item, in the order of ``items``; to be called once.
+        """``(rank, work(item))`` for each item, in the order of ``items``.
+
+        To be called again only after all items of the call before.
 
         Of the ``rules`` only ``retries`` count here.  Raises `EngineError` for an item that
         failed more often than that.
         """
         self.retries = rules.retries
+        self.next_grant = self.next_commit = 0
+        self.failures.clear()
+        self.idle.clear()
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in sorted(self.live):
+            self.starting[worker] = self.starting.get(worker, 0) + 1
             self._tell(worker, _Kind.JOB, 0, job.nbytes, job)
         while self.next_commit < len(items):
             level = self.stop()
@@ -319,9 +326,14 @@ class Root(Generic[R]):
 
     def _heard(self, worker: int, kind: _Kind, position: int, payload: NDArray[np.uint8]) -> None:
         """Act on a worker's answer."""
-        self.held.pop(worker, None)
+        if kind == _Kind.READY and self.starting[worker]:
+            self.starting[worker] -= 1
+        else:
+            self.held.pop(worker, None)
         if kind == _Kind.BYE:
             self.released.add(worker)
+            return
+        if self.starting[worker]:
             return
         self.idle.add(worker)
         if self.ending:

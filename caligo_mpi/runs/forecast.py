@@ -12,15 +12,18 @@ from ..engines.link import Expected
 from ..pairs import Chunk, Partition
 from .chunks import run_chunk
 from .identity import run_info
+from .until import foretold
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file.
 
-    ``full_bytes`` are those it has with all of its columns, whatever it keeps.
+    ``pairs`` are those that a run with a goal takes by its closed forms; ``full_bytes`` are those of the file with all
+    of its columns, whatever it keeps.
     """
 
+    pairs: int
     rows: float
     chunks: int
     file_bytes: int
@@ -33,13 +36,15 @@ class Forecast:
 def forecast(config: RunConfig) -> Forecast:
     """Rows, sizes and time of a run; simulates for a fraction of a second to learn the speed."""
     engine = make_engine(config.engine)
+    config = foretold(config, engine.expected)
     partition = Partition(config.pairs, config.chunk_size)
     info = run_info(config, engine)
     full = run_info(_with_pairs(config), engine)
     rows = config.pairs * engine.expected.coincidence
     full_bytes = store.file_size(full, full.capacity)
     if info.is_law:
-        return Forecast(rows, 1, store.file_size(info, 0), 0, 0.0, engine.expected, full_bytes)
+        size = store.file_size(info, 0)
+        return Forecast(config.pairs, rows, 1, size, 0, 0.0, engine.expected, full_bytes)
     row_bytes = sum(column.items(8) * column.shown.itemsize for column in info.table) / 8
     count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
     while seconds < 0.1 and count <= partition[0].count:
@@ -48,6 +53,7 @@ def forecast(config: RunConfig) -> Forecast:
         seconds, tried = time.perf_counter() - start, count
         count *= 4
     return Forecast(
+        pairs=config.pairs,
         rows=rows,
         chunks=len(partition),
         file_bytes=store.file_size(info, info.capacity),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,8 +17,10 @@ from ..engines import Engine
 from ..engines.link import Expected
 from ..launch.supervise import State, pairs_state
 from ..pairs import ChunkResult, Partition
+from ..pairs.stopping import Course
 from ..parallel.job import Map, Rules, Setup
 from ..parallel.serial import serial_map
+from . import until
 from .chunks import chunk_work
 from .counts import counts_work
 from .identity import engine_for, require_same_maker, run_info
@@ -57,11 +59,11 @@ def generate(
     """
     path, observer = Path(path), observer or Observer()
     engine = engine_for(config, path)
-    info = run_info(config, engine)
+    info = until.asked(config, run_info(config, engine), path)
 
     def already() -> Summary | None:
-        status = store.completed(path, info)
-        return _already(path, config.pairs, status, engine.expected, observer) if status else None
+        status = until.completed(config, info, path)
+        return _already(path, config, status, engine.expected, observer) if status else None
 
     if not force and (done := already()):
         return done
@@ -76,25 +78,33 @@ def generate(
             return done
         raise
     with opened as pair_store:
-        meter = _fill(config, engine, pair_store, map, observer)
-        if pair_store.is_complete:
+        course = until.course_of_store(config, pair_store) if config.until else None
+        meter = _fill(config, engine, (pair_store, course), map, observer)
+        if course and until.is_enough(course, pair_store):
+            pair_store.finish(until.stopped(course))
+        elif not course and pair_store.is_complete:
             pair_store.finish()
     messages = tuple(pair_store.messages)
     return Summary(store.status(path), engine.expected, meter.launched, meter.seconds, messages)
 
 
 def _fill(
-    config: RunConfig, engine: Engine, pair_store: store.PairStore, map_: Map, observer: Observer
+    config: RunConfig,
+    engine: Engine,
+    run: tuple[store.PairStore, Course | None],
+    map_: Map,
+    observer: Observer,
 ) -> Meter:
-    """Simulate and append the chunks that are missing."""
+    """Simulate and append the chunks that are missing, or those that the run's course needs."""
+    pair_store, _ = run
     for message in pair_store.messages:
         observer.say(message)
     _record(observer, pair_store)
-    before = config.pairs - _emissions(pair_store.info, pair_store.todo)
-    meter = Meter(before=before, total=config.pairs)
-    setup = _setup(config, engine, pair_store)
-    with contextlib.closing(map_(setup, pair_store.todo)) as results:
+    pairs = pair_store.info.pairs
+    meter = Meter(before=pairs - _emissions(pair_store.info, pair_store.todo), total=pairs)
+    with contextlib.closing(_results(config, engine, run, map_)) as results:
         for rank, result in results:
+            meter.total = pair_store.info.pairs
             pair_store.append(result, rank=rank)
             _record(observer, pair_store)
             if not meter.launched:
@@ -102,6 +112,29 @@ def _fill(
             emissions = int(result.record["count"][0])
             observer.progress(meter.add(emissions, pair_store.rows))
     return meter
+
+
+def _results(
+    config: RunConfig, engine: Engine, run: tuple[store.PairStore, Course | None], map_: Map
+) -> Generator[tuple[int, ChunkResult], None, None]:
+    """Results to be appended; where the run has a course, as far as it needs them."""
+    pair_store, course = run
+    if course is None:
+        setup = _setup(config, engine, pair_store)
+        with contextlib.closing(map_(setup, pair_store.todo)) as found:
+            yield from found
+        return
+
+    setup_for = functools.partial(_setup_for, config, engine, pair_store)
+    with contextlib.closing(until.results(course, pair_store, map_, setup_for)) as found:
+        yield from found
+
+
+def _setup_for(
+    config: RunConfig, engine: Engine, pair_store: store.PairStore, pairs: int
+) -> Setup[ChunkResult]:
+    """The same for so many emissions."""
+    return _setup(config.model_copy(update={"pairs": pairs}), engine, pair_store)
 
 
 def _setup(config: RunConfig, engine: Engine, pair_store: store.PairStore) -> Setup[ChunkResult]:
@@ -125,10 +158,16 @@ def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) 
 
 
 def _already(
-    path: Path, asked: int, status: store.Status, expected: Expected, observer: Observer
+    path: Path,
+    config: RunConfig,
+    status: store.Status,
+    expected: Expected,
+    observer: Observer,
 ) -> Summary:
     """The answer where there is nothing to do."""
-    more = f", more than the {asked} asked for" if status.pairs > asked else ""
+    more = f", more than the {config.pairs} asked for" if status.pairs > config.pairs else ""
+    if config.until:
+        more = f", enough for {config.until.goal}" if status.pairs < config.pairs else ""
     message = (
         f"{path} is already complete: pairs={status.pairs}{more}, data digest {status.data_digest}"
     )
@@ -155,14 +194,15 @@ def _emissions(info: store.RunInfo, chunks: Sequence[int]) -> int:
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Raise now, having touched nothing, what `generate` would raise at its start."""
     engine = engine_for(config, path)
-    store.preflight(path, run_info(config, engine), force=force)
+    info = until.asked(config, run_info(config, engine), path)
+    store.preflight(path, info, force=force)
     if not force and not is_complete(config, path):
         require_same_maker(config, engine, path)
 
 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a finished file of this configuration with at least its pairs."""
-    return store.completed(path, run_info(config, engine_for(config, path))) is not None
+    return until.completed(config, run_info(config, engine_for(config, path)), path) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..config import RunConfig
-from ..pairs import PairArrays, Partition
+from ..pairs import PairArrays, Pairs, Partition, tally
+from ..pairs.stopping import Course
+from ..parallel.job import Setup
 from ..parallel.serial import serial_map
 from .chunks import pairs_work
 
@@ -15,7 +19,7 @@ from .chunks import pairs_work
 def generate_pairs(config: RunConfig) -> PairArrays:
     """Simulate the run in memory: unpacked outcomes and bases (uint8), index and time where the engine has them.
 
-    Columns that the engine declares are in ``extra``, by name.
+    Columns that the engine declares are in ``extra``, by name.  A run with ``until`` ends where its goal is met.
 
     >>> from caligo_mpi import parse_config
     >>> config = parse_config({"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 1.0}}})
@@ -25,7 +29,19 @@ def generate_pairs(config: RunConfig) -> PairArrays:
     True
     """
     setup = functools.partial(pairs_work, config, None)
-    items = range(len(Partition(config.pairs, config.chunk_size)))
-    chunks = [PairArrays.unpacked(pairs).named() for _, pairs in serial_map(setup, items)]
+    chunks = [PairArrays.unpacked(pairs).named() for pairs in _as_needed(config, setup)]
     columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     return PairArrays.of(columns)
+
+
+def _as_needed(config: RunConfig, setup: Setup[Pairs]) -> Iterator[Pairs]:
+    """The chunks in order, up to where the run's goal is met if it has one."""
+    partition = Partition(config.pairs, config.chunk_size)
+    course = Course(config.until.goal, partition) if config.until else None
+    with contextlib.closing(serial_map(setup, range(len(partition)))) as found:
+        for chunk, (_, pairs) in zip(partition, found, strict=True):
+            yield pairs
+            if course is not None:
+                course.add(chunk.count, tally(pairs.columns, pairs.count))
+                if course.met:
+                    return

@@ -57,6 +57,8 @@ def run_sequential(
 
     Raises `ConfigError` for another engine, `EnvironmentProblem` without NetSquid, `StoreError`.
     """
+    if config.until is not None:
+        raise ConfigError("until is for generate; give sequential its pairs")
     path, info = Path(path), _info_for(config, path)
     trace = None if trace is None else _trace_name(trace)
     store.preflight(path, info, force=force)

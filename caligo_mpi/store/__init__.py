@@ -11,7 +11,8 @@ from .check import Status, Verification, completed, status, verify_file
 from .export import Kind, export
 from .layout import FORMAT, FORMAT_VERSION, LABEL, RunInfo, file_size, full_size
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
-from .prepare import preflight, require_directory, working_files
+from .prepare import grown, preflight, require_directory, room, working_files
+from .publish import Stopped
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
@@ -28,6 +29,7 @@ __all__ = [
     "Simulate",
     "Simulator",
     "Status",
+    "Stopped",
     "StoreError",
     "Verification",
     "completed",
@@ -35,6 +37,7 @@ __all__ = [
     "file_size",
     "final_path",
     "full_size",
+    "grown",
     "input_name",
     "open_pairs",
     "output_name",
@@ -44,6 +47,7 @@ __all__ = [
     "read_pairs",
     "require_bits",
     "require_directory",
+    "room",
     "status",
     "verify_file",
     "working_files",

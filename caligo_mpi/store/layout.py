@@ -23,13 +23,14 @@ from .._version import __version__
 from ..config import RunConfig
 from ..pairs import CHUNK_DTYPE, ColumnSpec, Partition
 from ..pairs import table as columns
+from ..pairs.stopping import DECISION_DTYPE
 from . import hdf5
 from .files import disk_errors
 from .messages import Value
 from .metadata import Damaged, Metadata, checked_metadata, checksum, damage_said, open_file
 
 FORMAT = "caligo-pairs"
-FORMAT_VERSION = (1, 2)
+FORMAT_VERSION = (1, 3)
 
 #: Rows of ``/runs`` and ``/faults``; what does not fit is only counted, in ``/overflow``.
 TABLE_ROWS = 1024
@@ -64,7 +65,7 @@ _CHECKED = (
     "format", "pairs", "chunk_size", "seed", "engine", "stream_version", "config", "config_digest", "thresholds"
 )  # fmt: skip
 
-_CHECKED_IF_THERE = ("keep", "columns", "declared", "outcome_counts")
+_CHECKED_IF_THERE = ("keep", "columns", "declared", "outcome_counts", "until")
 
 #: What a file has of its chunks: their columns, or their records alone; or of no chunk, but counts from their law.
 Keep = Literal["pairs", "records", "counts"]
@@ -83,7 +84,8 @@ class RunInfo:
     ``declared`` are the columns that the engine declares, ``notes`` further attributes of the file (written, not
     read back).  With ``keep="records"`` the file has no columns: they can be simulated again, and each chunk's record
     has their checksum.  With ``keep="counts"`` there are no pairs at all, but the sixteen ``outcome_counts``, drawn
-    from their law.
+    from their law.  ``until`` says, as JSON, by which goal a finished run stopped where, and ``decisions`` is the
+    number of rows about it; both are empty where ``pairs`` were asked for.
     """
 
     pairs: int
@@ -102,6 +104,8 @@ class RunInfo:
     notes: Mapping[str, str] = field(default_factory=dict)
     keep: Keep = "pairs"
     outcome_counts: tuple[int, ...] = ()
+    until: str = ""
+    decisions: int = 0
 
     @property
     def is_law(self) -> bool:
@@ -180,6 +184,8 @@ def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[An
         ("faults", (FAULT_DTYPE, TABLE_ROWS)),
         ("overflow", (OVERFLOW_DTYPE, 1)),
     ]
+    if info.decisions:
+        tables.append(("decisions", (DECISION_DTYPE, info.decisions)))
     rows = [(place(column), (column.shown, column.items(capacity))) for column in info.stored]
     return tables + rows
 
@@ -253,21 +259,31 @@ def _attributes(info: RunInfo) -> dict[str, object]:
 
 
 def _version(info: RunInfo) -> tuple[int, int]:
-    """The lowest format version that has what the file holds: 1.1, where it holds nothing of 1.2."""
+    """The lowest format version that has what the file holds."""
+    if info.until:
+        return FORMAT_VERSION
     is_plain = info.has_columns and not info.declared
-    return (1, 1) if is_plain else FORMAT_VERSION
+    return (1, 1) if is_plain else (1, 2)
 
 
 def _kept(info: RunInfo) -> dict[str, object]:
-    """Attributes that files of format 1.1 do not have: about declared columns, and about what is not kept."""
+    """Attributes that files of format 1.1 do not have: about columns declared and not kept, and about goals."""
     found: dict[str, object] = {}
     if info.declared:
         found["declared"] = columns.to_json(info.declared)
     if not info.has_columns:
         found |= {"keep": info.keep, "columns": " ".join(info.columns)}
+    if info.until:
+        found["until"] = info.until
     if info.is_law:
         found |= {"label": LABEL, "outcome_counts": json.dumps(info.outcome_counts)}
     return found
+
+
+def _tables(places: Mapping[str, object]) -> list[str]:
+    """The small tables that a file has."""
+    names = ["runs", "faults", "overflow"]
+    return [*names, "decisions"] if "decisions" in places else names
 
 
 def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
@@ -276,7 +292,7 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
     A dataset without data has no place: None.
     """
     rows = sorted(name for name in places if name.startswith(("pairs/", "extra/")))
-    names = ["chunks", "runs", "faults", "overflow", *rows]
+    names = ["chunks", *_tables(places), *rows]
     said = [str(attributes[name]) for name in _CHECKED]
     said += [str(attributes[name]) for name in _CHECKED_IF_THERE if name in attributes]
     ordered = [places[name] for name in names]
@@ -325,6 +341,8 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         software=json.loads(metadata.text("software_dependencies")),
         keep=keep,
         outcome_counts=_counts_of(metadata) if keep == "counts" else (),
+        until=metadata.text("until") if "until" in metadata.attributes else "",
+        decisions=_length(metadata, "decisions"),
     )
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
     has_places = info.has_index and info.has_columns
@@ -373,6 +391,12 @@ def _counts_of(metadata: Metadata) -> tuple[int, ...]:
     return tuple(map(int, counts))
 
 
+def _length(metadata: Metadata, name: str) -> int:
+    """Rows of a table; 0 where the file has none of this name."""
+    place = metadata.places.get(name)
+    return place.shape[0] if place is not None else 0
+
+
 def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:
     place = metadata.places[name]
     if place.shape != (length,) or place.kind != kind:
@@ -407,7 +431,7 @@ def checksum_fits(metadata: Metadata, fd: int) -> bool | None:
 
 
 def _file_checksum(metadata: Metadata, fd: int) -> int:
-    return checksum(metadata, fd, ["runs", "faults", "overflow"], leave_out="file_checksum")
+    return checksum(metadata, fd, _tables(metadata.places), leave_out="file_checksum")
 
 
 def complete(path: Path, *, rows: int, data_digest: str) -> None:

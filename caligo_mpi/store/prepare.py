@@ -18,6 +18,7 @@ from .metadata import Damaged
 from .names import (
     AlreadyComplete,
     aside_path,
+    final_path,
     not_overwritten,
     output_name,
     part_path,
@@ -48,9 +49,9 @@ def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> L
         _require_rest(part, found)
         return found
     if found is not None:
-        return _extend(part, found, part, info, messages)
+        return extend(part, found, info, messages)
     if final is not None:
-        return _extend(path, final, part, info, messages)
+        return extend(path, final, info, messages)
     require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
     layout = layouts.create(aside_path(part), info, capacity=info.capacity)
     sync_file(aside_path(part))
@@ -75,6 +76,30 @@ def preflight(path: str | os.PathLike[str], info: RunInfo, *, force: bool = Fals
             _require_resumable(part, layouts.read(part).info, info)
     elif not os.path.lexists(path):
         require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
+
+
+def room(path: str | os.PathLike[str], info: RunInfo, *, least: int) -> int:
+    """Emissions to lay out a partial file for, of a run that may stop before its ``info.pairs``.
+
+    Those that the partial file of the run has, if there is one; else ``least``, or twice as many as
+    the finished file has.  A file that ends within a chunk is to be extended.
+    """
+    path = output_name(path)
+    for name in (part_path(path), path):
+        with suppress(StoreError):
+            found = layouts.read(name).info
+            if found.config_digest == info.config_digest:
+                is_whole = not found.pairs % info.chunk_size or found.pairs == info.pairs
+                if name != path and is_whole:
+                    return found.pairs
+                return grown(found.pairs, info, least=least)
+    return min(least, info.pairs)
+
+
+def grown(pairs: int, info: RunInfo, *, least: int) -> int:
+    """The next size of a partial file: at least ``least``, at least twice as large, of whole chunks."""
+    chunks = -(-pairs // info.chunk_size)
+    return min(info.pairs, max(least, 2 * chunks * info.chunk_size))
 
 
 def require_directory(path: Path) -> None:
@@ -202,11 +227,12 @@ def _require_rest(part: Path, layout: Layout) -> None:
     require_space(part.parent, max(0, missing), f"the rest of {part}")
 
 
-def _extend(source: Path, old: Layout, part: Path, info: RunInfo, messages: list[str]) -> Layout:
-    """Copy the whole chunks of a shorter file of the same run into a larger partial file.
+def extend(source: Path, old: Layout, info: RunInfo, messages: list[str]) -> Layout:
+    """Copy the whole chunks of a shorter file of the same run, partial or not, into a larger partial file.
 
     Row offsets stay, since every whole chunk does; a last, short chunk is left out and done anew.
     """
+    part = part_path(final_path(source))
     require_space(part.parent, _space(info), f"{part} (pairs={info.pairs})")
     # Bits are decided by the thresholds the run began with, and its rows have the columns it began with.
     info = replace(info, thresholds=old.info.thresholds, declared=old.info.declared)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from ..pairs import ColumnSpec, PairArrays, Pairs, Tally, bits, tally
 from ..pairs.bits import U8
+from ..pairs.stopping import DECISION_DTYPE
 from . import layout as layouts
 from .again import Again, Simulator, writable
 from .files import read_at
@@ -204,6 +205,22 @@ class PairsFile:
     def faults(self) -> NDArray[Any]:
         """One row per fault."""
         return read_table(self._fd, self._layout, "faults")
+
+    @property
+    def decisions(self) -> NDArray[np.void]:
+        """How the interval narrowed in a run with ``until``, a row per decision (`stopping.DECISION_DTYPE`).
+
+        Empty before the run has stopped, and in other files.
+        """
+        rows = np.zeros(self.info.decisions, DECISION_DTYPE)
+        if len(rows):
+            read_at(self._fd, rows, self._layout.offsets["decisions"])
+        return rows
+
+    @property
+    def until(self) -> dict[str, Any] | None:
+        """By which goal the run stopped, where, and the estimate; None before, and in other files."""
+        return cast("dict[str, Any]", json.loads(self.info.until)) if self.info.until else None
 
     @property
     def columns(self) -> dict[str, Column]:

@@ -248,10 +248,10 @@ def data_digest(config_digest: str, checksums: Iterable[NDArray[np.uint64]]) -> 
     return digest.hexdigest()
 
 
-def table_digest(fd: int, layout: Layout) -> str:
-    """`data_digest` of the file's records."""
+def table_digest(fd: int, layout: Layout, stop: int | None = None) -> str:
+    """`data_digest` of the file's records, or of those below ``stop``."""
     info: RunInfo = layout.info
-    every = range(len(info.partition))
+    every = range(len(info.partition))[:stop]
     return data_digest(
         info.config_digest, (records["checksum"] for _, records in batches(fd, layout, every))
     )

@@ -15,6 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -29,12 +30,13 @@ from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
 from .names import output_name, part_path
-from .prepare import prepare, require_directory
-from .publish import publish
+from .prepare import extend, prepare, require_directory
+from .publish import Stopped, publish
 from .reader import read_table
 from .records import (
     Committed,
     Records,
+    batches,
     damaged_chunks,
     mark_for_redoing,
     read_records,
@@ -158,6 +160,38 @@ class PairStore:
         """The chunks still to be appended, in the order in which they must come."""
         return ChunkList([*self._holes, range(self._next, len(self.info.partition))])
 
+    @property
+    def ready(self) -> int:
+        """The first chunk that is not in: all below it are."""
+        return self._holes[0].start if self._holes else self._next
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no chunk is missing before the last one that is in."""
+        return not self._holes
+
+    def records(self, start: int, stop: int) -> Iterator[Records]:
+        """The records of the chunks ``start`` to ``stop``, which are in, some at a time."""
+        self.commit()
+        for _, found in batches(self._fd, self._layout, range(start, stop)):
+            yield found
+
+    def grow(self, pairs: int) -> None:
+        """Make room for so many emissions, once every chunk that there was room for is in.
+
+        Raises `StoreError`, and leaves the file as it is, where the disk cannot hold them.
+        """
+        self.commit()
+        with self._writing():
+            locks.check(self._lock)
+            layout = extend(self._part, self._layout, replace(self.info, pairs=pairs), [])
+            os.close(self._fd)
+            self._fd = os.open(self._part, os.O_RDWR)
+            self._layout, self.info = layout, layout.info
+            state = scan(self._fd, layout)
+            self._next, self._holes = state.next, deque(_undone(state, []))
+            self._writer = RowWriter(self._fd, layout, self._end_of(self._next - 1))
+
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
         record = _single(result.record)
@@ -198,16 +232,19 @@ class PairStore:
         with self._writing():
             self._add_row("faults", row)
 
-    def finish(self) -> Path:
-        """Publish the file under its final name, once every chunk is in; may be called again after a kill."""
+    def finish(self, stopped: Stopped | None = None) -> Path:
+        """Publish the file under its final name, once every chunk is in; may be called again after a kill.
+
+        A run that ``stopped`` before has all chunks up to there.
+        """
         self.commit()
-        if not self.is_complete:
+        if not stopped and not self.is_complete:
             raise StoreError(
                 f"{self._part}: {counted(len(self.todo), 'chunk')} missing; run the same command again"
             )
         with self._writing():
             locks.check(self._lock)
-            self.messages += publish(self.path, self._layout, self._fd)
+            self.messages += publish(self.path, self._layout, self._fd, stopped)
         self.close()
         return self.path
 
