@@ -195,6 +195,7 @@ class AnalyzeJob:
         try:
             found = collect(self.source, map_, _Pulse(observer, self.path))
         except Stopped:
+            observer.say("stopped before every row was seen; run the same command again")
             return False
         observer.result(found)
         observer.code = DONE if found.sound else CRASHED

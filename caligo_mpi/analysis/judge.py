@@ -68,7 +68,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         share = 100 * evidence.sums.rows / plan.rows
         yield f"positions and lags: {evidence.sums.rows:,} rows over the whole file ({share:.3g} %)"
     if evidence.long:
-        yield f"long lags and runs: {evidence.long[0].rows:,} rows over the whole file"
+        yield f"long lags and runs: a stretch of {evidence.long[0].rows:,} rows"
     if plan.step > 1:
         yield f"borders and beginnings: one in {plan.step} chunks"
     if evidence.table.compared and evidence.table.compared < plan.chunks // 2:

@@ -8,6 +8,7 @@ from itertools import product
 from math import isnan
 
 from ..config import NetsquidConfig, NoiseConfig, RunConfig
+from ..config.peers import HandmadeConfig, PeerConfig
 from ..engines import link, make_engine
 from ..engines.link import Expected
 from ..engines.noise import outcomes
@@ -48,6 +49,8 @@ def law_of(info: RunInfo) -> Law:
 
 def _law(run: RunConfig) -> Law:
     engine = run.engine
+    if isinstance(engine, PeerConfig | HandmadeConfig):
+        engine = engine.as_noise()
     if isinstance(engine, NoiseConfig):
         expected = make_engine(engine).expected
         bases = (engine.alice.basis_bias, engine.bob.basis_bias)

@@ -81,9 +81,9 @@ def _borders(evidence: Evidence, name: str, kinds: tuple[int, int]) -> Check:
     for kind in kinds:
         counts = evidence.sums.borders[kind]
         rows = int(counts.sum())
-        if rows:
-            statistic, degrees = chi2(counts.astype(float), rows * shares)
-            p = chi2_tail(statistic, degrees) if degrees > 0 else 1.0
+        statistic, degrees = chi2(counts.astype(float), rows * shares)
+        if degrees > 0:
+            p = chi2_tail(statistic, degrees)
             tests.append((p, BORDERS[kind], rows, statistic, degrees))
     if not tests:
         return Check(name, None, "there are none in this file, or too few rows")

@@ -9,11 +9,13 @@ import numpy as np
 import planted
 import pytest
 from false_alarms import random_config
+from helpers import ROOT
 
 import caligo_mpi
 from caligo_mpi import analyze, open_pairs
 from caligo_mpi.engines import make_engine
 from caligo_mpi.errors import ConfigError
+from caligo_mpi.pairs import PairArrays
 from caligo_mpi.runs.chunks import chunk_result
 from caligo_mpi.runs.identity import run_info
 from caligo_mpi.store import PairStore
@@ -140,6 +142,31 @@ def test_emissions_in_disorder_are_found(tmp_path, change, check):
     if check == "emission order":
         assert check_of(found, check).chunks == () or 2 in check_of(found, check).chunks
         assert "chunk 2, " in check_of(found, check).where
+
+
+def test_pairs_that_are_held_together_are_not_taken_for_alike(tmp_path):
+    # The first of every ten pairs waits longest, and has more errors.
+    memory = caligo_mpi.load_config(ROOT / "configs" / "netsquid-memory.yaml")
+    config = planted.config_of(40_000, 8000)
+    info = replace(
+        run_info(config, make_engine(config.engine)),
+        engine="netsquid",
+        config=json.dumps(memory.resolved()),
+    )
+    rows = np.arange(8000)
+    with PairStore.open(tmp_path / "run.h5", info, launch={"id": "test"}) as store:
+        for chunk in info.partition:
+            rng = np.random.default_rng(chunk.index)
+            basis, bit = rng.integers(0, 2, (2, 8000), np.uint8)
+            flip = rng.random(8000) < np.where(rows % 10 == 0, 0.1, 0.03)
+            pairs = PairArrays(basis, bit, basis, bit ^ flip.astype(np.uint8)).packed()
+            store.append(chunk_result(chunk, pairs), rank=0)
+        store.finish()
+    found = analyze(tmp_path / "run.h5")
+    left_out = {check.name for check in found.checks if check.p is None}
+    assert {"outcomes", "lags", "long lags", "runs", "position in byte"} <= left_out
+    # Bases are equal here, and the rate is not that of the configuration.
+    assert names(found) == {"independent bases", "QBER"}
 
 
 @pytest.mark.parametrize("keep", ["pairs", "records"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import ROOT, RUN_CONFIGS
 
-from caligo_mpi import load_config
+from caligo_mpi import load_config, parse_config
 from caligo_mpi.analysis.evidence import ERRORS_X, ERRORS_Z, SIFTED_X, SIFTED_Z
 from caligo_mpi.analysis.law import engine_bounds, law_of
 from caligo_mpi.engines import make_engine
@@ -57,3 +57,14 @@ def test_netsquid_has_rates_and_a_period_without_being_installed():
 
 def test_what_is_no_configuration_has_no_closed_form():
     assert law_of(info_of('{"seed": 7}')).note.startswith("no closed form: ")
+
+
+def test_other_simulators_of_the_same_experiment_have_the_same_law():
+    device = {"link": {"fidelity": 0.97}, "alice": {"basis_bias": 0.3, "readout_flip": 0.01}}
+    laws = []
+    for name in ("noise", "stim", "cirq"):  # which need not be installed
+        config = {"pairs": 8, "seed": 1, "engine": {"name": name, **device}}
+        resolved = json.dumps(parse_config(config).resolved())
+        laws.append(law_of(info_of(resolved, name)))
+    assert laws[0] == laws[1] == laws[2]
+    assert laws[0].outcomes is not None
