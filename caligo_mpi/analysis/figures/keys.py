@@ -112,6 +112,10 @@ def _name_bar(ax: Axes, place: int, ends: tuple[float, float], bits: int) -> Non
     ax.annotate(told, (at / 1.02, place), va="center", ha=side, fontsize=8, color=color, **spot)
 
 
+#: More than so many points become pixels.
+_POINTS = 2000
+
+
 @figure()
 def plot_efficiency(data: KeysTables, ax: Axes) -> None:
     """What reconciliation told of each frame, by the least that it had to tell (Shannon): f per frame."""
@@ -120,7 +124,10 @@ def plot_efficiency(data: KeysTables, ax: Axes) -> None:
     good = np.isfinite(found)
     if frames is not None and good.any():
         rate = frames["corrected"][good] / frames["bits"][good]
-        ax.plot(100 * rate, found[good], ".", color=SKY, ms=7, mec=INK, mew=0.3)
+        # A point of a vector graphic takes 150 bytes, and a run may have a million frames.
+        many = len(rate) > _POINTS
+        points = {"color": SKY, "ms": 7, "mec": INK, "mew": 0.3, "rasterized": many}
+        ax.plot(100 * rate, found[good], ".", **points)
         ax.annotate(
             f"mean {found[good].mean():.4f}", (0.98, 0.9), xycoords="axes fraction", ha="right"
         )

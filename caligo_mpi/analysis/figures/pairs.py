@@ -74,7 +74,7 @@ def plot_qber(data: Source, ax: Axes) -> None:
             [place], [100 * rate], bars, fmt="o", color=BASIS[basis], capsize=6, markersize=6
         )
         ax.annotate(
-            f"{100 * rate:.4g} %",
+            f"{100 * rate:#.4g} %",
             (place, 100 * rate),
             (10, 0),
             textcoords="offset points",
