@@ -83,6 +83,18 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     return convert
 
 
+def rows(text: str) -> tuple[int, int | None]:
+    """A type of arguments: the first row and the one behind the last, as in ``1000:2000``.
+
+    >>> rows("1000:2000"), rows(":10"), rows("5:")
+    ((1000, 2000), (0, 10), (5, None))
+    """
+    first, colon, last = text.partition(":")
+    if not colon or not all(part.isascii() and part.isdigit() for part in (first, last) if part):
+        raise argparse.ArgumentTypeError(f"{text[:40]} is not a range of rows such as 1000:2000")
+    return int(first or 0), int(last) if last else None
+
+
 # ── read ─────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -57,7 +57,7 @@ EXAMPLES = {
     ),
     "export": (
         "caligo-mpi export small.h5 --to npz",
-        "caligo-mpi export my.h5 --to csv -o pairs.csv",
+        "caligo-mpi export my.h5 --to csv --rows :1000 --columns bob_basis,bob_outcome",
     ),
     "slurm": (
         "caligo-mpi slurm my.yaml -o run.h5",

@@ -7,7 +7,7 @@ from argparse import SUPPRESS
 from ..errors import CRASHED, DONE, ConfigError
 from ..terminal import streams
 from . import arguments, starters
-from .arguments import whole
+from .arguments import rows, whole
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -123,7 +123,11 @@ def _add_file_verbs(verb: AddVerb) -> None:
     _add_analyze(verb)
     sub = verb("export", _export, "write a pairs file's rows as plain columns")
     sub.add_argument("file")
-    sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes"])
+    sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes", "joint"])
+    part = "only rows A to B, B not included; either may be left out"
+    sub.add_argument("--rows", metavar="A:B", type=rows, default=(0, None), help=part)
+    some = "only these columns, such as alice_basis,alice_outcome"
+    sub.add_argument("--columns", metavar="A,B", help=some)
     text = "default: the file's name with another ending"
     sub.add_argument("-o", "--output", metavar="PATH", help=text)
 
@@ -223,8 +227,10 @@ def _export(args: argparse.Namespace) -> int:
     from ..store.names import input_name
 
     file = input_name(args.file)
-    target = args.output or file.with_suffix(f".{args.to}")
-    streams.tell(str(export(file, target, kind=args.to)))
+    ending = ".joint.json" if args.to == "joint" else f".{args.to}"
+    target = args.output or file.with_suffix(ending)
+    columns = None if args.columns is None else args.columns.split(",")
+    streams.tell(str(export(file, target, kind=args.to, rows=args.rows, columns=columns)))
     return DONE
 
 

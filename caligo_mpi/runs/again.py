@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import store
@@ -70,6 +71,14 @@ def read_pairs(
     return store.read_pairs(path, start, stop, verify=verify, simulator=Simulator())
 
 
-def export(path: str | os.PathLike[str], to: str | os.PathLike[str], *, kind: store.Kind) -> Path:
-    """Write the rows of a pairs file as plain columns, as `store.export` does, whatever the file keeps."""
-    return store.export(path, to, kind=kind, simulator=Simulator())
+def export(
+    path: str | os.PathLike[str],
+    to: str | os.PathLike[str],
+    *,
+    kind: store.Kind,
+    rows: tuple[int, int | None] = (0, None),
+    columns: Sequence[str] | None = None,
+) -> Path:
+    """Write rows of a pairs file as plain columns, as `store.export` does, whatever the file keeps."""
+    simulator = Simulator()
+    return store.export(path, to, kind=kind, rows=rows, columns=columns, simulator=simulator)

@@ -22,6 +22,7 @@ from ..pairs.stopping import DECISION_DTYPE
 from . import layout as layouts
 from .again import Again, Simulator, writable
 from .files import read_at
+from .frames import Frames
 from .layout import TABLE_ROWS, TABLES, Layout, RunInfo, place
 from .names import input_name
 from .records import (
@@ -103,7 +104,7 @@ class Column:
         return np.asarray(self[:], dtype)
 
 
-class PairsFile:
+class PairsFile(Frames):
     """An open pairs file, finished, or partial: then its committed beginning.  A context manager.
 
     ``rows`` are the rows that can be read, ``complete`` says whether they are all.  Where it keeps records only,
