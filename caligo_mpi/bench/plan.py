@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config import PluginConfig, RunConfig, parse_config
+from ..config import PluginConfig, RunConfig, engine_names, parse_config
 from ..config.bench import BenchConfig
 from ..config.protocol import parse_protocol
-from ..engines import available
+from ..engines import missing
 from ..errors import CaligoError
 from ..runs.devices import expected
 
@@ -162,10 +162,10 @@ def _short(value: object) -> str:
 def problem(case: Case) -> tuple[str, str] | None:
     """What keeps a case from being run here: its state and a sentence; None if nothing does."""
     name = case.values["run"]["engine"]["name"]
-    engines = available()
-    if name not in engines:
-        return MISSING, f"engine {name!r} is not installed; there are {', '.join(sorted(engines))}"
-    if reason := engines[name]:
+    known = engine_names()
+    if name not in known:
+        return MISSING, f"engine {name!r} is not installed; there are {', '.join(known)}"
+    if reason := missing(name):
         return MISSING, reason
     try:
         case.run_config(seed=0)

@@ -25,7 +25,7 @@ from .session import Session, write_json
 Say = Callable[[str, dict[str, Any] | None], None]
 
 _POLL_SECONDS = 0.005
-#: Of the memory that is free when a bench begins, the share that a run may take.
+#: Of the memory that is free when a bench begins, the share that its runs may take.
 _MEMORY_SHARE = 0.8
 
 
@@ -54,7 +54,8 @@ class Runner:
         self._cases = cases
         self._say = say
         free = machine.memory("MemAvailable") or 1 << 40
-        most = bench.memory_mib << 20 if bench.memory_mib else int(_MEMORY_SHARE * free)
+        share = int(_MEMORY_SHARE * free / bench.max_parallel)
+        most = bench.memory_mib << 20 if bench.memory_mib else share
         self.limits = Limits(bench.timeout_s, most)
         self._failed: set[str] = set()
         self._cores = len(os.sched_getaffinity(0))
@@ -102,7 +103,7 @@ class Runner:
         if not active:
             return True
         busy = sum(one.case.ranks for one in active)
-        enough = machine.memory("MemAvailable") > self.limits.bytes // self._bench.max_parallel
+        enough = machine.memory("MemAvailable") > self.limits.bytes
         fits = busy + case.ranks <= self._cores
         return len(active) < self._bench.max_parallel and fits and enough
 

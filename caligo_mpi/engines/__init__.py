@@ -139,6 +139,14 @@ def available() -> dict[str, str | None]:
     return plugins | {name: _missing(name) for name in BUILT_IN}
 
 
+def missing(name: str) -> str | None:
+    """What one of our engines lacks to be usable here, or None.
+
+    Engines of other packages are not imported to find out: one that cannot be says so when it is made.
+    """
+    return _missing(name) if name in BUILT_IN else None
+
+
 def version(name: str) -> str:
     """The installed release of what the engine needs; nothing where it needs nothing.
 
