@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from caligo_mpi.bench.plan import shown
-from caligo_mpi.bench.statistics import ratio
+from caligo_mpi.bench.statistics import Estimate, ratio
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "docs" / "benchmarks"
@@ -74,7 +74,7 @@ def _head(found: dict[str, Summary], machines: dict[str, Any]) -> str:
     software = machine["software"]
     memory = f"{machine['memory_bytes'] / 2**30:.0f} GiB"
     releases = f"caligo_mpi {software['caligo_mpi']}, numpy {software.get('numpy')}, Python {software['python']}"
-    load = f"{min(loads):.1f} to {max(loads):.1f}"
+    load = " to ".join(dict.fromkeys(f"{one:.1f}" for one in (min(loads), max(loads))))
     return f"""# Benchmarks
 
 Written by `python jobs/benchmarks_page.py` from [docs/benchmarks/](benchmarks/), which `caligo-mpi bench` measured
@@ -96,7 +96,10 @@ def _section(name: str, summary: Summary) -> str:
         if entry["problem"]
     ]
     rest = "\n\n" + "\n".join(problems) if problems else ""
-    return f"## {title}\n\n`caligo-mpi bench {name}`, {repeats} runs of each. {text}{plot}\n\n{lines}{rest}"
+    sizes = {entry["parameters"]["pairs"] for entry in summary["cases"]}
+    pairs = f" --pairs {shown(sizes.pop())}" if len(sizes) == 1 else ""
+    said = f"`caligo-mpi bench {name}{pairs}`, {repeats} runs of each. {text}"
+    return f"## {title}\n\n{said}{plot}\n\n{lines}{rest}"
 
 
 def _rows(head: Sequence[str], rows: Iterator[Sequence[str]]) -> Iterator[str]:
@@ -118,8 +121,24 @@ def _over(entry: Entry, reference: Entry) -> str:
     """The speed over the reference's, with its interval."""
     if entry is reference:
         return "1"
-    found = ratio(entry["speeds"], reference["speeds"])
+    found = _estimate(entry, reference)
     return f"{found.value:.2g} ({found.low:.2g} … {found.high:.2g})"
+
+
+def _estimate(entry: Entry, reference: Entry) -> Estimate:
+    """The ratio of the speeds, of the reference exactly 1."""
+    if entry is reference:
+        return Estimate(1.0, 1.0, 1.0)
+    return ratio(entry["speeds"], reference["speeds"])
+
+
+def _times(value: float) -> str:
+    """A factor in two digits.
+
+    >>> _times(1.0), _times(46.1), _times(4141.0)
+    ('1', '46', '4,100')
+    """
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _sigma(entry: Entry) -> str:
@@ -149,7 +168,7 @@ def peers(summary: Summary) -> Iterator[str]:
             _name(entry),
             entry["release"].removeprefix(entry["engine"]).strip() or "-",
             _over(entry, reference),
-            f"{1 / ratio(entry['speeds'], reference['speeds']).value:.3g}",
+            f"{_times(1 / ratio(entry['speeds'], reference['speeds']).value)}",
             _sigma(entry),
             _memory(entry),
         )
@@ -312,14 +331,14 @@ def _bars(axes: Any, names: list[str], found: list[Any]) -> None:
 def _draw_peers(axes: Any, summary: Summary) -> None:
     entries = sorted(_good(summary), key=lambda entry: -entry["pairs_per_second"]["value"])
     reference = _good(summary)[0]
-    found = [ratio(entry["speeds"], reference["speeds"]) for entry in entries]
+    found = [_estimate(entry, reference) for entry in entries]
     _bars(axes, [entry["engine"] for entry in entries], found)
     axes.set_xlabel("pairs per second, over the noise engine's")
 
 
 def _draw_batching(axes: Any, summary: Summary) -> None:
     entries = _good(summary)
-    found = [ratio(entry["speeds"], entries[0]["speeds"]) for entry in entries]
+    found = [_estimate(entry, entries[0]) for entry in entries]
     _bars(axes, [entry["engine"] for entry in entries], found)
     axes.set_xlabel("pairs per second, over the loop's")
 

@@ -13,7 +13,6 @@ from .. import store
 from ..errors import DONE, WRONG_USE, StoreError
 from ..pairs import Tally
 from ..pairs.intervals import z_score
-from ..terminal.wording import duration
 from .child import Ended, Limits
 from .plan import (
     FAILED,
@@ -204,8 +203,3 @@ def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
                 f"{100 * found[f'expected_sifted_{basis}']:.2f} % ({sigma:+.1f} σ)"
             )
     return OK, None
-
-
-def limit_words(limits: Limits) -> str:
-    """The limits in a few words."""
-    return f"at most {duration(limits.seconds)} and {limits.bytes >> 20} MiB a run"

@@ -25,6 +25,12 @@ STATES = (OK, WRONG, FAILED, KILLED, TIMEOUT, MEMORY, MISSING, REFUSED)
 #: After these nothing would be gained by running the case again at once.
 FINAL = (FAILED, KILLED, TIMEOUT, MEMORY, MISSING, REFUSED)
 
+#: What makes a case beside its engine, outermost first.
+PARAMETERS = (
+    *("pairs", "noise", "ranks", "weak"),
+    *("chunk_size", "policy", "output", "protocol"),
+)
+
 _BUSY_LIMIT = 64
 
 
@@ -87,36 +93,30 @@ def cases(bench: BenchConfig, cores: int) -> list[Case]:
         bench.protocol or (None,),
         bench.engines,
     )
-    for pairs, noise, ranks, weak, chunk_size, policy, output, protocol, engine in grid:
-        made = _engine(bench, engine, noise)
-        run: dict[str, Any] = {"pairs": pairs * ranks if weak else pairs, "engine": made}
-        if chunk_size is not None:
-            run["chunk_size"] = chunk_size
-        if policy != "dynamic":
-            run["schedule"] = {"policy": policy}
-        if output:
-            run["output"] = output
-        values: dict[str, Any] = {
-            "work": bench.work,
-            "run": run,
-            "ranks": ranks,
-            "protocol": protocol,
-        }
-        parameters = {
-            "pairs": pairs,
-            "noise": noise,
-            "ranks": ranks,
-            "weak": weak,
-            "chunk_size": chunk_size,
-            "policy": policy,
-            "output": words(output),
-            "protocol": words(protocol),
-        }
-        if weak:
-            values["weak"] = True
-        case = Case(words(engine), values, parameters)
+    for *values, engine in grid:
+        chosen = dict(zip(PARAMETERS, values, strict=True))
+        case = _case(bench, chosen, engine)
         found.setdefault(case.key, case)
     return list(found.values())
+
+
+def _case(bench: BenchConfig, chosen: Mapping[str, Any], engine: dict[str, Any]) -> Case:
+    """The case of one combination."""
+    pairs, ranks, is_weak = chosen["pairs"], chosen["ranks"], chosen["weak"]
+    section = _engine(bench, engine, chosen["noise"])
+    run: dict[str, Any] = {"pairs": pairs * ranks if is_weak else pairs, "engine": section}
+    if chosen["chunk_size"] is not None:
+        run["chunk_size"] = chosen["chunk_size"]
+    if chosen["policy"] != "dynamic":
+        run["schedule"] = {"policy": chosen["policy"]}
+    if chosen["output"]:
+        run["output"] = chosen["output"]
+    protocol = chosen["protocol"]
+    values = {"work": bench.work, "run": run, "ranks": ranks, "protocol": protocol}
+    if is_weak:
+        values["weak"] = True
+    told = {"output": words(chosen["output"]), "protocol": words(protocol)}
+    return Case(words(engine), values, {**chosen, **told})
 
 
 def _ranks(bench: BenchConfig, cores: int) -> list[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from importlib import resources
 from typing import Any
 
 from . import statistics
@@ -140,10 +142,11 @@ def compare_engines(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _row(
     entry: Mapping[str, Any], reference: Mapping[str, Any] | None, places: Mapping[str, int]
 ) -> dict[str, Any]:
-    is_fair = reference is not None and bool(entry["speeds"])
-    ratio = (
-        statistics.ratio(entry["speeds"], reference["speeds"]) if reference and is_fair else None
-    )
+    ratio = None
+    if entry is reference:
+        ratio = statistics.Estimate(1.0, 1.0, 1.0)
+    elif reference is not None and entry["speeds"]:
+        ratio = statistics.ratio(entry["speeds"], reference["speeds"])
     return {
         "engine": entry["engine"],
         "release": entry["release"],
@@ -193,99 +196,6 @@ def history_line(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of summary.json."""
-    number: dict[str, Any] = {"type": ["number", "null"]}
-    text: dict[str, Any] = {"type": ["string", "null"]}
-    interval = {
-        "type": ["object", "null"],
-        "required": ["value", "low", "high"],
-        "properties": {key: {"type": "number"} for key in ("value", "low", "high")},
-        "additionalProperties": False,
-    }
-    case = {
-        "case": {"type": "string", "description": "name of the case's files in runs/"},
-        "key": {"type": "string", "description": "the same for equal cases of any bench"},
-        "engine": {"type": "string", "description": "engine with its own keys"},
-        "release": {**text, "description": "engine as the file names it, with its release"},
-        "parameters": {"type": "object", "description": "all parameters but the engine"},
-        "pairs": {"type": "integer", "description": "emissions of a run"},
-        "ranks": {"type": "integer", "description": "ranks of a run"},
-        "state": {"enum": list(STATES)},
-        "problem": {**text, "description": "a sentence where the state is not ok"},
-        "runs": {"type": "integer", "description": "runs that count; a warm-up does not"},
-        "pairs_per_second": {
-            **interval,
-            "description": "median of the runs by the measure, with its bootstrap interval of 95 %",
-        },
-        "speeds": {
-            "type": "array",
-            "items": {"type": "number"},
-            "description": "pairs per second of each",
-        },
-        "seconds": {
-            "type": "object",
-            "required": ["process", "run", "simulate"],
-            "properties": {
-                "process": {**number, "description": "from start to exit, median [s]"},
-                "run": {**number, "description": "as the command itself says, median [s]"},
-                "simulate": {
-                    **number,
-                    "description": "inside the engine, over all ranks, median [s]",
-                },
-            },
-        },
-        "cpu_seconds": {**number, "description": "of all processes, median [s]"},
-        "peak_bytes": {**number, "description": "memory of all processes of a run, most of all"},
-        "written_bytes": {
-            **number,
-            "description": "what the file system was handed, median; 0 in memory",
-        },
-        "file_bytes": {**number, "description": "size of the file that was made, median"},
-        "key_bits": {**number, "description": "of work: distill, median"},
-        "rates": {
-            "type": ["object", "null"],
-            "description": "counts and error rates of all runs, and how far they are off",
-        },
-    }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "summary.json of a bench of caligo-mpi",
-        "type": "object",
-        "required": [
-            *("schema", "version", "id", "name", "title", "measure", "started", "finished"),
-            *("machine", "states", "cases", "fits"),
-        ],
-        "properties": {
-            "schema": {"const": SCHEMA},
-            "version": {"const": VERSION},
-            "id": {"type": "string"},
-            "name": {"type": "string"},
-            "title": {"type": "string"},
-            "measure": {"enum": ["simulate", "run", "process"]},
-            "started": text,
-            "finished": {**text, "description": "null while runs are missing"},
-            "machine": {"type": "object"},
-            "states": {"type": "object", "additionalProperties": {"type": "integer"}},
-            "cases": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": [*case],
-                    "properties": case,
-                    "additionalProperties": False,
-                },
-            },
-            "fits": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["law", "engine", "parameters", "serial_fraction"],
-                    "properties": {
-                        "law": {"enum": ["Amdahl", "Gustafson"]},
-                        "engine": {"type": "string"},
-                        "parameters": {"type": "object"},
-                        "serial_fraction": interval,
-                    },
-                },
-            },
-        },
-    }
+    text = resources.files(__package__).joinpath("summary-schema.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
