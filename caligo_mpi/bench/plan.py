@@ -31,6 +31,9 @@ PARAMETERS = (
     *("chunk_size", "policy", "output", "protocol"),
 )
 
+#: Parameters that an engine's section may have for itself.
+OF_ENGINES = ("pairs", "chunk_size")
+
 _BUSY_LIMIT = 64
 
 
@@ -94,8 +97,10 @@ def cases(bench: BenchConfig, cores: int) -> list[Case]:
         bench.engines,
     )
     for *values, engine in grid:
-        chosen = dict(zip(PARAMETERS, values, strict=True))
-        case = _case(bench, chosen, engine)
+        own = {key: engine[key] for key in OF_ENGINES if key in engine}
+        chosen = {**dict(zip(PARAMETERS, values, strict=True)), **own}
+        section = {key: value for key, value in engine.items() if key not in own}
+        case = _case(bench, chosen, section)
         found.setdefault(case.key, case)
     return list(found.values())
 

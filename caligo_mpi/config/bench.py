@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StrictBool, StrictStr, ValidationError
+from pydantic import BeforeValidator, StrictBool, StrictStr, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
@@ -52,6 +52,9 @@ def _engine(value: object) -> object:
     made: Any = _section(section)
     if not isinstance(made.get("name"), str) or not made["name"]:
         raise PydanticCustomError("rule", "must be the name of an engine, or a section with it")
+    for key, kind in (("pairs", _OWN_PAIRS), ("chunk_size", _OWN_CHUNK_SIZE)):
+        if key in made:
+            made[key] = kind.validate_python(made[key])
     return made
 
 
@@ -72,6 +75,9 @@ Qber = Annotated[float, Range(0, 0.5)]
 ChunkSize = Annotated[int, Range(8, 1 << 28, multiple_of=8)]
 Listed = BeforeValidator(_listed)
 
+_OWN_PAIRS: TypeAdapter[int] = TypeAdapter(Pairs)
+_OWN_CHUNK_SIZE: TypeAdapter[int] = TypeAdapter(ChunkSize)
+
 
 class BenchConfig(Section):
     """A bench.  Every combination of the listed parameters is a case; a single value is a list of one."""
@@ -86,7 +92,9 @@ class BenchConfig(Section):
     engines: Annotated[
         tuple[Engine, ...],
         Listed,
-        about("names of engines, or sections with their own keys; the first is the reference"),
+        about(
+            "names of engines, or sections with their own keys (pairs, chunk_size, too); the first is the reference"
+        ),
     ] = ({"name": "noise"},)
     experiment: Annotated[
         Free, BeforeValidator(_section), about("keys that all engines are given: link, alice, bob")

@@ -49,7 +49,14 @@ def test_options_replace_keys_and_keep_the_sections_of_engines() -> None:
         "plain batch=16",
         "plain batch=256",
     ]
-    assert len(found.cases) == 2 * 8
+    of_their_own = [case for case in found.cases if case.pairs == 1 << 24]
+    assert [case.engine for case in of_their_own][-1] == "noise"
+    assert of_their_own[0].values["run"]["engine"] == {
+        "name": "plain",
+        "batch": 65536,
+        "link": {"fidelity": 0.95},
+    }
+    assert len(found.cases) == 2 * 6 + 4
     found = bench.plan("peers", {"noise": ["0.01", "0.05"], "engines": ["noise"]})
     links = [case.values["run"]["engine"]["link"] for case in found.cases]
     assert links == [{"prob_max_mixed": 0.02}, {"prob_max_mixed": 0.1}]
@@ -78,6 +85,7 @@ def test_weak_scaling_has_as_many_pairs_for_each_rank() -> None:
         ({"engines": []}, "is empty"),
         ({"engines": [3]}, "must be a section of keys"),
         ({"engines": [{"batch": 3}]}, "must be the name of an engine"),
+        ({"engines": [{"name": "plain", "pairs": -1}]}, "must be a whole number"),
         ({"pairs": ["many"]}, "must be a whole number"),
         ({"pairs": 0}, "must be a whole number"),
         ({"noise": 0.7}, "must be a number from 0 to 0.5"),

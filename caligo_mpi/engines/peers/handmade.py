@@ -48,23 +48,22 @@ class PlainEngine(_Handmade):
     usual_batch = 1 << 16
 
     def blocks(self, count: int, seed: np.random.SeedSequence, tick: Tick | None) -> Iterator[Bits]:
-        """Batches in turn from one generator, as one writes it."""
-        rng = np.random.default_rng(block_seed(seed, 0))
-        for _ in range(-(-count // self.block)):
+        """Batches in turn; a generator for each column, so that the last batch may be short."""
+        generators = [np.random.default_rng(block_seed(seed, column)) for column in range(5)]
+        for start in range(0, count, self.block):
             if tick:
                 tick()
-            yield self.rows(rng)
+            yield self._batch(generators, min(self.block, count - start))
 
-    def rows(self, rng: np.random.Generator) -> Bits:
-        """A batch."""
+    def _batch(self, generators: list[np.random.Generator], size: int) -> Bits:
         law = self.law
-        size = self.block
-        alice_basis = draw_bases(rng, size, law.alice_x)
-        bob_basis = draw_bases(rng, size, law.bob_x)
-        alice = rng.integers(0, 2, size, dtype=np.uint8)
+        of_alice, of_bob, bits, errors, others = generators
+        alice_basis = draw_bases(of_alice, size, law.alice_x)
+        bob_basis = draw_bases(of_bob, size, law.bob_x)
+        alice = bits.integers(0, 2, size, dtype=np.uint8)
         rate = np.where(alice_basis, law.error_x, law.error_z)
-        flipped = alice ^ (rng.random(size) < rate)
-        unrelated = rng.integers(0, 2, size, dtype=np.uint8)
+        flipped = alice ^ (errors.random(size) < rate)
+        unrelated = others.integers(0, 2, size, dtype=np.uint8)
         bob = np.where(alice_basis == bob_basis, flipped, unrelated)
         return np.stack([alice_basis, alice, bob_basis, bob])
 
