@@ -6,6 +6,8 @@ found of its kind, and returns (alice_basis, alice_outcome, bob_basis, bob_outco
 
 from __future__ import annotations
 
+import math
+import random
 from functools import lru_cache
 from typing import Any
 
@@ -40,6 +42,46 @@ def _plain_block(size: int, rng: np.random.Generator, error: float, bias: float)
     flipped = a_bit ^ (rng.random(size) < error)
     unrelated = rng.integers(0, 2, size, dtype=np.uint8)
     return a_basis, a_bit, b_basis, np.where(a_basis == b_basis, flipped, unrelated)
+
+
+def plain_heralded(count: int, seed: int, *, success: float, hold: int) -> Columns:
+    """Pairs of a link whose attempts take time, ``hold`` at once, with times: T2 is 1e5 attempts."""
+    rng = np.random.default_rng(seed)
+    out = np.empty((4, count), np.uint8)
+    now = 0.0
+    for start in range(0, count, _BLOCK):
+        part = out[:, start : start + _BLOCK]
+        size = part.shape[1]
+        attempts = rng.geometric(success, size).reshape(-1, hold)
+        reached = attempts.cumsum(axis=1)
+        waited = (reached[:, -1:] - reached).reshape(-1)
+        times = now + np.repeat(reached[:, -1].cumsum(), hold)
+        now = times[-1]
+        part[0], part[2] = (rng.integers(0, 2, size, dtype=np.uint8) for _ in "ab")
+        part[1] = rng.integers(0, 2, size, dtype=np.uint8)
+        kept = np.where(part[0] == 1, 0.93 * np.exp(-2e-5 * waited), 0.93)
+        error = np.where(part[0] == part[2], (1 - kept) / 2, 0.5)
+        part[3] = part[1] ^ (rng.random(size) < error)
+    return out[0], out[1], out[2], out[3]
+
+
+def heralded_loop(count: int, seed: int, *, success: float, hold: int) -> list[tuple[int, ...]]:
+    """The same attempt by attempt, as a simulator of events has to, without the simulator."""
+    rng = random.Random(seed)
+    now = 0
+    rows = []
+    for _ in range(0, count, hold):
+        births = []
+        while len(births) < hold:
+            now += 1
+            if rng.random() < success:
+                births.append(now)
+        for birth in births:
+            a_basis, b_basis, a_bit = (rng.getrandbits(1) for _ in range(3))
+            kept = 0.93 * math.exp(-2e-5 * (now - birth)) if a_basis else 0.93
+            error = (1 - kept) / 2 if a_basis == b_basis else 0.5
+            rows.append((a_basis, a_bit, b_basis, a_bit ^ (rng.random() < error), now))
+    return rows
 
 
 def stim_fixed(count: int, seed: int, *, fidelity: float = 0.95) -> Columns:

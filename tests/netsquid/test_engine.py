@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from two_engines import require_same
 
 from caligo_mpi.config import NetsquidConfig
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
@@ -83,6 +84,26 @@ def test_a_shorter_chunk_is_a_prefix(fields, short):
         np.testing.assert_array_equal(bits.extract(whole, 0, short), column)
     np.testing.assert_array_equal(long.time[:short], part.time)
     assert part.duration_ns == (long.time[short - 1] if short else 0.0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        LOSSY,
+        ALL_STREAMS,
+        {"link": {"fidelity": 0.8, "prob_success": 0.2, "cycle_time_ns": 500}, "hold": 1},
+        {
+            "link": {"fidelity": 0.9, "cycle_time_ns": 1000}, "hold": 4,
+            "device": {"measure_time_ns": 70, "single_qubit_gate_time_ns": 13, "init_time_ns": 5},
+        },
+        {"link": {"type": "perfect", "length_km": 0.1}, "alice": {"basis_bias": 1.0}},
+        {"link": {"fidelity": 0.9, "length_km": 0.1}, "device": {"T1_ns": 1e6, "T2_ns": 5e5}},
+    ],
+)  # fmt: skip
+def test_the_noise_engine_has_the_same_law_where_the_name_alone_differs(fields):
+    """16 outcomes, times and attempts, false alarm 1e-6 each."""
+    section = {"link": LINK, **fields}
+    require_same(engine(**section).sample(800, seed()), section)
 
 
 def test_python_and_numpy_keep_their_own_random_states():

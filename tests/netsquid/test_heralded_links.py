@@ -1,7 +1,10 @@
 """Heralded links as simulated: attempts and error rates with unequal photons and dark counts."""
 
+from functools import cache
+
 import numpy as np
 import pytest
+from two_engines import require_same
 
 from caligo_mpi.config import NetsquidConfig
 from caligo_mpi.engines.heralded import BRIGHT, heralded
@@ -29,14 +32,32 @@ def far(rate, law, count):
     )
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("clicks", ["single", "double"])
+SECTIONS = {
+    (clicks, case): {"link": {"type": f"heralded-{clicks}-click", **IDEAL, **more}}
+    for clicks in ("single", "double")
+    for case, more in CASES.items()
+}
+
+
+@cache
+def sampled(clicks, case):
+    config = NetsquidConfig.model_validate({"name": "netsquid", **SECTIONS[clicks, case]})
+    return config, NetsquidEngine(config).sample(PAIRS, np.random.SeedSequence(31))
+
+
+@pytest.mark.parametrize(("clicks", "case"), SECTIONS)
+def test_the_noise_engine_s_links_have_the_same_law(clicks, case):
+    """``engine.name`` alone differs: 16 outcomes, times, attempts and Bell states, false alarm 1e-6 each."""
+    _, pairs = sampled(clicks, case)
+    assert set(pairs.extra) == {"attempts", "bell_state"}
+    require_same(pairs, SECTIONS[clicks, case])
+
+
+@pytest.mark.parametrize(("clicks", "case"), SECTIONS)
 def test_attempts_and_error_rates_are_those_of_the_closed_form(clicks, case):
     """4.9 standard deviations each, false alarm 1e-6."""
-    link = {"type": f"heralded-{clicks}-click", **IDEAL, **CASES[case]}
-    config = NetsquidConfig.model_validate({"name": "netsquid", "link": link})
+    config, pairs = sampled(clicks, case)
     law = heralded(config.link)
-    pairs = NetsquidEngine(config).sample(PAIRS, np.random.SeedSequence(31))
     attempts = pairs.time[-1] / CYCLE_NS
     assert attempts == round(attempts)
     assert (

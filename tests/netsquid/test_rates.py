@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from two_engines import require_same
 
 from caligo_mpi.config import NetsquidConfig, NoiseConfig
 from caligo_mpi.engines.compare import outcome_counts, same_law
@@ -87,6 +88,12 @@ def test_the_noise_engine_gives_the_same_outcome_frequencies(samples, case):
     noise = NoiseEngine(NoiseConfig.model_validate({"name": "noise", **CASES[case][1]}))
     theirs = outcome_counts(noise.sample(1_000_000, np.random.SeedSequence(22)))
     assert same_law(outcome_counts(samples[case]), theirs) > 1e-6
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_the_same_section_gives_the_same_law_with_the_noise_engine(samples, case):
+    """``engine.name`` alone differs: 16 outcomes, times and attempts, false alarm 1e-6 each."""
+    require_same(samples[case], PARAMETERS[case])
 
 
 def test_the_comparison_tells_p_over_2_from_half_the_infidelity(samples):

@@ -73,6 +73,29 @@ def test_the_file_is_identical_for_every_rank_count_and_policy(
     assert identity(tmp_path / "run.h5") == reference()
 
 
+HERALDED = {
+    "name": "noise",
+    "link": {"type": "heralded-double-click", "length_km": 20, "dark_count_probability": 1e-3},
+    "device": {"T1_ns": 1e8, "T2_ns": 5e7, "measure_time_ns": 1e4, "single_qubit_gate_time_ns": 1e3},
+    "hold": 3,
+    "max_wait_ns": 1e7,
+}
+
+
+@pytest.mark.parametrize(
+    ("ranks", "policy"), [(1, "adaptive"), (2, "static"), (3, "dynamic"), (3, "guided")]
+)
+def test_times_attempts_and_bell_states_are_identical_on_all_ranks(
+    tmp_path, write_config, start, reference, ranks, policy
+):
+    config = write_config(schedule=policy, engine=HERALDED)
+    code, _, err = finish(start(ranks, config, "-q"))
+    assert code == 0, err
+    assert identity(tmp_path / "run.h5") == reference(engine=HERALDED)
+    with store.open_pairs(tmp_path / "run.h5") as file:
+        assert list(file.columns)[4:] == ["index", "time", "attempts", "bell_state"]
+
+
 @pytest.mark.parametrize(
     "loss", [None, {"alice": {"detector_efficiency": 0.3}, "bob": {"coupling": 0.5}}]
 )

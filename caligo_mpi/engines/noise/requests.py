@@ -70,10 +70,7 @@ def draw_requests(law: Mapping[str, int], requests: int, sources: Sources) -> Bl
     a_bit, b_bit = _delivered(law, a_basis, b_basis, raw)
     bell = raw(words) if law["two_outcomes"] else None
     attempts = draw_distances(law["success"], rows, sources.attempts).astype(np.uint64)
-    by_request = attempts.reshape(requests, hold)
-    reached = by_request.cumsum(axis=1)
-    cycles = reached[:, -1]
-    waited = (cycles[:, np.newaxis] - reached).reshape(-1)
+    waited, cycles = _waits(attempts.reshape(requests, hold))
     block = Block(
         rows=rows,
         hold=hold,
@@ -83,13 +80,21 @@ def draw_requests(law: Mapping[str, int], requests: int, sources: Sources) -> Bl
         b_bit=b_bit,
         bell=bell,
         attempts=attempts,
-        waited=waited,
+        waited=waited.reshape(-1),
         cycles=cycles,
         gates=np.zeros(requests, np.uint64),
     )
     _idle(law, block, sources)
     _read_out(law, block, raw)
     return block
+
+
+def _waits(attempts: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The attempts that each pair waits for, those of later ones, and all attempts of a request."""
+    waited = np.zeros_like(attempts)
+    for place in range(attempts.shape[1] - 1, 0, -1):
+        np.add(waited[:, place], attempts[:, place], out=waited[:, place - 1])
+    return waited, waited[:, 0] + attempts[:, 0]
 
 
 def _delivered(
@@ -173,7 +178,9 @@ def _lost(
     """
     if block.hold == 1:
         return None
-    position = np.tile(np.arange(block.hold, dtype=np.uint64), block.rows // block.hold)
+    position = None
+    if law[common[1]]:
+        position = np.tile(np.arange(block.hold, dtype=np.uint64), block.rows // block.hold)
     units = [(common[0], block.waited), (common[1], position), *gates]
     found: NDArray[np.bool_] | None = None
     for name, waited in units:

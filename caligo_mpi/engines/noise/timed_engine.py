@@ -25,7 +25,7 @@ BELL_STATE = ColumnSpec(
     flags={0: "phi+", 1: "psi+", 2: "psi-", 3: "phi-"},
 )
 
-_MOST_ATTEMPTS = (1 << 32) - 1
+_MOST = np.uint64((1 << 32) - 1)  # attempts that the column can tell
 
 
 class TimedEngine:
@@ -85,8 +85,7 @@ class _Rows:
             part = column[first >> 3 : (first >> 3) + (block.rows >> 3)]
             part[:] = plane.view(np.uint8)[: len(part)]
         self._time[here] = self._times(block)[:rows]
-        np.minimum(block.attempts[:rows], _MOST_ATTEMPTS, out=block.attempts[:rows])
-        self._attempts[here] = block.attempts[:rows]
+        np.minimum(block.attempts[:rows], _MOST, out=self._attempts[here], casting="unsafe")
         if block.bell is not None:
             minus = np.unpackbits(block.bell.view(np.uint8), count=rows, bitorder="little")
             np.add(minus, np.uint8(1), out=self._bell[here])  # Ψ⁺ is 1, Ψ⁻ is 2
@@ -105,11 +104,13 @@ class _Rows:
         self._cycles = int(cycles[-1])
         self._gates = int(gates[-1])
         self._requests += requests
-        time = cycles.astype(np.float64) * float(law["cycle_ps"])
-        time += done * float(law["read_ps"])
-        time += gates.astype(np.float64) * float(law["gate_ps"])
+        time = cycles * float(law["cycle_ps"])
+        done *= float(law["read_ps"])
+        time += done
+        if law["gate_ps"]:
+            time += gates * float(law["gate_ps"])
         time /= 1000.0
-        return np.repeat(time, block.hold)
+        return time if block.hold == 1 else np.repeat(time, block.hold)
 
     def pairs(self) -> Pairs:
         """The chunk."""
