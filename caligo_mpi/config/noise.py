@@ -224,6 +224,10 @@ class PdcSource(Section):
     misalignment: Annotated[
         FlipProbability, about("probability of a wrong detector", symbol="e_d")
     ] = 0.0
+    statistics: Annotated[
+        Literal["thermal", "poisson"],
+        about("law of the number of pairs: thermal in each of two modes, as theirs, or Poissonian"),
+    ] = "thermal"
 
 
 Source = Annotated[

@@ -130,7 +130,7 @@ def detection(config: RunConfig) -> Detection:
     """What is known beforehand about a round in which Alice registered something, by closed forms.
 
     The dishonest Bob has perfect detectors, no fiber and no dark counts.  Down-conversion emits n pairs with
-    probability (n+1)·λⁿ/(1+λ)^(n+2), λ = μ/2 (Ma, Fung and Lo, PRA 76:012307, 2007).
+    probability (n+1)·λⁿ/(1+λ)^(n+2), λ = μ/2 (Ma, Fung and Lo, PRA 76:012307, 2007), or by Poisson's law.
     """
     engine = config.engine
     if not isinstance(engine, NoiseConfig) or is_timed(engine):
@@ -140,10 +140,18 @@ def detection(config: RunConfig) -> Detection:
     if not isinstance(engine.source, PdcSource):
         return Detection(missing=missing)
     efficiency, dark = (1.0, 0.0) if engine.loss is None else arm_rates(engine.loss.alice)
-    lam = engine.source.mu / 2
-    none, one = 1 / (1 + lam) ** 2, 2 * lam / (1 + lam) ** 3
+    none, one = _few_pairs(engine.source)
     return Detection(
         single=one * link.click(efficiency, dark) / model.alice_click,
         missing=missing,
         missing_best=none * dark / model.alice_click,
     )
+
+
+def _few_pairs(source: PdcSource) -> tuple[float, float]:
+    """Probabilities that a pulse has no pair and exactly one."""
+    if source.statistics == "poisson":
+        none = link.exp(-source.mu)
+        return none, source.mu * none
+    lam = source.mu / 2
+    return 1 / (1 + lam) ** 2, 2 * lam / (1 + lam) ** 3

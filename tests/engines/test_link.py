@@ -223,6 +223,39 @@ def test_down_conversion_equals_a_sum_over_photon_numbers(dark: float) -> None:
     assert misaligned.correlation == pytest.approx(rates.correlation * (1 - 2 * 0.02), rel=1e-12)
 
 
+@pytest.mark.parametrize("dark", [0.0, 1e-3, 0.05])
+def test_poissonian_down_conversion_equals_a_sum_over_photon_numbers(dark: float) -> None:
+    # Independent pairs: n by Poisson's law, each of bit 0 or 1 with probability 1/2.
+    mu, eta_a, eta_b = 0.8, 0.3, 0.11
+    joint = np.zeros((3, 3))
+    for zeros, ones in itertools.product(range(25), repeat=2):
+        n = zeros + ones
+        weight = math.exp(-mu) * (mu / 2) ** n / math.factorial(zeros) / math.factorial(ones)
+        alice, bob = (side_law((zeros, ones), eta, dark) for eta in (eta_a, eta_b))
+        joint += weight * np.outer(alice, bob)
+    gain = joint[1:, 1:].sum()
+    error = (joint[1, 2] + joint[2, 1]) / gain
+    rates = link.pdc_poisson(mu, (eta_a, dark), (eta_b, dark))
+    assert joint.sum() == pytest.approx(1, abs=1e-12)
+    assert rates.coincidence == pytest.approx(gain, rel=1e-10)
+    assert rates.alice_click == pytest.approx(joint[1:].sum(), rel=1e-10)
+    assert rates.bob_click == pytest.approx(joint[:, 1:].sum(), rel=1e-10)
+    assert link.qber(rates.correlation) == pytest.approx(error, rel=1e-10)
+    misaligned = link.pdc_poisson(mu, (eta_a, dark), (eta_b, dark), misalignment=0.02)
+    assert misaligned.correlation == pytest.approx(rates.correlation * (1 - 2 * 0.02), rel=1e-12)
+
+
+@pytest.mark.parametrize(("mu", "higher"), [(1e-6, 0.0), (0.053, 0.0245), (1.0, 0.262)])
+def test_poissonian_numbers_have_a_few_more_errors_and_fewer_coincidences(
+    mu: float, higher: float
+) -> None:
+    side = (0.145, 0.0)
+    thermal, poisson = link.pdc(mu, side, side), link.pdc_poisson(mu, side, side)
+    ratio = link.qber(poisson.correlation) / link.qber(thermal.correlation)
+    assert ratio == pytest.approx(1 + higher, abs=2e-3)
+    assert poisson.coincidence <= thermal.coincidence
+
+
 def test_single_clicks_complete_the_law_of_both_sides() -> None:
     # independent sides: P(A alone) = c_A (1 - c_B)
     alone, bob = link.only_clicks(0.3 * 0.2, 0.3, 0.2)

@@ -86,6 +86,11 @@ LOSSY = {
         alice=side(**ASYMMETRIC),
         loss=LossConfig(alice=arm(0.8, 1e-3), bob=arm(0.7, 1e-3)),
     ),
+    "Poissonian down-conversion": NoiseConfig(
+        name="noise",
+        source=PdcSource(type="pdc", mu=0.6, misalignment=0.01, statistics="poisson"),
+        loss=LossConfig(alice=arm(0.8, 1e-3), bob=arm(0.7, 1e-3)),
+    ),
     "everything": noise(
         side(basis_bias=0.3, gate_depolarizing=0.02, **MEMORY, **ASYMMETRIC),
         side(basis_bias=0.6, readout_flip=0.02, **MEMORY),

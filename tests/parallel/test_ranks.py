@@ -76,7 +76,12 @@ def test_the_file_is_identical_for_every_rank_count_and_policy(
 HERALDED = {
     "name": "noise",
     "link": {"type": "heralded-double-click", "length_km": 20, "dark_count_probability": 1e-3},
-    "device": {"T1_ns": 1e8, "T2_ns": 5e7, "measure_time_ns": 1e4, "single_qubit_gate_time_ns": 1e3},
+    "device": {
+        "T1_ns": 1e8,
+        "T2_ns": 5e7,
+        "measure_time_ns": 1e4,
+        "single_qubit_gate_time_ns": 1e3,
+    },
     "hold": 3,
     "max_wait_ns": 1e7,
 }

@@ -64,7 +64,8 @@ def _pdc_model(
                     f"engine.{name}.{field}={value} with source.type=pdc, "
                     "whose photons are not stored; leave it out"
                 )
-    rates = link.pdc(source.mu, alice, bob, misalignment=source.misalignment)
+    law = link.pdc_poisson if source.statistics == "poisson" else link.pdc
+    rates = law(source.mu, alice, bob, misalignment=source.misalignment)
     alice_readout = readout_of(config.alice)
     bob_readout = readout_of(config.bob)
     return Model(

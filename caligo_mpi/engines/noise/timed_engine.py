@@ -104,7 +104,7 @@ class _Rows:
         self._cycles = int(cycles[-1])
         self._gates = int(gates[-1])
         self._requests += requests
-        time = cycles * float(law["cycle_ps"])
+        time = np.multiply(cycles, float(law["cycle_ps"]), dtype=np.float64)
         done *= float(law["read_ps"])
         time += done
         if law["gate_ps"]:
