@@ -1,4 +1,5 @@
-"""The noise engine against NetSquid, without formulas: all 16 outcome frequencies on equal parameters.
+"""The noise engine against NetSquid, without formulas: all 16 outcome frequencies on equal parameters, and
+outcomes, times and attempts of sections in which the engine's name alone differs.
 
 Run where NetSquid is, or without a license on the stand-in:
     tests/netsquid_env.sh python jobs/compare_engines.py
@@ -12,7 +13,7 @@ import numpy as np
 
 from caligo_mpi.config import NetsquidConfig, NoiseConfig
 from caligo_mpi.engines import make_engine
-from caligo_mpi.engines.compare import outcome_counts, same_law
+from caligo_mpi.engines.compare import outcome_counts, request_times, same_law, same_numbers
 
 LINK = {"fidelity": 0.8}
 CYCLE = {"cycle_time_ns": 1000.0}
@@ -61,6 +62,45 @@ CASES = {
 }  # fmt: skip
 
 
+STATION = {"attenuation_db_per_km": 0.2, "detector_efficiency": 0.8, "visibility": 0.9}
+DARK = {"dark_count_probability": 1e-3}
+RARE = {"fidelity": 0.95, "prob_success": 0.05}
+MEMORY = {"T2_ns": 5e6, "T1_ns": 2e7}
+
+#: Sections that both engines take, ``name`` alone differs: on 1 m and 25 km, with memories that decay and without.
+SECTIONS = {
+    f"{what}, {length:g} km": {**section, "link": {**section["link"], "length_km": length}}
+    for length in (0.001, 25.0)
+    for what, section in {
+        "two clicks": {"link": {"type": "heralded-double-click", **STATION}},
+        "two clicks, dark counts": {"link": {"type": "heralded-double-click", **STATION, **DARK}},
+        "one click, dark counts": {"link": {"type": "heralded-single-click", **STATION, **DARK}},
+        "three held": {"link": RARE, "hold": 3},
+        "three held, T1 and T2": {"link": RARE, "hold": 3, "device": MEMORY},
+    }.items()
+}
+
+
+def pairs_of(name, section, pairs, seed):
+    model = NetsquidConfig if name == "netsquid" else NoiseConfig
+    engine = make_engine(model.model_validate({**section, "name": name}))
+    return engine, engine.sample(pairs, np.random.SeedSequence(seed))
+
+
+def same_section(section, pairs):
+    """Probabilities of outcomes, times and attempts that differ so much, of both engines' pairs."""
+    other, theirs = pairs_of("netsquid", section, pairs, 3)
+    engine, ours = pairs_of("noise", section, 50 * pairs, 4)
+    hold = engine.expected.hold
+    found = {
+        "outcomes": same_law(outcome_counts(theirs), outcome_counts(ours)),
+        "times": same_numbers(request_times(theirs, hold), request_times(ours, hold)),
+    }
+    if "attempts" in theirs.extra:
+        found["attempts"] = same_numbers(theirs.extra["attempts"], ours.extra["attempts"])
+    return other.name, found
+
+
 def counts(name, parameters, pairs, seed):
     model = NetsquidConfig if name == "netsquid" else NoiseConfig
     engine = make_engine(model.model_validate({"name": name, **parameters}))
@@ -83,6 +123,10 @@ def main():
             case: pool.apply_async(counts, ("netsquid", netsquid, options.pairs, 1))
             for case, (netsquid, _) in CASES.items()
         }
+        in_time = {
+            case: pool.apply_async(same_section, (section, options.pairs // 5))
+            for case, section in SECTIONS.items()
+        }
         good = True
         for case, (_, noise) in CASES.items():
             name, ours = waiting[case].get()
@@ -92,6 +136,12 @@ def main():
                 f"{'same' if p > 1e-6 else 'DIFFERENT'}  p = {p:.3g}  {name} and noise, {case}",
                 flush=True,
             )
+        for case, result in in_time.items():
+            name, found = result.get()
+            word = "same     " if min(found.values()) > 1e-6 else "DIFFERENT"
+            good &= min(found.values()) > 1e-6
+            told = ", ".join(f"{what} p = {p:.3g}" for what, p in found.items())
+            print(f"{word}  {told}  {name} and noise, same section: {case}", flush=True)
     print(f"{options.pairs} against {50 * options.pairs} pairs each; same: p > 1e-6")
     return 0 if good else 1
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from caligo_mpi.config import NoiseConfig
 from caligo_mpi.engines import Engine, make_engine
-from caligo_mpi.engines.compare import outcome_counts, same_law
+from caligo_mpi.engines.compare import outcome_counts, request_times, same_law, same_numbers
 from caligo_mpi.pairs import Pairs
 
 ALARM, LIMIT = 1e-6, 4.9  # false alarm of each comparison
@@ -26,18 +25,9 @@ def require_same(theirs: Pairs, section: dict[str, Any], *, rows: int = 100_000)
     hold = engine.expected.hold
     ours = engine.sample(rows - rows % hold, np.random.SeedSequence(77))
     assert same_law(outcome_counts(theirs), outcome_counts(ours)) > ALARM
-    took_theirs, took_ours = _requests(theirs, hold), _requests(ours, hold)
-    _require_same_numbers(took_theirs, took_ours)
+    _require_same_numbers(request_times(theirs, hold), request_times(ours, hold))
     for name in set(theirs.extra) & set(ours.extra):
         _require_same_numbers(theirs.extra[name].astype(float), ours.extra[name].astype(float))
-
-
-def _requests(pairs: Pairs, hold: int) -> np.ndarray:
-    """How long each whole request took, in whole picoseconds."""
-    assert pairs.time is not None
-    ends = pairs.time[hold - 1 :: hold]
-    assert np.array_equal(ends, pairs.time[: hold * len(ends) : hold])
-    return np.diff(np.rint(1000 * ends), prepend=0.0) / 1000
 
 
 def _require_same_numbers(theirs: np.ndarray, ours: np.ndarray) -> None:
@@ -45,7 +35,7 @@ def _require_same_numbers(theirs: np.ndarray, ours: np.ndarray) -> None:
     if ours.std() < 1e-9 * abs(ours.mean()):
         assert np.abs(theirs - ours[0]).max() <= 1e-9 * abs(ours[0]) + 1e-3
         return
-    assert stats.ks_2samp(theirs, ours).pvalue > ALARM
+    assert same_numbers(theirs, ours) > ALARM
     for power in (1, 2):
         a, b = ((x - ours.mean()) ** power for x in (theirs, ours))
         spread = np.sqrt(a.var() / len(a) + b.var() / len(b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import erfc, exp, lgamma, log, nan, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,36 @@ def same_law(first: Counts, second: Counts) -> float:
     statistic = (difference**2 / (a + b)).sum()
     degrees = int(seen.sum()) - 1
     return chi2_tail(float(statistic), degrees)
+
+
+def same_numbers(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Probability that two samples of one law differ at least this much (Kolmogorov and Smirnov).
+
+    The limit law of large samples; with ties, as of whole numbers, it is an upper bound.
+
+    >>> numbers = np.arange(1000.0)
+    >>> same_numbers(numbers, numbers) > 0.99, same_numbers(numbers, numbers + 150) < 1e-6
+    (True, True)
+    """
+    places = np.union1d(first, second)
+    below = [
+        np.searchsorted(np.sort(one), places, side="right") / len(one) for one in (first, second)
+    ]
+    distance = float(np.abs(below[0] - below[1]).max())
+    size = len(first) * len(second) / (len(first) + len(second))
+    scaled = size * distance**2
+    if scaled < 0.04:
+        return 1.0
+    tail = sum((1 if k % 2 else -1) * exp(-2 * k * k * scaled) for k in range(1, 101))
+    return min(1.0, max(0.0, 2 * tail))
+
+
+def request_times(pairs: Pairs, hold: int) -> NDArray[np.float64]:
+    """How long each whole request for ``hold`` pairs took (ns), to the picosecond."""
+    assert pairs.time is not None
+    ends = np.rint(1000 * pairs.time[hold - 1 :: hold])
+    took: NDArray[np.float64] = np.diff(ends, prepend=0.0) / 1000
+    return took
 
 
 def chi2_tail(statistic: float, degrees: int) -> float:
