@@ -126,8 +126,8 @@ def plot_efficiency(data: KeysTables, ax: Axes) -> None:
         rate = frames["corrected"][good] / frames["bits"][good]
         # A point of a vector graphic takes 150 bytes, and a run may have a million frames.
         many = len(rate) > _POINTS
-        points = {"color": SKY, "ms": 7, "mec": INK, "mew": 0.3, "rasterized": many}
-        ax.plot(100 * rate, found[good], ".", **points)
+        percent = 100 * rate
+        ax.plot(percent, found[good], ".", color=SKY, ms=7, mec=INK, mew=0.3, rasterized=many)
         ax.annotate(
             f"mean {found[good].mean():.4f}", (0.98, 0.9), xycoords="axes fraction", ha="right"
         )
