@@ -122,7 +122,7 @@ def _over(entry: Entry, reference: Entry) -> str:
     if entry is reference:
         return "1"
     found = _estimate(entry, reference)
-    return f"{found.value:.2g} ({found.low:.2g} … {found.high:.2g})"
+    return f"{_times(found.value)} ({_times(found.low)} … {_times(found.high)})"
 
 
 def _estimate(entry: Entry, reference: Entry) -> Estimate:
@@ -180,12 +180,12 @@ def peers(summary: Summary) -> Iterator[str]:
 def batching(summary: Summary) -> Iterator[str]:
     """A loop, pools and batches, over the loop."""
     reference = _good(summary)[0]
-    head = ("engine", "speed over the loop", "process over the loop's", "memory")
+    head = ("engine", "pairs", "speed over the loop", "memory")
     rows = (
         (
             _name(entry),
+            f"{entry['pairs']:,}",
             _over(entry, reference),
-            f"{entry['seconds']['process'] / reference['seconds']['process']:.2g}",
             _memory(entry),
         )
         for entry in _good(summary)
@@ -265,7 +265,7 @@ _SECTIONS: dict[str, tuple[str, str, Callable[[Summary], Iterator[str]]]] = {
     ),
     "batching": (
         "Why batches",
-        "65,536 pairs. `batch` is how many of them a call of numpy, or a task of a pool, takes at once.",
+        "`batch` is how many pairs a call of numpy, or a task of a pool, takes at once.",
         batching,
     ),
     "scaling": (
@@ -306,8 +306,10 @@ def plot(results: Path) -> None:
     for name, draw in _PLOTS.items():
         path = results / name / "summary.json"
         if path.exists():
-            figure, axes = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-            draw(axes, json.loads(path.read_text()))
+            summary = json.loads(path.read_text())
+            height = 1.2 + 0.2 * len(_good(summary))
+            figure, axes = plt.subplots(figsize=(6.4, height), layout="constrained")
+            draw(axes, summary)
             for side in ("top", "right"):
                 axes.spines[side].set_visible(False)
             figure.savefig(results / f"{name}.svg", metadata={"Date": None})
@@ -339,7 +341,8 @@ def _draw_peers(axes: Any, summary: Summary) -> None:
 def _draw_batching(axes: Any, summary: Summary) -> None:
     entries = _good(summary)
     found = [_estimate(entry, entries[0]) for entry in entries]
-    _bars(axes, [entry["engine"] for entry in entries], found)
+    names = [f"{entry['engine']}, {entry['pairs']:,} pairs" for entry in entries]
+    _bars(axes, names, found)
     axes.set_xlabel("pairs per second, over the loop's")
 
 
