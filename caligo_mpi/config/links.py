@@ -187,7 +187,7 @@ class TimedLinkConfig(NetsquidLinkConfig):
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
         if given.get("type") != "heralded":
             for key in ("pauli", "dark_count_probability"):
-                if key in given:
+                if given.get(key):  # a default that is written out does no harm
                     yield key, "only with type heralded; remove it or choose that type", "rule"
             yield from super()._choices(given)
             return

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from helpers import ROOT
 
-from caligo_mpi import load_config, read_pairs, status
+from caligo_mpi import load_config, open_pairs, read_pairs, status
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
 from caligo_mpi.launch.mpirun import mpirun_command
 from caligo_mpi.pairs import Chunk, PairArrays
 from caligo_mpi.store import pairs_hash
+from caligo_mpi.terminal.wording import duration
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)
@@ -53,6 +54,19 @@ def run(tmp_path):
         return result
 
     return command
+
+
+def test_a_file_without_columns_has_them_simulated_again(run, config, tmp_path):
+    run("generate", config, "-q", "-o", "full.h5")
+    run("generate", config, "-q", "-o", "run.h5", "--set", "output.keep=records")
+    assert status(tmp_path / "run.h5").data_digest == status(tmp_path / "full.h5").data_digest
+    mine, theirs = (read_pairs(tmp_path / f"{name}.h5").named() for name in ("run", "full"))
+    assert mine.keys() == theirs.keys()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+    assert "all is well" in run("verify", "run.h5", "--resample", "2").stdout
+    seconds = sum(open_pairs(tmp_path / "run.h5").chunks["seconds"])
+    said = run("distill", "run.h5", "-q").stderr
+    assert f"its chunks are simulated again, about {duration(seconds)} of one core" in said
 
 
 def test_the_file_is_identical_on_one_two_and_three_ranks(run, config, tmp_path):

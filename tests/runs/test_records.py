@@ -31,7 +31,13 @@ from caligo_mpi.store.keys import read_keys
 
 LOSS = {"alice": {"detector_efficiency": 0.4}, "bob": {"coupling": 0.7}}
 NOISE = {"name": "noise", "link": {"fidelity": 0.985}}
-ENGINES = {"lossless": NOISE, "lossy": {**NOISE, "loss": LOSS}, "plug-in": {"name": "trouble"}}
+TIMED = {"type": "depolarise", "fidelity": 0.95, "prob_success": 0.1, "cycle_time_ns": 1000}
+ENGINES = {
+    "lossless": NOISE,
+    "lossy": {**NOISE, "loss": LOSS},
+    "timed": {"name": "noise", "link": TIMED},
+    "plug-in": {"name": "trouble"},
+}
 PROTOCOL = {"mode": "bbm92", "seed": 5, "block_size": 100_000, "test_fraction": 0.2}
 
 
