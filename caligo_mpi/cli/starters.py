@@ -7,12 +7,12 @@ from pathlib import Path
 _FOLDER = Path(__file__).parent.parent / "config"
 _EXAMPLES = _FOLDER / "starters"
 #: An example that configures a protocol has the name of its mode; the pairs for that mode take precedence.
-_ALIASES = {"rot": "rot-pairs", "rot-protocol": "rot"}
+_ALIASES = {"rot": "rot-pairs", "rot-protocol": "rot", "sweep": "sweep-fidelity"}
 
 
 def names() -> list[str]:
     """What ``--like`` takes."""
-    examples = {path.stem for path in _EXAMPLES.glob("*.yaml")} - set(_ALIASES.values())
+    examples = {path.stem for path in _EXAMPLES.glob("*.yaml")} - {"rot", "rot-pairs"}
     return sorted(examples | set(_ALIASES))
 
 
@@ -32,6 +32,8 @@ def next_command(text: str, path: str) -> str:
     keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}
     if "mode" in keys:
         return f"caligo-mpi distill RUN.h5 --config {path}"
+    if "axes" in keys or "points" in keys:
+        return f"caligo-mpi sweep {path} --ranks 2"
     if "sequential" in keys:
         return f"caligo-mpi sequential {path}"
     return f"caligo-mpi generate {path} --ranks 2"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import ROOT, environment
 
 import caligo_mpi
 from caligo_mpi.analysis import analyze
@@ -243,3 +245,48 @@ def test_the_snippet_of_the_page_on_reports_runs(made, tmp_path, monkeypatch):
         r"```python\n(.*?)```", (ROOT / "docs/report.md").read_text(), re.DOTALL
     )
     exec(snippet, {})
+
+
+# ── sweeps ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """The results of a small sweep over two parameters."""
+    folder = tmp_path_factory.mktemp("sweep")
+    axes = [
+        {"path": "engine.link.fidelity", "values": [0.9, 0.97, 1.0], "name": "F"},
+        {"path": "pairs", "values": [3000, 60_000, 120_000], "name": "N"},
+    ]
+    base = {"seed": 1, "pairs": 1000, "engine": {"name": "noise", "link": {}}}
+    config = {"base": base, "axes": axes, "protocol": {"mode": "bbm92"}}
+    (folder / "sweep.yaml").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "caligo_mpi", "sweep", "sweep.yaml", "-o", "out", "-q"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def test_a_sweep_is_drawn_on_its_closed_forms_and_where_it_has_no_key(swept):
+    sweep = caligo_mpi.read_sweep(swept)
+    assert figures.varying(sweep) == ["F", "N"]
+    curves = figures.plot_sweep_key(sweep)
+    made = [line for line in curves.lines if line.get_linestyle() == "None"]
+    assert len(made) == 3
+    at_most = np.array(sweep["key_per_sifted"], float)[np.array(sweep["N"]) == 120_000]
+    assert made[-1].get_ydata() == pytest.approx(at_most)
+    drawn = figures.plot_map(sweep)
+    zero = int((np.nan_to_num(np.array(sweep["key_per_sifted"], float)) <= 0).sum())
+    assert len(drawn.patches) == zero > 0
+    rates = figures.plot_sweep_qber(sweep)
+    dashed = [line for line in rates.lines if line.get_linestyle() == "--"]
+    assert dashed[0].get_ydata() == pytest.approx([100 * 0.2 / 3, 2.0, 0.0])
+
+
+def test_a_sweep_has_a_page(swept, tmp_path):
+    text = report([swept], tmp_path / "sweep.html").read_text()
+    assert "complete: 9 points" in text
+    assert text.count("<svg") == 3
+    assert "no secret bits" in text or "too few pairs" in text

@@ -21,6 +21,7 @@ from .pairs import (
     plot_times,
 )
 from .style import save, svg
+from .sweeps import plot_map, plot_sweep_key, plot_sweep_qber, varying
 
 __all__ = [
     "plot_course",
@@ -29,12 +30,16 @@ __all__ = [
     "plot_gaps",
     "plot_lags",
     "plot_losses",
+    "plot_map",
     "plot_outcomes",
     "plot_qber",
+    "plot_sweep_key",
+    "plot_sweep_qber",
     "plot_timeline",
     "plot_times",
     "plot_waterfall",
     "save",
     "svg",
+    "varying",
     "where_bits_went",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...errors import ConfigError, StoreError
+from ...runs.sweeps.reading import is_sweep, read_sweep
 from ...store import open_pairs, status
 from ...store.files import disk_errors
 from ...store.keys import is_keys_file
@@ -17,7 +18,7 @@ from ...terminal.wording import counted
 from ..figures import save, svg
 from ..figures.style import MISSING, can_draw, require_drawing
 from ..job import analyze
-from . import html, of_keys, of_pairs
+from . import html, of_keys, of_pairs, of_sweeps
 from .section import Section
 
 _KINDS = ("png", "svg", "pdf")
@@ -30,7 +31,7 @@ def report(
     figures: str | os.PathLike[str] | None = None,
     judged: bool = True,
 ) -> Path:
-    """Write one page about pairs and keys files; several are compared.  Returns where it is.
+    """Write one page about pairs files, keys files and directories of sweeps; several are compared.  Returns where it is.
 
     ``figures`` is a directory, new or empty, for each figure as PNG, SVG and PDF; without ``judged`` pairs files are
     not analyzed, which reads them whole.  An earlier page of ours at ``output`` is replaced, nothing else is.  Without
@@ -81,6 +82,8 @@ def _folder(figures: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _section(path: str, *, judged: bool) -> Section:
+    if is_sweep(path):
+        return of_sweeps.section(read_sweep(path), path)
     if is_keys_file(path):
         return of_keys.section(path)
     found = status(path).path
