@@ -31,7 +31,7 @@ def report(
     figures: str | os.PathLike[str] | None = None,
     judged: bool = True,
 ) -> Path:
-    """Write one page about pairs files, keys files and directories of sweeps; several are compared.  Returns where it is.
+    """Write one page about pairs files, keys files and directories of sweeps, which are compared; returns where it is.
 
     ``figures`` is a directory, new or empty, for each figure as PNG, SVG and PDF; without ``judged`` pairs files are
     not analyzed, which reads them whole.  An earlier page of ours at ``output`` is replaced, nothing else is.  Without
