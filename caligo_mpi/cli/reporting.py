@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare it."""
-    text = "make one page about pairs files, keys files and sweeps; it opens from disk"
+    text = "make one page about pairs, keys, sweeps, benches; it opens from disk"
     sub = verb("report", _report, text)
     sub.add_argument(
         "files",
         nargs="+",
         metavar="FILE",
-        help="pairs file, keys file or directory of a sweep; several are compared",
+        help="pairs file, keys file, directory of a sweep or bench; several are compared",
     )
     where = "page (default: report.html; an earlier report is replaced, nothing else)"
     sub.add_argument("-o", "--output", metavar="PAGE", default="report.html", help=where)

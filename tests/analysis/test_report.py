@@ -253,6 +253,7 @@ def test_the_snippet_of_the_page_on_reports_runs(made, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """The results of a small sweep over two parameters."""
+    pytest.importorskip("caligo_mpi.runs.sweeps.reading", reason="this version has no sweeps")
     folder = tmp_path_factory.mktemp("sweep")
     axes = [
         {"path": "engine.link.fidelity", "values": [0.9, 0.97, 1.0], "name": "F"},
@@ -290,3 +291,62 @@ def test_a_sweep_has_a_page(swept, tmp_path):
     assert "complete: 9 points" in text
     assert text.count("<svg") == 3
     assert "no secret bits" in text or "too few pairs" in text
+
+
+# ── benches ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def benched(tmp_path_factory):
+    """The results of a small bench: two engines, two sizes."""
+    folder = tmp_path_factory.mktemp("bench")
+    options = [
+        "--engines",
+        "noise,plain",
+        "--pairs",
+        "1e4,2e4",
+        "--repeats",
+        "1",
+        "-q",
+        "-o",
+        "results",
+    ]
+    command = [sys.executable, "-m", "caligo_mpi", "bench", "peers", *options]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder / "results" / "latest"
+
+
+def test_a_bench_has_a_page_with_its_speeds(benched, tmp_path):
+    summary = json.loads((benched / "summary.json").read_text())
+    assert len(figures.good_cases(summary)) == 4
+    drawn = figures.plot_speeds(summary)
+    assert [label.get_text() for label in drawn.get_yticklabels()] == [
+        "noise, 10 k pairs", "plain, 10 k pairs", "noise, 20 k pairs", "plain, 20 k pairs"
+    ]  # fmt: skip
+    speeds = [case["pairs_per_second"]["value"] for case in summary["cases"]]
+    assert [bar.lines[0].get_xdata()[0] for bar in drawn.containers] == speeds
+    text = report([benched], tmp_path / "bench.html").read_text()
+    assert "4 cases measured" in text
+    assert text.count("<svg") == 1
+    (tmp_path / "summary.json").write_text("{}")
+    with pytest.raises(StoreError, match="no summary of a bench"):
+        report([tmp_path], tmp_path / "x.html")
+
+
+def test_scaling_is_drawn_on_its_fit():
+    parameters = {"pairs": 1000, "weak": False}
+    cases = []
+    for ranks, speed in ((1, 100.0), (2, 160.0), (4, 228.0)):
+        case = {"engine": "noise", "state": "ok", "speeds": [speed], "ranks": ranks}
+        case["pairs_per_second"] = {"value": speed, "low": speed, "high": speed}
+        cases.append({**case, "parameters": {**parameters, "ranks": ranks}})
+    fit = {"law": "Amdahl", "engine": "noise", "serial_fraction": {"value": 0.25}}
+    fit["parameters"] = {**parameters, "ranks": [1, 2, 4]}
+    ax = figures.plot_scaling({"cases": cases, "fits": [fit]})
+    points, law, ideal = ax.lines
+    assert points.get_ydata() == pytest.approx([1, 1.6, 2.28])
+    assert (law.get_ydata()[0], law.get_ydata()[-1]) == pytest.approx((1, 4 / (1 + 3 * 0.25)))
+    assert list(ideal.get_ydata()) == [1, 4]

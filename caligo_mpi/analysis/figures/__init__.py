@@ -9,6 +9,7 @@ Only these modules import matplotlib (extra ``report``), and only when a figure 
 
 from __future__ import annotations
 
+from .benches import good_cases, plot_scaling, plot_speeds, scalings
 from .keys import plot_efficiency, plot_finite_key, plot_waterfall, where_bits_went
 from .pairs import (
     plot_course,
@@ -24,6 +25,7 @@ from .style import save, svg
 from .sweeps import plot_map, plot_sweep_key, plot_sweep_qber, varying
 
 __all__ = [
+    "good_cases",
     "plot_course",
     "plot_efficiency",
     "plot_finite_key",
@@ -33,12 +35,15 @@ __all__ = [
     "plot_map",
     "plot_outcomes",
     "plot_qber",
+    "plot_scaling",
+    "plot_speeds",
     "plot_sweep_key",
     "plot_sweep_qber",
     "plot_timeline",
     "plot_times",
     "plot_waterfall",
     "save",
+    "scalings",
     "svg",
     "varying",
     "where_bits_went",

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...errors import ConfigError, StoreError
-from ...runs.sweeps.reading import is_sweep, read_sweep
 from ...store import open_pairs, status
 from ...store.files import disk_errors
 from ...store.keys import is_keys_file
@@ -18,7 +17,7 @@ from ...terminal.wording import counted
 from ..figures import save, svg
 from ..figures.style import MISSING, can_draw, require_drawing
 from ..job import analyze
-from . import html, of_keys, of_pairs, of_sweeps
+from . import html, of_benches, of_keys, of_pairs, of_sweeps
 from .section import Section
 
 _KINDS = ("png", "svg", "pdf")
@@ -82,8 +81,10 @@ def _folder(figures: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _section(path: str, *, judged: bool) -> Section:
-    if is_sweep(path):
-        return of_sweeps.section(read_sweep(path), path)
+    if of_sweeps.is_sweep(path):
+        return of_sweeps.section(path)
+    if of_benches.is_bench(path):
+        return of_benches.section(path)
     if is_keys_file(path):
         return of_keys.section(path)
     found = status(path).path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
 
+_FILE = "sweep.h5"
 #: Points of the table that are shown.
 _MOST_POINTS = 250
 #: Results of a point that are shown, beside its parameters.
@@ -23,8 +25,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def section(sweep: Any, path: str) -> Section:
-    """The section of a sweep, as `read_sweep` gives it."""
+def is_sweep(path: str) -> bool:
+    """Whether ``path`` is a directory with a sweep's file in it, finished or not."""
+    return any((Path(path) / name).is_file() for name in (_FILE, f"{_FILE}.part"))
+
+
+def section(path: str) -> Section:
+    """The section of a sweep.  Raises `StoreError` where its file cannot be read."""
+    sweep = importlib.import_module("caligo_mpi.runs.sweeps.reading").read_sweep(path)
     return Section(
         title=Path(path).resolve().name,
         summary=_summary(sweep),
