@@ -34,7 +34,10 @@ def until_lines(status: Status) -> list[str]:
         return []
     goal = Goal(**found["goal"])
     now = _decision(found)
-    state = "so far"
+    state = "not yet"
+    if not status.complete:
+        state += f"; the file has room for {counted(status.chunks_total, 'chunk')} and grows"
+        state += f", to {counted(found['max_pairs'], 'pair')} at most"
     if found["met"]:
         after = counted(found["met_after_chunks"], "chunk")
         state = f"{_MET[found['met']]} after {after}"

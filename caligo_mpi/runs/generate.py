@@ -81,7 +81,7 @@ def generate(
         course = until.course_of_store(config, pair_store) if config.until else None
         meter = _fill(config, engine, (pair_store, course), map, observer)
         if course and until.is_enough(course, pair_store):
-            pair_store.finish(until.stopped(course))
+            pair_store.finish(until.stopped(config, course))
         elif not course and pair_store.is_complete:
             pair_store.finish()
     messages = tuple(pair_store.messages)

@@ -110,9 +110,11 @@ def results(
         pair_store.grow(more)
 
 
-def stopped(course: Course) -> store.Stopped:
-    """What the finished file says of the goal."""
-    return store.Stopped(course.pairs, json.dumps(course.report()), course.table())
+def stopped(config: RunConfig, course: Course) -> store.Stopped:
+    """What the finished file says of the goal; its configuration is that of the plain run."""
+    plain = config.model_copy(update={"until": None, "pairs": course.pairs})
+    resolved = json.dumps(plain.resolved())
+    return store.Stopped(course.pairs, resolved, json.dumps(course.report()), course.table())
 
 
 def _follow(course: Course, pair_store: store.PairStore, record: NDArray[np.void]) -> None:

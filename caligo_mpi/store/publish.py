@@ -22,9 +22,14 @@ from .rows import copy_rows, copy_tables
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Where a run has come to its goal: its emissions, what is said about it (JSON), the decisions."""
+    """Where a run has come to its goal.
+
+    Its emissions, the configuration of the plain run of as many (JSON), what is said about the goal
+    (JSON), and the decisions.
+    """
 
     pairs: int
+    config: str
     until: str
     decisions: NDArray[np.void]
 
@@ -37,7 +42,8 @@ def publish(path: Path, layout: Layout, fd: int, stopped: Stopped | None = None)
     info = layout.info
     if stopped:
         rows = len(stopped.decisions)
-        info = replace(info, pairs=stopped.pairs, until=stopped.until, decisions=rows)
+        info = replace(info, pairs=stopped.pairs, config=stopped.config)
+        info = replace(info, until=stopped.until, decisions=rows)
     part, chunks = part_path(path), len(info.partition)
     state = scan(fd, layout, chunks)
     if state.next < chunks or len(state.holes):
