@@ -301,7 +301,10 @@ def test_a_stopped_run_shows_how_far_it_is(caligo, write_config, tmp_path):
     config = write_config(until={**RUN["until"], "relative_error": 1e-4}, pairs=None)
     generate(load_config(config), tmp_path / "run.h5", map=stopping_after(10))
     shown = caligo("status", "run.h5").stdout
-    assert "until relative error 0.0001 of qber_z (95 % confidence): not yet; the file has room for 64 chunks" in shown
+    assert (
+        "until relative error 0.0001 of qber_z (95 % confidence): not yet; the file has room for 64 chunks"
+        in shown
+    )
     assert "relative error 0.0" in shown
 
 
