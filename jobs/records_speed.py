@@ -12,16 +12,19 @@ import argparse
 import json
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from caligo_mpi import parse_config, read_keys, store
 from caligo_mpi.engines import make_engine
-from caligo_mpi.pairs import Chunk
+from caligo_mpi.pairs import Chunk, Partition
+from caligo_mpi.runs.chunks import run_chunk
 from caligo_mpi.runs.identity import run_info
 from caligo_mpi.terminal.wording import quantity
 
@@ -51,6 +54,30 @@ def _simulate(number: int) -> tuple[float, float]:
             done, begin, warm = 0, time.perf_counter(), True
             spent = time.process_time()
     return done / (time.perf_counter() - begin), done / (time.process_time() - spent)
+
+
+def by_chunk() -> tuple[float, float]:
+    """A chunk's whole work, and its checksum, over its kernel: turn by turn, so that others disturb all of them."""
+    config = parse_config({"pairs": 10**12, **RUN})
+    engine, partition = make_engine(config.engine), Partition(10**12, config.chunk_size)
+    spent: list[tuple[float, float, float]] = []
+    begin = time.perf_counter()
+    while time.perf_counter() - begin < _WARM_SECONDS + _KERNEL_SECONDS:
+        chunk = partition[len(spent)]
+        marks = [time.process_time()]
+        pairs = engine.sample(chunk.count, chunk.seed_sequence(config.seed))
+        marks.append(time.process_time())
+        pairs.checksum()
+        marks.append(time.process_time())
+        del pairs
+        run_chunk(engine, chunk, config.seed)
+        marks.append(time.process_time())
+        kernel, checksum, whole = (b - a for a, b in pairwise(marks))
+        spent.append((kernel, checksum, whole))
+    kernel, checksum, whole = (
+        statistics.median(some) for some in zip(*spent[len(spent) // 3 :], strict=True)
+    )
+    return whole / kernel, checksum / kernel
 
 
 class Memory(threading.Thread):
@@ -146,6 +173,10 @@ def measure_run(folder: Path, pairs: int, ranks: int) -> None:
     print(f"time over kernel time / ranks: {seconds * wall / pairs:.3f}")
     ratio = (processor - launching) * of_processor / (pairs - few)
     print(f"the same of processor times, without launching: {ratio:.3f}")
+    whole, checksum = by_chunk()
+    print(
+        f"turn by turn, a chunk over its kernel: {whole:.3f}, of which its checksum {checksum:.3f}"
+    )
     print(f"memory of the ranks: {quantity(memory)}B")
     print(f"file: {quantity((folder / 'run.h5').stat().st_size)}B")
     config = parse_config({"pairs": 10**12, **RUN, "output": records})
