@@ -345,6 +345,7 @@ def verification_dict(found: Verification) -> dict[str, Any]:
         "digest_fits": found.digest_fits,
         "provenance_fits": found.provenance_fits,
         "layout_is_ours": not found.moved,
+        "keep": found.keep,
         "resampled": list(found.resampled),
         "differing": list(found.differing),
     }
@@ -365,6 +366,12 @@ def verification_text(found: Verification) -> str:
             listed = ", ".join(map(str, chunks[:20]))
             more = ", …" if len(chunks) > 20 else ""
             lines.append(f"  {name}: {len(chunks)} ({listed}{more})")
+    if found.keep == "records" and not found.resampled:
+        lines.append(
+            "  keeps records only: there are no rows to check; --resample N simulates N chunks again"
+        )
+    if found.keep == "counts":
+        lines.append(f"  {LABEL}: counts drawn from their law, there are no rows to check")
     if found.digest_fits is False:
         lines.append("  the data digest does not fit the chunk checksums")
     if found.provenance_fits is False:

@@ -181,7 +181,8 @@ class Verification:
     ``records`` are chunks whose record is damaged, ``data`` those whose rows are, ``differing`` those that came out
     otherwise when they were simulated again.  ``digest_fits`` is None for a partial file, which has no digest yet.
     ``provenance_fits`` is about all attributes, ``/runs`` and ``/faults``; None for a partial file and in format 1.0.
-    ``moved`` says that another tool wrote the file anew: its contents are ours, its layout is not.
+    ``moved`` says that another tool wrote the file anew: its contents are ours, its layout is not.  ``keep`` is what
+    the file keeps; without columns there are no ``data`` to be damaged.
     """
 
     path: Path
@@ -194,6 +195,7 @@ class Verification:
     differing: tuple[int, ...]
     provenance_fits: bool | None = None
     moved: bool = False
+    keep: str = "pairs"
 
     @property
     def ok(self) -> bool:
@@ -245,6 +247,7 @@ def verify_file(
             ),
             provenance_fits=layouts.checksum_fits(layout.metadata, fd) if complete else None,
             moved=layout.moved,
+            keep=layout.info.keep,
         )
     finally:
         os.close(fd)

@@ -67,6 +67,7 @@ def test_it_is_labelled_wherever_it_is_shown(path, caligo):
     assert LABEL in shown["engine"]
     assert sum(shown["outcome_counts"]) == shown["rows"]
     assert LABEL in show.forecast_text(config(), forecast(config()))
+    assert LABEL in show.verification_text(verify(path))
 
 
 def test_there_are_no_pairs_in_it(path, tmp_path):

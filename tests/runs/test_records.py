@@ -78,6 +78,7 @@ def test_all_that_reads_pairs_reads_it(both, tmp_path, kind):
     for source in (path, full):
         export(source, source.with_suffix(".npz"), kind="npz")
     assert path.with_suffix(".npz").read_bytes() == full.with_suffix(".npz").read_bytes()
+    assert "there are no rows to check" in show.verification_text(verify(path))
     found = verify(path, resample=3)
     assert found.ok
     assert len(found.resampled) == 3
