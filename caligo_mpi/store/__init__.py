@@ -11,7 +11,8 @@ from .check import Status, Verification, completed, status, verify_file
 from .export import Kind, export
 from .layout import FORMAT, FORMAT_VERSION, LABEL, RunInfo, file_size, full_size
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
-from .prepare import grown, preflight, require_directory, room, working_files
+from .output import require_directory, working_files
+from .prepare import grown, preflight, room
 from .publish import Stopped
 from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from ..pairs import ChunkList, Pairs, Tally
 from . import layout as layouts
+from . import output
 from .again import Simulate
 from .layout import Layout, RunInfo
 from .lock import lock_path, owner
 from .names import final_path, input_name, output_name, part_path
-from .publish import clear_leftovers
+from .prepare import PairsKind
 from .reader import read_table
 from .records import damaged_chunks, intact, read_records, recorded, scan, table_digest
 
@@ -160,18 +161,7 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
     A partial file that a kill left behind while the finished one was published is removed.
     """
     path = output_name(path)
-    if not path.exists():
-        return None
-    try:
-        final = layouts.read(path)
-    except StoreError:
-        return None
-    same = final.info.config_digest == info.config_digest and final.info.pairs >= info.pairs
-    has_all = final.info.has_columns or not info.has_columns
-    if not (same and has_all) or not final.data_digest:
-        return None
-    clear_leftovers(path, final)
-    return _status_of(path, path)
+    return _status_of(path, path) if output.completed(path, PairsKind(info)) else None
 
 
 @dataclass(frozen=True, slots=True)

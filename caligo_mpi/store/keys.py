@@ -21,12 +21,11 @@ from .keys_file import read_keys, write_file
 from .keys_look import (
     KeysStatus,
     KeysVerification,
-    completed_keys,
     is_keys_file,
     keys_status,
     verify_keys,
 )
-from .keys_store import KeysStore, preflight_keys
+from .keys_store import KeysStore, completed_keys, preflight_keys
 from .names import AlreadyComplete
 
 __all__ = [

@@ -15,7 +15,7 @@ import xxhash
 
 from ..errors import StoreError
 from .keys_data import KeysInfo
-from .metadata import open_file
+from .metadata import Damaged, open_file
 
 MAGIC = b"caligo-keys partial file, version 1\n"
 _RECORD = struct.Struct("<QQ")  # length and XXH3-64 of the payload that follows
@@ -35,7 +35,7 @@ def is_partial(path: Path) -> bool:
         os.close(fd)
 
 
-class TornHeader(StoreError):
+class TornHeader(Damaged):
     """A partial file that does not even say whose it is."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from .keys_data import FORMAT, KeysInfo, KeysReport
 from .keys_file import read_checked, read_report
 from .keys_journal import is_partial, read_journal
 from .metadata import open_file, read_metadata
-from .names import aside_path, final_path, input_name, output_name, part_path, remove_leftover
+from .names import final_path, input_name, part_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,26 +90,3 @@ def _existing(path: Path) -> Path:
     """The file itself, or its partial file where only that is there."""
     part = part_path(path)
     return part if part.exists() and not path.exists() else path
-
-
-def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> KeysReport | None:
-    """What is in ``path`` if it is a finished file of the same pairs and configuration; else None.
-
-    What a kill left behind while the file was published is removed.
-    """
-    path = output_name(path)
-    if not path.exists():
-        return None
-    try:
-        keys = read_report(path)
-    except StoreError:
-        return None
-    if keys.info.identity != info.identity:
-        return None
-    if part_path(path).exists() or aside_path(path).exists():
-        with suppress(StoreError, OSError):
-            lock = locks.acquire(path, {"id": "clearing up"}, patience=0.0)
-            part_path(path).unlink(missing_ok=True)
-            remove_leftover(aside_path(path))
-            locks.release(lock)
-    return keys

@@ -8,60 +8,64 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
 from ..errors import StoreError
 from ..terminal.wording import so_far
-from . import lock as locks
 from .differences import differences
-from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
+from .files import disk_errors
 from .keys_data import KeysInfo, KeysReport, KeysTables
 from .keys_file import MODE, Stream, read_report, write_stream
-from .keys_journal import MAGIC, TornHeader, append, is_partial, read_journal, record_at
-from .names import (
-    AlreadyComplete,
-    aside_path,
-    not_overwritten,
-    output_name,
-    part_path,
-    remove_leftover,
-    require_ours,
-)
-from .prepare import require_directory
+from .keys_journal import MAGIC, append, is_partial, read_journal, record_at
+from .names import not_overwritten, remove_leftover
+from .output import Finished, Output, completed, preflight
 
 
-def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool) -> None:
-    """Raise now, having touched nothing, what `KeysStore.open` would raise."""
-    path = output_name(path)
-    require_directory(path)
-    if force:
-        if os.path.lexists(path):
-            require_ours(path)
-        return
-    if os.path.lexists(path):
-        _refuse(path, info)
-    part = part_path(path)
-    if os.path.lexists(part):
+@dataclass(frozen=True, slots=True)
+class KeysKind:
+    """Keys files of one source and one protocol configuration: the `Kind` of their outputs."""
+
+    info: KeysInfo
+
+    def finished(self, path: Path) -> Finished:
+        """A finished file of the same pairs and configuration."""
+        try:
+            found = read_report(path)
+        except StoreError as error:
+            raise StoreError(f"{error}; {not_overwritten(path)}") from error
+        _require_same(path, found.info, self.info)
+        return Finished(found.digest, "", has_all=True)
+
+    def require_part(self, part: Path) -> None:
+        """The journal must be of the same pairs and configuration."""
         if not is_partial(part):
             raise StoreError(
                 f"{part} is in the way and no partial keys file; {not_overwritten(part)}"
             )
-        with suppress(TornHeader):
-            _require_same(part, read_journal(part).info, info)
+        _require_same(part, read_journal(part).info, self.info)
+
+    def require_room(self, path: Path) -> None:
+        """Keys are small."""
+
+    def is_leftover(self, part: Path) -> bool:
+        """A finished file has all blocks."""
+        return True
 
 
-def _refuse(path: Path, info: KeysInfo) -> None:
-    """Say why the finished file at ``path`` is in the way, unless it is what was asked for."""
-    try:
-        found = read_report(path)
-    except StoreError as error:
-        raise StoreError(f"{error}; {not_overwritten(path)}") from error
-    _require_same(path, found.info, info)
+def preflight_keys(path: str | os.PathLike[str], info: KeysInfo, *, force: bool) -> None:
+    """Raise now, having touched nothing, what `KeysStore.open` would raise."""
+    preflight(path, KeysKind(info), force=force)
+
+
+def completed_keys(path: str | os.PathLike[str], info: KeysInfo) -> KeysReport | None:
+    """What is in ``path`` if it is a finished file of the same pairs and configuration; else None.
+
+    What a kill left behind while the file was published is removed.
+    """
+    return read_report(path) if completed(path, KeysKind(info)) else None
 
 
 def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
@@ -86,11 +90,11 @@ class KeysStore:
     ``blocks_done`` records are in it, which `records` reads; ``messages`` says what was found.
     """
 
-    def __init__(self, path: Path, info: KeysInfo, lock: locks.Lock) -> None:
-        self.path, self.info = path, info
-        self.messages: list[str] = []
+    def __init__(self, output: Output, info: KeysInfo) -> None:
+        self.path, self.info = output.path, info
+        self.messages = output.messages
         self._places: list[tuple[int, int]] = []
-        self._lock, self._fd, self._closed = lock, -1, False
+        self._output, self._fd, self._closed = output, -1, False
 
     @classmethod
     def open(
@@ -105,16 +109,14 @@ class KeysStore:
 
         ``force`` sets other files aside instead of refusing; nothing is deleted.
         """
-        path = output_name(path)
-        launch = {"id": uuid.uuid4().hex, **launch}
-        preflight_keys(path, info, force=force)
-        with disk_errors(path, "opening the output"):
-            store = cls(path, info, locks.acquire(path, launch))
-            try:
-                store._prepare(force=force)
-            except BaseException:
-                store.close()
-                raise
+        output = Output.claim(path, KeysKind(info), launch=launch, force=force)
+        store = cls(output, info)
+        try:
+            with disk_errors(output.path, "opening the output"):
+                store._prepare()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     def __enter__(self) -> KeysStore:
@@ -135,12 +137,12 @@ class KeysStore:
         self._closed = True
         if self._fd >= 0:
             os.close(self._fd)
-        locks.release(self._lock)
+        self._output.release()
 
     def append(self, record: bytes) -> None:
         """Add the next block's record and press it to the disk."""
-        with disk_errors(part_path(self.path), "writing"):
-            locks.check(self._lock)
+        with disk_errors(self._output.part, "writing"):
+            self._output.check()
             self._places.append(append(self._fd, record))
 
     @property
@@ -151,81 +153,39 @@ class KeysStore:
     def records(self) -> Iterator[bytes]:
         """All records, in order, one at a time."""
         for place in self._places:
-            with disk_errors(part_path(self.path), "reading"):
+            with disk_errors(self._output.part, "reading"):
                 record = record_at(self._fd, place)
             yield record
 
     def finish(self, tables: KeysTables, stream: Stream) -> KeysReport:
         """Write the keys file and publish it; it replaces nothing."""
-        aside, part = aside_path(self.path), part_path(self.path)
+        aside = self._output.aside
         with disk_errors(self.path, "publishing"):
-            locks.check(self._lock)
+            self._output.check()
             remove_leftover(aside)
             report = write_stream(aside, tables, stream)
-            sync_file(aside)
-            try:
-                move_new(aside, self.path)
-            except FileExistsError:
-                self._require_equal(report)
-                aside.unlink()
-            part.unlink(missing_ok=True)
-            sync_directory(self.path.parent)
+            self._output.publish(aside, report.digest, KeysKind(self.info))
         return report
 
-    def _require_equal(self, keys: KeysReport) -> None:
-        """Another launch may have published the same keys: possible where locks do not reach other hosts."""
-        try:
-            digest = read_report(self.path).digest
-        except StoreError:
-            digest = ""
-        if digest != keys.digest:
-            raise StoreError(
-                f"{self.path} appeared meanwhile; move it away and run the same command again"
-            )
-        self.messages.append(
-            f"{self.path} appeared meanwhile, finished and with the same keys digest: it stays"
-        )
-
-    def _prepare(self, *, force: bool) -> None:
-        part = part_path(self.path)
-        if os.path.lexists(self.path) and force:
-            self.messages.append(f"{self.path} is set aside as {set_aside(self.path, 'old').name}")
-        elif os.path.lexists(self.path):
-            # It was not there, or not finished, before the lock was ours.
-            _refuse(self.path, self.info)
-            raise AlreadyComplete(f"{self.path} is complete already; --force sets it aside")
-        remove_leftover(aside_path(self.path))
-        if os.path.lexists(part):
-            self._resume(part)
-        if not part.exists():
-            self._begin(part)
+    def _prepare(self) -> None:
+        part = self._output.part
+        if self._output.resumes:
+            journal = read_journal(part)
+            os.truncate(part, journal.end)
+            self._places = journal.places
+            done = so_far(self.blocks_done, self.info.blocks, "block")
+            self.messages.append(f"resuming {part}: {done}")
+        else:
+            self._begin()
         self._fd = os.open(part, os.O_RDWR | os.O_APPEND)
         os.fchmod(self._fd, MODE)
 
-    def _resume(self, part: Path) -> None:
-        """Take over what is intact of the partial file, or set it aside: without ``force`` it is known to be ours."""
-        try:
-            journal = read_journal(part)
-        except TornHeader as error:
-            self.messages.append(f"{error}; it is set aside as {set_aside(part, 'damaged').name}")
-            return
-        if journal.info.identity != self.info.identity:
-            self.messages.append(f"{part} is set aside as {set_aside(part, 'old').name}")
-            return
-        os.truncate(part, journal.end)
-        self._places = journal.places
-        self.messages.append(
-            f"resuming {part}: {so_far(self.blocks_done, self.info.blocks, 'block')}"
-        )
-
-    def _begin(self, part: Path) -> None:
-        aside = aside_path(part)
-        remove_leftover(aside)
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+    def _begin(self) -> None:
+        making = self._output.making
+        fd = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
         try:
             os.write(fd, MAGIC)
             append(fd, json.dumps(asdict(self.info)).encode())
         finally:
             os.close(fd)
-        move_new(aside, part)
-        sync_directory(part.parent)
+        self._output.begin()

@@ -1,81 +1,66 @@
-"""Before a run writes: what is at its names already, and the partial file it goes on with."""
+"""Pairs files as outputs: whose they are, and the partial file that a run goes on with."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import StoreError
 from ..terminal.wording import counted
 from . import layout as layouts
+from . import output
 from .differences import differences
-from .files import move_new, require_space, set_aside, sync_directory, sync_file
+from .files import require_space
 from .layout import LABEL, Layout, RunInfo
-from .lock import lock_path
-from .metadata import Damaged
-from .names import (
-    AlreadyComplete,
-    aside_path,
-    final_path,
-    not_overwritten,
-    output_name,
-    part_path,
-    remove_leftover,
-    require_ours,
-)
+from .names import final_path, not_overwritten, output_name, part_path
+from .output import Finished, Output
 from .records import damaged_chunks, mark_for_redoing, scan
 from .rows import copy_rows, copy_tables
 
 
-def working_files(path: Path) -> tuple[Path, ...]:
-    """What may stand beside ``path`` while its run goes on; one of them changes at every commit."""
-    part = part_path(path)
-    return part, aside_path(part), aside_path(path), lock_path(path)
+@dataclass(frozen=True, slots=True)
+class PairsKind:
+    """Pairs files of one run: the `Kind` of their outputs."""
 
+    info: RunInfo
 
-def prepare(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout:
-    """Leave a partial file of ``info``'s run and size under its name; the lock is held."""
-    part = part_path(path)
-    for leftover in (aside_path(part), aside_path(path)):
-        remove_leftover(leftover)
-    if part.exists() and path.exists() and part.samefile(path):
-        # A kill came between the link and the unlink of publishing.
-        part.unlink()
-    final = _inspect_final(path, info, force=force, messages=messages)
-    found = _inspect_part(part, info, force=force, messages=messages)
-    if found is not None and found.info.pairs == info.pairs:
-        _require_rest(part, found)
-        return found
-    if found is not None:
-        return extend(part, found, info, messages)
-    if final is not None:
-        return extend(path, final, info, messages)
-    require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
-    layout = layouts.create(aside_path(part), info, capacity=info.capacity)
-    sync_file(aside_path(part))
-    move_new(aside_path(part), part)
-    sync_directory(path.parent)
-    return layout
+    def finished(self, path: Path) -> Finished:
+        """A finished file of the same run, laid out as we do it, or with all the pairs that are asked for."""
+        try:
+            final = layouts.read(path)
+        except StoreError as error:
+            raise StoreError(f"{error}; {not_overwritten(path)}") from error
+        _require_extendable(path, final, self.info)
+        has_all = final.info.pairs >= self.info.pairs
+        return Finished(final.data_digest, f"pairs={final.info.pairs}", has_all)
+
+    def require_part(self, part: Path) -> None:
+        """The partial file must be of the same run, and of no more pairs."""
+        _require_resumable(part, layouts.read(part).info, self.info)
+
+    def require_room(self, path: Path) -> None:
+        """The disk must have room for the run."""
+        require_space(path.parent, _space(self.info), f"{path} (pairs={self.info.pairs})")
+
+    def is_leftover(self, part: Path) -> bool:
+        """A partial file that holds nothing which the finished one has not."""
+        final = layouts.read(final_path(part)).info
+        fd, layout = layouts.read_open(part)
+        try:
+            if layout.info.config_digest != final.config_digest:
+                return False
+            if layout.info.pairs == final.pairs:
+                return True
+            return bool(final.until) and scan(fd, layout).next <= len(final.partition)
+        finally:
+            os.close(fd)
 
 
 def preflight(path: str | os.PathLike[str], info: RunInfo, *, force: bool = False) -> None:
     """Raise now, having touched nothing, what opening the file for writing would raise."""
-    path = output_name(path)
-    require_directory(path)
-    if force:
-        if os.path.lexists(path):
-            require_ours(path)
-        return
-    if os.path.lexists(path):
-        _require_extendable(path, _read_final(path), info)
-    part = part_path(path)
-    if os.path.lexists(part):
-        with suppress(Damaged):
-            _require_resumable(part, layouts.read(part).info, info)
-    elif not os.path.lexists(path):
-        require_space(path.parent, _space(info), f"{path} (pairs={info.pairs})")
+    output.preflight(path, PairsKind(info), force=force)
 
 
 def room(path: str | os.PathLike[str], info: RunInfo, *, least: int) -> int:
@@ -102,29 +87,20 @@ def grown(pairs: int, info: RunInfo, *, least: int) -> int:
     return min(info.pairs, max(least, 2 * chunks * info.chunk_size))
 
 
-def require_directory(path: Path) -> None:
-    """The output's directory must be there and writable."""
-    if not path.parent.is_dir():
-        raise StoreError(f"{path.parent} is not a directory; create it or choose another output")
-    if not os.access(path.parent, os.W_OK):
-        raise StoreError(f"{path.parent} is not writable; choose another output directory")
-
-
-def _inspect_final(path: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
-    """The finished file to extend, if there is one; `StoreError` where the name is taken by something else."""
-    if not os.path.lexists(path):
-        return None
-    if force:
-        require_ours(path)
-        messages.append(f"{path} is set aside as {set_aside(path, 'old').name}")
-        return None
-    final = _read_final(path)
-    _require_extendable(path, final, info)
-    if final.info.pairs >= info.pairs:
-        raise AlreadyComplete(
-            f"{path} is complete already (pairs={final.info.pairs}); --force sets it aside"
-        )
-    return final
+def prepare(claimed: Output, info: RunInfo) -> Layout:
+    """Leave a partial file of ``info``'s run and size under its name."""
+    if claimed.resumes:
+        found = layouts.read(claimed.part)
+        if found.info.pairs < info.pairs:
+            return _extended(claimed, claimed.part, found, info)
+        _require_rest(claimed.part, found)
+        return found
+    if claimed.extends:
+        return _extended(claimed, claimed.path, layouts.read(claimed.path), info)
+    PairsKind(info).require_room(claimed.path)
+    layout = layouts.create(claimed.making, info, capacity=info.capacity)
+    claimed.begin()
+    return layout
 
 
 def _require_extendable(path: Path, final: Layout, info: RunInfo) -> None:
@@ -143,34 +119,6 @@ def _require_extendable(path: Path, final: Layout, info: RunInfo) -> None:
             f"extended from pairs={final.info.pairs} to {info.pairs}; "
             "choose another output or set it aside with --force"
         )
-
-
-def _read_final(path: Path) -> Layout:
-    try:
-        return layouts.read(path)
-    except StoreError as error:
-        raise StoreError(f"{error}; {not_overwritten(path)}") from error
-
-
-def _inspect_part(part: Path, info: RunInfo, *, force: bool, messages: list[str]) -> Layout | None:
-    """The partial file to go on with, if there is one."""
-    if not os.path.lexists(part):
-        return None
-    try:
-        found = layouts.read(part)
-    except Damaged as error:
-        messages.append(
-            f"{error}; it is set aside as {set_aside(part, 'damaged').name} and the run starts again"
-        )
-        return None
-    try:
-        _require_resumable(part, found.info, info)
-    except StoreError:
-        if not force:
-            raise
-        messages.append(f"{part} is set aside as {set_aside(part, 'old').name}")
-        return None
-    return found
 
 
 def _require_resumable(part: Path, found: RunInfo, asked: RunInfo) -> None:
@@ -227,30 +175,31 @@ def _require_rest(part: Path, layout: Layout) -> None:
     require_space(part.parent, max(0, missing), f"the rest of {part}")
 
 
-def extend(source: Path, old: Layout, info: RunInfo, messages: list[str]) -> Layout:
+def _extended(claimed: Output, source: Path, old: Layout, info: RunInfo) -> Layout:
+    new, kept = extend(claimed, source, old, info)
+    sizes = f"from pairs={old.info.pairs} to {info.pairs}"
+    whole = counted(kept, "whole chunk")
+    claimed.messages.append(f"{source} is extended {sizes}: {whole} kept")
+    return new
+
+
+def extend(claimed: Output, source: Path, old: Layout, info: RunInfo) -> tuple[Layout, int]:
     """Copy the whole chunks of a shorter file of the same run, partial or not, into a larger partial file.
 
     Row offsets stay, since every whole chunk does; a last, short chunk is left out and done anew.
     """
-    part = part_path(final_path(source))
-    require_space(part.parent, _space(info), f"{part} (pairs={info.pairs})")
+    PairsKind(info).require_room(claimed.part)
     # Bits are decided by the thresholds the run began with, and its rows have the columns it began with.
     info = replace(info, thresholds=old.info.thresholds, declared=old.info.declared)
-    aside = aside_path(part)
-    new = layouts.create(aside, info, capacity=info.capacity)
-    read_fd, write_fd = os.open(source, os.O_RDONLY), os.open(aside, os.O_RDWR)
+    new = layouts.create(claimed.making, info, capacity=info.capacity)
+    read_fd, write_fd = os.open(source, os.O_RDONLY), os.open(claimed.making, os.O_RDWR)
     try:
         kept = _copy_whole_chunks(read_fd, old, write_fd, new)
-        os.fsync(write_fd)
     finally:
         os.close(read_fd)
         os.close(write_fd)
-    aside.replace(part)
-    sync_directory(part.parent)
-    messages.append(
-        f"{source} is extended from pairs={old.info.pairs} to {info.pairs}: {counted(kept, 'whole chunk')} kept"
-    )
-    return new
+    claimed.begin()
+    return new, kept
 
 
 def _copy_whole_chunks(source: int, old: Layout, target: int, new: Layout) -> int:

@@ -1,9 +1,8 @@
-"""After the last chunk: the file gets its final name, which never replaces another file."""
+"""After the last chunk: the file gets its digest, its exact size and its final name."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from . import layout as layouts
-from . import lock as locks
-from .files import move_new, set_aside, sync_directory, sync_file, write_at
+from .files import write_at
 from .layout import Layout, RunInfo
-from .names import aside_path, part_path, remove_leftover
+from .output import Output
+from .prepare import PairsKind
 from .records import damaged_chunks, mark_for_redoing, scan, table_digest
 from .rows import copy_rows, copy_tables
 
@@ -34,7 +33,7 @@ class Stopped:
     decisions: NDArray[np.void]
 
 
-def publish(path: Path, layout: Layout, fd: int, stopped: Stopped | None = None) -> list[str]:
+def publish(output: Output, layout: Layout, fd: int, stopped: Stopped | None = None) -> None:
     """Give the partial file behind ``fd`` its final name; every step may be the last before a kill.
 
     Where the run ``stopped`` before its file was full, what has its name then is the beginning.
@@ -44,63 +43,24 @@ def publish(path: Path, layout: Layout, fd: int, stopped: Stopped | None = None)
         rows = len(stopped.decisions)
         info = replace(info, pairs=stopped.pairs, config=stopped.config)
         info = replace(info, until=stopped.until, decisions=rows)
-    part, chunks = part_path(path), len(info.partition)
+    chunks = len(info.partition)
     state = scan(fd, layout, chunks)
     if state.next < chunks or len(state.holes):
         raise StoreError(
-            f"{part}: records were damaged while the run went on; run the same command again"
+            f"{output.part}: records were damaged while the run went on; run the same command again"
         )
     digest = table_digest(fd, layout, chunks)
     has_room_to_spare = info.has_index and info.has_columns
-    source = part
+    source = output.part
     if stopped or has_room_to_spare:
         decisions = stopped.decisions if stopped else None
-        source = _compact(path, layout, fd, (info, state.rows), decisions)
+        source = _compact(output.aside, layout, fd, (info, state.rows), decisions)
     layouts.complete(source, rows=state.rows, data_digest=digest)
-    sync_file(source)
-    if _is_there(path, info, digest):
-        source.unlink(missing_ok=True)
-        part.unlink(missing_ok=True)
-        return [
-            f"{path} appeared while the run went on, finished and with the same data digest: it stays"
-        ]
-    messages = _make_way(path, info)
-    move_new(source, path)
-    part.unlink(missing_ok=True)
-    sync_directory(path.parent)
-    return messages
-
-
-def clear_leftovers(path: Path, final: Layout) -> None:
-    """Remove what a finished run left behind that was killed while it published, unless a launch is at it."""
-    part = part_path(path)
-    if not part.exists() and not locks.lock_path(path).exists():
-        return
-    with suppress(StoreError, OSError):
-        lock = locks.acquire(path, {"id": "clearing up"}, patience=0.0)
-        try:
-            if _is_left_over(part, final.info):
-                part.unlink()
-                remove_leftover(aside_path(path))
-        finally:
-            locks.release(lock)
-
-
-def _is_left_over(part: Path, final: RunInfo) -> bool:
-    """Whether a partial file holds nothing that the finished one has not."""
-    fd, layout = layouts.read_open(part)
-    try:
-        if layout.info.config_digest != final.config_digest:
-            return False
-        if layout.info.pairs == final.pairs:
-            return True
-        return bool(final.until) and scan(fd, layout).next <= len(final.partition)
-    finally:
-        os.close(fd)
+    output.publish(source, digest, PairsKind(info))
 
 
 def _compact(
-    path: Path,
+    aside: Path,
     layout: Layout,
     fd: int,
     wanted: tuple[RunInfo, int],
@@ -108,7 +68,6 @@ def _compact(
 ) -> Path:
     """Copy the rows that are ``wanted`` into a file of their exact size and check all of it."""
     info, rows = wanted
-    aside = aside_path(path)
     aside.unlink(missing_ok=True)
     try:
         exact = layouts.create(aside, info, capacity=rows)
@@ -137,26 +96,3 @@ def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int
             f"chunks {bad} were damaged on the disk while the run went on; run the same command again"
         )
     os.fsync(target)
-
-
-def _is_there(path: Path, info: RunInfo, digest: str) -> bool:
-    """Whether another launch has published the same run: possible where locks do not reach other hosts."""
-    try:
-        found = layouts.read(path)
-    except StoreError:
-        return False
-    return found.info.pairs == info.pairs and found.data_digest == digest
-
-
-def _make_way(path: Path, info: RunInfo) -> list[str]:
-    """Set aside the shorter file of the same run that this one extends."""
-    if not os.path.lexists(path):
-        return []
-    found = layouts.read(path).info
-    if found.config_digest != info.config_digest or found.pairs >= info.pairs:
-        raise StoreError(
-            f"{path} appeared while the run went on; move it away and run the same command again"
-        )
-    return [
-        f"the shorter {path} (pairs={found.pairs}) is set aside as {set_aside(path, 'old').name}"
-    ]

@@ -26,11 +26,10 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, ChunkResult, Pairs, bits
 from ..terminal.wording import counted, so_far
-from . import lock as locks
 from .files import disk_errors, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, RunInfo
-from .names import output_name, part_path
-from .prepare import extend, prepare, require_directory
+from .output import Output
+from .prepare import PairsKind, extend, prepare
 from .publish import Stopped, publish
 from .reader import read_table
 from .records import (
@@ -66,12 +65,10 @@ class PairStore:
     in the order of `todo`.  An append becomes durable with the next commit: every few chunks by itself, or `commit`.
     """
 
-    def __init__(
-        self, path: Path, layout: Layout, lock: locks.Lock, *, durability: Durability
-    ) -> None:
-        self.path, self.info = path, layout.info
-        self.messages: list[str] = []
-        self._part, self._layout, self._lock = part_path(path), layout, lock
+    def __init__(self, output: Output, layout: Layout, *, durability: Durability) -> None:
+        self.path, self.info = output.path, layout.info
+        self.messages = output.messages
+        self._output, self._part, self._layout = output, output.part, layout
         self._sync = durability == "fsync"
         self._fd = os.open(self._part, os.O_RDWR)
         self._failed = False
@@ -99,23 +96,15 @@ class PairStore:
         nothing is deleted.  Raises `StoreError`, having changed nothing, where the file is another run's, complete,
         locked, or does not fit on the disk.
         """
-        path = output_name(path)
         launch = {"id": uuid.uuid4().hex, **launch}
-        require_directory(path)
-        with disk_errors(path, "opening the output"):
-            lock = locks.acquire(path, launch)
-            try:
-                messages = (
-                    [f"took over the lock left behind by {lock.taken_from}"]
-                    if lock.taken_from
-                    else []
-                )
-                layout = prepare(path, info, force=force, messages=messages)
-                store = cls(path, layout, lock, durability=durability)
-            except BaseException:
-                locks.release(lock)
-                raise
-        store.messages += messages
+        output = Output.claim(path, PairsKind(info), launch=launch, force=force)
+        try:
+            with disk_errors(output.path, "opening the output"):
+                layout = prepare(output, info)
+                store = cls(output, layout, durability=durability)
+        except BaseException:
+            output.release()
+            raise
         try:
             store._resume(launch)
         except BaseException:
@@ -183,8 +172,9 @@ class PairStore:
         """
         self.commit()
         with self._writing():
-            locks.check(self._lock)
-            layout = extend(self._part, self._layout, replace(self.info, pairs=pairs), [])
+            self._output.check()
+            larger = replace(self.info, pairs=pairs)
+            layout, _ = extend(self._output, self._part, self._layout, larger)
             os.close(self._fd)
             self._fd = os.open(self._part, os.O_RDWR)
             self._layout, self.info = layout, layout.info
@@ -210,7 +200,7 @@ class PairStore:
         if not self._records:
             return
         with self._writing():
-            locks.check(self._lock)
+            self._output.check()
             self._writer.flush()
             self._press()
             first = self._next - len(self._records) // CHUNK_DTYPE.itemsize
@@ -243,8 +233,7 @@ class PairStore:
                 f"{self._part}: {counted(len(self.todo), 'chunk')} missing; run the same command again"
             )
         with self._writing():
-            locks.check(self._lock)
-            self.messages += publish(self.path, self._layout, self._fd, stopped)
+            publish(self._output, self._layout, self._fd, stopped)
         self.close()
         return self.path
 
@@ -258,7 +247,7 @@ class PairStore:
         finally:
             os.close(self._fd)
             self._fd = -1
-            locks.release(self._lock)
+            self._output.release()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -372,7 +361,7 @@ class PairStore:
                 f"{self._part}: chunk {index} was redone and its rows end at {end}, not at "
                 f"{int(following['row'])}: the engine does not reproduce its own pairs; choose another output"
             )
-        locks.check(self._lock)
+        self._output.check()
         if pairs is not None:
             self._writer.rewrite(pairs, row)
         self._press()

@@ -22,7 +22,7 @@ from helpers import ROOT, environment, flip_bit, of_version_1, one_sentence
 import caligo_mpi
 from caligo_mpi import store
 from caligo_mpi.errors import ConfigError, StoreError
-from caligo_mpi.pairs import CHUNK_DTYPE, bits
+from caligo_mpi.pairs import CHUNK_DTYPE, COLUMNS, bits
 from caligo_mpi.parallel.job import Rules
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol.run import run_block
@@ -370,9 +370,7 @@ def test_changed_pairs_give_no_key(caligo, run, mpirun, tmp_path):
 def test_pairs_with_new_checksums_do_not_have_the_data_digest(run):
     flip(run, "pairs/bob_outcome", 5 * 8192 + 17)
     with h5py.File(run, "r+") as file:
-        columns = np.stack(
-            [file[f"pairs/{name}"][5 * 8192 : 6 * 8192] for name in store.reader.COLUMNS]
-        )
+        columns = np.stack([file[f"pairs/{name}"][5 * 8192 : 6 * 8192] for name in COLUMNS])
         record = np.frombuffer(bytearray(file["chunks"][5].tobytes()), CHUNK_DTYPE).reshape(())
         record["checksum"] = caligo_mpi.Pairs(columns, 1 << 16).checksum()
         seal(record)
