@@ -8,13 +8,15 @@ from __future__ import annotations
 from ..errors import StoreError
 from .again import Simulate, Simulator, require_bits
 from .check import Status, Verification, completed, status, verify_file
+from .column import Column
 from .export import Kind, export
-from .layout import FORMAT, FORMAT_VERSION, LABEL, RunInfo, file_size, full_size
+from .info import LABEL, RunInfo
+from .layout import FORMAT, FORMAT_VERSION, file_size, full_size
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
 from .output import require_directory, working_files
 from .prepare import grown, preflight, room
 from .publish import Stopped
-from .reader import Column, PairsFile, open_pairs, pairs_hash, read_pairs
+from .reader import PairsFile, open_pairs, pairs_hash, read_pairs
 from .writer import PairStore
 
 __all__ = [

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import StoreError
 from ..pairs import COLUMNS, ColumnSpec, Pairs, bits
-from .layout import Layout, RunInfo
+from .info import RunInfo
+from .layout import Layout
 from .records import SPAN_ROWS, Records, batches, intact
 
 #: Gives a chunk's pairs, with global emission numbers, from its number.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..pairs import ChunkList, Pairs, Tally
+from ..pairs import ChunkList, Tally
 from . import layout as layouts
 from . import output
 from .again import Simulate
-from .layout import Layout, RunInfo
+from .info import RunInfo
+from .launches import read_table
+from .layout import Layout
 from .lock import lock_path, owner
 from .names import final_path, input_name, output_name, part_path
 from .prepare import PairsKind
-from .reader import read_table
 from .records import damaged_chunks, intact, read_records, recorded, scan, table_digest
 
 
@@ -217,11 +218,8 @@ def verify_file(
         complete = bool(layout.data_digest)
         behind = [range(state.next, len(every))] if complete else state.broken.ranges
         missing = {*state.holes, *ChunkList(behind)}
-        again = (
-            [index for index in chunks if index < state.next and index not in missing]
-            if resample
-            else []
-        )
+        there = range(state.next)
+        again = [index for index in chunks if index in there and index not in missing]
         return Verification(
             path=path,
             complete=complete,
@@ -229,12 +227,8 @@ def verify_file(
             records=tuple(sorted(missing)),
             data=tuple(damaged_chunks(fd, layout, every[: state.next])),
             digest_fits=_digest_fits(fd, layout, state.rows) if complete else None,
-            resampled=tuple(again),
-            differing=tuple(
-                index
-                for index in again
-                if resample and _differs(fd, layout, index, resample(index))
-            ),
+            resampled=tuple(again) if resample else (),
+            differing=tuple(_differing(fd, layout, again, resample) if resample else ()),
             provenance_fits=layouts.checksum_fits(layout.metadata, fd) if complete else None,
             moved=layout.moved,
             keep=layout.info.keep,
@@ -247,6 +241,9 @@ def _digest_fits(fd: int, layout: Layout, rows: int) -> bool:
     return table_digest(fd, layout) == layout.data_digest and rows == layout.rows
 
 
-def _differs(fd: int, layout: Layout, index: int, pairs: Pairs) -> bool:
-    record = read_records(fd, layout, index, index + 1)[0]
-    return pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"])
+def _differing(fd: int, layout: Layout, chunks: list[int], resample: Simulate) -> Iterator[int]:
+    for index in chunks:
+        record = read_records(fd, layout, index, index + 1)[0]
+        pairs = resample(index)
+        if (pairs.count, pairs.checksum()) != (int(record["rows"]), int(record["checksum"])):
+            yield index

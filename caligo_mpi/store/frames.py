@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, EnvironmentProblem
 from ..pairs import PairArrays, Pairs
-from .layout import RunInfo
+from .info import RunInfo
 
 if TYPE_CHECKING:
-    from .reader import Column
+    from .column import Column
 
     class _File(Protocol):
         """What an open pairs file has."""

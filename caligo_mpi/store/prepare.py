@@ -13,7 +13,8 @@ from . import layout as layouts
 from . import output
 from .differences import differences
 from .files import require_space
-from .layout import LABEL, Layout, RunInfo
+from .info import LABEL, RunInfo
+from .layout import Layout
 from .names import final_path, not_overwritten, output_name, part_path
 from .output import Finished, Output
 from .records import damaged_chunks, mark_for_redoing, scan

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from . import layout as layouts
 from .files import write_at
-from .layout import Layout, RunInfo
+from .info import RunInfo
+from .layout import Layout
 from .output import Output
 from .prepare import PairsKind
 from .records import damaged_chunks, mark_for_redoing, scan, table_digest

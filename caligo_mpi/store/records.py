@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..pairs import CHUNK_DTYPE, ChunkList, ColumnSpec, Pairs, bits
 from ..pairs.bits import U8
 from .files import read_at, write_at
-from .layout import Layout, RunInfo, place
+from .info import RunInfo
+from .layout import Layout, place
 
 Records = NDArray[np.void]
 
@@ -39,6 +40,14 @@ def read_records(fd: int, layout: Layout, start: int, stop: int) -> Records:
     records = np.empty(stop - start, CHUNK_DTYPE)
     read_at(fd, records, layout.offsets["chunks"] + start * CHUNK_DTYPE.itemsize)
     return records
+
+
+def end_of(fd: int, layout: Layout, index: int) -> int:
+    """The row behind a committed chunk; 0 before the first."""
+    if index < 0:
+        return 0
+    record = read_records(fd, layout, index, index + 1)[0]
+    return int(record["row"] + record["rows"])
 
 
 def batches(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Records]]:

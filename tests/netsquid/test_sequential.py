@@ -212,7 +212,6 @@ def test_an_opening_of_other_bits_is_noticed():
     def judge(opening, theirs=bases):
         side = sequential._Side(
             name="alice",
-            peer="bob",
             config=config(),
             protocol=SequentialConfig(),
             count=count,

@@ -52,8 +52,8 @@ def parties(bases, hold, link, rounds=100):
     """Alice and Bob as the engine has them, on a link that the configuration does not offer."""
     network = simulator.network(config(), hold=hold)
     network.links[0].typ, network.links[0].cfg = link
-    alice = Party(name=ALICE, peer=BOB, creates=True, bases=bases, hold=hold, rounds=rounds)
-    bob = Party(name=BOB, peer=ALICE, creates=False, bases=bases, hold=hold, rounds=rounds)
+    alice = Party(ALICE, bases=bases, hold=hold, rounds=rounds)
+    bob = Party(BOB, bases=bases, hold=hold, rounds=rounds)
     with simulator.seeded(SEED, "dm"):
         simulator.run(network, {ALICE: alice, BOB: bob}, -(-len(bases) // (hold * rounds)))
     return np.array(alice.outcomes), np.array(bob.outcomes)

@@ -107,8 +107,8 @@ class NetsquidEngine:
         rounds = max(1, _PAIRS_PER_RUN // hold)
         bases_a = measured_bases(config, seed, ALICE, count)
         bases_b = measured_bases(config, seed, BOB, count)
-        alice = Party(ALICE, BOB, creates=True, bases=bases_a, hold=hold, rounds=rounds, done=tick)
-        bob = Party(BOB, ALICE, creates=False, bases=bases_b, hold=hold, rounds=rounds)
+        alice = Party(ALICE, bases=bases_a, hold=hold, rounds=rounds, done=tick)
+        bob = Party(BOB, bases=bases_b, hold=hold, rounds=rounds)
         runs = -(-requests // rounds)
         with simulator.seeded(child(seed, SIMULATOR), config.formalism):
             nodes = simulator.network(config, hold=hold)

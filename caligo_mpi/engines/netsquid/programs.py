@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pairs import X
-from .simulator import clock, meta
+from .simulator import ALICE, BOB, clock, meta
 
 #: Whether Bob's bit is inverted, by Bell state as netqasm numbers them (Φ⁺ Ψ⁺ Ψ⁻ Φ⁻), then by
 #: basis.  The SDK's own correction by gates always acts on virtual qubit 0, which is wrong when
@@ -18,7 +18,7 @@ PAULI_FRAME = ((0, 0), (1, 0), (1, 1), (0, 1))
 
 
 class Party:
-    """One side of the experiment, as a program.
+    """One side of the experiment, as a program; Alice creates the pairs, Bob receives them.
 
     It measures in ``bases`` in order, ``hold`` pairs per request and ``rounds`` requests per run
     of the program; ``done`` is called after each request.  ``outcomes`` (bits), ``starts`` and
@@ -29,17 +29,15 @@ class Party:
     def __init__(
         self,
         name: str,
-        peer: str,
         *,
-        creates: bool,
         bases: NDArray[np.uint8],
         hold: int,
         rounds: int,
         done: Callable[[], None] | None = None,
     ) -> None:
         self._name = name
-        self._peer = peer
-        self._creates = creates
+        self._peer = BOB if name == ALICE else ALICE
+        self._creates = name == ALICE
         self._hold = hold
         self._rounds = rounds
         self._done = done

@@ -111,8 +111,8 @@ def run_sequential(
     simulator.require()
     seed = domain(seed, stream_version)
     log = _Log()
-    alice = _Side(ALICE, BOB, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
-    bob = _Side(BOB, ALICE, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
+    alice = _Side(ALICE, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
+    bob = _Side(BOB, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
     nodes = simulator.network(config, hold=1, latency_ns=protocol.classical_latency_ns)
     programs = {ALICE: _Program(alice, _alice), BOB: _Program(bob, _bob)}
     with simulator.seeded(child(seed, SIMULATOR), config.formalism):
@@ -174,7 +174,6 @@ class _Side:
     def __init__(
         self,
         name: str,
-        peer: str,
         *,
         config: NetsquidConfig,
         protocol: SequentialConfig,
@@ -183,7 +182,7 @@ class _Side:
         log: _Log,
     ) -> None:
         self.name = name
-        self.peer = peer
+        self.peer = BOB if name == ALICE else ALICE
         self.config = config
         self.protocol = protocol
         self.seed = seed

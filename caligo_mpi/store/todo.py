@@ -1,0 +1,102 @@
+"""What a run still has to append: damaged chunks first, then those that were never in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from ..pairs import ChunkList
+from ..terminal.wording import counted
+from .layout import Layout
+from .records import Committed, damaged_chunks, mark_for_redoing
+
+# The data written last are the ones a failing machine loses.
+_CHECKED_ON_RESUME = 64
+
+# Damaged chunks that are named one by one.
+_LISTED = 8
+
+
+class Todo:
+    """Chunks in the order in which they must come; ``next`` is the first one behind all that were appended."""
+
+    def __init__(self, chunks: int, next_: int = 0, holes: list[range] | None = None) -> None:
+        self.chunks, self.next = chunks, next_
+        self._holes = deque(holes or [])  # none is empty
+        if self._holes and self._holes[-1].stop == self.next:
+            self.next = self._holes.pop().start
+
+    @property
+    def left(self) -> ChunkList:
+        """All of them."""
+        return ChunkList([*self._holes, range(self.next, self.chunks)])
+
+    @property
+    def gap(self) -> range:
+        """The damaged neighbors that come next; empty where only new chunks are left."""
+        return self._holes[0] if self._holes else range(0)
+
+    @property
+    def due(self) -> int:
+        """The chunk that comes next."""
+        return self._holes[0].start if self._holes else self.next
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every chunk is in."""
+        return not self._holes and self.next == self.chunks
+
+    def done(self) -> None:
+        """The chunk that was due is in."""
+        if not self._holes:
+            self.next += 1
+            return
+        gap = self._holes.popleft()
+        if len(gap) > 1:
+            self._holes.appendleft(gap[1:])
+
+
+def found(fd: int, layout: Layout, state: Committed) -> tuple[Todo, list[int]]:
+    """What is to be done, and which of the chunks that were written last are damaged; these are marked."""
+    last = range(max(0, state.next - _CHECKED_ON_RESUME), state.next)
+    bad = list(damaged_chunks(fd, layout, last))
+    for index in bad:
+        mark_for_redoing(fd, layout, index)
+    return remaining(layout, state, bad), bad
+
+
+def remaining(layout: Layout, state: Committed, bad: Sequence[int] = ()) -> Todo:
+    """What is to be done, ``bad`` chunks included."""
+    return Todo(len(layout.info.partition), state.next, _undone(state, bad))
+
+
+def damage(state: Committed, bad: list[int]) -> tuple[int, str, str]:
+    """How many chunks are damaged, the first of them for people, and both in a sentence."""
+    beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
+    number = len(state.holes) + len(bad) + len(beyond)
+    damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
+    more = ", …" if number > _LISTED else ""
+    listed = ", ".join(map(str, damaged[:_LISTED])) + more
+    again = f"{counted(number, 'damaged chunk')} {'is' if number == 1 else 'are'} redone"
+    return number, listed, f"{again}: {listed}"
+
+
+def _undone(state: Committed, bad: Sequence[int]) -> list[range]:
+    """Chunks below ``state.next`` to be done again, in order, neighbors together."""
+    parts = sorted([*state.holes.ranges, *(range(index, index + 1) for index in bad)], key=_start)
+    joined: list[range] = []
+    for part in parts:
+        if joined and part.start <= joined[-1].stop:
+            joined[-1] = range(joined[-1].start, max(part.stop, joined[-1].stop))
+        else:
+            joined.append(part)
+    return joined
+
+
+def _start(part: range) -> int:
+    return part.start
+
+
+def _few(chunks: ChunkList) -> list[int]:
+    """As many as are listed, and one more."""
+    return list(chunks[: _LISTED + 1])
