@@ -67,7 +67,7 @@ class Child:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=processes.dying_with_parent(),
+                preexec_fn=processes.dying_with_parent(os.getpid()),
             )
 
     def poll(self) -> Ended | None:

@@ -21,13 +21,20 @@ _PR_SET_PDEATHSIG = 1
 _SEGMENTS = ("sm_segment.", "mpich_shm_")
 
 
-def dying_with_parent() -> Callable[[], None]:
+def dying_with_parent(parent: int | None = None) -> Callable[[], None]:
     """A function that has the kernel kill the calling process when its parent dies.
 
-    It may be called after a fork.
+    It may be called after a fork; given the id of the ``parent`` that forks, it also ends a process
+    whose parent died between the fork and this call.
     """
     libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL)) and None
+
+    def bind() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def first_words(
