@@ -150,6 +150,7 @@ class NetsquidDeviceConfig(Section):
         yield from memory_rules(self.T1_ns, self.T2_ns, most=self.T1_ns, why=why)
 
 
+_ONLY_HERALDED = "only with type heralded; remove it or choose that type"
 _TimedType = Annotated[
     Literal["perfect", "depolarise", "heralded"],
     about("link whose attempts take time; the first two as in NetSquid"),
@@ -186,9 +187,8 @@ class TimedLinkConfig(NetsquidLinkConfig):
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
         if given.get("type") != "heralded":
-            for key in ("pauli", "dark_count_probability"):
-                if given.get(key):  # a default that is written out does no harm
-                    yield key, "only with type heralded; remove it or choose that type", "rule"
+            if "pauli" in given:
+                yield "pauli", _ONLY_HERALDED, "rule"
             yield from super()._choices(given)
             return
         yield from exactly_one(given, "fidelity", "prob_max_mixed", "pauli")
@@ -196,6 +196,8 @@ class TimedLinkConfig(NetsquidLinkConfig):
 
     def _rules(self) -> Iterator[Breach]:
         yield from super()._rules()
+        if self.type != "heralded" and self.dark_count_probability:
+            yield "dark_count_probability", _ONLY_HERALDED, "rule"
         yield from pauli_rules(self.pauli)
         yield from _cycle_rules(self.cycle_time_ns)
 
