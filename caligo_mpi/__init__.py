@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .runs.again import open_pairs, read_pairs
     from .runs.generate import Summary
     from .runs.in_memory import generate_pairs
+    from .runs.sweeps.reading import Sweep, read_sweep
     from .store import PairsFile, status
     from .store.keys import read_keys
 
@@ -64,6 +65,7 @@ _HOME = {
     ),
     "runs.generate": ("Summary",),
     "runs.in_memory": ("generate_pairs",),
+    "runs.sweeps.reading": ("Sweep", "read_sweep"),
     "store": (
         "PairsFile",
         "status",
@@ -89,6 +91,7 @@ __all__ = [
     "RunConfig",
     "StoreError",
     "Summary",
+    "Sweep",
     "Tally",
     "__version__",
     "analyze",
@@ -100,6 +103,7 @@ __all__ = [
     "parse_protocol",
     "read_keys",
     "read_pairs",
+    "read_sweep",
     "run_protocol",
     "status",
     "tally",

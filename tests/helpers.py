@@ -80,7 +80,10 @@ def flip_bit(path: Path, byte: int, bit: int = 3) -> None:
 
 #: The examples that configure runs; the others configure protocols.
 RUN_CONFIGS = sorted(
-    path for path in (ROOT / "configs").glob("*.yaml") if "\nmode:" not in path.read_text("utf-8")
+    path
+    for path in (ROOT / "configs").glob("*.yaml")
+    if not {"mode:", "axes:"}
+    & {line.split(" ")[0] for line in path.read_text("utf-8").splitlines()}
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: Verbs by what they are for; a verb that stands nowhere is among the others.
 GROUPS = {
-    "run": ("init", "validate", "generate", "distill", "resume", "sequential"),
+    "run": ("init", "validate", "generate", "distill", "sweep", "merge", "resume", "sequential"),
     "look": ("status", "verify", "analyze", "report", "export"),
     "cluster": ("slurm",),
     "measure": ("bench",),
@@ -34,6 +34,14 @@ EXAMPLES = {
     "resume": (
         "caligo-mpi resume small.h5",
         "caligo-mpi resume my-keys.h5 --ranks 2",
+    ),
+    "sweep": (
+        "caligo-mpi sweep configs/sweep-fidelity.yaml --plan",
+        "caligo-mpi sweep configs/sweep-fidelity.yaml -o fidelity --set base.pairs=1e4",
+    ),
+    "merge": (
+        "caligo-mpi merge fidelity -o all",
+        "caligo-mpi merge fidelity all -o everything --json",
     ),
     "sequential": (
         "caligo-mpi sequential configs/netsquid.yaml -o sequential.h5",

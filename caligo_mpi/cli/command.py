@@ -12,7 +12,7 @@ import errno
 from .._version import __version__
 from ..errors import WRONG_USE, CaligoError
 from ..terminal import streams
-from . import benching, catalog, doctoring, looking, making, reporting
+from . import benching, catalog, doctoring, looking, making, reporting, sweeping
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     making.add_verbs(verb)
+    sweeping.add_verbs(verb)
     looking.add_verbs(verb)
     reporting.add_verbs(verb)
     benching.add_verbs(verb)

@@ -145,13 +145,16 @@ def _add_analyze(verb: AddVerb) -> None:
 
 def _status(args: argparse.Namespace) -> int:
     from .. import store
+    from ..runs.sweeps.reading import is_sweep
     from ..store.keys import is_keys_file, keys_status
-    from . import show, show_keys
+    from . import show, show_keys, sweeping
 
     if args.watch:
         return _watch(args)
     for file in args.files:
-        if is_keys_file(file):
+        if is_sweep(file):
+            sweeping.show_status(args, file)
+        elif is_keys_file(file):
             keys = keys_status(file)
             text = show_keys.keys_status_text(keys)
             arguments.deliver(args, show_keys.keys_status_dict(keys), text)

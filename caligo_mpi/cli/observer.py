@@ -51,10 +51,14 @@ class TerminalObserver(Observer):
         """How the run ended."""
         from ..runs.distill import Distilled
         from ..runs.generate import Summary
-        from . import show, show_keys
+        from ..runs.sweeps.summary import SweepSummary
+        from . import show, show_keys, show_sweep
 
         self._stack.close()
-        if isinstance(summary, Summary):
+        if isinstance(summary, SweepSummary):
+            values = show_sweep.sweep_dict(summary)
+            text = show_sweep.sweep_text(summary)
+        elif isinstance(summary, Summary):
             values = show.summary_dict(summary)
             text = show.summary_text(summary)
         else:

@@ -201,8 +201,13 @@ def _parse(data: object, overrides: Sequence[str], *, source: str) -> ProtocolCo
 @cache
 def _keys() -> tuple[Key, ...]:
     """Every key of either mode."""
+    return protocol_keys()
+
+
+def protocol_keys(prefix: str = "") -> tuple[Key, ...]:
+    """Every key of either mode, each behind ``prefix``."""
     return tuple(
         key
         for mode, model in _MODES.items()
-        for key in keys_of(model, needs=(("mode", (str(mode),)),))
+        for key in keys_of(model, prefix, needs=(("mode", (str(mode),)),))
     )

@@ -42,14 +42,19 @@ def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
 
 def info_of_counts(info: store.RunInfo, config: RunConfig, engine: Engine) -> store.RunInfo:
     """What a file of counts says: all emissions are one chunk, and the number of them is part of its identity."""
-    identity = json.dumps([info.config_digest, store.LABEL, LAW_VERSION, config.pairs])
     return replace(
         info,
         engine=f"{info.engine} ({store.LABEL})",
-        config_digest=hashlib.sha256(identity.encode()).hexdigest(),
+        config_digest=law_digest(info.config_digest, config.pairs),
         chunk_size=-(-config.pairs // 8) * 8,
         outcome_counts=counts_of(config, engine).counts,
     )
+
+
+def law_digest(config_digest: str, pairs: int) -> str:
+    """The identity of counts of so many emissions: another one than that of the bits."""
+    identity = json.dumps([config_digest, store.LABEL, LAW_VERSION, pairs])
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def counts_work(config: RunConfig, thresholds: dict[str, object]) -> Work[ChunkResult]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,20 @@ class TornHeader(Damaged):
 def append(fd: int, record: bytes) -> tuple[int, int]:
     """Add a record at the end and press it to the disk; where it is."""
     place = os.lseek(fd, 0, os.SEEK_END) + _RECORD.size, len(record)
-    view = memoryview(_RECORD.pack(len(record), xxhash.xxh3_64_intdigest(record)) + record)
+    append_all(fd, [record])
+    return place
+
+
+def append_all(fd: int, records: Iterable[bytes]) -> None:
+    """Add records at the end and press them to the disk."""
+    view = memoryview(b"".join(map(_framed, records)))
     while view:
         view = view[os.write(fd, view) :]
     os.fsync(fd)
-    return place
+
+
+def _framed(record: bytes) -> bytes:
+    return _RECORD.pack(len(record), xxhash.xxh3_64_intdigest(record)) + record
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +81,11 @@ def read_journal(path: Path) -> Journal:
         os.close(fd)
 
 
-def _read(fd: int, path: Path) -> Journal:
+def whole_records(fd: int, magic: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Where the whole records of a file that begins with ``magic`` are (offset and length), and where they end."""
     places: list[tuple[int, int]] = []
-    end = len(MAGIC)
-    size = os.fstat(fd).st_size if os.pread(fd, len(MAGIC), 0) == MAGIC else 0
+    end = len(magic)
+    size = os.fstat(fd).st_size if os.pread(fd, len(magic), 0) == magic else 0
     while size >= end + _RECORD.size:
         length, checksum = _RECORD.unpack(os.pread(fd, _RECORD.size, end))
         start = end + _RECORD.size
@@ -85,6 +96,11 @@ def _read(fd: int, path: Path) -> Journal:
             break
         places.append((start, length))
         end = start + length
+    return places, end
+
+
+def _read(fd: int, path: Path) -> Journal:
+    places, end = whole_records(fd, MAGIC)
     if not places:
         raise TornHeader(f"{path} is not a partial keys file, or damaged at its beginning")
     try:

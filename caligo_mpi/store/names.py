@@ -15,9 +15,9 @@ _PATH_MAX, _NAME_MAX = 4096, 255
 _ENDING = len(".part.damaged-99")
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_JOURNAL = b"caligo-keys partial file"
+_JOURNALS = (b"caligo-keys partial file", b"caligo-sweep partial file")
 #: Beginning of the names of our formats, which stand in every file of ours near its beginning or its end.
-_FORMATS = (b"caligo-pairs", b"caligo-keys")
+_FORMATS = (b"caligo-pairs", b"caligo-keys", b"caligo-sweep")
 _NEAR = 1 << 20
 
 
@@ -79,7 +79,7 @@ def is_ours(path: Path) -> bool:
             near = head + file.read(_NEAR)
     except OSError:
         return False
-    return head.startswith(_JOURNAL) or (
+    return head.startswith(_JOURNALS) or (
         head.startswith(_HDF5) and any(name in near for name in _FORMATS)
     )
 
@@ -111,10 +111,10 @@ def remove_leftover(path: Path) -> None:
     try:
         require_regular(path)
         with path.open("rb") as file:
-            head = file.read(len(_JOURNAL))
+            head = file.read(max(map(len, _JOURNALS)))
     except FileNotFoundError:
         return
-    is_begun = any(head.startswith(beginning[: len(head)]) for beginning in (_HDF5, _JOURNAL))
+    is_begun = any(head.startswith(beginning[: len(head)]) for beginning in (_HDF5, *_JOURNALS))
     if not is_begun and any(head):  # a power failure may leave zeros
         raise StoreError(
             f"{_named(path)} is in the way and was not written by this program; {_ELSEWHERE}"

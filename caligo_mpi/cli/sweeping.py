@@ -1,0 +1,139 @@
+"""Verbs for many runs of one base: sweep, and merge."""
+
+from __future__ import annotations
+
+from ..errors import DONE
+from ..terminal import streams
+from . import arguments
+from .arguments import whole
+
+TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
+if TYPE_CHECKING:
+    import argparse
+
+    from ..config.points import Point
+    from ..config.sweep import SweepConfig
+    from ..runs.sweeps.job import SweepJob
+    from .arguments import AddVerb
+
+
+def add_verbs(verb: AddVerb) -> None:
+    """Declare them."""
+    sub = verb(
+        "sweep", _sweep, "run a base at every point of some axes, into a directory of results"
+    )
+    sub.add_argument(
+        "config", metavar="SWEEP", help="YAML file, such as configs/sweep-fidelity.yaml"
+    )
+    arguments.add_set(sub, example="base.pairs=1e6")
+    sub.add_argument("-o", "--output", metavar="DIR", help="directory of the results")
+    sub.add_argument("--plan", action="store_true", help="say what it takes; run nothing")
+    sub.add_argument("--point", type=whole(0, 1 << 40), metavar="K", help="this point alone")
+    text = "with --point: print the configuration of the equivalent single run"
+    sub.add_argument("--config", dest="single", action="store_true", help=text)
+    either = sub.add_mutually_exclusive_group()
+    text = "compute the other points when one fails (the default)"
+    either.add_argument("--keep-going", action="store_true", help=text)
+    either.add_argument("--fail-fast", action="store_true", help="stop when a point fails")
+    arguments.add_execution(sub, aside="set the file of another sweep aside and start anew")
+    sub = verb("merge", _merge, "join the results of sweeps of equal base")
+    sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
+    sub.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to make")
+    arguments.add_json(sub)
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    if args.single:
+        return _print_point(args)
+    if args.plan:
+        return _plan(args)
+    from ..runs.execute import Task, execute
+    from ..runs.fleeting import lasting
+    from ..runs.sweeps.work import Made
+    from .observer import TerminalObserver
+
+    observer = TerminalObserver(quiet=args.quiet, json=args.json)
+    with lasting(args.config, ranks=args.ranks) as args.config, observer:
+        return execute(Task(lambda: _sweep_job(args), Made, observer), args.ranks)
+
+
+def _sweep_job(args: argparse.Namespace) -> SweepJob:
+    from pathlib import Path
+
+    from ..config.sweep import load_sweep
+    from ..errors import ConfigError
+    from ..runs.sweeps.job import SweepJob
+    from ..runs.sweeps.plan import require_fit
+
+    if not args.output:
+        raise ConfigError("output is not given; name the directory of the results with -o DIR")
+    sweep = load_sweep(args.config, args.overrides)
+    chosen = sweep.points if args.point is None else (_point(sweep, args.point),)
+    directory = Path(args.output)
+    require_fit(sweep, chosen, directory)
+    line = ["sweep", arguments.operand(args.config), *arguments.rank_arguments(args, directory)]
+    line += [] if args.point is None else [f"--point={args.point}"]
+    line += ["--fail-fast"] if args.fail_fast else []
+    return SweepJob(sweep, chosen, directory, line, forced=args.force, fail_fast=args.fail_fast)
+
+
+def _point(sweep: SweepConfig, number: int) -> Point:
+    from ..errors import ConfigError
+
+    if number >= len(sweep.points):
+        raise ConfigError(
+            f"point={number} is not a point of {sweep.source}; they are 0 to {len(sweep.points) - 1}"
+        )
+    return sweep.points[number]
+
+
+def _print_point(args: argparse.Namespace) -> int:
+    from ..config import dump_config
+    from ..config.strict_yaml import dump_yaml
+    from ..config.sweep import load_sweep
+    from ..errors import ConfigError
+
+    if args.point is None:
+        raise ConfigError("--config prints the configuration of a point; name it with --point K")
+    point = _point(load_sweep(args.config, args.overrides), args.point)
+    streams.deliver(dump_config(point.config), end="")
+    if point.protocol is not None:
+        protocol = dump_yaml(point.protocol.resolved()).splitlines()
+        streams.deliver("\n".join(["# distill it with:", *(f"# {line}" for line in protocol)]))
+    return DONE
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ..config.sweep import load_sweep
+    from ..runs.sweeps.plan import plan, require_fit
+    from . import show_sweep
+
+    sweep = load_sweep(args.config, args.overrides)
+    chosen = sweep.points if args.point is None else (_point(sweep, args.point),)
+    require_fit(sweep, chosen, Path(args.output or "."))
+    found = plan(sweep, chosen)
+    arguments.deliver(args, show_sweep.plan_dict(found), show_sweep.plan_text(found))
+    return DONE
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from ..runs.sweeps.merge import merge
+    from . import show_sweep
+    from .observer import TerminalObserver
+
+    observer = TerminalObserver(quiet=True, json=args.json)
+    found = merge(args.directories, args.output, observer=observer)
+    arguments.tell(args, show_sweep.sweep_dict(found), show_sweep.sweep_text(found))
+    return DONE
+
+
+def show_status(args: argparse.Namespace, directory: str) -> None:
+    """What ``status`` prints of a sweep's directory."""
+    from ..runs.sweeps.reading import sweep_owner, sweep_status
+    from . import show_sweep
+
+    found = sweep_status(directory)
+    text = show_sweep.status_text(found, sweep_owner(directory))
+    arguments.deliver(args, show_sweep.sweep_dict(found), text)

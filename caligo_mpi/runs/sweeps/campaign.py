@@ -1,0 +1,188 @@
+"""A launch of a sweep: all points' chunks, then all points' blocks, in one pool each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config.points import Point
+from ...config.sweep import SweepConfig
+from ...errors import StoreError
+from ...parallel.job import Map
+from ...store.records import data_digest
+from ...store.sweep_data import UNNAMED, Partial, Row, blank_row, same_results
+from ...store.sweep_journal import of_chunks, of_points, of_row
+from ...store.sweep_store import SweepStore
+from ..counts import law_digest
+from ..job import Observer
+from .results import Listed, Table
+from .simulating import TICKS, pairs_file, point_chunks, simulate
+
+
+def listed(points: Sequence[Point]) -> list[Listed]:
+    """The points as a table lists them."""
+    return [(point.index, point.key, json.dumps(dict(point.parameters))) for point in points]
+
+
+class Campaign:
+    """The points of a launch: ``rows`` are those that are finished, ``failures`` sentences by number of the point."""
+
+    def __init__(
+        self,
+        sweep: SweepConfig,
+        points: Sequence[Point],
+        store: SweepStore,
+        observer: Observer,
+        *,
+        fail_fast: bool = False,
+    ) -> None:
+        self.fail_fast = fail_fast
+        self.sweep, self.points, self.store, self.observer = sweep, points, store, observer
+        self.rows: dict[str, Row] = {
+            key: row for key, row in store.found.rows.items() if row["state"] == "done"
+        }
+        self.partial = store.found.partial
+        self.failures: dict[int, str] = {}
+        self.launched = 0
+        self.seconds = 0.0
+        self.expected: dict[str, Row] = {}  # rows whose pairs files are made again
+        self.stopped = False  # before everything was done
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point is finished."""
+        return all(point.key in self.rows for point in self.points)
+
+    def table(self) -> Table:
+        """The results so far, of all points of the sweep."""
+        failed = {
+            point.key: self.failures[point.index]
+            for point in self.points
+            if point.index in self.failures
+        }
+        rows = {**self.store.found.rows, **self.rows}
+        return Table.of(self.store.info, listed(self.sweep.points), rows, failed, self.partial)
+
+    def ordered_rows(self) -> list[Row]:
+        """The finished rows in the order of the sweep, then those that it no longer names."""
+        rest = dict(self.rows)
+        named = [
+            {**rest.pop(point.key), "number": point.index}
+            for point in self.sweep.points
+            if point.key in rest
+        ]
+        return named + [{**row, "number": UNNAMED} for row in rest.values()]
+
+    def compute(self, map_: Map) -> None:
+        """Both pools, one after the other; ends early when asked to stop."""
+        self._say_what_is_there()
+        known = [(key, parameters) for _, key, parameters in listed(self.sweep.points)]
+        if known != self.store.found.points:
+            self.store.put(of_points(known))
+            self.store.commit()
+        simulate(self, map_)
+        if self.partial and not self.stopped:
+            # The protocol is loaded where it is needed.
+            from .distilling import distill_points
+
+            distill_points(self, map_)
+        self.store.commit()
+
+    def _say_what_is_there(self) -> None:
+        have = sum(point.key in self.rows for point in self.points)
+        if have or self.partial:
+            self.observer.say(
+                f"going on with {self.store.path.parent}: {have} of {len(self.points)} points are done"
+            )
+        if self.sweep.keep != "pairs":
+            return
+        for point in self.points:
+            file = pairs_file(self.store.path, point)
+            if point.key in self.rows and not file.exists():
+                self.expected[point.key] = self.rows.pop(point.key)
+                self.observer.say(f"{file} of point {point.index} is missing: it is made again")
+
+    def add_chunks(
+        self,
+        point: Point,
+        sums: Mapping[str, Any],
+        checksums: NDArray[np.uint64],
+        rows: NDArray[np.uint64],
+    ) -> None:
+        """The next chunks of a point; its row where they are the last ones and no key is wanted."""
+        partial = self.partial.setdefault(point.key, Partial())
+        partial.add(sums)
+        partial.chunks += len(checksums)
+        partial.checksums.append(checksums)
+        partial.chunk_rows.append(rows)
+        is_whole = partial.chunks == point_chunks(self.sweep, point)
+        if is_whole and not self._is_distilled(point, partial):
+            self.finish(point)
+        else:
+            self.store.put(of_chunks(point.key, sums, checksums, rows))
+
+    def fail(self, point: Point, sentence: str) -> None:
+        """A point cannot be computed: said at once, and again at the end."""
+        if point.index in self.failures:
+            return
+        self.failures[point.index] = sentence
+        self.observer.say(sentence)
+        row = {**self._row(point), "state": "failed", "error": sentence}
+        self.store.put(of_row(row))
+        self.store.commit()
+
+    def _is_distilled(self, point: Point, partial: Partial) -> bool:
+        """Whether a point's pairs are made into keys: not where one block is more than a rank should hold."""
+        if point.protocol is None or self.sweep.keep == "counts":
+            return False
+        from ...protocol.run import plan_blocks
+
+        plan = plan_blocks(int(partial.sums["rows"]), point.protocol)
+        return max(block.count for block in plan) <= self.sweep.protocol_limit
+
+    def finish(self, point: Point) -> None:
+        """The row of a point of which everything is in."""
+        partial = self.partial[point.key]
+        row = {**self._row(point), **partial.sums, "state": "done", "error": ""}
+        row["duration_ns"] = row.pop("duration_ticks") / TICKS
+        row["distilled"] = int(partial.blocks > 0)
+        if point.protocol is not None and not partial.blocks:
+            row["abort"] = self._why_not_distilled()
+        version = int(row["stream_version"])
+        row["config_digest"] = point.config.digest(version)
+        if self.sweep.keep == "counts":
+            row["config_digest"] = law_digest(row["config_digest"], point.config.pairs)
+        row["data_digest"] = data_digest(row["config_digest"], partial.checksums)
+        expected = self.expected.pop(point.key, None)
+        if expected is not None and not same_results(expected, row):
+            raise StoreError(
+                f"{pairs_file(self.store.path, point)} was made again and is another one than "
+                f"before (data digest {row['data_digest'][:12]}, it was {expected['data_digest'][:12]}); "
+                "use the release that made the sweep, or set it aside with --force"
+            )
+        del self.partial[point.key]
+        self.rows[point.key] = row
+        self.store.put(of_row(row))
+        if self.store.is_due:
+            self.store.commit()
+
+    def _why_not_distilled(self) -> str:
+        if self.sweep.keep == "counts":
+            return "not run: only counts are drawn"
+        return f"not run: a block is larger than protocol_limit={self.sweep.protocol_limit}"
+
+    def _row(self, point: Point) -> Row:
+        return {
+            **blank_row(),
+            "key": point.key,
+            "number": point.index,
+            "parameters": json.dumps(dict(point.parameters)),
+            "config": json.dumps(point.config.resolved()),
+            "protocol": json.dumps(point.protocol.resolved()) if point.protocol else "",
+            "pairs": point.config.pairs,
+            "chunks": point_chunks(self.sweep, point),
+        }

@@ -1,0 +1,153 @@
+"""What a sweep will take: time by a trial of a few points, disk and memory by arithmetic."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ... import store
+from ...config import RunConfig
+from ...config.points import Point
+from ...config.protocol import ProtocolConfig
+from ...config.sweep import SweepConfig
+from ...engines import make_engine
+from ...errors import ConfigError
+from ...pairs import Chunk
+from ...store.files import require_space
+from .. import devices
+from ..chunks import run_chunk
+from ..forecast import forecast
+from ..identity import run_info
+from .simulating import point_chunks
+
+#: Bytes of a point's row, and of a chunk that is not in a row yet.
+_ROW_BYTES, _CHUNK_BYTES = 3000, 16
+#: Bytes that a rank holds per pair of the block that it distills: measured.
+_BLOCK_BYTES = 24
+#: Bytes of Python, numpy and what they load.
+_RESIDENT = 130 << 20
+#: Points and pairs that are tried.
+_TRIED_POINTS, _TRIED_PAIRS = 3, 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What a sweep takes: seconds of one core, bytes of disk, bytes of memory per rank."""
+
+    points: int
+    pairs: int
+    chunks: int
+    seconds: float
+    key_seconds: float
+    disk: int
+    memory: int
+
+
+def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
+    """The plan of these points; simulates and distills for a moment to learn the speed."""
+    step = max(1, len(points) // _TRIED_POINTS)
+    tried = points[::step][:_TRIED_POINTS]
+    pairs = sum(point.config.pairs for point in points)
+    per_pair = sum(_seconds_per_pair(point) for point in tried) / len(tried)
+    keys = 0.0
+    if tried[0].protocol is not None:
+        keys = sum(_key_seconds_per_pair(point) for point in tried) / len(tried)
+    key_seconds = keys * sum(point.config.pairs for point in points if _distilled(sweep, point))
+    seconds = per_pair * pairs + key_seconds
+    chunks = sum(point_chunks(sweep, point) for point in points)
+    return SweepPlan(
+        len(points),
+        pairs,
+        chunks,
+        seconds,
+        key_seconds,
+        disk_bytes(sweep, points),
+        _memory(sweep, points),
+    )
+
+
+def require_fit(sweep: SweepConfig, points: Sequence[Point], directory: Path) -> None:
+    """Raise, before anything runs, what the disk or this machine's memory cannot hold."""
+    folder = directory if directory.is_dir() else directory.parent
+    if folder.is_dir():
+        require_space(folder, disk_bytes(sweep, points), f"{directory} ({len(points):,} points)")
+    need, there = _memory(sweep, points), _memory_there()
+    if need > there:
+        largest = max(points, key=lambda point: _block_pairs(sweep, point))
+        raise ConfigError(
+            f"{sweep.source}: a rank needs {need / 1e9:.3g} GB for a block of "
+            f"{_block_pairs(sweep, largest):,} pairs (point {largest.index}), this machine has "
+            f"{there / 1e9:.3g} GB; lower protocol_limit or protocol.block_size"
+        )
+
+
+def disk_bytes(sweep: SweepConfig, points: Sequence[Point]) -> int:
+    """Bytes of the sweep's file, its tables, and the pairs files where those are kept."""
+    total = sum(4 * _ROW_BYTES + _CHUNK_BYTES * point_chunks(sweep, point) for point in points)
+    if sweep.keep == "pairs":
+        total += sum(map(_file_bytes, points))
+    return total
+
+
+def _file_bytes(point: Point) -> int:
+    info = run_info(point.config, make_engine(point.config.engine))
+    return store.file_size(info, info.capacity)
+
+
+def _memory(sweep: SweepConfig, points: Sequence[Point]) -> int:
+    chunk = max(min(point.config.pairs, point.config.chunk_size) for point in points)
+    block = max(_block_pairs(sweep, point) for point in points)
+    return _RESIDENT + chunk + _BLOCK_BYTES * block
+
+
+def _distilled(sweep: SweepConfig, point: Point) -> bool:
+    return _block_pairs(sweep, point) > 0
+
+
+def _block_pairs(sweep: SweepConfig, point: Point) -> int:
+    """Rows of the largest block that is distilled, if every pair is registered; 0 of none."""
+    if point.protocol is None or sweep.keep == "counts":
+        return 0
+    from ...protocol.run import plan_blocks
+
+    largest = plan_blocks(_registered(point.config), point.protocol)[0].count
+    return largest if largest <= sweep.protocol_limit else 0
+
+
+def _registered(config: RunConfig) -> int:
+    law = devices.expected(config)
+    return config.pairs if law is None else int(config.pairs * law.coincidence)
+
+
+def _memory_there() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _seconds_per_pair(point: Point) -> float:
+    return forecast(point.config).seconds / point.config.pairs
+
+
+def _key_seconds_per_pair(point: Point) -> float:
+    """Seconds of the protocol per emission, from a small block."""
+    from ...protocol.run import plan_blocks, run_block
+
+    config, protocol = point.config, _required(point.protocol)
+    count = min(_TRIED_PAIRS, config.pairs, config.chunk_size)
+    pairs = run_chunk(make_engine(config.engine), Chunk(0, 0, count), config.seed).pairs
+    assert pairs is not None
+    (block, *_) = plan_blocks(pairs.count, protocol)
+    if block.count != pairs.count:
+        return 0.0
+    start = time.perf_counter()
+    run_block(
+        pairs, protocol, block=block, blocks=1, premises=devices.premises(config, protocol.mode)
+    )
+    return (time.perf_counter() - start) / count
+
+
+def _required(protocol: ProtocolConfig | None) -> ProtocolConfig:
+    assert protocol is not None
+    return protocol

@@ -1,0 +1,121 @@
+"""What ranks do for a sweep: a chunk or a block of some point, or the sentence why it cannot be."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...config import RunConfig
+from ...config.run import Keep
+from ...engines import Engine, make_engine
+from ...pairs import ChunkResult, Partition, Tick
+from ...pairs.bits import U8
+from ...parallel.job import Work
+from ..chunks import run_chunk
+from ..counts import counts_work
+from .pool import Pool
+
+#: Engines and protocols that a rank keeps: points come one after the other.
+KEPT = 4
+_HEAD = struct.Struct("<QQ")  # whether a chunk follows, and the length of the JSON before it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """An item's result on its way to rank 0: sums or an ``error`` as JSON values, and a chunk if it is one.
+
+    ``parts`` and ``whole`` turn it into bytes and back.
+    """
+
+    values: dict[str, Any]
+    chunk: ChunkResult | None = None
+
+    @property
+    def error(self) -> str:
+        """Why there is no result; empty if there is one."""
+        return str(self.values.get("error", ""))
+
+    def parts(self) -> list[U8]:
+        """The bytes, in pieces."""
+        text = json.dumps(self.values).encode()
+        text += b" " * (-len(text) % 8)
+        head = _HEAD.pack(self.chunk is not None, len(text)) + text
+        return [np.frombuffer(head, np.uint8), *(self.chunk.parts() if self.chunk else [])]
+
+    @classmethod
+    def whole(cls, buffer: U8) -> Made:
+        """What stands in ``buffer``."""
+        has_chunk, length = _HEAD.unpack_from(buffer.data)
+        end = _HEAD.size + length
+        values = json.loads(buffer[_HEAD.size : end].tobytes())
+        return cls(values, ChunkResult.whole(buffer[end:]) if has_chunk else None)
+
+
+# ── chunks ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTasks:
+    """The points whose chunks are to be simulated: their configurations as JSON, and what is kept of their pairs.
+
+    With ``counts`` a point has one item: its counts, drawn from their law.
+    """
+
+    configs: Sequence[str]
+    numbers: Sequence[int]
+    keep: Keep
+    pool: Pool
+
+
+def chunk_work(tasks: ChunkTasks) -> Work[Made]:
+    """The function that simulates a chunk of any point; made once in each process."""
+    failed: dict[int, str] = {}
+
+    @lru_cache(KEPT)
+    def prepared(task: int) -> tuple[RunConfig, Engine]:
+        config = RunConfig.from_json(tasks.configs[task])
+        return config, make_engine(config.engine)
+
+    def work(item: int, tick: Tick | None = None) -> Made:
+        task, number = tasks.pool.locate(item)
+        if task in failed:
+            return Made({"error": failed[task]})
+        try:
+            config, engine = prepared(task)
+            result = _simulated(config, engine, number, tick, tasks.keep)
+        except Exception as error:
+            failed[task] = failure(tasks.numbers[task], f"chunk {number}", error)
+            return Made({"error": failed[task]})
+        about = {} if number else about_engine(engine)
+        return Made(about, result if tasks.keep == "pairs" else ChunkResult(result.record, None))
+
+    return work
+
+
+def _simulated(
+    config: RunConfig, engine: Engine, number: int, tick: Tick | None, keep: Keep
+) -> ChunkResult:
+    if keep == "counts":
+        return counts_work(config, engine.thresholds)(0, tick)
+    chunk = Partition(config.pairs, config.chunk_size)[number]
+    return run_chunk(engine, chunk, config.seed, tick=tick)
+
+
+def failure(point: int, what: str, error: Exception) -> str:
+    """The sentence of an exception in a point."""
+    text = " ".join(str(error).split())
+    return f"point {point}: {what} failed ({type(error).__name__}: {text})"
+
+
+def about_engine(engine: Engine) -> dict[str, Any]:
+    """What the row of a point says of its engine."""
+    law = engine.expected
+    names = ("qber_z", "qber_x", "sifted_z", "sifted_x", "coincidence", "alice_click", "bob_click")
+    expected = {f"expected_{name}": float(getattr(law, name)) for name in names}
+    return {"stream_version": engine.stream_version, **expected}
