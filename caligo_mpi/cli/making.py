@@ -198,15 +198,22 @@ def _add_slurm(verb: AddVerb) -> None:
 
 
 def _slurm(args: argparse.Namespace) -> int:
+    from ..config.sweep import is_sweep_config
     from ..runs import slurm
     from ..runs.forecast import forecast
     from ..runs.generate import preflight
+    from . import sweeping
 
     limit = slurm.minutes(args.time) if args.time else None
-    config, path = arguments.config_and_path(args)
-    preflight(config, path)
-    command = slurm.Command(args.config, path, args.overrides)
-    script = slurm.script(config, forecast(config), command, ranks=args.ranks, limit=limit)
+    if is_sweep_config(args.config):
+        foreseen, command = sweeping.slurm_command(args)
+    else:
+        config, path = arguments.config_and_path(args)
+        preflight(config, path)
+        foreseen = forecast(config)
+        about = slurm.about_run(config, foreseen)
+        command = slurm.Command(args.config, path, args.overrides, about=about)
+    script = slurm.script(foreseen, command, ranks=args.ranks, limit=limit)
     streams.deliver(script, end="")
     return DONE
 

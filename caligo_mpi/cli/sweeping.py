@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from ..config.points import Point
     from ..config.sweep import SweepConfig
+    from ..runs.forecast import Forecast
+    from ..runs.slurm import Command
     from ..runs.sweeps.job import SweepJob
     from .arguments import AddVerb
 
@@ -129,11 +131,27 @@ def _merge(args: argparse.Namespace) -> int:
     return DONE
 
 
+def slurm_command(args: argparse.Namespace) -> tuple[Forecast, Command]:
+    """What a batch script for a sweep says and calls."""
+    from ..runs import slurm
+    from ..runs.sweeps.plan import as_forecast, plan
+    from ..terminal.wording import quantity
+
+    args.force, args.fail_fast, args.point, args.quiet, args.json = False, False, None, False, False
+    job = _sweep_job(args)
+    job.preflight()
+    found = plan(job.sweep, job.points)
+    about = f"{found.points:,} points with {found.pairs:,} pairs, {quantity(found.disk)}B"
+    command = slurm.Command(args.config, job.directory, args.overrides, verb="sweep", about=about)
+    return as_forecast(found), command
+
+
 def show_status(args: argparse.Namespace, directory: str) -> None:
     """What ``status`` prints of a sweep's directory."""
-    from ..runs.sweeps.reading import sweep_owner, sweep_status
+    from ..runs.sweeps.reading import items_done, sweep_owner, sweep_status
     from . import show_sweep
 
     found = sweep_status(directory)
     text = show_sweep.status_text(found, sweep_owner(directory))
-    arguments.deliver(args, show_sweep.sweep_dict(found), text)
+    values = {**show_sweep.sweep_dict(found), "chunks_done": items_done(directory)}
+    arguments.deliver(args, values, text)

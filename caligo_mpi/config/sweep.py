@@ -57,7 +57,7 @@ class SweepSections(Section):
         int,
         Range(1000, 10**12),
         about("points with larger blocks get the formula of their key only", unit="pairs"),
-    ] = 20_000_000
+    ] = 10_000_000
     efficiency: Annotated[
         float,
         Range(1, 10),
@@ -104,6 +104,15 @@ def load_sweep(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
     """The sweep in a YAML file, after ``overrides`` like ``"base.pairs=1e6"``."""
     data = read_yaml(path, remedy=_REMEDY)
     return _read(data, overrides, source=os.fspath(path), folder=Path(path).parent)
+
+
+def is_sweep_config(path: str | os.PathLike[str]) -> bool:
+    """Whether a file configures a sweep; what cannot be read does not."""
+    try:
+        data = read_yaml(path, remedy=_REMEDY)
+    except ConfigError:
+        return False
+    return isinstance(data, Mapping) and "axes" in data and "engine" not in data
 
 
 def parse_sweep(mapping: Mapping[str, Any], overrides: Sequence[str] = ()) -> SweepConfig:

@@ -129,15 +129,25 @@ def resident_bytes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """The command that a script gives: its configuration, output and overrides."""
+    """The command that a script gives: its verb, configuration, output and overrides; ``about`` is what it does."""
 
     config: str
     output: Path
     overrides: Sequence[str] = ()
+    verb: str = "generate"
+    about: str = ""
+
+
+def about_run(config: RunConfig, forecast: Forecast) -> str:
+    """What a run is, in a line."""
+    chunks = counted(forecast.chunks, "chunk")
+    return (
+        f"{config.pairs:,} pairs of engine {config.engine.name} in {chunks}, "
+        f"a file of {quantity(forecast.file_bytes)}B"
+    )
 
 
 def script(
-    config: RunConfig,
     forecast: Forecast,
     command: Command,
     *,
@@ -154,13 +164,14 @@ def script(
     resident = resident_bytes()
     chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit)
     changes = [word for override in command.overrides for word in ("--set", override)]
-    words = ["caligo-mpi", "generate", str(Path(command.config).resolve()), *changes]
+    words = ["caligo-mpi", command.verb, str(Path(command.config).resolve()), *changes]
     shell = Path(__file__).with_name("job.sh").read_text(encoding="utf-8")
     lines = [
-        *_head(config, forecast, chosen, command.config),
+        *_head(forecast, chosen, command),
         *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
         *_site(),
         "".join(shell.splitlines(keepends=True)[1:]),
+        *(["CALIGO_SCRATCH=  # a directory stays where it is"] if command.verb == "sweep" else []),
         f"caligo_job {shlex.quote(str(output.resolve()))} {shlex.join(words)} "
         '--ranks "$SLURM_NTASKS"',
         "",
@@ -188,16 +199,13 @@ def _comment(text: str) -> str:
     return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def _head(config: RunConfig, forecast: Forecast, chosen: Plan, config_path: str) -> list[str]:
+def _head(forecast: Forecast, chosen: Plan, command: Command) -> list[str]:
     return [
         "#!/bin/bash",
-        _comment(f"Written by caligo-mpi {__version__} for {Path(config_path).name}."),
+        _comment(f"Written by caligo-mpi {__version__} for {Path(command.config).name}."),
         "# Read it, change what does not fit, submit it with sbatch.",
         "#",
-        _comment(
-            f"The run: {config.pairs:,} pairs of engine {config.engine.name} in {counted(forecast.chunks, 'chunk')}, "
-            f"a file of {quantity(forecast.file_bytes)}B."
-        ),
+        _comment(f"The run: {command.about}."),
         _comment(
             f"A trial on {platform.node()} says {duration(forecast.seconds)} for one rank, so about "
             f"{duration(chosen.seconds)} for {chosen.ranks}, with start and writing."

@@ -16,7 +16,7 @@ FORMAT_VERSION = (1, 0)
 #: Columns of ``/points``, by kind: text, whole numbers, real numbers (NaN where there is none).
 TEXTS = (
     "key", "state", "parameters", "config", "protocol", "config_digest", "data_digest", "abort", "abort_numbers",
-    "error",
+    "error", "stopped",
 )  # fmt: skip
 COUNTS = (
     "number", "stream_version", "pairs", "chunks", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import json
 import os
 import resource
 import shutil
@@ -13,14 +15,18 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers import environment, identity, wait_for_chunks
 
-from caligo_mpi import load_config, status, store
+from caligo_mpi import load_config, read_sweep, status, store
 from caligo_mpi.config.protocol import parse_protocol
+from caligo_mpi.errors import StoreError
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
+from caligo_mpi.runs.sweeps.reading import is_sweep
 from caligo_mpi.store.keys import keys_status, read_keys, verify_keys
+from faults.sweeps import untimed
 
 SLOW = {"name": "trouble", "seconds": 0.1}
 RANKS = [1, pytest.param(2, marks=pytest.mark.mpi)]
@@ -167,6 +173,45 @@ def test_a_disk_that_fills_up_in_the_middle_costs_nothing(
     assert caligo("generate", *command).returncode == 0
     generate(load_config(config), tmp_path / "reference.h5")
     assert identity(disk / "run.h5") == identity(tmp_path / "reference.h5")
+
+
+def test_a_disk_that_fills_up_in_a_sweep_costs_nothing(disk, tmp_path, caligo, start, monkeypatch):
+    base = {
+        "pairs": 4096,
+        "seed": 1,
+        "chunk_size": 1024,
+        "engine": {"name": "trouble", "seconds": 0.1},
+    }
+    axes = [{"path": "seed", "linspace": [1, 12, 12]}]
+    config = tmp_path / "sweep.yaml"
+    config.write_text(yaml.safe_dump({"base": base, "axes": axes}))
+    process = start(config, "-q", "-o", disk / "out", verb="sweep")
+    wait_for(
+        lambda: (
+            is_sweep(disk / "out") and read_sweep(disk / "out")["state"].tolist().count("done") > 1
+        )
+    )
+    filler = fill(disk)
+    refused(process, "No space left on device")
+    kept = read_sweep(disk / "out")["state"].tolist().count("done")
+    assert 1 < kept < 12
+    filler.unlink()
+    monkeypatch.setenv("CALIGO_TEST_SECONDS", "0")
+    result = caligo("sweep", config, "-q", "-o", disk / "out", "--json")
+    assert json.loads(result.stdout)["launched"] <= (12 - kept) * 4096
+    assert caligo("sweep", config, "-q", "-o", tmp_path / "reference").returncode == 0
+    tables = [folder / "results.csv" for folder in (disk / "out", tmp_path / "reference")]
+    assert untimed(tables[0]) == untimed(tables[1])
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with contextlib.suppress(StoreError):
+            if condition():
+                return
+        time.sleep(0.02)
+    raise AssertionError("the sweep did not come so far")
 
 
 def test_a_disk_that_fills_up_while_the_rows_are_copied_leaves_all_chunks(

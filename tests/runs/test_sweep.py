@@ -139,6 +139,24 @@ def test_counts_are_drawn_from_their_law_and_are_those_of_the_single_run(compute
         assert row["finite_per_sifted"] == pytest.approx(untested, rel=3e-3)
 
 
+def test_points_stop_by_their_goal_where_their_single_runs_do(compute, tmp_path):
+    goal = {"relative_error": 0.1, "of": "qber", "max_pairs": 10**6}
+    base = {**BASE, "until": goal}
+    del base["pairs"]
+    axes = [{**FIDELITIES, "values": [0.8, 0.95, 1.0]}]
+    compute(base=base, axes=axes, protocol={"mode": "bbm92", "block_size": 30_000})
+    rows = caligo_mpi.read_sweep(tmp_path / "out").rows()
+    assert [row["stopped"] for row in rows] == ["relative_error", "relative_error", "max_pairs"]
+    assert rows[0]["pairs"] < rows[1]["pairs"] < rows[2]["pairs"] == 10**6
+    for point in parse_sweep({"base": base, "axes": axes}).points[:2]:
+        status = generate(point.config, tmp_path / f"{point.index}.h5").status
+        assert status.data_digest == rows[point.index]["data_digest"]
+        assert status.pairs_done == rows[point.index]["pairs"]
+        errors = status.tally.errors_z + status.tally.errors_x
+        assert errors == rows[point.index]["errors_z"] + rows[point.index]["errors_x"]
+    assert rows[1]["key_bits"] > 0
+
+
 def test_intervals_z_scores_and_figures_of_merit(compute, tmp_path):
     compute(base={**BASE, "pairs": 200_000})
     sweep = caligo_mpi.read_sweep(tmp_path / "out")

@@ -20,7 +20,7 @@ from ...store.sweep_store import SweepStore
 from ..counts import law_digest
 from ..job import Observer
 from .results import Listed, Table
-from .simulating import TICKS, pairs_file, point_chunks, simulate
+from .simulating import TICKS, decision, is_whole, pairs_file, point_chunks, simulate
 
 
 def listed(points: Sequence[Point]) -> list[Listed]:
@@ -119,8 +119,8 @@ class Campaign:
         partial.chunks += len(checksums)
         partial.checksums.append(checksums)
         partial.chunk_rows.append(rows)
-        is_whole = partial.chunks == point_chunks(self.sweep, point)
-        if is_whole and not self._is_distilled(point, partial):
+        done = is_whole(self.sweep, point, partial)
+        if done and not self._is_distilled(point, partial):
             self.finish(point)
         else:
             self.store.put(of_chunks(point.key, sums, checksums, rows))
@@ -150,6 +150,8 @@ class Campaign:
         row = {**self._row(point), **partial.sums, "state": "done", "error": ""}
         row["duration_ns"] = row.pop("duration_ticks") / TICKS
         row["distilled"] = int(partial.blocks > 0)
+        if (found := decision(point, partial)) is not None:
+            row |= {"pairs": found.pairs, "chunks": found.chunks, "stopped": found.reason}
         if point.protocol is not None and not partial.blocks:
             row["abort"] = self._why_not_distilled()
         version = int(row["stream_version"])

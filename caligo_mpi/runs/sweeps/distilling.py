@@ -18,7 +18,7 @@ from .. import devices
 from ..job import Meter
 from .keys import KeyTask, block_work
 from .pool import Pool
-from .simulating import TICKS
+from .simulating import TICKS, is_whole
 from .work import Made
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def distill_points(campaign: Campaign, map_: Map) -> None:
         if point.key in campaign.partial
         and point.key not in campaign.rows
         and point.index not in campaign.failures
+        and is_whole(campaign.sweep, point, campaign.partial[point.key])
     ]
     tasks = [_key_task(campaign, point) for point in points]
     blocks = [

@@ -16,11 +16,11 @@ from ...parallel.job import Map, Rules
 from ...provenance import provenance
 from ...store.names import part_path
 from ...store.sweep_data import Row, SweepInfo
-from ...store.sweep_file import read_sweep_file
 from ...store.sweep_store import SweepStore, existing, preflight_sweep, require_same_sweep
 from .. import devices
 from ..job import Observer, Protection
 from .campaign import Campaign, listed
+from .reading import items_done
 from .results import Table, write_results
 from .simulating import pairs_file, point_chunks
 from .summary import SweepSummary
@@ -105,12 +105,9 @@ class SweepJob:
     def state(self) -> State:
         """What the file holds so far."""
         try:
-            found = read_sweep_file(self.path)
+            return State(items_done(self.directory), len(self))
         except (StoreError, OSError):
             return State()
-        chunks = [row["chunks"] + row["blocks"] for row in found.rows.values()]
-        under_way = [partial.chunks + partial.blocks for partial in found.partial.values()]
-        return State(sum(chunks) + sum(under_way), len(self))
 
     def run(
         self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ... import store
@@ -14,23 +15,26 @@ from ...config.points import Point
 from ...config.protocol import ProtocolConfig
 from ...config.sweep import SweepConfig
 from ...engines import make_engine
+from ...engines.link import Expected
 from ...errors import ConfigError
 from ...pairs import Chunk
+from ...parallel.limits import IN_FLIGHT
+from ...protocol.types import Block
 from ...store.files import require_space
 from .. import devices
 from ..chunks import run_chunk
-from ..forecast import forecast
+from ..forecast import Forecast, forecast
 from ..identity import run_info
-from .simulating import point_chunks
+from .simulating import expected_pairs, point_chunks
 
 #: Bytes of a point's row, and of a chunk that is not in a row yet.
 _ROW_BYTES, _CHUNK_BYTES = 3000, 16
-#: Bytes that a rank holds per pair of the block that it distills: measured.
-_BLOCK_BYTES = 24
+#: Bytes that a rank holds per pair of the block that it distills, by mode: measured.
+_BLOCK_BYTES = {"bbm92": 80, "rot": 300}
 #: Bytes of Python, numpy and what they load.
 _RESIDENT = 130 << 20
-#: Points and pairs that are tried.
-_TRIED_POINTS, _TRIED_PAIRS = 3, 100_000
+#: Points that are tried, and rows that are distilled of each.
+_TRIED_POINTS, _TRIED_ROWS = 3, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,15 @@ def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
     """The plan of these points; simulates and distills for a moment to learn the speed."""
     step = max(1, len(points) // _TRIED_POINTS)
     tried = points[::step][:_TRIED_POINTS]
-    pairs = sum(point.config.pairs for point in points)
-    per_pair = sum(_seconds_per_pair(point) for point in tried) / len(tried)
+    pairs = sum(map(expected_pairs, points))
+    per_pair = 0.0
+    if sweep.keep != "counts":
+        per_pair = sum(_seconds_per_pair(point) for point in tried) / len(tried)
     keys = 0.0
-    if tried[0].protocol is not None:
-        keys = sum(_key_seconds_per_pair(point) for point in tried) / len(tried)
-    key_seconds = keys * sum(point.config.pairs for point in points if _distilled(sweep, point))
+    if any(_distilled(sweep, point) for point in points):
+        keys = sum(map(_key_seconds_per_row, tried)) / len(tried)
+    distilled = (point for point in points if _distilled(sweep, point))
+    key_seconds = keys * sum(_registered(point.config) for point in distilled)
     seconds = per_pair * pairs + key_seconds
     chunks = sum(point_chunks(sweep, point) for point in points)
     return SweepPlan(
@@ -66,6 +73,20 @@ def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
         key_seconds,
         disk_bytes(sweep, points),
         _memory(sweep, points),
+    )
+
+
+def as_forecast(found: SweepPlan) -> Forecast:
+    """The plan as that of a run, for whoever asks for ranks and time; the sweep's blocks are its longest chunks."""
+    return Forecast(
+        pairs=found.pairs,
+        rows=float(found.pairs),
+        chunks=found.chunks,
+        file_bytes=found.disk,
+        full_bytes=found.disk,
+        rank_bytes=max(0, found.memory - _RESIDENT) // IN_FLIGHT,
+        seconds=found.seconds,
+        expected=Expected(math.nan, math.nan),
     )
 
 
@@ -99,8 +120,13 @@ def _file_bytes(point: Point) -> int:
 
 def _memory(sweep: SweepConfig, points: Sequence[Point]) -> int:
     chunk = max(min(point.config.pairs, point.config.chunk_size) for point in points)
-    block = max(_block_pairs(sweep, point) for point in points)
-    return _RESIDENT + chunk + _BLOCK_BYTES * block
+    block = max(_block_bytes(sweep, point) for point in points)
+    return _RESIDENT + chunk + block
+
+
+def _block_bytes(sweep: SweepConfig, point: Point) -> int:
+    mode = point.protocol.mode if point.protocol else "bbm92"
+    return _BLOCK_BYTES[mode] * _block_pairs(sweep, point)
 
 
 def _distilled(sweep: SweepConfig, point: Point) -> bool:
@@ -130,22 +156,26 @@ def _seconds_per_pair(point: Point) -> float:
     return forecast(point.config).seconds / point.config.pairs
 
 
-def _key_seconds_per_pair(point: Point) -> float:
-    """Seconds of the protocol per emission, from a small block."""
+def _key_seconds_per_row(point: Point) -> float:
+    """Seconds of the protocol per registered pair, from a block of some 100,000."""
     from ...protocol.run import plan_blocks, run_block
 
     config, protocol = point.config, _required(point.protocol)
-    count = min(_TRIED_PAIRS, config.pairs, config.chunk_size)
+    share = max(_registered(config) / config.pairs, 1e-9)
+    count = min(int(_TRIED_ROWS / share), config.pairs, config.chunk_size)
     pairs = run_chunk(make_engine(config.engine), Chunk(0, 0, count), config.seed).pairs
     assert pairs is not None
-    (block, *_) = plan_blocks(pairs.count, protocol)
-    if block.count != pairs.count:
+    rows = min(pairs.count, plan_blocks(pairs.count, protocol)[0].count)
+    if not rows:
         return 0.0
-    start = time.perf_counter()
-    run_block(
-        pairs, protocol, block=block, blocks=1, premises=devices.premises(config, protocol.mode)
-    )
-    return (time.perf_counter() - start) / count
+    block, some = Block(0, 0, rows), replace(pairs.part(0, rows), alice_clicks=pairs.alice_clicks)
+    premises = devices.premises(config, protocol.mode)
+    seconds = 0.0
+    for _ in range(2):  # the first time may compile
+        start = time.perf_counter()
+        run_block(some, protocol, block=block, blocks=1, premises=premises)
+        seconds = time.perf_counter() - start
+    return seconds / rows
 
 
 def _required(protocol: ProtocolConfig | None) -> ProtocolConfig:

@@ -132,6 +132,13 @@ def sweep_status(directory: str | os.PathLike[str]) -> SweepSummary:
     return SweepSummary(folder, table, 0, 0.0, table.count("done") == len(listed))
 
 
+def items_done(directory: str | os.PathLike[str]) -> int:
+    """Chunks and blocks that are in a sweep's file."""
+    found = read_sweep_file(Path(directory) / FILE)
+    finished: int = sum(row["chunks"] + row["blocks"] for row in found.rows.values())
+    return finished + sum(part.chunks + part.blocks for part in found.partial.values())
+
+
 def is_sweep(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a directory with a sweep's file in it, finished or not."""
     folder = Path(path)

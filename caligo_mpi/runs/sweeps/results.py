@@ -72,6 +72,7 @@ class Table:
             first = {"point": number, **{axis[1]: values[axis[0]] for axis in info.axes}}
             told.append({**first, **_state(key, rows, failed or {}, partial or {})})
         done = [rows[key] for _, key, _ in points if key in rows]
+        stopped = ["stopped"] if any(row["stopped"] for row in done) else []
         with_key = any(row["protocol"] for row in done)
         for values, (_, key, _) in zip(told, points, strict=True):
             if values["state"] == "done":
@@ -83,6 +84,7 @@ class Table:
             *names,
             "state",
             *(["law"] if is_law else []),
+            *stopped,
             *(_MEASURED + _KEYS if with_key else _MEASURED),
             *_LAST,
         )
@@ -143,6 +145,7 @@ def _results(row: Row, settings: Mapping[str, Any]) -> Values:
         "pairs": row["pairs"],
         "coincidences": row["rows"],
         "expected_coincidences": row["pairs"] * row["expected_coincidence"],
+        "stopped": row["stopped"] or None,
         "sifted": sifted,
         "qber": errors / sifted if sifted else None,
         "seed": json.loads(row["config"])["seed"],
@@ -299,7 +302,7 @@ def write_parquet(path: Path, table: Table, observer: Observer) -> None:
 
 def _texts(table: Table) -> list[str]:
     """Columns that hold text at any point, and those that would if they were not empty."""
-    texts: tuple[str, ...] = ("state", "error", "abort", "data_digest", "law")
+    texts: tuple[str, ...] = ("state", "error", "abort", "data_digest", "law", "stopped")
     found = [name for name in texts if name in table.columns]
     for name in table.axes:
         if any(not isinstance(value, int | float) for value in table.column(name)):

@@ -15,12 +15,15 @@ from ... import store as pairs_store
 from ...config.points import Point
 from ...config.sweep import SweepConfig
 from ...errors import StoreError
-from ...pairs import ChunkResult, Partition
+from ...pairs import ChunkResult, Partition, Tally
+from ...pairs.stopping import Decision, decide, is_decided
 from ...parallel.job import Map
 from ...store.sweep_data import Partial
 from ...store.sweep_journal import of_anew
+from .. import devices
 from ..identity import engine_for, run_info
 from ..job import Meter
+from ..until import foretold
 from .pool import Pool
 from .work import ChunkTasks, Made, about_engine, chunk_work
 
@@ -44,15 +47,57 @@ def pairs_file(sweep_file: Path, point: Point) -> Path:
     return sweep_file.parent / f"{point.key}.h5"
 
 
+def decision(point: Point, partial: Partial) -> Decision | None:
+    """Where the point's goal stands, if it has one that is looked at after so many chunks."""
+    config, total = point.config, len(Partition(point.config.pairs, point.config.chunk_size))
+    if config.until is None or not is_decided(partial.chunks, total):
+        return None
+    sums = partial.sums
+    counts = Tally(*(sums[name] for name in ("sifted_z", "errors_z", "sifted_x", "errors_x")))
+    pairs = min(config.pairs, partial.chunks * config.chunk_size)
+    last = partial.chunks == total
+    return decide(config.until.goal, partial.chunks, pairs, counts, last=last)
+
+
+def is_whole(sweep: SweepConfig, point: Point, partial: Partial | None) -> bool:
+    """Whether all chunks of a point are in: as many as it has, or as its goal takes."""
+    if partial is None or not partial.chunks:
+        return False
+    found = decision(point, partial)
+    return bool(found and found.reason) or partial.chunks == point_chunks(sweep, point)
+
+
+def _next_place(point: Point, chunks: int, total: int) -> int:
+    """Up to where a point is simulated before it is looked at: to the end, or to where its goal is."""
+    if point.config.until is None:
+        return total
+    return next(place for place in range(chunks + 1, total + 1) if is_decided(place, total))
+
+
 def simulate(campaign: Campaign, map_: Map) -> None:
-    """Simulate what is missing of all points."""
-    waiting = [point for point in campaign.points if point.key not in campaign.rows]
+    """Simulate what is missing of all points; those with a goal in rounds, from one look at it to the next."""
+    waiting = _waiting(campaign)
+    while waiting and not campaign.stopped:
+        _round(campaign, map_, waiting)
+        waiting = [point for point in _waiting(campaign) if point.config.until is not None]
+
+
+def _waiting(campaign: Campaign) -> list[Point]:
+    """The points of which chunks are missing."""
+    return [
+        point
+        for point in campaign.points
+        if point.key not in campaign.rows
+        and point.index not in campaign.failures
+        and not is_whole(campaign.sweep, point, campaign.partial.get(point.key))
+    ]
+
+
+def _round(campaign: Campaign, map_: Map, waiting: list[Point]) -> None:
     todo = [_todo(campaign, point) for point in waiting]
     pool = Pool.of([point_chunks(campaign.sweep, point) for point in waiting])
     items = pool.items(todo)
-    meter = Meter(
-        before=_pairs_done(campaign), total=sum(point.config.pairs for point in campaign.points)
-    )
+    meter = Meter(before=_pairs_done(campaign), total=sum(map(expected_pairs, campaign.points)))
     configs = [json.dumps(point.config.resolved()) for point in waiting]
     numbers = [point.index for point in waiting]
     tasks = ChunkTasks(configs, numbers, campaign.sweep.keep, pool)
@@ -68,9 +113,15 @@ def simulate(campaign: Campaign, map_: Map) -> None:
             campaign.observer.progress(meter.add(emissions))
             if campaign.failures and campaign.fail_fast:
                 break
-    campaign.stopped = seen < len(items)
-    campaign.launched = meter.launched
+    campaign.stopped = seen < len(items) or bool(campaign.failures and campaign.fail_fast)
+    campaign.launched += meter.launched
     campaign.seconds += meter.seconds
+
+
+def expected_pairs(point: Point) -> int:
+    """Emissions of a point, or as many as its goal takes by the closed forms."""
+    law = devices.expected(point.config) if point.config.until else None
+    return foretold(point.config, law).pairs if law else point.config.pairs
 
 
 def _todo(campaign: Campaign, point: Point) -> list[range]:
@@ -79,7 +130,7 @@ def _todo(campaign: Campaign, point: Point) -> list[range]:
     partial = campaign.partial.get(point.key)
     have = partial.chunks if partial else 0
     if campaign.sweep.keep != "pairs" or have == total:
-        return [range(have, total)]
+        return [range(have, _next_place(point, have, total))]
     path = pairs_file(campaign.store.path, point)
     info = run_info(point.config, engine_for(point.config, path))
     if pairs_store.completed(path, info):
