@@ -17,7 +17,16 @@ from .files import disk_errors
 from .keys_data import table
 from .metadata import Metadata, checksum, opened, read_dataset
 from .names import input_name, part_path
-from .sweep_data import COLUMNS, FORMAT, FORMAT_VERSION, UNNAMED, Row, SweepInfo, SweepRows
+from .sweep_data import (
+    COLUMNS,
+    FORMAT,
+    FORMAT_VERSION,
+    UNNAMED,
+    Row,
+    SweepInfo,
+    SweepRows,
+    blank_row,
+)
 from .sweep_journal import TornSweep, is_partial_sweep, read_sweep_journal
 
 
@@ -66,13 +75,14 @@ def read_finished(path: Path) -> SweepRows:
             software=json.loads(metadata.text("software_dependencies")),
         )
         points = read_dataset(metadata, fd, "points")
-    columns = {name: points[name].tolist() for name in COLUMNS}
-    for name, kind in COLUMNS.items():
-        if kind is str:
+    there = [name for name in COLUMNS if name in (points.dtype.names or ())]
+    columns = {name: points[name].tolist() for name in there}
+    for name in there:
+        if COLUMNS[name] is str:
             columns[name] = [text.decode() for text in columns[name]]
-    rows = [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+    every = zip(*columns.values(), strict=True)
+    # Columns may be newer than the file.
+    rows = [{**blank_row(), **dict(zip(there, values, strict=True))} for values in every]
     named = [(row["key"], row["parameters"]) for row in rows if row["number"] < UNNAMED]
     return SweepRows(info, {row["key"]: row for row in rows}, points=named)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from .keys_journal import record_at, whole_records
 from .metadata import open_file
-from .sweep_data import Partial, SweepInfo, SweepRows
+from .sweep_data import Partial, SweepInfo, SweepRows, blank_row
 
 MAGIC = b"caligo-sweep partial file, version 1\n"
 
@@ -108,7 +108,7 @@ def _take(found: SweepRows, record: bytes) -> None:
     head, _, data = record.partition(b"\n")
     values = json.loads(head)
     if "row" in values:
-        row = values["row"]
+        row = {**blank_row(), **values["row"]}  # columns may be newer than the file
         found.rows[row["key"]] = row
         if row["state"] == "done":
             found.partial.pop(row["key"], None)

@@ -25,7 +25,7 @@ SHELL = [
 
 def forecast(seconds, *, chunks=1000, rank_bytes=8 << 20):
     expected = Expected(qber_z=0.1, qber_x=0.1, coincidence=1.0, alice_click=1.0, bob_click=1.0)
-    return Forecast(1e9, chunks, 2_000_000_000, rank_bytes, seconds, expected, 2_000_000_000)
+    return Forecast(10**9, 1e9, chunks, 2_000_000_000, rank_bytes, seconds, expected, 2_000_000_000)
 
 
 def plan(seconds, *, cores=32, ranks=None, limit=None, **changes):
@@ -177,3 +177,16 @@ def test_a_script_needs_a_configuration_that_lasts(caligo, write_config):
     result = caligo("slurm", "/dev/stdin", "-o", "run.h5", input=write_config().read_text())
     assert (result.returncode, result.stdout) == (2, "")
     assert "no file that the job can read when it starts" in result.stderr
+
+
+def test_a_sweep_gets_a_script_of_its_own(caligo, tmp_path):
+    (tmp_path / "s.yaml").write_text(
+        "base: {pairs: 1e6, seed: 1, engine: {name: noise, link: {}}}\n"
+        "axes: [{path: engine.link.fidelity, values: [0.9, 1]}]\n"
+    )
+    result = caligo("slurm", "s.yaml", "-o", "out", "--set", "base.pairs=2e6")
+    assert result.returncode == 0, result.stderr
+    assert "# The run: 2 points with 4,000,000 pairs" in result.stdout
+    words = f"caligo-mpi sweep {tmp_path}/s.yaml --set base.pairs=2e6"
+    assert f"caligo_job {tmp_path}/out {words} " in result.stdout
+    assert not (tmp_path / "out").exists()
