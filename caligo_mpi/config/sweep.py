@@ -107,7 +107,9 @@ def load_sweep(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
 
 
 def is_sweep_config(path: str | os.PathLike[str]) -> bool:
-    """Whether a file configures a sweep; what cannot be read does not."""
+    """Whether a file configures a sweep; what cannot be read, or can be read once only, does not."""
+    if not Path(path).is_file():
+        return False
     try:
         data = read_yaml(path, remedy=_REMEDY)
     except ConfigError:
