@@ -27,7 +27,7 @@ from .names import (
     remove_leftover,
     require_ours,
 )
-from .prepare import require_directory
+from .output import require_directory
 from .sweep_data import Row, SweepInfo, SweepRows
 from .sweep_file import read_finished, write_sweep
 from .sweep_journal import MAGIC, TornSweep, of_info, of_row, read_sweep_journal
