@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os  # pathlib costs as much as the rest of a start
 
-_PACKAGE = Path(__file__).parent.parent
-_EXAMPLES = _PACKAGE / "config/starters"
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
+_EXAMPLES = f"{_PACKAGE}/config/starters"
 #: Names of kinds.  An example that configures a protocol has the name of its mode: the pairs for that come first.
 _KINDS = {
-    "rot": _EXAMPLES / "rot-pairs.yaml",
-    "rot-protocol": _EXAMPLES / "rot.yaml",
-    "sweep": _EXAMPLES / "sweep-fidelity.yaml",
-    "bench": _PACKAGE / "bench/presets/size-sweep.yaml",
+    "rot": f"{_EXAMPLES}/rot-pairs.yaml",
+    "rot-protocol": f"{_EXAMPLES}/rot.yaml",
+    "sweep": f"{_EXAMPLES}/sweep-fidelity.yaml",
+    "bench": f"{_PACKAGE}/bench/presets/size-sweep.yaml",
 }
 
 
@@ -22,20 +22,26 @@ def names() -> list[str]:
 
 def text(name: str | None) -> str:
     """The example of that name, or the configuration with every key."""
+    from pathlib import Path
+
     if name is None:
-        return (_PACKAGE / "config/starter.yaml").read_text("utf-8")
-    whole = _files()[name].read_text("utf-8")
+        return Path(_PACKAGE, "config/starter.yaml").read_text("utf-8")
+    whole = Path(_files()[name]).read_text("utf-8")
     # Editors would not find the schema from elsewhere.
     return "".join(
         line for line in whole.splitlines(keepends=True) if "yaml-language-server" not in line
     )
 
 
-def _files() -> dict[str, Path]:
+def _files() -> dict[str, str]:
     """The examples by name."""
-    kinds = {name: path for name, path in _KINDS.items() if path.exists()}
-    others = {path.stem: path for path in _EXAMPLES.glob("*.yaml") if path not in kinds.values()}
-    return {**others, **kinds}
+    kinds = {name: path for name, path in _KINDS.items() if os.path.exists(path)}  # noqa: PTH110
+    found = {}
+    for file in os.listdir(_EXAMPLES):  # noqa: PTH208
+        path = f"{_EXAMPLES}/{file}"
+        if file.endswith(".yaml") and path not in kinds.values():
+            found[file.removesuffix(".yaml")] = path
+    return {**found, **kinds}
 
 
 def next_command(text: str, path: str) -> str:
