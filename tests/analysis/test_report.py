@@ -183,6 +183,16 @@ def test_unfinished_files_are_reported_as_far_as_they_are(tmp_path):
         report([tmp_path / "none.h5"], tmp_path / "n.html")
 
 
+@pytest.mark.parametrize(("keep", "figures_"), [("records", 5), ("counts", 3)])
+def test_files_without_bits_have_a_page_too(tmp_path, keep, figures_):
+    config = run_config()
+    output = config.output.model_copy(update={"keep": keep})
+    generate(config.model_copy(update={"output": output}), tmp_path / "run.h5")
+    text = report([tmp_path / "run.h5"], tmp_path / "r.html").read_text()
+    assert text.count("<svg") == figures_
+    assert "The 16 outcomes" in text
+
+
 def test_the_command_writes_a_page_and_names_what_it_cannot_read(caligo, made, tmp_path):
     result = caligo("report", made / "run.keys.h5", "-o", "r.html")
     assert result.returncode == 0, result.stderr

@@ -34,6 +34,8 @@ Source = str | os.PathLike[str] | PairsFile | Glance
 Plot = Callable[..., "Axes"]
 _BASES = ("z", "x")
 _SAMPLE = 1_000_000
+#: Lanes of a timeline that are named.
+_LANES = 16
 _UNITS = (("s", 1e-9), ("ms", 1e-6), ("µs", 1e-3), ("ns", 1.0))
 
 
@@ -157,13 +159,23 @@ def plot_timeline(data: Source, ax: Axes) -> None:
         )
     for run in sorted({run for run, _ in lanes}):
         _mark_launch(ax, seen, run, [at for at, lane in enumerate(lanes) if lane[0] == run], scale)
-    several = len(seen.runs) > 1
-    names = [f"launch {run + 1}, rank {rank}" if several else f"rank {rank}" for run, rank in lanes]
-    chunks = [counted(int(row["chunks"]), "chunk") for row in seen.work]
-    ax.set_yticks(range(len(lanes)), list(map("\n".join, zip(names, chunks, strict=True))))
+    step = -(-len(lanes) // _LANES)
+    ax.set_yticks(
+        range(0, len(lanes), step), [_lane(seen, at) for at in range(0, len(lanes), step)]
+    )
     ax.invert_yaxis()
     label(ax, "Work of each rank", f"time in chunks / {unit}", "")
     note(ax, "bars: chunks end to end; line: launch, from start to last commit")
+
+
+def _lane(seen: Glance, place: int) -> str:
+    """The name of a rank's lane; how many chunks it made stands below where there is room."""
+    row = seen.work[place]
+    name = f"rank {int(row['rank'])}"
+    if len(seen.runs) > 1:
+        name = f"launch {int(row['run']) + 1}, {name}"
+    chunks = counted(int(row["chunks"]), "chunk")
+    return f"{name}\n{chunks}" if len(seen.work) <= _LANES // 2 else name
 
 
 def _mark_launch(ax: Axes, seen: Glance, run: int, places: list[int], scale: float) -> None:

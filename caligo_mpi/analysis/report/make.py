@@ -91,7 +91,9 @@ def _section(path: str, *, judged: bool) -> Section:
     with open_pairs(found) as file:
         if not file.rows and not file.chunk_count:
             raise ConfigError(f"{found} has no chunk yet; wait for its first one to be written")
-        return of_pairs.section(file, analyze(found) if judged and file.rows else None)
+        return of_pairs.section(
+            file, analyze(found) if judged and file.rows and not file.info.is_law else None
+        )
 
 
 def _body(sections: Sequence[Section]) -> Iterator[str]:

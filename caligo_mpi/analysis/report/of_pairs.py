@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ...terminal.wording import counted, duration
 from .. import figures
 from ..figures.style import can_draw
 from ..glance import Glance, glance
+from ..law import law_of
 from ..verdicts import Analysis
 from . import html
 from .section import Figure, Section
@@ -143,6 +145,8 @@ def _figures(file: PairsFile, seen: Glance, analysis: Analysis | None) -> Iterat
     yield Figure("qber", figures.plot_qber(seen))
     if analysis is not None:
         yield Figure("outcomes", figures.plot_outcomes(analysis))
+    elif file.outcome_counts is not None:
+        yield Figure("outcomes", figures.plot_outcomes(_of_law(file)))
     if len(seen.course) > 1:
         yield Figure("course", figures.plot_course(seen))
     if analysis is not None and analysis.lags:
@@ -155,6 +159,21 @@ def _figures(file: PairsFile, seen: Glance, analysis: Analysis | None) -> Iterat
         yield Figure("gaps", figures.plot_gaps(file))
     if file.time is not None and file.rows > 1:
         yield Figure("times", figures.plot_times(file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """Counts that were drawn from their law, in the order of `Analysis`."""
+
+    outcomes: tuple[int, ...]
+    expected: tuple[float, ...] | None
+
+
+def _of_law(file: PairsFile) -> _Outcomes:
+    counts = file.outcome_counts
+    assert counts is not None
+    ordered = counts.transpose(0, 2, 1, 3).ravel()
+    return _Outcomes(tuple(ordered.tolist()), law_of(file.info).outcomes)
 
 
 def _background(seen: Glance) -> Iterator[str]:
