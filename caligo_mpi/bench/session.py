@@ -86,8 +86,14 @@ class Session:
         return False
 
     def records(self) -> list[Record]:
-        """What is known of every run, in the order in which they were made."""
-        found = [read_json(path) for path in (self.folder / RUNS).glob("*.json")]
+        """What is known of every run, in the order in which they were made.
+
+        A record that a power failure has cut is none: its run is made again.
+        """
+        found = []
+        for path in (self.folder / RUNS).glob("*.json"):
+            with suppress(StoreError):
+                found.append(read_json(path))
         return sorted(found, key=lambda record: (record["round"], record["started"]))
 
     def record(self, values: Record) -> None:

@@ -204,6 +204,16 @@ def test_a_history_keeps_the_lines_of_writers_at_the_same_time(tmp_path: Path) -
     assert session.history(tmp_path / "none") == []
 
 
+def test_a_record_that_was_cut_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "plan.json").write_text("{}")
+    one = session.Session(tmp_path)
+    record = {"case": "a", "round": 0, "started": "2026"}
+    one.record(record)
+    (tmp_path / "runs" / "b-0000.json").write_text('{"case": "b", "ro')
+    assert one.records() == [record]
+
+
 def test_a_damaged_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(StoreError, match="it is not JSON"):
