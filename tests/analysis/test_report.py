@@ -263,7 +263,6 @@ def test_the_snippet_of_the_page_on_reports_runs(made, tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """The results of a small sweep over two parameters."""
-    pytest.importorskip("caligo_mpi.runs.sweeps.reading", reason="this version has no sweeps")
     folder = tmp_path_factory.mktemp("sweep")
     axes = [
         {"path": "engine.link.fidelity", "values": [0.9, 0.97, 1.0], "name": "F"},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...errors import ConfigError, StoreError
+from ...runs.sweeps.reading import is_sweep
 from ...store import open_pairs, status
 from ...store.files import disk_errors
 from ...store.keys import is_keys_file
@@ -81,7 +82,7 @@ def _folder(figures: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _section(path: str, *, judged: bool) -> Section:
-    if of_sweeps.is_sweep(path):
+    if is_sweep(path):
         return of_sweeps.section(path)
     if of_benches.is_bench(path):
         return of_benches.section(path)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from ...runs.sweeps.reading import Sweep, read_sweep
 from ...terminal.wording import counted
 from .. import figures
 from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
 
-_FILE = "sweep.h5"
 #: Points of the table that are shown.
 _MOST_POINTS = 250
 #: Results of a point that are shown, beside its parameters.
@@ -25,14 +23,9 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def is_sweep(path: str) -> bool:
-    """Whether ``path`` is a directory with a sweep's file in it, finished or not."""
-    return any((Path(path) / name).is_file() for name in (_FILE, f"{_FILE}.part"))
-
-
 def section(path: str) -> Section:
     """The section of a sweep.  Raises `StoreError` where its file cannot be read."""
-    sweep = importlib.import_module("caligo_mpi.runs.sweeps.reading").read_sweep(path)
+    sweep = read_sweep(path)
     return Section(
         title=Path(path).resolve().name,
         summary=_summary(sweep),
@@ -42,11 +35,11 @@ def section(path: str) -> Section:
     )
 
 
-def _done(sweep: Any) -> int:
+def _done(sweep: Sweep) -> int:
     return int(np.count_nonzero(sweep["state"] == "done"))
 
 
-def _summary(sweep: Any) -> dict[str, object]:
+def _summary(sweep: Sweep) -> dict[str, object]:
     return {
         "points": f"{len(sweep):,}",
         "parameters": ", ".join(sweep.axes),
@@ -55,7 +48,7 @@ def _summary(sweep: Any) -> dict[str, object]:
     }
 
 
-def _verdict(sweep: Any) -> html.Marked:
+def _verdict(sweep: Sweep) -> html.Marked:
     done, all_ = _done(sweep), len(sweep)
     if done == all_:
         return html.good(f"complete: {counted(all_, 'point')}")
@@ -64,13 +57,13 @@ def _verdict(sweep: Any) -> html.Marked:
     return html.bad(f"{done:,} of {counted(all_, 'point')} done{told}")
 
 
-def _farthest(sweep: Any) -> float:
+def _farthest(sweep: Sweep) -> float:
     scores = [np.array(sweep[name], float) for name in ("z_score_z", "z_score_x")]
     found = np.abs(np.concatenate(scores))
     return float(found[np.isfinite(found)].max(initial=0.0))
 
 
-def _facts(sweep: Any) -> Iterator[tuple[str, object]]:
+def _facts(sweep: Sweep) -> Iterator[tuple[str, object]]:
     yield "points", f"{_done(sweep):,} of {len(sweep):,} done"
     for name in sweep.axes:
         values = sweep[name]
@@ -86,7 +79,7 @@ def _facts(sweep: Any) -> Iterator[tuple[str, object]]:
     yield "largest distance from the closed forms", f"{_farthest(sweep):.2f} σ"
 
 
-def _figures(sweep: Any) -> Iterator[Figure]:
+def _figures(sweep: Sweep) -> Iterator[Figure]:
     axes = figures.varying(sweep)
     if not axes:
         return
@@ -98,7 +91,7 @@ def _figures(sweep: Any) -> Iterator[Figure]:
         yield Figure("map", figures.plot_map(sweep))
 
 
-def _points(sweep: Any) -> Iterator[str]:
+def _points(sweep: Sweep) -> Iterator[str]:
     yield html.heading(3, "Points")
     names = [*sweep.axes, *(name for name in _COLUMNS if name in sweep.columns)]
     columns = [sweep[name].tolist()[:_MOST_POINTS] for name in names]
