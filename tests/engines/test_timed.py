@@ -272,6 +272,20 @@ def test_an_attempt_that_hardly_ever_succeeds_is_refused() -> None:
         make_engine(NoiseConfig.model_validate({"name": "noise", "link": link}))
 
 
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"link": {"fidelity": 0.9, "cycle_time_ns": 1e300}}, r"engine\.link: an attempt takes 1e\+300 ns"),
+        ({"device": {"measure_time_ns": 1e19}}, r"engine\.device\.measure_time_ns: it takes 1e\+19 ns"),
+        ({"bob": {"storage_time_ns": 1e200}}, r"engine\.bob\.storage_time_ns: it takes 1e\+200 ns"),
+    ],
+)  # fmt: skip
+def test_durations_beyond_any_experiment_are_refused(fields: dict[str, Any], sentence: str) -> None:
+    config = NoiseConfig.model_validate({"name": "noise", "link": LINK, **fields})
+    with pytest.raises(ConfigError, match=sentence + r"; it must be at most 1e\+18"):
+        make_engine(config)
+
+
 # --- the contract ---------------------------------------------------------------------------
 
 

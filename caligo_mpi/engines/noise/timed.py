@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _LIGHT_KM_PER_S = 200_000
 _DEFAULT_CYCLE_NS = 1000.0  # of a perfect link that does not say
 _HOLD = 10
+_LONGEST_NS = 1e18  # thirty years
 
 
 class State(NamedTuple):
@@ -93,6 +94,7 @@ def describe_timed(config: NoiseConfig) -> Timed:
             f"at least {LEAST_SUCCESS:g}, or attempts are counted beyond 32 bits"
         )
     device = _device(config)
+    _require_bounded(config)
     cycle = _whole(_cycle(config))
     gates = [device.gate_depolarizing or side.gate_depolarizing for side in _sides(config)]
     max_cycles = None
@@ -111,6 +113,21 @@ def describe_timed(config: NoiseConfig) -> Timed:
         max_cycles=max_cycles,
         ground=config.formalism == "dm",
     )
+
+
+def _require_bounded(config: NoiseConfig) -> None:
+    """Raise `ConfigError` for a duration that is longer than any experiment."""
+    device = _device(config)
+    durations = {
+        "engine.link: an attempt": _cycle(config),
+        "engine.device.measure_time_ns: it": device.measure_time_ns,
+        "engine.device.single_qubit_gate_time_ns: it": device.single_qubit_gate_time_ns,
+        "engine.alice.storage_time_ns: it": config.alice.storage_time_ns,
+        "engine.bob.storage_time_ns: it": config.bob.storage_time_ns,
+    }
+    for what, duration in durations.items():
+        if duration > _LONGEST_NS:
+            raise ConfigError(f"{what} takes {duration:g} ns; it must be at most {_LONGEST_NS:g}")
 
 
 def usual_hold(config: NoiseConfig) -> int:
