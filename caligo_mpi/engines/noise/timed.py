@@ -8,7 +8,7 @@ memories while later pairs are made and earlier ones are measured.
 from __future__ import annotations
 
 from itertools import product
-from math import comb, ldexp
+from math import ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...config import MidpointLinkConfig, NetsquidDeviceConfig, TimedLinkConfig
@@ -18,7 +18,7 @@ from .. import link
 from ..heralded import heralded
 from ..link import Channel, Expected, Moments, X, Z
 from .model import readout_of
-from .waits import Cycles
+from .waits import Cycles, larger_of_two
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig, SideConfig
@@ -389,22 +389,7 @@ def request_time(law: Timed) -> tuple[float, float]:
     mean = law.cycle * hold / success + hold * law.measure + _storage(law)
     variance = law.cycle**2 * hold * (1 - success) / success**2
     if law.gate:
-        gates, spread = _slower(hold, law.alice.in_x, law.bob.in_x)
+        gates, spread = larger_of_two(hold, law.alice.in_x, law.bob.in_x)
         mean += law.gate * gates
         variance += law.gate**2 * spread
     return mean, variance
-
-
-def _slower(hold: int, alice: float, bob: float) -> tuple[float, float]:
-    """Mean and variance of the larger of two binomial numbers of ``hold`` trials."""
-    below_a = below_b = 0.0
-    reached = mean = square = 0.0
-    for gates in range(hold + 1):
-        ways = comb(hold, gates)
-        below_a += float(ways * alice**gates * (1 - alice) ** (hold - gates))
-        below_b += float(ways * bob**gates * (1 - bob) ** (hold - gates))
-        chance = below_a * below_b - reached
-        reached = below_a * below_b
-        mean += gates * chance
-        square += gates * gates * chance
-    return mean, square - mean * mean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from decimal import Decimal
+from math import comb
 
 _CONTEXT = decimal.Context(prec=60, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
 
@@ -53,3 +54,18 @@ class Cycles:
             tails.append(max(tails[-1] - term, Decimal(0)))
             term *= odds * (self._most - fewer) / (fewer + 1)
         return tails
+
+
+def larger_of_two(hold: int, alice: float, bob: float) -> tuple[float, float]:
+    """Mean and variance of the larger of two binomial numbers of ``hold`` trials."""
+    below_a = below_b = 0.0
+    reached = mean = square = 0.0
+    for gates in range(hold + 1):
+        ways = comb(hold, gates)
+        below_a += float(ways * alice**gates * (1 - alice) ** (hold - gates))
+        below_b += float(ways * bob**gates * (1 - bob) ** (hold - gates))
+        chance = below_a * below_b - reached
+        reached = below_a * below_b
+        mean += gates * chance
+        square += gates * gates * chance
+    return mean, square - mean * mean
