@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import CaligoError
+from ..runs.sweeps.reading import is_sweep, sweep_owner, sweep_status
 from ..store import Status, status
 from ..store.keys import is_keys_file, keys_status
 from ..store.names import final_path, part_path
@@ -29,7 +30,8 @@ class Look:
     """One look at one file.
 
     ``state`` is "complete", "running", "stopped", "waiting" (not there yet) or "unreadable", then ``problem`` says why.
-    ``done`` of ``total`` pairs are in; ``average`` is pairs per second of the last launch so far; times are seconds
+    ``done`` of ``total`` pairs are in (``noun``: of a sweep, points);
+    ``average`` is pairs per second of the last launch so far; times are seconds
     since 1970.  ``ranks`` are those of the last launch and ``slow`` those of them that are slow.
     """
 
@@ -44,6 +46,7 @@ class Look:
     slow: tuple[int, ...] = ()
     faults: int = 0
     problem: str = ""
+    noun: str = "pair"
 
     @property
     def is_over(self) -> bool:
@@ -52,12 +55,14 @@ class Look:
 
 
 def look(path: str | os.PathLike[str]) -> Look:
-    """Look at a pairs or keys file; never raises for what a file is, and touches nothing."""
+    """Look at a pairs or keys file or at a sweep's directory; never raises for what a file is, and touches nothing."""
     place = Path(path)
     problem = ""
     for _ in range(_LOOKS):
         now = time.time()
         try:
+            if is_sweep(place):
+                return _at_sweep(place, now)
             return _at_keys(place, now) if is_keys_file(place) else _at_pairs(place, now)
         except (CaligoError, OSError) as error:
             problem = str(error)
@@ -79,12 +84,22 @@ def files_of(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name)
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        is_folder = path.is_dir() and not is_sweep(path)
+        inside = sorted(path.iterdir()) if is_folder else [path]
         for one in inside:
             final = final_path(one)
-            if not path.is_dir() or final.suffix in (".h5", ".hdf5"):
+            if not is_folder or final.suffix in (".h5", ".hdf5"):
                 found[final] = None
     return list(found)
+
+
+def _at_sweep(path: Path, now: float) -> Look:
+    """Its points in the place of pairs."""
+    table = sweep_status(path).table
+    done, total = table.count("done"), len(table.rows)
+    state = "complete" if done == total else "running" if sweep_owner(path) else "stopped"
+    faults = table.count("failed")
+    return Look(path, now, state, done, total, faults=faults, noun="point")
 
 
 def _at_keys(path: Path, now: float) -> Look:

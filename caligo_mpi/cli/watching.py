@@ -69,7 +69,7 @@ def sentence(seen: Look, now: float | None) -> str:
     if not seen.total:
         return f"{seen.path}: {seen.state}" + (f" ({seen.problem})" if seen.problem else "")
     parts = [
-        f"{100 * seen.done / seen.total:.1f} % of {counted(seen.total, 'pair')}",
+        f"{100 * seen.done / seen.total:.1f} % of {counted(seen.total, seen.noun)}",
         *_rates(seen, now),
     ]
     if seen.ranks:
@@ -84,7 +84,8 @@ def sentence(seen: Look, now: float | None) -> str:
 def _rates(seen: Look, now: float | None) -> list[str]:
     found = []
     if seen.state == "running" and now is not None:
-        found.append(f"{rate(now)} now")
+        speed = rate(now) if seen.noun == "pair" else f"{now:.3g} {seen.noun}s/s"
+        found.append(f"{speed} now")
     if seen.average is not None:
         found.append(f"{rate(seen.average)} on average")
     if (left := _left(seen, now)) is not None:

@@ -359,3 +359,11 @@ def test_scaling_is_drawn_on_its_fit():
     assert points.get_ydata() == pytest.approx([1, 1.6, 2.28])
     assert (law.get_ydata()[0], law.get_ydata()[-1]) == pytest.approx((1, 4 / (1 + 3 * 0.25)))
     assert list(ideal.get_ydata()) == [1, 4]
+
+
+def test_a_sweep_is_watched_by_its_points(swept):
+    from caligo_mpi.analysis.watch import files_of, look
+
+    assert files_of([swept]) == [swept]
+    seen = look(swept)
+    assert (seen.state, seen.done, seen.total, seen.noun) == ("complete", 9, 9, "point")
