@@ -241,9 +241,9 @@ def read_open(path: Path) -> tuple[int, Layout]:
     return fd, layout
 
 
-def _parse(metadata: Metadata, fd: int) -> Layout:
+def _info(metadata: Metadata) -> RunInfo:
     keep, names = _columns_of(metadata)
-    info = RunInfo(
+    return RunInfo(
         pairs=metadata.number("pairs"),
         chunk_size=metadata.number("chunk_size"),
         seed=metadata.number("seed"),
@@ -262,6 +262,10 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         until=metadata.text("until") if "until" in metadata.attributes else "",
         decisions=_length(metadata, "decisions"),
     )
+
+
+def _parse(metadata: Metadata, fd: int) -> Layout:
+    info = _info(metadata)
     rows, digest = metadata.number("rows"), metadata.text("data_digest")
     has_places = info.has_index and info.has_columns
     capacity = metadata.places["pairs/index"].shape[0] if has_places else info.pairs
