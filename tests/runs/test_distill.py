@@ -320,11 +320,12 @@ def test_an_abort_is_a_result(caligo, run, tmp_path):
     result = caligo(*COMMAND, "-q", "--set", "qber_limit=0.005")
     assert result.returncode == 0
     assert result.stderr == ""
-    *_, key, abort, _ = result.stdout.splitlines()
+    *_, key, abort, helps, _ = result.stdout.splitlines()
     assert key == "  key: none"
     assert abort.startswith(
         "  aborted, 6 blocks from block 0 on: estimate: the error rate is over the limit (qber=0.0"
     )
+    assert helps.startswith("    what helps: ")
     keys = read_keys(tmp_path / "keys.h5")
     assert (keys.key_bits, keys.alice.size, keys.bob.size) == (0, 0, 0)
     assert set(keys.blocks["abort_step"]) == {b"estimate"}
