@@ -32,7 +32,7 @@ def merge(
     observer = observer or Observer()
     target = Path(output)
     found = [(Path(folder), read_sweep_file(Path(folder) / FILE)) for folder in directories]
-    first, start = found[0]
+    start = found[0][1]
     rows: dict[str, Row] = {}
     points: dict[str, str] = {}
     for folder, some in found:
@@ -47,17 +47,14 @@ def merge(
     info = replace(start.info, axes=[list(axis) for axis in start.info.axes])
     table = Table.of(info, listed, rows)
     with SweepStore.open(target / FILE, info, launch={}) as store:
-        for key, row in store.found.rows.items():
-            if key not in rows:
-                raise StoreError(
-                    f"{target} has points of its own already; name it among the directories and "
-                    "choose another one for the result"
-                )
-            del row
+        if not store.found.rows.keys() <= rows.keys():
+            raise StoreError(
+                f"{target} has points of its own already; name it among the directories and "
+                "choose another one for the result"
+            )
         write_results(target, table, store=store, observer=observer)
         store.finish(numbered)
     complete = len(numbered) == len(listed)
-    del first
     return SweepSummary(target, table, 0, 0.0, complete)
 
 
