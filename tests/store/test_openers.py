@@ -96,7 +96,7 @@ def test_a_file_that_appears_with_the_same_data_stays(tmp_path):
         (tmp_path / "other.h5").rename(path)
         inode = path.stat().st_ino
         store.finish()
-        assert "finished and with the same data digest: it stays" in store.messages[-1]
+        assert "finished and with the same digest: it stays" in store.messages[-1]
     assert path.stat().st_ino == inode
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
 
