@@ -50,13 +50,13 @@ def wait_for_chunks(
 
 
 def chunks_done(path: Path) -> int:
-    """Committed chunks of a partial file; 0 while there is none or it is being created."""
+    """Committed chunks of a partial file; -1 while there is none or it is being created."""
     if not path.with_name(path.name + ".part").exists():
-        return 0
+        return -1
     try:
         return status(path).chunks_done
     except store.StoreError:
-        return 0
+        return -1
 
 
 def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:

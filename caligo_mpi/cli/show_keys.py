@@ -132,15 +132,18 @@ def _key_lines(keys: KeysReport) -> list[str]:
         lines += _rate_lines(keys)
     else:
         lines.append("  key: none")
+    return [*lines, *_abort_lines(keys), f"  keys digest {keys.digest}"]
+
+
+def _abort_lines(keys: KeysReport) -> Iterator[str]:
     for (step, reason), rows in _aborts(keys).items():
         numbers = ", ".join(
             f"{name}={value:.6g}" for name, value in json.loads(rows[0]["abort_numbers"]).items()
         )
         where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
-        lines.append(f"  aborted, {where}: {step}: {reason} ({numbers})")
+        yield f"  aborted, {where}: {step}: {reason} ({numbers})"
         if helps := remedy(reason):
-            lines.append(f"    what helps: {helps}")
-    return [*lines, f"  keys digest {keys.digest}"]
+            yield f"    what helps: {helps}"
 
 
 def _disclosed(keys: KeysReport) -> Iterator[tuple[str, int, int]]:

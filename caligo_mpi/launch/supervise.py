@@ -8,6 +8,7 @@ next launch goes on from the partial file.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -198,7 +199,7 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
         command,
         env={**env, **own},
         start_new_session=True,
-        preexec_fn=processes.dying_with_parent(),
+        preexec_fn=processes.dying_with_parent(os.getpid()),
     )
     segments: set[Path] = set()
 

@@ -104,27 +104,8 @@ def prepare(
     on pairs of devices that it must not trust, and where ``yes`` is missing.
     """
     path = Path(source)
-    with store.open_pairs(path) as file:
-        store.require_bits(path, file.info, to="make keys of")
-        if not file.complete:
-            raise StoreError(
-                f"{path} is not finished ({counted(file.rows, 'row')} so far); {_how_to_finish(path)}, then distill"
-            )
-        if not file.digest_fits():
-            raise StoreError(
-                f"{path}: its records do not have the data digest; restore the file or generate it anew"
-            )
-        run = RunConfig.from_json(file.info.config)
-        found = Source(
-            path,
-            data_digest=file.data_digest,
-            rows=file.rows,
-            alice_clicks=int(file.total("alice_clicks")),
-            duration_ns=file.total("duration_ns"),
-            premises=IDEAL,
-            again_seconds=0.0 if file.info.has_columns else file.total("seconds"),
-        )
-        stored = file.info.config
+    found, stored = _look_at(path)
+    run = RunConfig.from_json(stored)
     if found.again_seconds > _HOUR and not yes:
         raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
     if config.mode == "rot":
@@ -148,6 +129,30 @@ def prepare(
         duration_ns=found.duration_ns,
     )
     return Task(found, config, info, plan)
+
+
+def _look_at(path: Path) -> tuple[Source, str]:
+    """What the protocol needs to know of a pairs file, before its premises are known, and its run's configuration."""
+    with store.open_pairs(path) as file:
+        store.require_bits(path, file.info, to="make keys of")
+        if not file.complete:
+            raise StoreError(
+                f"{path} is not finished ({counted(file.rows, 'row')} so far); {_how_to_finish(path)}, then distill"
+            )
+        if not file.digest_fits():
+            raise StoreError(
+                f"{path}: its records do not have the data digest; restore the file or generate it anew"
+            )
+        found = Source(
+            path,
+            data_digest=file.data_digest,
+            rows=file.rows,
+            alice_clicks=int(file.total("alice_clicks")),
+            duration_ns=file.total("duration_ns"),
+            premises=IDEAL,
+            again_seconds=0.0 if file.info.has_columns else file.total("seconds"),
+        )
+        return found, file.info.config
 
 
 def _again_said(source: Source) -> str:

@@ -80,12 +80,17 @@ def generate(
     with opened as pair_store:
         course = until.course_of_store(config, pair_store) if config.until else None
         meter = _fill(config, engine, (pair_store, course), map, observer)
-        if course and until.is_enough(course, pair_store):
-            pair_store.finish(until.stopped(config, course))
-        elif not course and pair_store.is_complete:
-            pair_store.finish()
+        _finish(config, pair_store, course)
     messages = tuple(pair_store.messages)
     return Summary(store.status(path), engine.expected, meter.launched, meter.seconds, messages)
+
+
+def _finish(config: RunConfig, pair_store: store.PairStore, course: Course | None) -> None:
+    """Publish the file if all chunks are in, or as many as its goal takes."""
+    if course and until.is_enough(course, pair_store):
+        pair_store.finish(until.stopped(config, course))
+    elif not course and pair_store.is_complete:
+        pair_store.finish()
 
 
 def _fill(
