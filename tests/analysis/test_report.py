@@ -260,16 +260,14 @@ def test_the_snippet_of_the_page_on_reports_runs(made, tmp_path, monkeypatch):
 # ── sweeps ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def sweep_of(folder, protocol):
     """The results of a small sweep over two parameters."""
-    folder = tmp_path_factory.mktemp("sweep")
     axes = [
         {"path": "engine.link.fidelity", "values": [0.9, 0.97, 1.0], "name": "F"},
         {"path": "pairs", "values": [3000, 60_000, 120_000], "name": "N"},
     ]
     base = {"seed": 1, "pairs": 1000, "engine": {"name": "noise", "link": {}}}
-    config = {"base": base, "axes": axes, "protocol": {"mode": "bbm92"}}
+    config = {"base": base, "axes": axes, **protocol}
     (folder / "sweep.yaml").write_text(json.dumps(config))
     command = [sys.executable, "-m", "caligo_mpi", "sweep", "sweep.yaml", "-o", "out", "-q"]
     done = subprocess.run(
@@ -277,6 +275,11 @@ def swept(tmp_path_factory):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    return sweep_of(tmp_path_factory.mktemp("sweep"), {"protocol": {"mode": "bbm92"}})
 
 
 def test_a_sweep_is_drawn_on_its_closed_forms_and_where_it_has_no_key(swept):
@@ -300,6 +303,12 @@ def test_a_sweep_has_a_page(swept, tmp_path):
     assert "complete: 9 points" in text
     assert text.count("<svg") == 3
     assert "no secret bits" in text or "too few pairs" in text
+
+
+def test_a_sweep_without_a_protocol_has_a_page_without_keys(tmp_path):
+    text = report([sweep_of(tmp_path, {})], tmp_path / "sweep.html").read_text()
+    assert "complete: 9 points" in text
+    assert text.count("<svg") == 2  # error rates, and their map
 
 
 # ── benches ──────────────────────────────────────────────────────────────────────────────────────

@@ -84,8 +84,8 @@ def _figures(sweep: Sweep) -> Iterator[Figure]:
     if not axes:
         return
     yield Figure("qber", figures.plot_sweep_qber(sweep))
-    keys = np.array([value is not None and value == value for value in sweep["key_bits"].tolist()])
-    if keys.any():
+    # A sweep without a protocol has no such column.
+    if "key_bits" in sweep.columns and np.isfinite(np.array(sweep["key_bits"], float)).any():
         yield Figure("key", figures.plot_sweep_key(sweep))
     if len(axes) > 1:
         yield Figure("map", figures.plot_map(sweep))
