@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from caligo_mpi import status
+from caligo_mpi import read_sweep, status
 
 pytestmark = [pytest.mark.slurm, pytest.mark.mpi]
 
@@ -150,6 +151,23 @@ def test_only_the_warned_task_of_an_array_is_queued_again(runs, slurm):
     found = status(runs.folder / "points" / "seed=3.h5")
     assert (found.complete, found.seed) == (True, 3)
     assert status(runs.folder / "points" / "seed=1.h5").seed == 1
+
+
+def test_an_array_computes_the_points_of_a_sweep_and_they_are_joined(runs, slurm, caligo):
+    base = {"pairs": 20_000, "seed": 1, "engine": {"name": "noise", "link": {}}}
+    axes = [{"path": "engine.link.fidelity", "values": [0.9, 0.95, 1.0], "name": "F"}]
+    runs.config.write_text(json.dumps({"base": base, "axes": axes}))
+    array = runs.submit("--array=0-2", script="sweep.sbatch", file="points")
+    for task in range(3):
+        assert slurm.finish(f"{array}_{task}") == "COMPLETED 0:0"
+    points = [runs.folder / "points" / f"point-{task}" for task in range(3)]
+    merged = caligo("merge", *points, "-o", runs.folder / "all", "--json")
+    assert merged.returncode == 0, merged.stderr
+    alone = caligo("sweep", runs.config, "-o", runs.folder / "alone", "-q")
+    assert alone.returncode == 0, alone.stderr
+    found, expected = (read_sweep(runs.folder / name) for name in ("all", "alone"))
+    assert list(found["F"]) == [0.9, 0.95, 1.0]
+    assert list(found["data_digest"]) == list(expected["data_digest"])
 
 
 def test_a_job_without_progress_gives_up(runs, slurm):
