@@ -18,7 +18,7 @@ import numpy as np
 from caligo_mpi.cli import command as cli
 from caligo_mpi.launch import supervise, watchdog
 from caligo_mpi.pairs import Pairs
-from caligo_mpi.store import publish, records, writer
+from caligo_mpi.store import held, output, publish, records, writer
 
 
 def nothing(*args: Any, **kwargs: Any) -> None:
@@ -31,10 +31,10 @@ def unprotect() -> None:
         (Pairs, "checksum"): lambda pairs: 0,
         (writer, "seal"): nothing,
         (records, "sealed"): lambda found: np.ones(len(found), bool),
-        (writer.PairStore, "_is_due"): lambda store: False,
-        (publish, "sync_file"): nothing,
-        (publish, "sync_directory"): nothing,
-        (publish, "table_digest"): lambda fd, layout: "0" * 64,
+        (held.Pending, "is_due"): False,
+        (output, "sync_file"): nothing,
+        (output, "sync_directory"): nothing,
+        (publish, "table_digest"): lambda fd, layout, stop=None: "0" * 64,
         (watchdog.Watchdog, "look"): lambda watchdog, hurry=False: "",
         (supervise, "_launch"): launching_this(supervise._launch),
     }

@@ -53,16 +53,19 @@ _MARKS = {"ok": "  ok     ", "warning": "  warning", "failure": "  FAILURE"}
 
 
 def _text(findings: Sequence[Finding]) -> str:
+    from ..terminal.wording import counted
+    from .catalog import wrapped
+
     width = max(len(one.what) for one in findings)
     lines = []
     for one in findings:
-        lines.append(f"{_MARKS[one.verdict]}  {one.what:{width}}  {one.told}")
+        first, *further = wrapped(one.told, 84 - width) or [""]
+        lines.append(f"{_MARKS[one.verdict]}  {one.what:{width}}  {first}")
         if one.remedy:
-            lines.append(f"{'':11}{'':{width}}  -> {one.remedy}")
+            further += wrapped(f"-> {one.remedy}", 84 - width)
+        lines += [f"{'':13}{'':{width}}{line}" for line in further]
     bad = sum(one.verdict == "failure" for one in findings)
     odd = sum(one.verdict == "warning" for one in findings)
-    from ..terminal.wording import counted
-
     if not bad and not odd:
         lines.append("all is well")
     else:

@@ -391,7 +391,10 @@ def engines_text(engines: dict[str, str | None], uses: dict[str, str]) -> str:
     lines = [f"{'engine':<{width}}  state"]
     for name, missing in engines.items():
         usable = f"usable, {uses[name]}" if uses[name] else "usable"
-        lines.append(f"{name:<{width}}  {'not usable here' if missing else usable}")
+        state = "not usable here" if missing else usable
+        first, *further = wrapped(state, 77 - width)
+        lines.append(f"{name:<{width}}  {first}")
+        lines += [f"{'':{width}}    {line}" for line in further]
         clauses = re.split(r"; |, (?=to get it)", missing or "")
         for clause in filter(None, clauses):
             first, *further = wrapped(clause, 74 - width)

@@ -31,7 +31,7 @@ TROUBLED: dict[str, Any] = {
     "hanging": {"name": "trouble", "seconds": 1000.0},
     "eating": {"name": "trouble", "leak": 1 << 29},
     "wrong": "wrong",
-    "unable": {"name": "stim", "alice": {"T1_ns": 5.0, "T2_ns": 5.0}},
+    "unable": {"name": "plain", "alice": {"T1_ns": 5.0, "T2_ns": 5.0}},
 }
 STATES = {
     "noise": "ok",
@@ -87,7 +87,7 @@ def test_troubled_engines_are_recorded_and_the_rest_go_on(
     assert "longer than timeout_s=3" in sentences["hanging"]
     assert "more than memory_mib=400" in sentences["eating"]
     assert "by the closed form" in sentences["wrong"]
-    assert "engine stim cannot express it" in sentences["unable"]
+    assert "engine plain cannot express it" in sentences["unable"]
     for state in STATES.values():
         assert state in done.stdout
     (point,) = comparison["points"]
