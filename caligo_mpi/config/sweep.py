@@ -21,7 +21,7 @@ from pydantic import StrictStr, ValidationError
 from ..errors import ConfigError
 from . import run as runs
 from .axes import MOST_POINTS, Axis, Group, Problems, read_groups
-from .complaints import complain, equals, look_up
+from .complaints import complain, equals
 from .engines import BUILT_IN
 from .points import Point, make_points, with_value
 from .protocol import protocol_keys
@@ -146,10 +146,7 @@ def _read(data: object, overrides: Sequence[str], *, source: str, folder: Path) 
     _require_few(groups, source)
     axes = _axes(groups, base, protocol, source)
     points = make_points(base, protocol, groups, keep=sections.keep, source=source)
-    if look_up(base, ("engine", "name")) == "auto":
-        raise ConfigError(
-            f'{source}: base.engine.name="auto": a sweep names its engine: noise or netsquid'
-        )
+    _require_fit(points, source)
     return SweepConfig(
         source=source,
         base=_shared(base, protocol, axes, sections),
@@ -161,6 +158,20 @@ def _read(data: object, overrides: Sequence[str], *, source: str, folder: Path) 
         efficiency=sections.efficiency,
         confidence=sections.confidence,
     )
+
+
+def _require_fit(points: Sequence[Point], source: str) -> None:
+    """Refuse what single runs know and sweeps do not."""
+    faults = points[0].config.faults
+    if any(point.config.engine.name == "auto" for point in points):
+        problem = 'engine.name="auto": a sweep names its engine: noise or netsquid'
+    elif faults.mode == "survive":
+        problem = 'faults.mode="survive": a sweep whose ranks die is launched again; leave it out'
+    elif faults.retries:
+        problem = f"faults.retries={faults.retries}: the same command tries points that failed again; leave it out"
+    else:
+        return
+    raise ConfigError(f"{source}: base.{problem}")
 
 
 def _checked(

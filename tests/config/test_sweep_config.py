@@ -136,3 +136,18 @@ def test_all_points_out_of_range_are_in_one_message():
     assert told == "sweep: point 17: engine.link.fidelity=7: must be a number from 0.25 to 1"
     told = refused({"path": FIDELITY, "values": [0.9, 1]}, base={"engine": {"name": "noise"}})
     assert "every point: pairs: missing" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"faults": {"mode": "survive"}}, "launched again"),
+        ({"faults": {"retries": 3}}, "tries points that failed again"),
+        ({"engine": {"name": "auto", "link": {"fidelity": 0.9, "cycle_time_ns": 10}}}, "names its engine"),
+    ],
+)  # fmt: skip
+def test_what_only_single_runs_know_is_refused(change, word):
+    base = {"pairs": 1000, "seed": 1, "engine": {"name": "noise", "link": {"fidelity": 0.9}}}
+    axes = [{"path": "pairs", "values": [1000, 2000]}]
+    with pytest.raises(ConfigError, match=word):
+        parse_sweep({"base": {**base, **change}, "axes": axes})
