@@ -23,10 +23,10 @@ from pathlib import Path
 
 from caligo_mpi import parse_config, read_keys, store
 from caligo_mpi.engines import make_engine
+from caligo_mpi.machine.wording import quantity
 from caligo_mpi.pairs import Chunk, Partition
 from caligo_mpi.runs.chunks import run_chunk
 from caligo_mpi.runs.identity import run_info
-from caligo_mpi.terminal.wording import quantity
 
 RUN = {"seed": 7, "engine": {"name": "noise", "link": {"fidelity": 0.97}}}
 PROTOCOL = {"mode": "bbm92", "seed": 5}

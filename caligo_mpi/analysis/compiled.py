@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
-from ..jit import compiler
+from ..machine.jit import compiler
 
 _jit = compiler(__file__)
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import environment
 from ..launch import processes
+from ..machine import environment
 
 #: Marks the processes of a run, so that those are found which left its group.
 MARK = "CALIGO_BENCH_RUN"

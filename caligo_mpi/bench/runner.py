@@ -15,7 +15,7 @@ from typing import Any
 from ..config.bench import BenchConfig
 from ..config.strict_yaml import dump_yaml
 from ..launch import signals
-from ..provenance import provenance
+from ..machine.provenance import provenance
 from . import machine
 from .child import Child, Limits
 from .outcome import KEYS_FILE, PAIRS_FILE, record_of

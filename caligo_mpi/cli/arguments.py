@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import ConfigError
-from ..terminal import streams
+from ..machine import streams
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _output(args: argparse.Namespace, config: RunConfig) -> str:
 
     In the configuration ``~`` and ``${VAR}`` stand for what they stand for in a shell.
     """
-    from ..environment import expanded
+    from ..machine.environment import expanded
 
     if args.output is not None:
         return str(args.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import CRASHED, DONE, STOPPED, ConfigError
-from ..terminal import streams
+from ..machine import streams
 from . import arguments
 from .arguments import whole
 

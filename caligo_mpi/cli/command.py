@@ -11,7 +11,7 @@ import errno
 
 from .._version import __version__
 from ..errors import WRONG_USE, CaligoError
-from ..terminal import streams
+from ..machine import streams
 from . import benching, catalog, doctoring, looking, making, reporting, sweeping
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start

@@ -27,8 +27,8 @@ def add_verbs(verb: AddVerb) -> None:
 def _doctor(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from ..environment import RANKS, is_set
     from ..launch.mpirun import is_launched
+    from ..machine.environment import RANKS, is_set
     from ..runs import doctor
 
     path = Path(args.output)
@@ -53,7 +53,7 @@ _MARKS = {"ok": "  ok     ", "warning": "  warning", "failure": "  FAILURE"}
 
 
 def _text(findings: Sequence[Finding]) -> str:
-    from ..terminal.wording import counted
+    from ..machine.wording import counted
     from .catalog import wrapped
 
     width = max(len(one.what) for one in findings)

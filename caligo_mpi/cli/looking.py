@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import SUPPRESS
 
 from ..errors import CRASHED, DONE, ConfigError
-from ..terminal import streams
+from ..machine import streams
 from . import arguments, starters
 from .arguments import rows, whole
 

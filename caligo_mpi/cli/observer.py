@@ -6,9 +6,9 @@ import contextlib
 from types import TracebackType
 from typing import Any
 
+from ..machine import streams
 from ..parallel.job import Progress
 from ..runs.job import Observer
-from ..terminal import streams
 from .arguments import in_form
 from .progress import Report, progress
 

@@ -7,10 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-from .. import environment
+from ..machine import environment, streams
+from ..machine.wording import counted, duration, rate
 from ..parallel.job import Progress
-from ..terminal import streams
-from ..terminal.wording import counted, duration, rate
 
 #: Seconds between two lines of progress where there is no terminal.
 LINE_SECONDS = 5.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import DONE
-from ..terminal import streams
+from ..machine import streams
 
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..config import RunConfig, dump_config
 from ..engines.link import Expected
+from ..machine.wording import counted, duration, quantity, rate, so_far
 from ..pairs import Tally
 from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
 from ..store import LABEL, Status, Verification
-from ..terminal.wording import counted, duration, quantity, rate, so_far
 from .catalog import wrapped
 from .show_until import until_dict, until_forecast, until_lines
 

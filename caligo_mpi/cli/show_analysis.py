@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..analysis import Analysis, Check, Qber
-from ..terminal import streams
-from ..terminal.wording import counted
+from ..machine import streams
+from ..machine.wording import counted
 from .arguments import in_form
 from .observer import TerminalObserver
 

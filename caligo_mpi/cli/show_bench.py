@@ -8,7 +8,7 @@ from typing import Any
 from ..bench.bench import Outlook, Planned
 from ..bench.compare import Difference
 from ..bench.plan import OK, Case, label, shown, varying
-from ..terminal.wording import counted, duration, quantity, rate
+from ..machine.wording import counted, duration, quantity, rate
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

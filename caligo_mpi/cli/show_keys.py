@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..machine.wording import counted, duration, quantity, rate, so_far
 from ..protocol.estimate import efficiency
 from ..protocol.remedies import remedy
 from ..runs.distill import Distilled
 from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
-from ..terminal.wording import counted, duration, quantity, rate, so_far
 
 
 def distilled_text(done: Distilled) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..config.points import ranges_text
+from ..machine.wording import counted, duration, quantity
 from ..runs.sweeps.plan import SweepPlan
 from ..runs.sweeps.results import Table
 from ..runs.sweeps.summary import SweepSummary
 from ..store import LABEL
-from ..terminal.wording import counted, duration, quantity
 
 #: Points that are listed; the table has all of them.
 _LISTED = 40

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import RunConfig
+from ..machine.wording import counted, quantity
 from ..pairs.stopping import Decision, Goal
 from ..runs.forecast import Forecast
 from ..runs.until import report
 from ..store import Status
-from ..terminal.wording import counted, quantity
 
 _MET = {
     "relative_error": "met",

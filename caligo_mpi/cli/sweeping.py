@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import DONE
-from ..terminal import streams
+from ..machine import streams
 from . import arguments
 from .arguments import whole
 
@@ -133,9 +133,9 @@ def _merge(args: argparse.Namespace) -> int:
 
 def slurm_command(args: argparse.Namespace) -> tuple[Forecast, Command]:
     """What a batch script for a sweep says and calls."""
+    from ..machine.wording import quantity
     from ..runs import slurm
     from ..runs.sweeps.plan import as_forecast, plan
-    from ..terminal.wording import quantity
 
     args.force, args.fail_fast, args.point, args.quiet, args.json = False, False, None, False, False
     job = _sweep_job(args)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from ..analysis.watch import Look, look, rate_between
 from ..errors import DONE
-from ..terminal import streams
-from ..terminal.wording import counted, duration, rate
+from ..machine import streams
+from ..machine.wording import counted, duration, rate
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -18,10 +18,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import environment
-from ..environment import EXIT_FILE, FAULTS, LAUNCH, RANKS, SURVIVE
 from ..errors import EnvironmentProblem
-from ..terminal.wording import counted
+from ..machine import environment
+from ..machine.environment import EXIT_FILE, FAULTS, LAUNCH, RANKS, SURVIVE
+from ..machine.wording import counted
 from . import processes
 
 #: The longest that a launcher may take to say which version it is, and how much it may say.

@@ -21,10 +21,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import environment, store
+from .. import store
 from ..errors import CRASHED, STOPPED, EnvironmentProblem, StoreError
-from ..terminal import streams
-from ..terminal.wording import counted, so_far
+from ..machine import environment, streams
+from ..machine.wording import counted, so_far
 from . import mpirun as launch
 from . import processes, signals
 from .watchdog import _SILENCE_SECONDS, LOOK_SECONDS, Watchdog

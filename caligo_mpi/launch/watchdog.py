@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import environment, store
+from .. import store
 from ..errors import StoreError
+from ..machine import environment
 
 #: Seconds of silence that are always allowed; the watchdog's other limits are multiples of it.
 _SILENCE_SECONDS = 30.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..terminal.wording import counted
+from ..machine.wording import counted
 from . import bits
 from .table import BITS, ColumnSpec
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..terminal.wording import counted
+from ..machine.wording import counted
 from . import bits
 from .bits import U8
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..jit import compiler, helper
+from ..machine.jit import compiler, helper
 from ..pairs.bits import U8
 
 I64 = NDArray[np.int64]

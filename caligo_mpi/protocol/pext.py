@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ..jit import compiler
+from ..machine.jit import compiler
 
 _jit = compiler(__file__)
 _settings: Any = numba.config

@@ -14,6 +14,7 @@ import numpy as np
 from ..config import RunConfig
 from ..engines import Counting, Engine, declared_columns, is_ours, make_engine
 from ..errors import ConfigError, EngineError
+from ..machine.wording import counted
 from ..pairs import (
     CHUNK_DTYPE,
     Chunk,
@@ -28,7 +29,6 @@ from ..pairs import (
 )
 from ..pairs.checks import breach_of_declared, breach_of_packed
 from ..parallel.job import Work
-from ..terminal.wording import counted
 from .identity import engine_for
 
 R = TypeVar("R")

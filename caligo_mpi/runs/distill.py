@@ -18,6 +18,8 @@ from ..config import RunConfig
 from ..config.protocol import ProtocolConfig
 from ..errors import CaligoError, ConfigError, StoreError
 from ..launch.supervise import State
+from ..machine.provenance import provenance
+from ..machine.wording import counted, duration
 from ..pairs import COLUMNS, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..parallel.job import Map, Rules, Work
@@ -30,7 +32,6 @@ from ..protocol.types import (
     BlockResult,
     Premises,
 )
-from ..provenance import provenance
 from ..store.keys import (
     AlreadyComplete,
     KeysInfo,
@@ -40,7 +41,6 @@ from ..store.keys import (
     keys_status,
     preflight_keys,
 )
-from ..terminal.wording import counted, duration
 from . import devices
 from .again import Simulator
 from .blocks import Finished

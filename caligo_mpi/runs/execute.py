@@ -8,15 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .. import environment
 from ..errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError
 from ..launch import mpirun as launch
 from ..launch import signals, supervise
+from ..machine import environment, streams
+from ..machine.wording import counted
 from ..parallel.job import Fault, Map, Rules
 from ..parallel.messages import Codec
 from ..parallel.serial import serial_map
-from ..terminal import streams
-from ..terminal.wording import counted
 from .job import Job, Observer
 
 

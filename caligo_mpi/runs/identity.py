@@ -10,7 +10,7 @@ from .. import store
 from ..config import RunConfig
 from ..engines import Engine, declared_columns, keeps_prefixes, make_engine
 from ..errors import ConfigError, StoreError
-from ..provenance import provenance
+from ..machine.provenance import provenance
 from .counts import info_of_counts
 
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from .. import environment
 from .._version import __version__
 from ..config import RunConfig
-from ..environment import require_place, shown
 from ..errors import ConfigError
+from ..machine import environment
+from ..machine.environment import require_place, shown
+from ..machine.wording import counted, duration, quantity
 from ..parallel.limits import FLIGHT_BYTES, HELD_BYTES, IN_FLIGHT
-from ..terminal.wording import counted, duration, quantity
 from .forecast import Forecast
 
 #: A run is asked to fit into this without being told a time or a number of ranks; seconds.

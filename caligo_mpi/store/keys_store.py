@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import StoreError
-from ..terminal.wording import so_far
+from ..machine.wording import so_far
 from .differences import differences
 from .files import disk_errors
 from .keys_data import KeysInfo, KeysReport, KeysTables

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from ..environment import shown
 from ..errors import StoreError
+from ..machine.environment import shown
 
 # Bytes that Linux allows in a path, with the zero at its end, and in a name where the file system does not say.
 _PATH_MAX, _NAME_MAX = 4096, 255

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import StoreError
-from ..terminal.wording import counted
+from ..machine.wording import counted
 from . import layout as layouts
 from . import output
 from .differences import differences

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..environment import without
 from ..errors import StoreError
+from ..machine.environment import without
 from .messages import Broken, Place, Value
 
 #: The child's processor time is limited to a few seconds; this is for machines that are busy with other things.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from ..machine.wording import counted
 from ..pairs import ChunkList
-from ..terminal.wording import counted
 from .layout import Layout
 from .records import Committed, damaged_chunks, mark_for_redoing
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
+from ..machine.wording import counted, so_far
 from ..pairs import CHUNK_DTYPE, ChunkList, ChunkResult, Pairs
-from ..terminal.wording import counted, so_far
 from .files import disk_errors
 from .fit import require_fit
 from .held import Durability, Held

@@ -15,9 +15,9 @@ from helpers import ROOT
 from caligo_mpi import load_config, open_pairs, read_pairs, status
 from caligo_mpi.engines.netsquid import NetsquidEngine, probe
 from caligo_mpi.launch.mpirun import mpirun_command
+from caligo_mpi.machine.wording import duration
 from caligo_mpi.pairs import Chunk, PairArrays
 from caligo_mpi.store import pairs_hash
-from caligo_mpi.terminal.wording import duration
 
 if probe():
     pytest.skip("runs in the environment of tests/netsquid_env.sh", allow_module_level=True)

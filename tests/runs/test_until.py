@@ -15,9 +15,9 @@ from helpers import environment, flip_bit, names, one_sentence, stopping_after, 
 
 import caligo_mpi
 from caligo_mpi import generate_pairs, load_config, open_pairs, parse_config
-from caligo_mpi.environment import SURVIVE
 from caligo_mpi.errors import ConfigError
 from caligo_mpi.launch.mpirun import mpirun_command
+from caligo_mpi.machine.environment import SURVIVE
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.runs.until import course_of_file
 

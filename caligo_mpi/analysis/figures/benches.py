@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...terminal.wording import counted, quantity
+from ...machine.wording import counted, quantity
 from .pairs import figure
 from .style import BASIS, GREEN, INK, ORANGE, PURPLE, SKY, label, large_numbers, note
 

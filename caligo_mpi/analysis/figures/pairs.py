@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...machine.wording import counted
 from ...pairs.intervals import clopper_pearson
 from ...store import PairsFile
-from ...terminal.wording import counted
 from ..glance import Glance, glance
 from .style import (
     BASIS,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from ..._version import __version__
 from ...errors import ConfigError, StoreError
+from ...machine.wording import counted
 from ...runs.sweeps.reading import is_sweep
 from ...store import open_pairs, status
 from ...store.files import disk_errors
 from ...store.keys import is_keys_file
 from ...store.names import output_name
-from ...terminal.wording import counted
 from ..figures import save, svg
 from ..figures.style import MISSING, can_draw, require_drawing
 from ..job import analyze

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError
-from ...terminal.wording import counted, quantity
+from ...machine.wording import counted, quantity
 from .. import figures
 from ..figures.style import can_draw
 from . import html

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import StoreError
+from ...machine.wording import counted
 from ...protocol.remedies import remedy
 from ...store.keys import KeysReport, keys_status
-from ...terminal.wording import counted
 from .. import figures
 from ..figures.style import can_draw
 from . import html

@@ -12,9 +12,9 @@ from typing import Any
 
 from ...config import RunConfig, dump_config
 from ...errors import CaligoError
+from ...machine.wording import counted, duration
 from ...pairs.intervals import clopper_pearson, z_score
 from ...store import PairsFile
-from ...terminal.wording import counted, duration
 from .. import figures
 from ..figures.style import can_draw
 from ..glance import Glance, glance

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...machine.wording import counted
 from ...runs.sweeps.reading import Sweep, read_sweep
-from ...terminal.wording import counted
 from .. import figures
 from ..figures.style import can_draw
 from . import html

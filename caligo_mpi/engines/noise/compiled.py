@@ -14,7 +14,7 @@ import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from ...jit import compiler, helper
+from ...machine.jit import compiler, helper
 from ...pairs import Tally
 from . import outcomes
 from .kernel import SOURCES

@@ -16,8 +16,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ... import environment
 from ...errors import EnvironmentProblem
+from ...machine import environment
 from ...pairs import Tally, Tick, bits, tally
 from ...pairs.bits import U8
 from . import outcomes, tables
@@ -117,7 +117,7 @@ class Loader:
             self.problem = _MISSING
             return
         try:
-            from ... import jit
+            from ...machine import jit
 
             if may_compile or jit.is_kept(*SOURCES):
                 self._module = importlib.import_module(".compiled", __package__)

@@ -8,7 +8,7 @@ import numpy as np
 from numba import int16
 from numpy.typing import NDArray
 
-from ...jit import compiler, helper
+from ...machine.jit import compiler, helper
 from . import plain
 from .code import Code
 from .plain import FAR, I16, LIMIT

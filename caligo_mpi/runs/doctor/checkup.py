@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import environment
-from ...environment import RANKS
 from ...errors import EnvironmentProblem
 from ...launch import mpirun as launch
-from ...terminal.wording import quantity, rate
+from ...machine import environment
+from ...machine.environment import RANKS
+from ...machine.wording import quantity, rate
 from . import disk, host, ranks
 from .findings import Finding, failure, ok
 

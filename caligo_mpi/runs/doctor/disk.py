@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...terminal.wording import quantity
+from ...machine.wording import quantity
 from .findings import Finding, failure, ok, warning
 
 #: Written by each rank to measure speed: long enough for a disk, short enough for a person.

@@ -10,10 +10,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import environment
 from ...engines import available
-from ...provenance import provenance
-from ...terminal.wording import counted, quantity
+from ...machine import environment
+from ...machine.provenance import provenance
+from ...machine.wording import counted, quantity
 from .findings import Finding, failure, ok, warning
 
 #: A rank of the noise engine with its usual chunks takes about this much at its peak.

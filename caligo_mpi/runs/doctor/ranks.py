@@ -15,8 +15,8 @@ import numpy as np
 
 from ...config import parse_config
 from ...engines import make_engine
+from ...machine.wording import counted, quantity, rate
 from ...pairs import Chunk
-from ...terminal.wording import counted, quantity, rate
 from . import disk
 from .findings import Finding, ok, warning
 

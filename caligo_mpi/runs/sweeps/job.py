@@ -12,8 +12,8 @@ from ...config.points import Point, ranges_text
 from ...config.sweep import SweepConfig
 from ...errors import ConfigError, EngineError, StoreError
 from ...launch.supervise import State
+from ...machine.provenance import provenance
 from ...parallel.job import Map, Rules
-from ...provenance import provenance
 from ...store.names import part_path
 from ...store.sweep_data import Row, SweepInfo
 from ...store.sweep_store import SweepStore, existing, preflight_sweep, require_same_sweep

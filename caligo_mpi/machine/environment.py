@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import ConfigError, EnvironmentProblem
+from ..errors import ConfigError, EnvironmentProblem
 
 #: For users: the launcher to take, and the seconds of silence that a launch is always allowed.
 MPIRUN, WATCHDOG = "CALIGO_MPIRUN", "CALIGO_WATCHDOG_SECONDS"

@@ -10,8 +10,9 @@ import pytest
 from helpers import ROOT, one_sentence
 from helpers import environment as with_package
 
-from caligo_mpi import environment, status
+from caligo_mpi import status
 from caligo_mpi.errors import ConfigError, EnvironmentProblem
+from caligo_mpi.machine import environment
 
 PACKAGE = ROOT / "caligo_mpi"
 

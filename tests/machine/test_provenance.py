@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import caligo_mpi
-from caligo_mpi import environment
-from caligo_mpi import provenance as module
-from caligo_mpi.provenance import batch_job, provenance
+from caligo_mpi.machine import environment
+from caligo_mpi.machine import provenance as module
+from caligo_mpi.machine.provenance import batch_job, provenance
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -47,7 +47,7 @@ def test_values_are_flat_and_hold_no_path_and_no_user() -> None:
 
 def test_nothing_is_imported_for_it() -> None:
     code = (
-        "import sys; from caligo_mpi.provenance import provenance; provenance();"
+        "import sys; from caligo_mpi.machine.provenance import provenance; provenance();"
         "print([name for name in ('numpy', 'h5py', 'mpi4py', 'pydantic', 'subprocess') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -120,7 +120,7 @@ def test_commit_needs_a_checkout(tmp_path: Path) -> None:
 
 
 def test_commit_is_that_of_git() -> None:
-    root = Path(module.__file__).parents[1]
+    root = Path(module.__file__).parents[2]
     if not (root / ".git").exists():
         pytest.skip("not a git checkout")
     try:

@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
+from .._version import __version__
 from . import environment
-from ._version import __version__
 
 _PACKAGES = ("numpy", "h5py", "mpi4py", "pydantic", "xxhash", "numba")
 
@@ -38,7 +38,7 @@ def provenance() -> dict[str, str | int]:
     found["platform"] = f"{machine.sysname} {machine.release} {machine.machine}"
     found |= {"host": machine.nodename, "cpus": os.cpu_count() or 1}
     found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    if commit := _commit(Path(__file__).parents[1]):
+    if commit := _commit(Path(__file__).parents[2]):
         found["commit"] = commit
     batch = batch_job()
     if job := next((batch[name] for name in _JOB_IDS if name in batch), None):

@@ -1,0 +1,1 @@
+"""What surrounds a process: environment variables, terminal, words for people, kept compiled code, provenance."""
