@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .analysis import Analysis, analyze
+    from .analysis.many import Runs, open_runs
     from .config import RunConfig, load_config, parse_config
     from .config.protocol import load_protocol, parse_protocol
     from .engines.link import Expected
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "analysis": ("Analysis", "analyze"),
+    "analysis.many": ("Runs", "open_runs"),
     "config": (
         "RunConfig",
         "load_config",
@@ -89,6 +91,7 @@ __all__ = [
     "PairsFile",
     "Progress",
     "RunConfig",
+    "Runs",
     "StoreError",
     "Summary",
     "Sweep",
@@ -99,6 +102,7 @@ __all__ = [
     "load_config",
     "load_protocol",
     "open_pairs",
+    "open_runs",
     "parse_config",
     "parse_protocol",
     "read_keys",

@@ -121,7 +121,7 @@ class Frames:
         columns: Sequence[str] | None = None,
     ) -> Any:
         """A `pandas.DataFrame` whose index are the row numbers; ``attrs`` say whose rows they are."""
-        pandas = _library("pandas")
+        pandas = library("pandas")
         chosen = select(self, start, stop, columns)
         index = pandas.RangeIndex(chosen.start, chosen.stop, name="row")
         frame = pandas.DataFrame(chosen.arrays(), index=index, copy=False)
@@ -136,7 +136,7 @@ class Frames:
         columns: Sequence[str] | None = None,
     ) -> Any:
         """A `polars.DataFrame`."""
-        polars = _library("polars")
+        polars = library("polars")
         return polars.DataFrame(select(self, start, stop, columns).arrays())
 
     def to_arrow(
@@ -147,7 +147,7 @@ class Frames:
         columns: Sequence[str] | None = None,
     ) -> Any:
         """A `pyarrow.Table` with configuration and digests as its metadata."""
-        pyarrow = _library("pyarrow")
+        pyarrow = library("pyarrow")
         chosen = select(self, start, stop, columns)
         return pyarrow.table(chosen.arrays()).replace_schema_metadata(chosen.notes)
 
@@ -159,7 +159,7 @@ class Frames:
         columns: Sequence[str] | None = None,
     ) -> Any:
         """An `xarray.Dataset` over ``row`` with units, descriptions and CF flags as attributes."""
-        xarray = _library("xarray")
+        xarray = library("xarray")
         chosen = select(self, start, stop, columns)
         columns_of = self.columns
         variables = {
@@ -182,7 +182,8 @@ def _cf(column: Column) -> dict[str, Any]:
     return found
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+    """The library of that name; `EnvironmentProblem` where it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError:

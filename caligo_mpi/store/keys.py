@@ -22,6 +22,7 @@ from .keys_look import (
     KeysStatus,
     KeysVerification,
     is_keys_file,
+    keys_configs,
     keys_status,
     verify_keys,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "as_arrays",
     "completed_keys",
     "is_keys_file",
+    "keys_configs",
     "keys_status",
     "preflight_keys",
     "read_keys",

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import StoreError
 from . import lock as locks
 from .keys_data import FORMAT, KeysInfo, KeysReport
-from .keys_file import read_checked, read_report
+from .keys_file import opened_keys, read_checked, read_report
 from .keys_journal import is_partial, read_journal
 from .metadata import open_file, read_metadata
 from .names import final_path, input_name, part_path
@@ -59,6 +59,16 @@ def is_keys_file(path: str | os.PathLike[str]) -> bool:
         return False  # the reader of pairs files says what is wrong
     finally:
         os.close(fd)
+
+
+def keys_configs(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The configurations (JSON) of the run and of the protocol that a keys file is of; nothing else is read."""
+    found = _existing(input_name(path))
+    if is_partial(found):
+        info = read_journal(found).info
+        return info.source_config, info.config
+    with opened_keys(found) as (_, metadata):
+        return metadata.text("source_config"), metadata.text("config")
 
 
 def keys_status(path: str | os.PathLike[str]) -> KeysStatus:

@@ -57,7 +57,7 @@ class Sweep:
             raise KeyError(
                 f"{name} is no column of {self.directory}; there are {', '.join(self.columns)}"
             )
-        return _array(self.table.column(name))
+        return array_of(self.table.column(name))
 
     def rows(self) -> list[dict[str, Any]]:
         """The points as mappings of column to value, None where there is none."""
@@ -92,7 +92,7 @@ class Sweep:
         coordinates = {}
         for (dim, names), (values, _) in zip(dims.items(), positions, strict=True):
             for number, name in enumerate(names):
-                column = _array([value[number] for value in values])
+                column = array_of([value[number] for value in values])
                 coordinates[name] = (dim, column, self._attributes(name))
         return xarray.Dataset(data, coordinates, {"directory": str(self.directory)})
 
@@ -150,7 +150,8 @@ def sweep_owner(directory: str | os.PathLike[str]) -> str:
     return owner(Path(directory) / FILE)
 
 
-def _array(values: Sequence[Any]) -> NDArray[Any]:
+def array_of(values: Sequence[Any]) -> NDArray[Any]:
+    """Whole numbers as int64 where none is missing, numbers as float64 with NaN, everything else as objects."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int} and None not in values and all(abs(value) < 1 << 63 for value in values):
         return np.array(values, np.int64)

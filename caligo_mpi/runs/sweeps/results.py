@@ -76,7 +76,7 @@ class Table:
         with_key = any(row["protocol"] for row in done)
         for values, (_, key, _) in zip(told, points, strict=True):
             if values["state"] == "done":
-                values |= _results(rows[key], info.settings)
+                values |= results_of(rows[key], info.settings)
             if is_law:
                 values["law"] = LABEL
         columns = (
@@ -137,8 +137,8 @@ def _state(
     return {"state": "running" if key in partial else "waiting"}
 
 
-def _results(row: Row, settings: Mapping[str, Any]) -> Values:
-    """All that follows from a finished row."""
+def results_of(row: Row, settings: Mapping[str, Any]) -> Values:
+    """All that follows from a finished row; ``settings`` are ``confidence`` and ``efficiency``."""
     sifted, errors = row["sifted_z"] + row["sifted_x"], row["errors_z"] + row["errors_x"]
     confidence = float(settings["confidence"])
     values: Values = {

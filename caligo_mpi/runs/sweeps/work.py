@@ -14,6 +14,7 @@ import numpy as np
 from ...config import RunConfig
 from ...config.run import Keep
 from ...engines import Engine, make_engine
+from ...engines.link import Expected
 from ...pairs import ChunkResult, Partition, Tick
 from ...pairs.bits import U8
 from ...parallel.job import Work
@@ -115,7 +116,10 @@ def failure(point: int, what: str, error: Exception) -> str:
 
 def about_engine(engine: Engine) -> dict[str, Any]:
     """What the row of a point says of its engine."""
-    law = engine.expected
+    return {"stream_version": engine.stream_version, **about_law(engine.expected)}
+
+
+def about_law(law: Expected) -> dict[str, float]:
+    """What a row says of closed forms."""
     names = ("qber_z", "qber_x", "sifted_z", "sifted_x", "coincidence", "alice_click", "bob_click")
-    expected = {f"expected_{name}": float(getattr(law, name)) for name in names}
-    return {"stream_version": engine.stream_version, **expected}
+    return {f"expected_{name}": float(getattr(law, name)) for name in names}
