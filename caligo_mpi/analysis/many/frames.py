@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         def column(self, name: str) -> list[Any]: ...
 
 
+_MOST_NAMED = 12
 _UNITS = {"duration_ns": "ns", "core_seconds": "s", "figure_of_merit": "1/s", "seconds_to_1_percent": "s"}  # fmt: skip
 
 
@@ -129,10 +130,20 @@ def _chosen(runs: _Runs, columns: Sequence[str] | None) -> tuple[str, ...]:
         raise ConfigError(f"columns={columns!r} must be a list of names of columns")
     known = runs.columns
     if unknown := [name for name in columns if name not in known]:
-        raise ConfigError(
-            f"columns={unknown[0]!r} is none of these runs; they have {', '.join(known)}"
-        )
+        told = near(unknown[0], known)
+        raise ConfigError(f"columns={unknown[0]!r} is no column of these runs; there are {told}")
     return tuple(columns)
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """Names that are like one that there is not, or else some of all.
+
+    >>> near("qber", ["pairs", "qber_z", "qber_x"]), near("y", ["pairs", "qber_z"])
+    ('qber_z, qber_x', 'pairs, qber_z')
+    """
+    alike = [one for one in known if name in one] or [*known]
+    more = ", …" if len(alike) > _MOST_NAMED else ""
+    return ", ".join(alike[:_MOST_NAMED]) + more
 
 
 def _alike(values: list[Any]) -> list[Any]:

@@ -14,11 +14,10 @@ from ...errors import CaligoError, ConfigError
 from ...runs.sweeps.reading import array_of
 from ...store import PairsFile
 from .finding import Name, find
-from .frames import RunFrames
+from .frames import RunFrames, near
 from .reading import Source, opened, sources
 
 _FIRST = ("file", "kind")
-_MOST_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +85,7 @@ class Runs(RunFrames):
     def column(self, name: str) -> list[Any]:
         """A value per row, None where it has none.  `KeyError` for a name that is no column."""
         if name not in self.columns:
-            near = [known for known in self.columns if name in known] or [*self.columns]
-            told = ", ".join(near[:_MOST_NAMED])
+            told = near(name, self.columns)
             raise KeyError(f"{name} is no column of these runs; there are {told}")
         return [_value(source, name) for source in self.sources]
 
