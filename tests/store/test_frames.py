@@ -177,6 +177,6 @@ def test_the_snippets_of_the_page_on_tables_run(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs/tables.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(snippets) == 3
+    assert len(snippets) == 5
     for snippet in snippets:
         exec(snippet, {})
