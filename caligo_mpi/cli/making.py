@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..config.modes import DEFAULT_MODE, MODES
 from ..errors import DONE, ConfigError
 from ..machine import streams
 from . import arguments
@@ -90,8 +91,9 @@ def _add_distill(verb: AddVerb) -> None:
     sub.add_argument("run", help="pairs file")
     example = "YAML file, such as configs/bbm92.yaml (default: the mode's defaults for this file)"
     sub.add_argument("--config", metavar="PROTOCOL", help=example)
-    mode = "without --config: a shared key (default) or oblivious transfer"
-    sub.add_argument("--mode", choices=["bbm92", "rot"], help=mode)
+    modes = ", ".join(f"{name} for {mode.gives}" for name, mode in MODES.items())
+    without = f"without --config: {modes} (default: {DEFAULT_MODE})"
+    sub.add_argument("--mode", choices=list(MODES), help=without)
     arguments.add_set(sub, example="qber_limit=0.05")
     keys = "keys file (default: NAME.keys.h5 beside the pairs file)"
     sub.add_argument("-o", "--output", metavar="FILE", help=keys)
@@ -142,7 +144,7 @@ def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
         )
     if args.config is not None:
         return load_protocol(args.config, args.overrides), ""
-    choice = choose_protocol(args.run, args.mode or "bbm92", args.overrides)
+    choice = choose_protocol(args.run, args.mode or DEFAULT_MODE, args.overrides)
     if not args.ranks:  # rank 0 of those that are launched says it
         streams.say(choice.sentence)
     return choice.config, choice.sentence

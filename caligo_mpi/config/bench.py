@@ -13,9 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
 from .complaints import Key, complain
+from .json_schema import tidy
 from .reading import read_yaml
 from .run import Policy
-from .schema import tidy
 from .sections import Breach, Range, Section, about, keys_of
 
 #: Benches that are part of this package, by name.

@@ -11,15 +11,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ..errors import ConfigError
 from .complaints import Key, complain
+from .json_schema import tidy
 from .reading import overridden, overridden_paths, read_yaml
-from .schema import tidy
 from .sections import Range, Section, about, keys_of
 
 Seed = Annotated[int, Range(0)]
@@ -30,7 +30,11 @@ _REMEDY = "configs/bbm92.yaml and configs/rot.yaml are examples"
 
 
 class _Model(Section):
-    """What both modes share."""
+    """What all modes share."""
+
+    def rows_per_block(self) -> int | None:
+        """Pairs per block, about; None where all pairs of a run are one block."""
+        return None
 
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults filled in, as JSON values; `parse_protocol` reads it back."""
@@ -82,6 +86,10 @@ class Bbm92Config(_Model):
     epsilon_cor: Annotated[Epsilon, about("correctness of the whole key, shared out likewise")] = (
         1e-15
     )
+
+    def rows_per_block(self) -> int:
+        """Pairs per block, about."""
+        return self.block_size
 
 
 def _one_way(value: object) -> object:
@@ -137,8 +145,19 @@ class RotConfig(_Model):
     ] = 1e9
 
 
+#: A section for each of `caligo_mpi.config.modes.MODES`.
 ProtocolConfig = Bbm92Config | RotConfig
-_MODES: dict[object, type[Bbm92Config] | type[RotConfig]] = {"bbm92": Bbm92Config, "rot": RotConfig}
+
+
+def _mode_of(section: type[_Model]) -> str:
+    """The mode that a section configures, by the only value its key ``mode`` takes."""
+    (name,) = get_args(section.model_fields["mode"].annotation)
+    return str(name)
+
+
+_SECTIONS: dict[str, type[ProtocolConfig]] = {
+    _mode_of(section): section for section in get_args(ProtocolConfig)
+}
 
 
 def load_protocol(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ProtocolConfig:
@@ -161,7 +180,7 @@ def parse_protocol(values: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
 def protocol_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a protocol configuration file."""
     modes: TypeAdapter[ProtocolConfig] = TypeAdapter(
-        Annotated[Bbm92Config | RotConfig, Field(discriminator="mode")]
+        Annotated[ProtocolConfig, Field(discriminator="mode")]
     )
     body = tidy(modes.json_schema())
     return {
@@ -181,11 +200,11 @@ def _parse(data: object, overrides: Sequence[str], *, source: str) -> ProtocolCo
     for override in overrides:
         data = overridden(data, override, example="qber_limit=0.05")
     mode = data.get("mode")
-    model = _MODES.get(mode) if isinstance(mode, str) else None
+    model = _SECTIONS.get(mode) if isinstance(mode, str) else None
     try:
         if model is not None:
             return model.model_validate(dict(data))
-        either = " or ".join(map(str, _MODES))
+        either = " or ".join(_SECTIONS)
         kind, sentence = (
             ("none", f"missing; give {either}") if mode is None else ("choice", f"must be {either}")
         )
@@ -200,14 +219,13 @@ def _parse(data: object, overrides: Sequence[str], *, source: str) -> ProtocolCo
 
 @cache
 def _keys() -> tuple[Key, ...]:
-    """Every key of either mode."""
+    """Every key of any mode."""
     return protocol_keys()
 
 
 def protocol_keys(prefix: str = "") -> tuple[Key, ...]:
-    """Every key of either mode, each behind ``prefix``."""
-    return tuple(
-        key
-        for mode, model in _MODES.items()
-        for key in keys_of(model, prefix, needs=(("mode", (str(mode),)),))
-    )
+    """Every key of any mode, each behind ``prefix``."""
+    found: list[Key] = []
+    for mode, section in _SECTIONS.items():
+        found += keys_of(section, prefix, needs=(("mode", (mode,)),))
+    return tuple(found)

@@ -82,7 +82,7 @@ class Agreed:
         return tuple(map(Frame, self.leaks, corrected, self.same.tolist()))
 
 
-def distribute(
+def make_block(
     pairs: Pairs,
     config: Bbm92Config,
     *,

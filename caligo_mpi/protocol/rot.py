@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ..config.protocol import RotConfig
-from ..pairs import Pairs, bits
+from ..pairs import Pairs, Tick, bits
 from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, SESSION, random_bytes, stream
+from .ldpc import choose_code
 from .sift import sides
 from .transcript import Transcript, last_pair_ns
 from .transfer import Alice, Bob, CodeFor, Terms
-from .types import Abort, Block, BlockResult, Frame, Premises
+from .types import IDEAL, Abort, Block, BlockResult, Frame, Premises
 from .verify import SEED_BITS, tag_bits_for
+
+
+def make_block(
+    pairs: Pairs,
+    config: RotConfig,
+    *,
+    block: Block,
+    blocks: int = 1,
+    premises: Premises = IDEAL,
+    tick: Tick = lambda: None,
+) -> BlockResult:
+    """One random oblivious transfer with the code that ``config.failure_target`` asks for; it is the only block."""
+    code_for = partial(choose_code, target=config.failure_target)
+    return transfer(pairs, config, block=block, premises=premises, code_for=code_for)
 
 
 def transfer(

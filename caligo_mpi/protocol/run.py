@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from ..config.protocol import Bbm92Config, RotConfig, parse_protocol
+from ..config.modes import has_strings
+from ..config.protocol import ProtocolConfig, parse_protocol
 from ..errors import ConfigError
 from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..pairs.checks import breach_of_packed
-from .bbm92 import distribute
-from .ldpc import choose_code
-from .rot import transfer
 from .sift import rows
 from .types import IDEAL, Block, BlockResult, KeyResult, Premises
 
-Config = Bbm92Config | RotConfig
-
 
 def run_protocol(
-    pairs: Pairs | PairArrays, config: Config | Mapping[str, Any], *, premises: Premises = IDEAL
+    pairs: Pairs | PairArrays,
+    config: ProtocolConfig | Mapping[str, Any],
+    *,
+    premises: Premises = IDEAL,
 ) -> KeyResult:
     """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
 
@@ -51,14 +50,15 @@ def run_protocol(
     return combine(results, config)
 
 
-def plan_blocks(count: int, config: Config) -> list[Block]:
+def plan_blocks(count: int, config: ProtocolConfig) -> list[Block]:
     """Blocks of about equal size, each starting at a multiple of 8 rows; a transfer is one block.
 
     >>> from caligo_mpi.config.protocol import Bbm92Config
     >>> plan_blocks(2500, Bbm92Config(mode="bbm92", seed=1, block_size=1000))
     [Block(index=0, start=0, count=1256), Block(index=1, start=1256, count=1244)]
     """
-    blocks = max(1, count // config.block_size) if isinstance(config, Bbm92Config) else 1
+    wanted = config.rows_per_block()
+    blocks = 1 if wanted is None else max(1, count // wanted)
     size = 8 * max(1, -(-count // (8 * blocks)))
     starts = range(0, max(1, count), size)
     return [Block(i, start, min(size, count - start)) for i, start in enumerate(starts)]
@@ -66,7 +66,7 @@ def plan_blocks(count: int, config: Config) -> list[Block]:
 
 def run_block(
     pairs: Pairs,
-    config: Config,
+    config: ProtocolConfig,
     *,
     block: Block,
     blocks: int,
@@ -75,20 +75,22 @@ def run_block(
 ) -> BlockResult:
     """One block from its own ``pairs`` alone; ``blocks`` is how many the plan has.
 
-    ``tick`` is called every few milliseconds while blocks of ``bbm92`` are reconciled by Cascade, else between steps.
+    The mode's own module makes it.  ``tick`` is called every few milliseconds while Cascade reconciles, else between
+    steps.
     """
     if pairs.count != block.count:
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
-    if isinstance(config, RotConfig):
-        code_for = partial(choose_code, target=config.failure_target)
-        return transfer(pairs, config, block=block, premises=premises, code_for=code_for)
-    return distribute(pairs, config, block=block, blocks=blocks, premises=premises, tick=tick)
+    mode = import_module(f".{config.mode}", __package__)
+    result: BlockResult = mode.make_block(
+        pairs, config, block=block, blocks=blocks, premises=premises, tick=tick
+    )
+    return result
 
 
-def combine(results: Iterable[BlockResult], config: Config) -> KeyResult:
+def combine(results: Iterable[BlockResult], config: ProtocolConfig) -> KeyResult:
     """All blocks' keys end to end, in the order of the blocks."""
     ordered = tuple(sorted(results, key=lambda result: result.block.index))
-    if config.mode == "rot":
+    if has_strings(config.mode):
         (only,) = ordered
         alice, bob, choice = only.alice, only.bob, only.choice
     else:

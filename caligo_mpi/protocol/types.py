@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +153,7 @@ class BlockResult:
 class KeyResult:
     """The keys of a run: the blocks' keys end to end, shaped as in `BlockResult`."""
 
-    mode: Literal["bbm92", "rot"]
+    mode: str
     pairs: int
     blocks: tuple[BlockResult, ...]
     key_bits: int

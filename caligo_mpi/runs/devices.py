@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from ..config import (
     HandmadeConfig,
@@ -22,18 +21,15 @@ from ..engines.noise.model import arm_rates, describe
 from ..engines.noise.timed import is_timed
 from ..errors import ConfigError
 from ..protocol.key_length import preparation_quality
-from ..protocol.types import IDEAL, Detection, Premises
+from ..protocol.types import Detection
 
-
-def premises(config: RunConfig, mode: Literal["bbm92", "rot"]) -> Premises:
-    """What ``mode`` may take for granted of pairs made by ``config``; of another package's engine, all it asks for."""
-    engine = config.engine if mode == "rot" else _known(config)
-    if not isinstance(engine, NoiseConfig | NetsquidConfig):
-        return IDEAL
-    if mode == "rot":
-        return Premises(detection(config))
-    fair = Decimal(str(engine.alice.basis_bias)) + Decimal(str(engine.bob.basis_bias)) == 1
-    return Premises(quality=quality(config), even=fair)
+#: What every mode assumes.
+COMMON_ASSUMPTIONS = (
+    "the classical channel is authenticated",
+    "devices leak nothing beside what the protocol announces",
+)
+#: What is assumed of detectors that the configuration describes.
+DETECTS = "whether a side detects does not depend on its basis: each has one efficiency and one dark-count rate"
 
 
 def quality(config: RunConfig) -> float:
@@ -43,8 +39,8 @@ def quality(config: RunConfig) -> float:
     measurements, which leave q = 1.  What an asymmetric read-out has beyond that is a bit that falls to one side.
     Bob's device does not enter: the proof lets it measure anything.
     """
-    engine = _known(config)
-    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+    engine = known(config)
+    if engine is None:
         return 1.0
     zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
     return preparation_quality(abs(one - zero))
@@ -52,8 +48,8 @@ def quality(config: RunConfig) -> float:
 
 def expected(config: RunConfig) -> link.Expected | None:
     """The closed-form rates of the pairs; None where there are none."""
-    engine = _known(config)
-    if not isinstance(engine, NoiseConfig | NetsquidConfig):
+    engine = known(config)
+    if engine is None:
         return None
     if isinstance(engine, NoiseConfig):
         return expected_of(engine)
@@ -61,33 +57,27 @@ def expected(config: RunConfig) -> link.Expected | None:
     return None if math.isnan(found.qber_z) else found
 
 
-def _known(config: RunConfig) -> Any:
-    """The engine's section; of other simulators, the same experiment in the noise engine's words."""
-    engine = config.engine
-    return engine.as_noise() if isinstance(engine, PeerConfig | HandmadeConfig) else engine
+def is_described(engine: object) -> bool:
+    """Whether this section says of the devices all that a protocol may want to know."""
+    return isinstance(engine, NoiseConfig | NetsquidConfig)
 
 
-def assumptions(config: RunConfig, mode: Literal["bbm92", "rot"]) -> list[str]:
-    """What is assumed beyond what the protocol checks, one sentence each, for the keys file."""
-    engine = config.engine if mode == "rot" else _known(config)
-    common = [
-        "the classical channel is authenticated",
-        "devices leak nothing beside what the protocol announces",
-    ]
-    if not isinstance(engine, NoiseConfig | NetsquidConfig):
-        unknown = f"nothing is known of engine {engine.name}: its devices are taken for ideal ones"
-        return [unknown, "whether a side detects does not depend on its basis", *common]
-    detects = "whether a side detects does not depend on its basis: each has one efficiency and one dark-count rate"
-    if mode == "rot":
-        return [
-            detects,
-            "read-out is symmetric",
-            "the adversary's memory is no better than storage_r and storage_rate say, after wait_ns",
-            "SHA-256 hides and binds",
-            *common,
-        ]
-    of_alice = "Alice's measurements have the preparation_quality that her read-out errors give"
-    return [of_alice, detects, "bases are chosen independently of everything outside", *common]
+def known(config: RunConfig) -> NoiseConfig | NetsquidConfig | None:
+    """The section that describes the devices; of other simulators, the same experiment in the noise engine's words.
+
+    None for an engine of another package.
+    """
+    engine: Any = config.engine
+    if isinstance(engine, PeerConfig | HandmadeConfig):
+        return engine.as_noise()
+    return engine if isinstance(engine, NoiseConfig | NetsquidConfig) else None
+
+
+def unknown_assumptions(config: RunConfig) -> list[str]:
+    """What is assumed of devices that nothing is known of."""
+    name = config.engine.name
+    unknown = f"nothing is known of engine {name}: its devices are taken for ideal ones"
+    return [unknown, "whether a side detects does not depend on its basis", *COMMON_ASSUMPTIONS]
 
 
 def require_transfer(config: RunConfig, *, source: str) -> None:

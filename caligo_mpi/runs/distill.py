@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import store
 from ..config import RunConfig
+from ..config.modes import has_strings
 from ..config.protocol import ProtocolConfig
 from ..errors import CaligoError, ConfigError, StoreError
 from ..launch.supervise import State
@@ -41,11 +42,11 @@ from ..store.keys import (
     keys_status,
     preflight_keys,
 )
-from . import devices
 from .again import Simulator
 from .blocks import Finished
 from .job import Meter, Observer, Protection
 from .key_tables import KeyTables
+from .modes import mode_of
 from .security import statement
 
 #: Simulating again for longer needs somebody's word, seconds.
@@ -100,17 +101,17 @@ def prepare(
 
     A file that keeps records only is simulated again; if that takes more than an hour of one core, ``yes`` has to
     agree.  ``chosen`` is the sentence on a protocol that nobody gave a configuration of; it is noted in the keys file.
-    Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for ``rot``
-    on pairs of devices that it must not trust, and where ``yes`` is missing.
+    Raises `StoreError` for a file that is not finished or whose records were changed, `ConfigError` for a mode
+    that must not trust the devices of these pairs, and where ``yes`` is missing.
     """
     path = Path(source)
     found, stored = _look_at(path)
     run = RunConfig.from_json(stored)
     if found.again_seconds > _HOUR and not yes:
         raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
-    if config.mode == "rot":
-        devices.require_transfer(run, source=str(path))
-    found = replace(found, premises=devices.premises(run, config.mode))
+    mode = mode_of(config.mode)
+    mode.require_devices(run, source=str(path))
+    found = replace(found, premises=mode.premises(run))
     plan = plan_blocks(found.rows, config)
     info = KeysInfo(
         mode=config.mode,
@@ -335,7 +336,7 @@ def _results(task: Task, keys_store: KeysStore) -> Iterator[BlockResult]:
 def _stream(task: Task, keys_store: KeysStore, party: str) -> Iterator[U8]:
     """A party's keys, block after block, as pieces of whole bytes."""
     results = _results(task, keys_store)
-    if task.config.mode == "rot":
+    if has_strings(task.config.mode):
         (only,) = results
         return iter([getattr(only, party)])
     return bits.joined((getattr(result, party), result.key_bits) for result in results)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.modes import has_strings
 from ..pairs.bits import U8, nbytes
 
 FORMAT = "caligo-keys"
@@ -84,7 +85,7 @@ class KeysTables:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape in bytes of Alice's packed keys, and of Bob's."""
         size = nbytes(self.key_bits)
-        strings = self.info.mode == "rot" and size > 0
+        strings = has_strings(self.info.mode) and size > 0
         return {"alice": (2, size) if strings else (size,), "bob": (size,)}
 
     def begun_digest(self) -> Digest:

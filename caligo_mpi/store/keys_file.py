@@ -17,6 +17,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from .._version import __version__
+from ..config.modes import has_strings
 from ..errors import StoreError
 from ..pairs.bits import U8, nbytes
 from . import hdf5
@@ -74,7 +75,7 @@ def _write_keys(
     group: h5py.Group, tables: KeysTables, party: str, pieces: Iterable[U8], digest: Digest
 ) -> None:
     shape = tables.shapes[party]
-    name = "strings" if tables.info.mode == "rot" and party == "alice" else "key"
+    name = "strings" if has_strings(tables.info.mode) and party == "alice" else "key"
     dataset = group.create_dataset(name, shape, np.uint8)
     hdf5.describe(dataset, _PACKED)
     at = 0

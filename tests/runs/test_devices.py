@@ -20,6 +20,7 @@ from caligo_mpi.protocol.types import Detection
 from caligo_mpi.runs import devices
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
+from caligo_mpi.runs.modes import mode_of
 from caligo_mpi.store.keys import read_keys
 
 PROTOCOL = {"mode": "bbm92", "seed": 5, "reconciliation": "ldpc"}
@@ -145,14 +146,14 @@ def test_netsquid_and_noise_have_one_rule():
         run = caligo_mpi.parse_config(
             {"pairs": 8, "seed": 1, "engine": {"name": "netsquid", "link": link, "alice": side}}
         )
-        assert devices.premises(run, "bbm92").quality == pytest.approx(expected, abs=5e-4)
+        assert mode_of("bbm92").premises(run).quality == pytest.approx(expected, abs=5e-4)
 
 
 def test_of_another_packages_engine_nothing_is_known():
     plugin = caligo_mpi.RunConfig.from_json('{"pairs": 1, "seed": 1, "engine": {"name": "theirs"}}')
-    assert devices.premises(plugin, "bbm92").quality == 1
+    assert mode_of("bbm92").premises(plugin).quality == 1
     sentence = "nothing is known of engine theirs: its devices are taken for ideal ones"
-    assert devices.assumptions(plugin, "bbm92")[0] == sentence
+    assert mode_of("bbm92").assumptions(plugin)[0] == sentence
 
 
 @pytest.mark.parametrize("test", ["random", "Z"])
@@ -172,10 +173,9 @@ def test_a_known_bias_is_refused_however_small(tmp_path, test):
 
 def test_biases_that_cancel_are_even(tmp_path):
     even = run_config(alice={"basis_bias": 0.3}, bob={"basis_bias": 0.7})
-    assert devices.premises(even, "bbm92").even
-    assert not devices.premises(
-        run_config(alice={"basis_bias": 0.3}, bob={"basis_bias": 0.3}), "bbm92"
-    ).even
+    assert mode_of("bbm92").premises(even).even
+    uneven = run_config(alice={"basis_bias": 0.3}, bob={"basis_bias": 0.3})
+    assert not mode_of("bbm92").premises(uneven).even
 
 
 def test_keys_begun_without_a_look_at_the_read_out_are_not_gone_on_with(tmp_path):
@@ -202,7 +202,7 @@ def test_devices_of_an_engine_that_says_nothing_of_them_are_refused_for_transfer
     unknown = f"nothing is known of how the devices of engine.name={name} detect"
     assert str(refused.value).startswith(f"run.h5 cannot be used with mode=rot: {unknown}; ")
     for mode in ("bbm92", "rot"):
-        assert devices.assumptions(config, mode)
-        assert devices.premises(config, mode).quality == 1
+        assert mode_of(mode).assumptions(config)
+        assert mode_of(mode).premises(config).quality == 1
     assert (devices.expected(config) is None) == (name == "theirs")
     assert devices.detection(config) == Detection()

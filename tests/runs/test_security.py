@@ -12,6 +12,7 @@ from caligo_mpi.protocol.types import Block
 from caligo_mpi.runs import devices, security
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
+from caligo_mpi.runs.modes import mode_of
 
 ROT = {
     "mode": "rot",
@@ -94,7 +95,7 @@ def test_where_no_rate_is_known_none_is_said():
     )
     assert devices.expected(run) is None
     config = caligo_mpi.parse_protocol({"mode": "bbm92", "seed": 1})
-    found = security.statement(config, run, devices.premises(run, "bbm92"), [Block(0, 0, 1000)])
+    found = security.statement(config, run, mode_of("bbm92").premises(run), [Block(0, 0, 1000)])
     assert found["epsilon_rob"] is None
     assert json.loads(json.dumps(found)) == found
 

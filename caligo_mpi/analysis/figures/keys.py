@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...config.modes import has_strings
 from ...protocol.key_length import binary_entropy, finite_key_length
 from ...store.keys import KeysTables
 from .pairs import figure
@@ -30,6 +31,7 @@ def where_bits_went(keys: KeysTables) -> list[Step]:
 
     Bits of blocks that were aborted after the test are a step of their own.
     """
+    one_key = not has_strings(keys.info.mode)
     blocks = keys.blocks
     aborted = blocks["abort_step"] != b""
     went_on = blocks[~aborted]
@@ -37,21 +39,21 @@ def where_bits_went(keys: KeysTables) -> list[Step]:
     disclosed = went_on["tested_z"] + went_on["tested_x"] if told else went_on["tested"]
     rows, sifted = int(blocks["count"].sum()), int(went_on["sifted"].sum())
     left = int(went_on["reconciled_bits"].sum())
-    tested = int(disclosed.sum()) if keys.info.mode == "bbm92" else sifted - left
+    tested = int(disclosed.sum()) if one_key else sifted - left
     tags, leak = int(went_on["tag_bits"].sum()), int(went_on["leak_bits"].sum())
     key = int(went_on["key_bits"].sum())
-    known = _known(went_on, left) if keys.info.mode == "bbm92" else 0
+    known = _known(went_on, left) if one_key else 0
     lost = int(blocks["count"][aborted].sum())
     steps = [
         Step("pairs", rows),
         Step("in aborted blocks", lost),
-        Step("bases differ" if keys.info.mode == "bbm92" else "opened or in the other set", rows - lost - sifted),
+        Step("bases differ" if one_key else "opened or in the other set", rows - lost - sifted),
         Step("disclosed in the test", tested),
         Step("unused", max(0, sifted - tested - left)),
         Step("leaked by correction", max(0, leak - tags)),
         Step("tags", tags),
         Step("phase errors, h(Q)", known),
-        Step("finite size" if keys.info.mode == "bbm92" else "memory and finite size", left - leak - known - key),
+        Step("finite size" if one_key else "memory and finite size", left - leak - known - key),
         Step("key", key),
     ]  # fmt: skip
     return [step for step in steps if step.bits or step.name in ("pairs", "key")]

@@ -14,8 +14,8 @@ from ...config.protocol import ProtocolConfig
 from ...parallel.job import Map
 from ...protocol.run import plan_blocks
 from ...store.sweep_journal import of_blocks
-from .. import devices
 from ..job import Meter
+from ..modes import mode_of
 from .keys import KeyTask, block_work
 from .pool import Pool
 from .simulating import TICKS, is_whole
@@ -79,7 +79,7 @@ def _key_task(campaign: Campaign, point: Point) -> KeyTask:
         point=point.index,
         config=json.dumps(point.config.resolved()),
         protocol=json.dumps(protocol.resolved()),
-        premises=devices.premises(point.config, protocol.mode),
+        premises=mode_of(protocol.mode).premises(point.config),
         checksums=np.concatenate(partial.checksums),
         rows=np.concatenate(partial.chunk_rows),
         alice_clicks=partial.sums["alice_clicks"],

@@ -17,8 +17,8 @@ from ...parallel.job import Map, Rules
 from ...store.names import part_path
 from ...store.sweep_data import Row, SweepInfo
 from ...store.sweep_store import SweepStore, existing, preflight_sweep, require_same_sweep
-from .. import devices
 from ..job import Observer, Protection
+from ..modes import mode_of
 from .campaign import Campaign, listed
 from .reading import items_done
 from .results import Table, write_results
@@ -42,9 +42,10 @@ def require_devices(points: Sequence[Point]) -> None:
     """Raise `ConfigError` for points whose devices the protocol must not trust, all in one message."""
     wrong: dict[str, list[int]] = {}
     for point in points:
-        if point.protocol is not None and point.protocol.mode == "rot":
+        if point.protocol is not None:
+            mode = mode_of(point.protocol.mode)
             try:
-                devices.require_transfer(point.config, source="a point's run")
+                mode.require_devices(point.config, source="a point's run")
             except ConfigError as error:
                 wrong.setdefault(str(error), []).append(point.index)
     if wrong:

@@ -25,12 +25,11 @@ from .. import devices
 from ..chunks import run_chunk
 from ..forecast import Forecast, forecast
 from ..identity import run_info
+from ..modes import mode_of
 from .simulating import expected_pairs, point_chunks
 
 #: Bytes of a point's row, and of a chunk that is not in a row yet.
 _ROW_BYTES, _CHUNK_BYTES = 3000, 16
-#: Bytes that a rank holds per pair of the block that it distills, by mode: measured.
-_BLOCK_BYTES = {"bbm92": 80, "rot": 300}
 #: Bytes of Python, numpy and what they load.
 _RESIDENT = 130 << 20
 #: Points that are tried, and rows that are distilled of each.
@@ -125,8 +124,9 @@ def _memory(sweep: SweepConfig, points: Sequence[Point]) -> int:
 
 
 def _block_bytes(sweep: SweepConfig, point: Point) -> int:
-    mode = point.protocol.mode if point.protocol else "bbm92"
-    return _BLOCK_BYTES[mode] * _block_pairs(sweep, point)
+    if point.protocol is None:
+        return 0
+    return mode_of(point.protocol.mode).block_bytes * _block_pairs(sweep, point)
 
 
 def _distilled(sweep: SweepConfig, point: Point) -> bool:
@@ -169,7 +169,7 @@ def _key_seconds_per_row(point: Point) -> float:
     if not rows:
         return 0.0
     block, some = Block(0, 0, rows), replace(pairs.part(0, rows), alice_clicks=pairs.alice_clicks)
-    premises = devices.premises(config, protocol.mode)
+    premises = mode_of(protocol.mode).premises(config)
     seconds = 0.0
     for _ in range(2):  # the first time may compile
         start = time.perf_counter()
