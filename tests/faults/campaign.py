@@ -229,11 +229,13 @@ def one_run(
             process.wait(delay)
             break
         victim = rng.choices(list(victims), list(victims.values()))[0]
+        # Before the blow: on a busy machine its loss may be recorded before this process goes on.
+        when = time.time()
         hit = strike(victim, process.pid, mark, rng)
         if not hit:
             tally.missed += 1
             continue
-        hits.append((time.time(), victim))
+        hits.append((when, victim))
         if victim in ("launcher", "all"):
             process.wait()
             process = start_run(job, mark, log)
