@@ -84,7 +84,7 @@ class Tally:
 class Job:
     """One command on some ranks, with the identity its file must have.
 
-    ``command`` is the command line without output and ranks.
+    ``command`` is the command line without output and ranks, ``chunks`` what the run has in all.
     """
 
     command: tuple[str, ...]
@@ -93,6 +93,7 @@ class Job:
     survive: bool
     seconds: float
     identity: tuple[str, str]
+    chunks: int = 0
 
 
 def environment(mark: str) -> dict[str, str]:
@@ -117,7 +118,8 @@ def prepare(folder: Path, name: str, *, ranks: int, survive: bool) -> Job:
     command, reference = _command(folder, name), folder / f"{name}-reference.h5"
     if not reference.exists():
         _run_alone(*command, "-q", "-o", reference)
-    job = Job(command, folder / "run.h5", ranks, survive, 0.0, identity(reference))
+    same, chunks = identity(reference), chunks_done(reference)
+    job = Job(command, folder / "run.h5", ranks, survive, 0.0, same, chunks)
     start = time.monotonic()
     process = start_run(job, "timing", (folder / "timing.log"))
     if process.wait(HANG_SECONDS) != 0:
@@ -203,8 +205,11 @@ def chunks_done(path: Path) -> int:
 def moments(job: Job, blows: int, rng: random.Random, *, in_the_middle: bool) -> Iterator[float]:
     """Wait for the moments to strike: the first at any time of the run, later ones when work has gone on."""
     if in_the_middle:
-        wait_for_chunks(job, 1)
-    yield rng.uniform(0.0, 0.3 if in_the_middle else 1.05) * job.seconds
+        # By chunks, not by the clock: how long a run takes is not the same twice on a busy machine.
+        wait_for_chunks(job, rng.randint(1, max(1, job.chunks // 2)))
+        yield 0.0
+    else:
+        yield rng.uniform(0.0, 1.05) * job.seconds
     for _ in range(blows - 1):
         wait_for_chunks(job, chunks_done(job.output) + 1)
         yield rng.uniform(0.0, 0.5) * job.seconds
