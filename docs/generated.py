@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cross_validation
+
 from caligo_mpi.cli.command import parser
 from caligo_mpi.config.old_keys import ANSWERS
 
@@ -21,6 +23,7 @@ def write(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     _renew(folder / "cli.md", "\n".join(command_line()))
     _renew(folder / "old-keys.md", "\n".join(old_keys()))
+    _renew(folder / "cross-validation.md", "\n".join(cross_validation.page()))
     take_tour(folder / "tour")
 
 
