@@ -223,15 +223,21 @@ def wait_for_chunks(job: Job, chunks: int) -> None:
 
 def one_run(
     job: Job, rng: random.Random, tally: Tally, *, victims: dict[str, int], middle: bool, blows: int
-) -> None:
-    """Start a run, hit it a few times, wait for its file, and note what happened."""
+) -> Job:
+    """Start a run, hit it a few times, wait for its file, and note what happened.
+
+    Returns the job, with how long it takes where it was over before the first blow.
+    """
     mark, log = uuid.uuid4().hex, job.output.with_suffix(".log")
     log.write_bytes(b"")
+    begun = time.monotonic()
     process = start_run(job, mark, log)
     hits: list[tuple[float, str]] = []
     for delay in moments(job, blows, rng, in_the_middle=middle):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(delay)
+            if not hits:
+                job = replace(job, seconds=min(job.seconds, time.monotonic() - begun))
             break
         victim = rng.choices(list(victims), list(victims.values()))[0]
         # Before the blow: on a busy machine its loss may be recorded before this process goes on.
@@ -245,6 +251,7 @@ def one_run(
             process.wait()
             process = start_run(job, mark, log)
     conclude(job, process, mark, hits, log, tally)
+    return job
 
 
 def conclude(
@@ -318,9 +325,11 @@ def run_campaign(
     victims = victims or ({"rank": 1} if survive else VICTIMS)
     jobs = [prepare(folder, name, ranks=n, survive=survive) for name in workloads for n in ranks]
     while tally.kills < kills:
-        job = rng.choice(jobs)
+        chosen = rng.randrange(len(jobs))
         times = 1 if survive else min(rng.randint(1, blows), kills - tally.kills)
-        one_run(job, rng, tally, victims=victims, middle=survive, blows=times)
+        jobs[chosen] = one_run(
+            jobs[chosen], rng, tally, victims=victims, middle=survive, blows=times
+        )
         if progress:
             print(
                 f"\r{tally.kills} kills, {tally.runs} runs, {tally.identical} identical",
