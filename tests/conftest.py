@@ -12,6 +12,20 @@ from helpers import environment
 # Doctests of mpi.py cannot even be collected where mpi4py is not installed; it has none.
 collect_ignore_glob = ["plugins/*"]
 
+#: Folders whose tests mostly wait: for ranks, for Slurm, for a silence to be long enough.
+WAITING = ("slurm", "faults", "launch", "bench", "parallel")
+
+
+def pytest_configure(config):
+    """Workers of pytest-xdist take files in the order below, not those with most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that mostly wait come first, so that several workers wait beside those that compute."""
+    items.sort(key=lambda item: item.path.parent.name not in WAITING)
+
 
 @pytest.fixture
 def caligo(tmp_path):

@@ -28,4 +28,4 @@ export PATH="$env/bin:$PATH" PYTHONPATH="$root:$root/tests/netsquid_standin"
 if [ $# -gt 0 ]; then
     exec "$@"
 fi
-exec python -m pytest -n 2 --dist loadfile tests/netsquid tests/engines/test_netsquid_probe.py
+exec python -m pytest -n 3 --dist loadfile tests/netsquid tests/engines/test_netsquid_probe.py
