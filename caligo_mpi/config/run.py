@@ -51,6 +51,9 @@ class ScheduleConfig(Section):
 
 Keep = Literal["pairs", "records", "counts"]
 
+#: Who writes columns into the file: rank 0, or each rank its own.
+Writers = Literal["auto", "gather", "direct"]
+
 
 class OutputConfig(Section):
     """Where the pairs file goes, what it keeps, and how hard it is pressed to disk."""
@@ -69,6 +72,13 @@ class OutputConfig(Section):
             "read; counts: sixteen outcome counts drawn from their law, no bits at all (noise engine)"
         ),
     ] = "pairs"
+    writers: Annotated[
+        Writers,
+        about(
+            "who writes the columns: gather: rank 0, to which they are sent; direct: each rank its own; auto: direct "
+            "where chunks are large and all hosts of the run see one file"
+        ),
+    ] = "auto"
 
     def _rules(self) -> Iterator[Breach]:
         if self.path is not None and (not self.path or "\0" in self.path):

@@ -48,6 +48,16 @@ def is_launched() -> bool:
     return environment.is_set(RANKS) or world_size() > 1
 
 
+def is_on_one_host() -> bool:
+    """Whether all processes of this launch are on this host; no where the launcher does not say."""
+    for name in environment.LOCAL_SIZES:
+        if environment.is_set(name):
+            return environment.count(name, 1) == world_size()
+    if environment.is_set(environment.STEP_NODES):
+        return environment.count(environment.STEP_NODES, 1) == 1
+    return world_size() == 1
+
+
 def survives() -> bool:
     """Whether the ranks are to go on after one has died."""
     return environment.is_set(SURVIVE)

@@ -40,6 +40,9 @@ NODES, INTERFACE = "SLURM_JOB_NUM_NODES", "OMPI_MCA_btl_tcp_if_include"
 #: Where launchers say how many processes there are, and which one this is.
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 POSITIONS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
+#: Where launchers say how many of the processes are on this host, and how many hosts there are.
+LOCAL_SIZES = ("OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS")
+STEP_NODES = "SLURM_STEP_NUM_NODES"
 
 #: Set by Slurm, PBS, LSF and Grid Engine within a job; a file's provenance has them.
 JOB = (
@@ -66,8 +69,9 @@ READ = frozenset(
             SURVIVE,
             NODES,
             INTERFACE,
+            STEP_NODES,
         ),
-        *(*HOSTS, *SIZES, *POSITIONS, *JOB, *_SHELL),
+        *(*HOSTS, *SIZES, *LOCAL_SIZES, *POSITIONS, *JOB, *_SHELL),
     ]
 )
 

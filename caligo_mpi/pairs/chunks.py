@@ -134,26 +134,39 @@ class Where(IntEnum):
 
     NOWHERE = 0  # they can be simulated again
     CARRIED = 1
+    WRITTEN = 2  # in the file, from the row that the record says
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkResult:
     """A simulated chunk on its way to the file: its ``/chunks`` record (shape (1,), `CHUNK_DTYPE`) and its pairs.
 
-    ``pairs`` is None where the columns are nowhere, since they can be simulated again; ``pairs.index`` is global here.
+    ``pairs`` is None where the columns are nowhere, since they can be simulated again, and where they were written;
+    ``pairs.index`` is global here.  ``edges`` are then the bits in bytes that the chunk may share with its neighbors,
+    which were not written: uint8 of shape (columns of bits, 2), the byte it begins in and the byte it ends in.
     ``parts`` and ``whole`` turn it into bytes and back for the way between ranks: record, `Where` and the size of
-    the names, the four columns, names and types of those beside them, and these, each padded to 8 bytes.
+    what follows: edges, or the four columns, names and types of those beside them, and these, each padded to 8 bytes.
     """
 
     record: NDArray[np.void]
     pairs: Pairs | None
+    edges: U8 | None = None
+
+    @property
+    def where(self) -> Where:
+        """Where its columns are."""
+        if self.pairs is not None:
+            return Where.CARRIED
+        return Where.NOWHERE if self.edges is None else Where.WRITTEN
 
     def parts(self) -> list[U8]:
         """Views of the result's memory, to be sent one after the other."""
         record = self.record.view(np.uint8).ravel()
         pairs = self.pairs
         if pairs is None:
-            return [np.concatenate([record, _head(Where.NOWHERE, 0)])]
+            edges = _NO_BYTES if self.edges is None else self.edges.ravel()
+            head = _head(self.where, len(edges))
+            return [np.concatenate([record, head, edges, _padding(edges)])]
         beside = pairs.beside
         columns = np.ascontiguousarray(pairs.columns).reshape(-1)
         names = _names(beside)
@@ -175,6 +188,8 @@ class ChunkResult:
         where, size = take(8).view(np.uint32).tolist()
         if where == Where.NOWHERE:
             return cls(record, None)
+        if where == Where.WRITTEN:
+            return cls(record, None, take(size).reshape(-1, 2))
         rows = int(record["rows"][0])
         columns = take(4 * bits.nbytes(rows)).reshape(4, -1)
         names = take(size)

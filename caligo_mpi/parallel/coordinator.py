@@ -16,9 +16,10 @@ from ..pairs.bits import U8
 from . import messages
 from .grants import Grants
 from .inbox import Inbox
-from .job import Items, Rules, Setup, Work
+from .job import Items, Placing, Rules, Setup, Work
 from .limits import HELD_BYTES
 from .messages import EMPTY, Codec, Tag
+from .offsets import Offsets
 from .transport import Pending, Transport, wait_for
 from .trouble import failure
 
@@ -77,6 +78,9 @@ class Coordinator(Generic[R]):
         self.failed: EngineError | None = None
         self.sending: list[tuple[Pending, U8]] = []
         self.next_commit = 0
+        self.placing: Placing[R] | None = None  # the work function, if results want places
+        self.offsets = Offsets()
+        self.placed = 0  # results that were told their places and are not done
         self.level = 0  # of the stop request
         self.last_poll = 0.0
 
@@ -101,6 +105,7 @@ class Coordinator(Generic[R]):
             raise self.failed
 
     def _results(self, work: Work[R]) -> Generator[tuple[int, R], None, None]:
+        self.placing = work if isinstance(work, Placing) else None
         while self.next_commit < len(self.items):
             self._poll()
             if self.failed:
@@ -145,7 +150,7 @@ class Coordinator(Generic[R]):
     def _listen(self) -> None:
         # Not any tag: that may find data that is not wanted yet, in front of what is.  And IDLE
         # first: when it is seen, all that its rank sent before can be seen, too.
-        for tag in (Tag.IDLE, Tag.FAILED, Tag.DONE):
+        for tag in (Tag.IDLE, Tag.FAILED, Tag.SIZED, Tag.DONE):
             while envelope := self.transport.arrived(tag):
                 payload = self.transport.take(envelope)
                 self.traffic.count(len(payload))
@@ -155,16 +160,34 @@ class Coordinator(Generic[R]):
     def _heard(self, tag: Tag, source: int, payload: U8) -> None:
         if tag == Tag.DONE:
             found = messages.done(payload)
-            self.grants.finished(source, len(found.positions), found.seconds)
-            self.grants.item_bytes = sum(found.sizes) // len(found.positions)
+            if self.placing:
+                self.placed -= len(found.positions)
+            else:
+                self.grants.finished(source, len(found.positions), found.seconds)
+                self.grants.item_bytes = sum(found.sizes) // len(found.positions)
             if self.inbox.announce(source, found):
                 self.grants.received(source, len(found.positions))
+        elif tag == Tag.SIZED:
+            position, size, nbytes, nanoseconds = messages.numbers_in(payload)
+            self.grants.finished(source, 1, nanoseconds * 1e-9)
+            self.grants.item_bytes = nbytes
+            self._sized(position, size, source)
         elif tag == Tag.FAILED:
             self.grants.lost(source)
             self._failed(source, *messages.failed(payload))
         else:
             self.answers[source].idle = True
             self.answers[source].gone = bool(payload[0])
+
+    def _sized(self, position: int, size: int, source: int) -> None:
+        """Tell ranks the places that are known now; rank 0's own results are written as they are committed."""
+        self.offsets.sized(position, size, source)
+        if self.inbox.closed:
+            return
+        for known, holder, before in self.offsets.known():
+            if holder:
+                self.placed += 1
+                self._send(holder, Tag.PLACE, messages.of_numbers(known, before))
 
     def _receive(self) -> None:
         for nbytes in self.inbox.take(self.next_commit):
@@ -183,7 +206,8 @@ class Coordinator(Generic[R]):
     def _nothing_more_comes(self) -> bool:
         if self.level > 1:
             return True
-        return self.inbox.is_empty and all(said.idle for said in self.answers.values())
+        nothing_here = self.inbox.is_empty and not self.placed
+        return nothing_here and all(said.idle for said in self.answers.values())
 
     def _grant(self, worker: int) -> None:
         while (positions := self.grants.for_worker(worker)) is not None:
@@ -205,6 +229,8 @@ class Coordinator(Generic[R]):
             self._failed(0, position, *failure(error, 0, self.transport.size))
             return
         self.grants.measured(0, 1, time.perf_counter() - start)
+        if self.placing:
+            self._sized(position, self.placing.size(result), 0)
         nbytes = 0
         if self.workers:
             nbytes = sum(part.nbytes for part in self.codec.parts(result))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,26 @@ Work = Callable[[int, "Tick | None"], R]
 
 #: Makes the work function; called once in each process.
 Setup = Callable[[], Work[R]]
+
+
+@runtime_checkable
+class Placing(Protocol[R]):
+    """A work function whose results are finished where they were made, once their place is known.
+
+    The place of an item is what the sizes of all items before it add up to.
+    """
+
+    def __call__(self, item: int, tick: Tick | None = None, /) -> R:
+        """The result, not finished."""
+        ...
+
+    def size(self, result: R) -> int:
+        """How much room it takes."""
+        ...
+
+    def place(self, result: R, before: int) -> R:
+        """Finish it, behind so much."""
+        ...
 
 
 class Map(Protocol):

@@ -10,6 +10,8 @@ END        0 → w   drop everything; the map is over
 DONE       w → 0   positions, sizes and seconds of finished items; small results travel inside
 DATA       w → 0   the bytes of the results just announced, where they are not small
 IDLE       w → 0   answer to RECALL (0) and END (1): nothing more is coming
+SIZED      w → 0   position, size, bytes and nanoseconds of a result that waits for its place
+PLACE      0 → w   a position and the sizes before it: finish the result, which is DONE then
 FAILED     w → 0   a position whose work raised, the sentence and the traceback (pickled)
 =========  ======  =============================================================================
 
@@ -40,7 +42,7 @@ EMPTY: U8 = np.empty(0, np.uint8)
 class Tag(IntEnum):
     """What a message is."""
 
-    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING = range(1, 10)
+    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING, SIZED, PLACE = range(1, 12)
 
 
 class Codec(Protocol[R]):
@@ -108,6 +110,17 @@ def done(payload: U8) -> Announcement:
         seconds=nanoseconds * 1e-9,
         inline=payload[numbers_end:],
     )
+
+
+def of_numbers(*numbers: int) -> U8:
+    """SIZED and PLACE."""
+    return np.array(numbers, np.int64).view(np.uint8)
+
+
+def numbers_in(payload: U8) -> list[int]:
+    """The numbers of a SIZED or a PLACE."""
+    numbers: list[int] = payload.view(np.int64).tolist()
+    return numbers
 
 
 def of_failed(position: int, sentence: str, where: str) -> U8:

@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from ..errors import EngineError
 from ..pairs.chunks import Tick
-from .job import Items, Rules, Setup, Work
+from .job import Items, Placing, Rules, Setup, Work
 from .messages import Codec
 from .mpi import MPI, WORLD
+from .offsets import Offsets
 from .trouble import failure
 
 R = TypeVar("R")
@@ -46,7 +47,11 @@ _PAUSE_SECONDS = 2e-4
 
 
 class _Kind(IntEnum):
-    JOB, ITEM, END, READY, RESULT, FAILED, BYE = range(7)
+    JOB, ITEM, END, READY, RESULT, FAILED, BYE, SIZED, PLACE = range(9)
+
+
+#: Instead of a place: the result is to be sent as it is.
+_NO_PLACE = -1
 
 
 class _StopNow(BaseException):
@@ -140,6 +145,7 @@ def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
             raise _StopNow
 
     work: Work[Any] | None = None
+    unplaced: Any = None  # a result that waits for its place
     order = np.empty(3, np.int64)
     while True:
         _receive(comm, order, 0, _ORDER)
@@ -152,23 +158,33 @@ def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
             _receive(comm, job, 0, _BYTES)
             work = pickle.loads(job.data)()
             _answer(comm, _Kind.READY)
+        elif kind == _Kind.PLACE:
+            if isinstance(work, Placing) and item != _NO_PLACE:
+                unplaced = work.place(unplaced, item)
+            _answer(comm, _Kind.RESULT, position, np.concatenate(codec.parts(unplaced)))
+            unplaced = None
         else:
             assert work is not None
-            _answer(comm, *_done(work, codec, position, item, tick))
+            kind, found = _done(work, item, tick)
+            if kind == _Kind.SIZED:
+                assert isinstance(work, Placing)
+                unplaced = found
+                found = np.array([work.size(found)], np.int64).view(np.uint8)
+            elif kind == _Kind.RESULT:
+                found = np.concatenate(codec.parts(found))
+            _answer(comm, kind, position, found)
 
 
-def _done(
-    work: Work[Any], codec: Codec[Any], position: int, item: int, tick: Tick
-) -> tuple[_Kind, int, NDArray[np.uint8]]:
-    """Work on one item, and return what to answer."""
+def _done(work: Work[Any], item: int, tick: Tick) -> tuple[_Kind, Any]:
+    """Work on one item: what came of it, and the result, or what else is to be said."""
     try:
         result = work(item, tick)
-        return _Kind.RESULT, position, np.concatenate(codec.parts(result))
+        return _Kind.SIZED if isinstance(work, Placing) else _Kind.RESULT, result
     except _StopNow:
-        return _Kind.READY, position, np.empty(0, np.uint8)
+        return _Kind.READY, np.empty(0, np.uint8)
     except Exception as error:
         words = pickle.dumps(failure(error, WORLD.rank, WORLD.size))
-        return _Kind.FAILED, position, np.frombuffer(words, np.uint8)
+        return _Kind.FAILED, np.frombuffer(words, np.uint8)
 
 
 def _answer(
@@ -201,6 +217,10 @@ class Root(Generic[R]):
         self.released: set[int] = set()
         self.held: dict[int, int] = {}  # worker → position
         self.again: list[int] = []  # a heap of positions to be given out once more
+        self.offsets = Offsets()
+        self.unplaced: dict[
+            int, int
+        ] = {}  # worker → position whose result waits for its place there
         self.failures: dict[int, list[int]] = {}  # position → workers where it raised
         self.ready: dict[int, tuple[int, R]] = {}
         self.next_grant = 0
@@ -227,6 +247,7 @@ class Root(Generic[R]):
         self.next_grant = self.next_commit = 0
         self.failures.clear()
         self.idle.clear()
+        self.offsets = Offsets()
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in sorted(self.live):
             self.starting[worker] = self.starting.get(worker, 0) + 1
@@ -326,6 +347,10 @@ class Root(Generic[R]):
 
     def _heard(self, worker: int, kind: _Kind, position: int, payload: NDArray[np.uint8]) -> None:
         """Act on a worker's answer."""
+        if kind == _Kind.SIZED:
+            if not self.ending:
+                self._sized(worker, position, int(payload.view(np.int64)[0]))
+            return
         if kind == _Kind.READY and self.starting[worker]:
             self.starting[worker] -= 1
         else:
@@ -343,7 +368,28 @@ class Root(Generic[R]):
             self.ready[position] = self.first_numbers[worker], result
         elif kind == _Kind.FAILED:
             self._failed(worker, position, *pickle.loads(payload.data))
-            heapq.heappush(self.again, position)
+            self._repeat(position)
+
+    def _sized(self, worker: int, position: int, size: int) -> None:
+        """Tell workers the places of their results, as far as they are known now."""
+        self.unplaced[worker] = position
+        if position < self.offsets.next or self.again:
+            # Done before by one that died, or what comes before it has to wait for a worker, such as this one.
+            self._place(worker, _NO_PLACE)
+        self.offsets.sized(position, size, worker)
+        for known, holder, before in self.offsets.known():
+            if self.unplaced.get(holder) == known:
+                self._place(holder, before)
+
+    def _place(self, worker: int, before: int) -> None:
+        position = self.unplaced.pop(worker)
+        self._tell(worker, _Kind.PLACE, position, before)
+
+    def _repeat(self, position: int) -> None:
+        """Have an item done once more; nobody waits for its size meanwhile."""
+        heapq.heappush(self.again, position)
+        for worker in sorted(self.unplaced):
+            self._place(worker, _NO_PLACE)
 
     def _tell(
         self,
@@ -375,9 +421,10 @@ class Root(Generic[R]):
         for worker in self.live.intersection(dead):
             self.live.discard(worker)
             self.idle.discard(worker)
+            self.unplaced.pop(worker, None)
             redone = 0
             if worker in self.held:
-                heapq.heappush(self.again, self.held.pop(worker))
+                self._repeat(self.held.pop(worker))
                 redone = 1
             number = self.first_numbers[worker]
             self.lost(f"rank {number} was lost; the others went on", number, redone)

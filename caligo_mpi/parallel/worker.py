@@ -12,7 +12,7 @@ import numpy as np
 
 from ..pairs.bits import U8
 from . import messages
-from .job import Work
+from .job import Placing, Work
 from .limits import GROUP_BYTES, INLINE_BYTES
 from .messages import EMPTY, Announcement, Codec, Tag
 from .transport import Pending, Transport, wait_for
@@ -44,10 +44,13 @@ class Worker:
         self.codec = codec
         self.grants: deque[list[tuple[int, int]]] = deque()
         self.sending: deque[tuple[Pending, U8]] = deque()
+        self.unplaced: dict[int, Any] = {}  # position → result that waits for its place
+        self.places: deque[tuple[int, int]] = deque()  # position, sizes before it
         self.recalled = self.ended = False
 
     def run(self, work: Work[Any]) -> None:
         """Do what is granted until the map ends, and answer that nothing more is coming."""
+        self.placing = work if isinstance(work, Placing) else None
         try:
             while not self.ended:
                 self._turn(work)
@@ -58,6 +61,7 @@ class Worker:
 
     def _turn(self, work: Work[Any]) -> None:
         self._listen()
+        self._place()
         if self.grants:
             self._do(work, self.grants.popleft())
         elif self.recalled:
@@ -68,7 +72,7 @@ class Worker:
 
     def _has_news(self) -> bool:
         self._listen()
-        return bool(self.grants) or self.recalled or self.ended
+        return bool(self.grants or self.places) or self.recalled or self.ended
 
     def _has_sent(self) -> bool:
         self._progress()
@@ -80,18 +84,40 @@ class Worker:
         for position, item in grant:
             start = time.perf_counter()
             try:
-                parts = self.codec.parts(work(item, self._tick))
+                result = work(item, self._tick)
+                parts = self.codec.parts(result)
             except Exception as error:
                 sentence, where = failure(error, self.transport.rank, self.transport.size)
                 self._send(Tag.FAILED, messages.of_failed(position, sentence, where))
             else:
-                group.add(position, parts, time.perf_counter() - start)
+                seconds = time.perf_counter() - start
+                if self.placing:
+                    self._sized(position, result, parts, seconds)
+                else:
+                    group.add(position, parts, seconds)
             if self.recalled:
                 break
             if group.nbytes >= GROUP_BYTES:
                 self._announce(group)
                 group = _Finished()
         if group.positions:
+            self._announce(group)
+
+    def _sized(self, position: int, result: Any, parts: list[U8], seconds: float) -> None:
+        """Keep a result until rank 0 says where its place is."""
+        assert self.placing is not None
+        self.unplaced[position] = result
+        size, nbytes = self.placing.size(result), sum(part.nbytes for part in parts)
+        told = messages.of_numbers(position, size, nbytes, int(seconds * 1e9))
+        self._send(Tag.SIZED, told)
+
+    def _place(self) -> None:
+        """Finish the results whose places are known."""
+        while self.places and self.placing:
+            position, before = self.places.popleft()
+            result = self.placing.place(self.unplaced.pop(position), before)
+            group = _Finished()
+            group.add(position, self.codec.parts(result), 0.0)
             self._announce(group)
 
     def _announce(self, group: _Finished) -> None:
@@ -119,6 +145,9 @@ class Worker:
             payload = self.transport.take(envelope)
             if envelope.tag == Tag.GRANT:
                 self.grants.append(messages.granted(payload))
+            elif envelope.tag == Tag.PLACE:
+                position, before = messages.numbers_in(payload)
+                self.places.append((position, before))
             elif envelope.tag == Tag.RECALL:
                 self.recalled = True
                 self.grants.clear()
@@ -135,6 +164,7 @@ class Worker:
         self._listen()
         if self.ended:
             raise _Released
+        self._place()
 
 
 @dataclass

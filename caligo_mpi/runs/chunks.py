@@ -29,6 +29,7 @@ from ..pairs import (
 )
 from ..pairs.checks import breach_of_declared, breach_of_packed
 from ..parallel.job import Work
+from ..store import ColumnWriter, Places
 from .identity import engine_for
 
 R = TypeVar("R")
@@ -41,19 +42,51 @@ def chunk_work(
     stored: tuple[ColumnSpec, ...] | None = None,
     *,
     carry: bool = True,
+    places: Places | None = None,
 ) -> Work[ChunkResult]:
     """The function that simulates one chunk; made once in each process.  It raises nothing but `EngineError`.
 
     ``stored`` are the declared columns of a file that is gone on with: all that its results have.  They carry
-    their columns, unless ``carry`` is false: then they are gone once they are counted.
+    their columns, unless ``carry`` is false: then they are gone once they are counted.  With ``places`` they are
+    written into the file here, where that can be done.
     """
     engine = make_engine(config.engine, thresholds, stream_version)
+    writer = places.open() if places else None
 
     def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
         result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
+        if writer and places and not engine.has_index and chunk.index >= places.begin:
+            return writer.write(result, chunk.start)
         return result if carry else ChunkResult(result.record, None)
 
-    return _by_number(config, simulate)
+    work = _by_number(config, simulate)
+    return PlacedChunks(work, writer, places) if places and engine.has_index else work
+
+
+class PlacedChunks:
+    """`chunk_work` where pairs can be lost: a chunk is written once it is known how many rows stand before it."""
+
+    def __init__(
+        self, work: Work[ChunkResult], writer: ColumnWriter | None, places: Places
+    ) -> None:
+        self._work, self._writer, self._places = work, writer, places
+
+    def __call__(self, item: int, tick: Tick | None = None) -> ChunkResult:
+        """Simulate a chunk."""
+        return self._work(item, tick)
+
+    def size(self, result: ChunkResult) -> int:
+        """Its rows; none where it takes the place of a damaged chunk."""
+        return int(result.record["rows"][0]) if self._is_new(result) else 0
+
+    def place(self, result: ChunkResult, before: int) -> ChunkResult:
+        """Write it behind so many rows of this launch."""
+        if self._writer is None or not self._is_new(result):
+            return result
+        return self._writer.write(result, self._places.row + before)
+
+    def _is_new(self, result: ChunkResult) -> bool:
+        return int(result.record["index"][0]) >= self._places.begin
 
 
 def pairs_work(

@@ -20,7 +20,7 @@ from ..pairs import ChunkResult, Partition
 from ..pairs.stopping import Course
 from ..parallel.job import Map, Rules, Setup
 from ..parallel.serial import serial_map
-from . import until
+from . import until, writers
 from .chunks import chunk_work
 from .counts import counts_work
 from .identity import engine_for, require_same_maker, run_info
@@ -148,7 +148,8 @@ def _setup(config: RunConfig, engine: Engine, pair_store: store.PairStore) -> Se
     if info.is_law:
         return functools.partial(counts_work, config, thresholds)
     begun_with = (thresholds, engine.stream_version, info.declared)
-    return functools.partial(chunk_work, config, *begun_with, carry=info.has_columns)
+    places = writers.places(config, pair_store)
+    return functools.partial(chunk_work, config, *begun_with, carry=info.has_columns, places=places)
 
 
 def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) -> None:

@@ -9,7 +9,9 @@ from ..errors import StoreError
 from .again import Simulate, Simulator, require_bits
 from .check import Status, Verification, completed, status, verify_file
 from .column import Column
+from .direct import ColumnWriter, Places
 from .export import Kind, export
+from .files import file_system
 from .info import LABEL, RunInfo
 from .layout import FORMAT, FORMAT_VERSION, file_size, full_size
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
@@ -25,9 +27,11 @@ __all__ = [
     "LABEL",
     "AlreadyComplete",
     "Column",
+    "ColumnWriter",
     "Kind",
     "PairStore",
     "PairsFile",
+    "Places",
     "RunInfo",
     "Simulate",
     "Simulator",
@@ -38,6 +42,7 @@ __all__ = [
     "completed",
     "export",
     "file_size",
+    "file_system",
     "final_path",
     "full_size",
     "grown",

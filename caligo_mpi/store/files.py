@@ -154,6 +154,18 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
         )
 
 
+def file_system(folder: Path) -> str:
+    """The type of the file system that holds a directory, as the kernel names it."""
+    resolved = folder.resolve()
+    best, kind = -1, "an unknown file system"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].encode().decode("unicode_escape")
+        if resolved.is_relative_to(point) and len(point) >= best:
+            best, kind = len(point), after.split()[0]
+    return kind
+
+
 def copy_bytes(source: int, target: int, *, at: int, to: int, size: int) -> None:
     """Copy ``size`` bytes from offset ``at`` of one file to offset ``to`` of another, a few MiB at a time."""
     buffer = np.empty(min(size, _COPY_BYTES), np.uint8)

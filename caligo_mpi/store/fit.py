@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ..pairs import COLUMNS, Pairs, bits
+from ..pairs import COLUMNS, ChunkResult, Pairs, bits
+from ..pairs.chunks import Where
 from .info import RunInfo
 from .records import Records
 
 
-def require_fit(info: RunInfo, due: int, record: Records, pairs: Pairs | None) -> None:
+def require_fit(info: RunInfo, due: int, record: Records, result: ChunkResult) -> None:
     """A result that does not belong here is a mistake of the program or of an engine."""
+    pairs, edges = result.pairs, result.edges
     index, rows = int(record["index"]), int(record["rows"])
     if index != due:
         raise ValueError(
@@ -21,10 +23,14 @@ def require_fit(info: RunInfo, due: int, record: Records, pairs: Pairs | None) -
         )
     if rows > chunk.count or not (info.has_index or rows == chunk.count):
         raise ValueError(f"chunk={index} has rows={rows} and {chunk.count} emissions")
-    if (pairs is not None) != info.has_columns:
+    has_columns = result.where is not Where.NOWHERE
+    if has_columns != info.has_columns:
         raise ValueError(
-            f"chunk={index} comes with columns={pairs is not None}; the file has keep={info.keep}"
+            f"chunk={index} comes with columns={has_columns}; the file has keep={info.keep}"
         )
+    packed = sum(column.is_bit for column in info.stored)
+    if edges is not None and edges.shape != (packed, 2):
+        raise ValueError(f"chunk={index} has edges of shape {edges.shape}, not {(packed, 2)}")
     if pairs is not None:
         _require_columns(info, index, rows, pairs)
 

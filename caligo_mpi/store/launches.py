@@ -36,6 +36,21 @@ class Launches:
         """The file was copied to a larger one."""
         self._fd, self._layout = fd, layout
 
+    @property
+    def ranks(self) -> int:
+        """Processes of the launch."""
+        return int(self._row["ranks"][0])
+
+    @property
+    def mark(self) -> tuple[int, bytes] | None:
+        """Where the file has this launch's id, and the id; None where the table is full."""
+        if self.number >= TABLE_ROWS:
+            return None
+        row = self._layout.offsets["runs"] + self.number * RUN_DTYPE.itemsize
+        fields = RUN_DTYPE.fields
+        assert fields is not None
+        return row + fields["id"][1], self._row["id"].tobytes()
+
     def note_commit(self) -> None:
         """Say that something was committed now."""
         self._row["last_commit"] = time.time()

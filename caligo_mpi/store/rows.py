@@ -56,6 +56,24 @@ class RowWriter:
         self.row = end
         self._last = shifted[:, -1].copy() if end & 7 else self._no_bits()
 
+    def add_written(self, rows: int, edges: U8) -> None:
+        """Append rows that their rank has written, but for the ``edges``: see `ChunkResult`."""
+        if not rows:
+            return
+        self.flush()
+        lead, end = self.row & 7, self.row + rows
+        last = edges[:, 1]
+        if lead:
+            kept = np.uint8((1 << lead) - 1)
+            first = self._last & kept | edges[:, 0]
+            self._write(first[:, None], self.row)
+            if end >> 3 == self.row >> 3:
+                last = first
+        if end & 7:
+            self._write(last[:, None], end)
+        self._last = last.copy() if end & 7 else self._no_bits()
+        self.row = self._stage_row = end
+
     def flush(self) -> None:
         """Hand everything added to the operating system."""
         if self._staged:

@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from ..machine.wording import counted, so_far
-from ..pairs import CHUNK_DTYPE, ChunkList, ChunkResult, Pairs
+from ..pairs import CHUNK_DTYPE, COLUMNS, ChunkList, ChunkResult, bits
+from ..pairs.chunks import Where
+from .direct import Places
 from .files import disk_errors
 from .fit import require_fit
 from .held import Durability, Held
 from .info import RunInfo
 from .launches import Launches
-from .layout import Layout
+from .layout import Layout, place
 from .output import Output
 from .prepare import PairsKind, extend, prepare
 from .publish import Stopped, publish
@@ -89,6 +91,11 @@ class PairStore(Held):
         return self._writer.row
 
     @property
+    def ranks(self) -> int:
+        """Processes of this launch."""
+        return self._launches.ranks
+
+    @property
     def thresholds(self) -> dict[str, object]:
         """The thresholds stored when the run began: every launch decides by them, whatever its machine computes."""
         return dict(self.info.thresholds)
@@ -136,16 +143,35 @@ class PairStore(Held):
             self._todo = remaining(layout, scan(self._fd, layout))
             self._begin_rows()
 
+    def places(self, *, sync: bool) -> Places | None:
+        """Where ranks may write the chunks to come; None where the file has no columns, or no row for this launch.
+
+        With ``sync`` they press each chunk to the disk.
+        """
+        launch = self._launches.mark
+        if not self.info.has_columns or launch is None:
+            return None
+        offsets = self._layout.offsets
+        return Places(
+            part=self._part.absolute(),
+            launch=launch,
+            columns=tuple((column, offsets[place(column)]) for column in self.info.stored),
+            capacity=self._layout.capacity,
+            begin=self._todo.next,
+            row=self._writer.row,
+            sync=sync,
+        )
+
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
         record = _single(result.record)
-        require_fit(self.info, self._todo.due, record, result.pairs)
+        require_fit(self.info, self._todo.due, record, result)
         record["run"], record["rank"], record["done"] = self._launches.number, rank, 1
         with self._writing():
             if self._todo.gap:
-                self._redo(record, result.pairs)
+                self._redo(record, result)
             else:
-                self._add(record, result.pairs)
+                self._add(record, result)
             if self._pending.is_due:
                 self.commit()
 
@@ -183,22 +209,30 @@ class PairStore(Held):
             self.messages.append(sentence)
             self.record_fault(f"damaged chunks found on opening: {listed}", chunks=number)
 
-    def _add(self, record: Records, pairs: Pairs | None) -> None:
+    def _add(self, record: Records, result: ChunkResult) -> None:
         row, rows = self._writer.row, int(record["rows"])
         if row + rows > self._layout.capacity:
             raise _too_many(self._part, self._layout, self._todo.next)
-        if pairs is None:
-            self._writer.skip(rows)
+        size = 0
+        if result.pairs is not None:
+            size = result.pairs.columns.nbytes
+            self._writer.add(result.pairs)
+        elif result.edges is not None:
+            size = len(COLUMNS) * bits.nbytes(rows)
+            _require_row(self._todo.next, int(record["row"]), row)
+            self._writer.add_written(rows, result.edges)
         else:
-            self._writer.add(pairs)
+            self._writer.skip(rows)
         record["row"] = row
         seal(record)
-        self._pending.add(record, 0 if pairs is None else pairs.columns.nbytes)
+        self._pending.add(record, size)
         self._todo.done()
 
-    def _redo(self, record: Records, pairs: Pairs | None) -> None:
+    def _redo(self, record: Records, result: ChunkResult) -> None:
         """Write a damaged chunk anew where it stood, and commit it at once."""
-        index = self._todo.due
+        index, pairs = self._todo.due, result.pairs
+        if result.where is Where.WRITTEN:
+            raise ValueError(f"chunk={index} is redone; only rank 0 writes over what was there")
         row = end_of(self._fd, self._layout, index - 1)
         old, following = read_records(self._fd, self._layout, index, index + 2)
         if len(self._todo.gap) == 1:
@@ -218,6 +252,12 @@ def _too_many(part: Path, layout: Layout, index: int) -> StoreError:
         f"{part} has room for {layout.capacity} rows and chunk {index} exceeds it: "
         f"the engine registers more pairs than its coincidence={layout.info.coincidence:.6g} announces"
     )
+
+
+def _require_row(index: int, row: int, due: int) -> None:
+    """A chunk that its rank has written stands where the one before it ends."""
+    if row != due:
+        raise ValueError(f"chunk={index} was written from row {row} on, and row {due} is due")
 
 
 def _require_end(part: Path, index: int, end: int, due: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...machine.wording import quantity
+from ...store import file_system
 from .findings import Finding, failure, ok, warning
 
 #: Written by each rank to measure speed: long enough for a disk, short enough for a person.
@@ -39,18 +40,6 @@ def look_at(folder: Path) -> Iterator[Finding]:
     except OSError as error:
         told = f"{folder} cannot be written ({error.strerror})"
         yield failure("writing", told, "choose another output directory")
-
-
-def file_system(folder: Path) -> str:
-    """The type of the file system that holds a directory, as the kernel names it."""
-    resolved = folder.resolve()
-    best, kind = -1, "an unknown file system"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].encode().decode("unicode_escape")
-        if resolved.is_relative_to(point) and len(point) >= best:
-            best, kind = len(point), after.split()[0]
-    return kind
 
 
 def _room(folder: Path) -> Finding:
