@@ -348,7 +348,9 @@ class Root(Generic[R]):
     def _heard(self, worker: int, kind: _Kind, position: int, payload: NDArray[np.uint8]) -> None:
         """Act on a worker's answer."""
         if kind == _Kind.SIZED:
-            if not self.ending:
+            if self.ending or self.starting[worker]:
+                self.held.pop(worker, None)
+            else:
                 self._sized(worker, position, int(payload.view(np.int64)[0]))
             return
         if kind == _Kind.READY and self.starting[worker]:
@@ -376,6 +378,8 @@ class Root(Generic[R]):
         if position < self.offsets.next or self.again:
             # Done before by one that died, or what comes before it has to wait for a worker, such as this one.
             self._place(worker, _NO_PLACE)
+        if position < self.offsets.next:
+            return
         self.offsets.sized(position, size, worker)
         for known, holder, before in self.offsets.known():
             if self.unplaced.get(holder) == known:
@@ -419,6 +423,8 @@ class Root(Generic[R]):
         ranks = list(range(failed.size))
         dead = failed.Translate_ranks(ranks, self.comm.Get_group())
         for worker in self.live.intersection(dead):
+            if worker not in self.live:
+                continue  # noticed meanwhile, in a message to another one
             self.live.discard(worker)
             self.idle.discard(worker)
             self.unplaced.pop(worker, None)

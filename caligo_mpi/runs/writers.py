@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import store
 from ..config import RunConfig
-from ..errors import ConfigError
+from ..errors import StoreError
 from ..launch import mpirun
 
 #: File systems on which a host sees at once what another one has written.
@@ -19,13 +19,13 @@ _LARGE = 128 << 10
 def places(config: RunConfig, pair_store: store.PairStore) -> store.Places | None:
     """Where ranks write their chunks themselves; None where rank 0 writes them.
 
-    Raises `ConfigError` where that is asked for and hosts may not see each other's bytes.
+    Raises `StoreError` where that is asked for and hosts may not see each other's bytes.
     """
     asked, info = config.output.writers, pair_store.info
     if asked == "gather" or not info.has_columns:
         return None
     one_host = mpirun.is_on_one_host()
-    if not _may(asked, store.file_system(pair_store.path.parent), one_host=one_host):
+    if not may_be_direct(asked, store.file_system(pair_store.path.parent), one_host=one_host):
         return None
     if asked == "auto" and (pair_store.ranks == 1 or not _are_large(info)):
         return None
@@ -33,12 +33,12 @@ def places(config: RunConfig, pair_store: store.PairStore) -> store.Places | Non
     return pair_store.places(sync=not one_host)
 
 
-def _may(asked: str, kind: str, *, one_host: bool) -> bool:
+def may_be_direct(asked: str, kind: str, *, one_host: bool) -> bool:
     """Whether ranks can write into one file of this file system."""
     if one_host:
         return True
     if asked == "direct" and kind.startswith(_INCOHERENT):
-        raise ConfigError(
+        raise StoreError(
             f"output.writers=direct: the output is on {kind}, where a host may not see what another one "
             "has written, and the ranks are on several hosts; ask for gather or auto, or put it elsewhere"
         )
