@@ -105,9 +105,7 @@ def test_real_ranks_make_the_same_file(tmp_path, write_config, caligo, mpirun, k
 
 
 @pytest.mark.mpi
-def test_a_chunk_that_fails_where_others_wait_for_its_size(
-    tmp_path, write_config, caligo, mpirun
-):
+def test_a_chunk_that_fails_where_others_wait_for_its_size(tmp_path, write_config, caligo, mpirun):
     mpirun(2)
     engine = {"name": "trouble", "efficiency": 0.5, "fail_rank": 1}
     write_config(
