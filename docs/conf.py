@@ -25,7 +25,7 @@ default_role = "code"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
-exclude_patterns = ["_generated/README*"]
+exclude_patterns = ["_generated/README*", "**.ipynb"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "caligo-mpi"

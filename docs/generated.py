@@ -1,21 +1,17 @@
-"""The pages that are made of the code: the command line, the answers to old keys; and the tour's pictures."""
+"""The pages that are made of the code: the command line, the answers to old keys, published numbers; and the tour."""
 
 from __future__ import annotations
 
 import argparse
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cross_validation
+import notebook
 
 from caligo_mpi.cli.command import parser
 from caligo_mpi.config.old_keys import ANSWERS
-
-TOUR = Path(__file__).with_name("tour.md")
 
 
 def write(folder: Path) -> None:
@@ -24,7 +20,7 @@ def write(folder: Path) -> None:
     _renew(folder / "cli.md", "\n".join(command_line()))
     _renew(folder / "old-keys.md", "\n".join(old_keys()))
     _renew(folder / "cross-validation.md", "\n".join(cross_validation.page()))
-    take_tour(folder / "tour")
+    notebook.take(folder / "tour")
 
 
 def _renew(path: Path, text: str) -> None:
@@ -67,26 +63,3 @@ def old_keys() -> Iterator[str]:
         here = ", ".join(f"`{key}`" for key in keys) or "–"
         escaped = re.sub(r"([|*])", r"\\\1", sentence)
         yield f"| {there} | {here} | {escaped} |"
-
-
-def blocks(text: str) -> list[tuple[str, str]]:
-    """Language and text of every block of code of a page that is to be run."""
-    found = re.findall(r"^```(bash|python)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [(language, body) for language, body in found]
-
-
-def take_tour(folder: Path) -> None:
-    """Run the tour's blocks one after the other in ``folder``, unless they were run there already."""
-    text = TOUR.read_text("utf-8")
-    done = folder / "done"
-    if done.exists() and done.read_text("utf-8") == text:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for number, (language, body) in enumerate(blocks(text), 1):
-        shell = [sys.executable, "-W", "error", "-c"] if language == "python" else ["bash", "-ec"]
-        said = subprocess.run(
-            [*shell, body], cwd=folder, check=True, stdout=subprocess.PIPE, text=True
-        )
-        (folder / f"{number}.txt").write_text(said.stdout, "utf-8")
-    done.write_text(text, "utf-8")

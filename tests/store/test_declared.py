@@ -64,8 +64,8 @@ def test_declared_columns_are_read_by_name(path):
         blocks = [PairArrays.unpacked(block).named() for block in file.blocks(999)]
         for name in ALL:
             assert np.array_equal(np.concatenate([b[name] for b in blocks]), file[name][:])
-        with pytest.raises(KeyError, match=r"no column 'colour'; it has alice_basis, "):
-            file["colour"]
+        with pytest.raises(KeyError, match=r"no column 'color'; it has alice_basis, "):
+            file["color"]
         with pytest.raises(ValueError, match=r"charge holds no bits"):
             file.packed("charge")
 
