@@ -93,9 +93,9 @@ def _run(text: str, folder: Path) -> Any:
     cells = nbformat.reads(text, as_version=4)
     with tempfile.TemporaryDirectory(prefix="caligo-tour-") as scratch:
         os.environ["IPYTHONDIR"] = scratch  # nothing of a person's own
-        client = NotebookClient(cells, timeout=600, resources={"metadata": {"path": str(folder)}})
-        client.create_kernel_manager().transport = "ipc"  # no ports
-        client.execute()
+        where = {"metadata": {"path": str(folder)}}
+        quiet = ["--log-level=ERROR"]
+        NotebookClient(cells, timeout=600, resources=where, extra_arguments=quiet).execute()
     nbformat.write(cells, folder / NOTEBOOK.name)
     return cells
 
