@@ -38,7 +38,7 @@ from caligo_mpi.engines import make_engine
 from caligo_mpi.launch import mpirun as launch
 from caligo_mpi.launch import watchdog
 from caligo_mpi.pairs import Chunk, ChunkResult, Pairs, Partition, tally
-from caligo_mpi.parallel.coordinator import Traffic
+from caligo_mpi.parallel.account import Ledger
 from caligo_mpi.parallel.job import Rules
 from caligo_mpi.runs.chunks import run_chunk
 from caligo_mpi.runs.generate import generate
@@ -303,11 +303,11 @@ def _messages() -> float | None:
     if mpi.rank():
         mpi.serve(ChunkResult)
         return None
-    traffic, chunks = Traffic(), len(Partition(config.pairs, config.chunk_size))
+    ledger, chunks = Ledger(), len(Partition(config.pairs, config.chunk_size))
     setup = functools.partial(chunk_work, config, None)
-    for _ in mpi.map_over_ranks(setup, range(chunks), codec=ChunkResult, traffic=traffic):
+    for _ in mpi.map_over_ranks(setup, range(chunks), codec=ChunkResult, ledger=ledger):
         pass
-    return traffic.messages / chunks
+    return ledger.own.messages / chunks
 
 
 def two_ranks() -> dict[str, Result]:

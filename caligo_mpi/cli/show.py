@@ -17,6 +17,7 @@ from ..runs.generate import Summary
 from ..runs.sequential import Sequential
 from ..store import LABEL, Status, Verification
 from .catalog import wrapped
+from .show_ranks import rank_lines, ranks_list
 from .show_until import until_dict, until_forecast, until_lines
 
 
@@ -164,6 +165,7 @@ def status_dict(status: Status) -> dict[str, Any]:
         "data_digest": status.data_digest,
         "launches": len(status.runs),
         "faults": len(status.faults),
+        "ranks": ranks_list(status.metrics),
         "until": until_dict(status),
         "last_commit": status.last_commit,
         "owner": status.owner,
@@ -200,6 +202,7 @@ def status_text(status: Status) -> str:
         lines.append(
             f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
         )
+    lines += rank_lines(status.metrics)
     lines += until_lines(status)
     if status.complete:
         lines.append(f"  data digest {status.data_digest}")

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import CaligoError, EngineError
 from ..pairs.bits import U8
 from . import messages
+from .account import Ledger
 from .grants import Grants
 from .inbox import Inbox
 from .job import Items, Placing, Rules, Setup, Work
@@ -31,19 +32,6 @@ _PAUSE_SECONDS = 5e-5
 
 class _Released(BaseException):
     """The map ended while rank 0 was inside a work function."""
-
-
-@dataclass
-class Traffic:
-    """Messages and bytes that crossed between rank 0 and the workers during a map."""
-
-    messages: int = 0
-    bytes: int = 0
-
-    def count(self, nbytes: int) -> None:
-        """One more message."""
-        self.messages += 1
-        self.bytes += nbytes
 
 
 @dataclass
@@ -65,12 +53,13 @@ class Coordinator(Generic[R]):
         transport: Transport,
         codec: Codec[R],
         rules: Rules,
-        traffic: Traffic | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.transport = transport
         self.codec = codec
         self.rules = rules
-        self.traffic = traffic or Traffic()
+        self.ledger = ledger or Ledger()
+        self.account = self.ledger.own
         self.workers = range(1, transport.size)
         self.inbox: Inbox[R] = Inbox(transport, codec)
         self.answers = {worker: _Answers() for worker in self.workers}
@@ -124,7 +113,9 @@ class Coordinator(Generic[R]):
         while self.next_commit in self.inbox.ready and self.level < 2:
             source, result, nbytes = self.inbox.ready.pop(self.next_commit)
             self.next_commit += 1
+            start = time.perf_counter()
             yield source, result
+            self.account.writing += time.perf_counter() - start
             self.inbox.held -= nbytes
             self._tick()
 
@@ -140,12 +131,14 @@ class Coordinator(Generic[R]):
             raise _Released
 
     def _poll(self) -> None:
+        start = time.perf_counter()
         self._listen()
         self._receive()
         self._obey()
         if not self.level:
             for worker in self.workers:
                 self._grant(worker)
+        self.account.communicating += time.perf_counter() - start
 
     def _listen(self) -> None:
         # Not any tag: that may find data that is not wanted yet, in front of what is.  And IDLE
@@ -153,13 +146,14 @@ class Coordinator(Generic[R]):
         for tag in (Tag.IDLE, Tag.FAILED, Tag.SIZED, Tag.DONE):
             while envelope := self.transport.arrived(tag):
                 payload = self.transport.take(envelope)
-                self.traffic.count(len(payload))
+                self.account.count(len(payload))
                 self._heard(tag, envelope.source, payload)
         self.sending = [(pending, data) for pending, data in self.sending if not pending.done()]
 
     def _heard(self, tag: Tag, source: int, payload: U8) -> None:
         if tag == Tag.DONE:
             found = messages.done(payload)
+            self.ledger.hear(source, found.sums)
             if self.placing:
                 self.placed -= len(found.positions)
             else:
@@ -176,8 +170,10 @@ class Coordinator(Generic[R]):
             self.grants.lost(source)
             self._failed(source, *messages.failed(payload))
         else:
+            gone, sums = messages.idle(payload)
+            self.ledger.hear(source, sums)
             self.answers[source].idle = True
-            self.answers[source].gone = bool(payload[0])
+            self.answers[source].gone = gone
 
     def _sized(self, position: int, size: int, source: int) -> None:
         """Tell ranks the places that are known now; rank 0's own results are written as they are committed."""
@@ -191,7 +187,7 @@ class Coordinator(Generic[R]):
 
     def _receive(self) -> None:
         for nbytes in self.inbox.take(self.next_commit):
-            self.traffic.count(nbytes)
+            self.account.count(nbytes)
         for source, count in self.inbox.collect():
             self.grants.received(source, count)
 
@@ -222,13 +218,15 @@ class Coordinator(Generic[R]):
 
     def _compute(self, work: Work[R], position: int) -> None:
         self.grants.own.popleft()
+        before = self.account.elsewhere
         start = time.perf_counter()
         try:
             result = work(int(self.items[position]), self._tick)
         except Exception as error:
             self._failed(0, position, *failure(error, 0, self.transport.size))
             return
-        self.grants.measured(0, 1, time.perf_counter() - start)
+        seconds = self.account.worked(start, before)
+        self.grants.measured(0, 1, seconds)
         if self.placing:
             self._sized(position, self.placing.size(result), 0)
         nbytes = 0
@@ -274,4 +272,4 @@ class Coordinator(Generic[R]):
 
     def _send(self, worker: int, tag: Tag, payload: U8) -> None:
         self.sending.append((self.transport.send(worker, tag, payload), payload))
-        self.traffic.count(payload.nbytes)
+        self.account.count(payload.nbytes)

@@ -7,9 +7,10 @@ JOB        0 → w   how to make the work function (pickled, once per map)
 GRANT      0 → w   positions in the list of items and the items, to be worked on in this order
 RECALL     0 → w   finish the running item, forget the rest
 END        0 → w   drop everything; the map is over
-DONE       w → 0   positions, sizes and seconds of finished items; small results travel inside
+DONE       w → 0   positions, sizes and seconds of finished items, the worker's account; small
+                   results travel inside
 DATA       w → 0   the bytes of the results just announced, where they are not small
-IDLE       w → 0   answer to RECALL (0) and END (1): nothing more is coming
+IDLE       w → 0   answer to RECALL (0) and END (1): nothing more is coming; the worker's account
 SIZED      w → 0   position, size, bytes and nanoseconds of a result that waits for its place
 PLACE      0 → w   a position and the sizes before it: finish the result, which is DONE then
 FAILED     w → 0   a position whose work raised, the sentence and the traceback (pickled)
@@ -30,13 +31,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pairs.bits import U8
+from .account import Sums
 
 R = TypeVar("R")
 
 _WORD = 8
-_HEAD = 3  # items, nanoseconds, pieces
+_HEAD = 3 + len(Sums._fields)  # items, nanoseconds, pieces, and the worker's account
 
 EMPTY: U8 = np.empty(0, np.uint8)
+NO_SUMS = Sums()
 
 
 class Tag(IntEnum):
@@ -62,7 +65,8 @@ class Announcement:
     """Finished items of one worker.
 
     ``positions`` and ``sizes`` (bytes) are one per item; ``pieces`` are the sizes of the DATA
-    messages that follow, none where the results stand in ``inline``.
+    messages that follow, none where the results stand in ``inline``; ``sums`` is what the worker has
+    done so far.
     """
 
     positions: list[int]
@@ -70,6 +74,7 @@ class Announcement:
     pieces: list[int]
     seconds: float
     inline: U8
+    sums: Sums = NO_SUMS
 
 
 def of_grant(positions: Sequence[int], items: Sequence[int] | NDArray[np.int64]) -> U8:
@@ -88,7 +93,7 @@ def granted(payload: U8) -> list[tuple[int, int]]:
 def of_done(found: Announcement) -> U8:
     """DONE: what a worker has finished, with small results inside."""
     nanoseconds = int(found.seconds * 1e9)
-    head = [len(found.positions), nanoseconds, len(found.pieces)]
+    head = [len(found.positions), nanoseconds, len(found.pieces), *found.sums]
     numbers = [*head, *found.positions, *found.sizes, *found.pieces]
     header = np.array(numbers, np.int64).view(np.uint8)
     if not len(found.inline):
@@ -99,7 +104,7 @@ def of_done(found: Announcement) -> U8:
 def done(payload: U8) -> Announcement:
     """What a DONE says; ``inline`` is a view of the payload."""
     head = np.frombuffer(payload, np.int64, _HEAD)
-    items, nanoseconds, pieces = head.tolist()
+    items, nanoseconds, pieces, *sums = head.tolist()
     count = 2 * items + pieces
     numbers = np.frombuffer(payload, np.int64, count, _WORD * _HEAD).tolist()
     numbers_end = _WORD * (_HEAD + count)
@@ -109,6 +114,7 @@ def done(payload: U8) -> Announcement:
         pieces=numbers[2 * items :],
         seconds=nanoseconds * 1e-9,
         inline=payload[numbers_end:],
+        sums=Sums(*sums),
     )
 
 
@@ -121,6 +127,17 @@ def numbers_in(payload: U8) -> list[int]:
     """The numbers of a SIZED or a PLACE."""
     numbers: list[int] = payload.view(np.int64).tolist()
     return numbers
+
+
+def of_idle(sums: Sums, *, gone: bool) -> U8:
+    """IDLE: nothing more is coming, until the next map if ``gone``; what the worker has done so far."""
+    return np.array([gone, *sums], np.int64).view(np.uint8)
+
+
+def idle(payload: U8) -> tuple[bool, Sums]:
+    """(gone, account) of an IDLE."""
+    gone, *sums = np.frombuffer(payload, np.int64).tolist()
+    return bool(gone), Sums(*sums)
 
 
 def of_failed(position: int, sentence: str, where: str) -> U8:

@@ -17,7 +17,8 @@ import numpy as np
 from ..errors import EnvironmentProblem
 from ..pairs.bits import U8
 from . import worker
-from .coordinator import Coordinator, Traffic
+from .account import Ledger
+from .coordinator import Coordinator
 from .job import Items, Rules, Setup
 from .messages import EMPTY, Codec, Tag
 from .transport import Envelope
@@ -88,15 +89,15 @@ def map_over_ranks(
     rules: Rules = _DEFAULT,
     *,
     codec: Codec[R],
-    traffic: Traffic | None = None,
+    ledger: Ledger | None = None,
 ) -> Generator[tuple[int, R], None, None]:
     """``(rank, work(item))`` for each item, in the order of ``items``, computed on all ranks.
 
     ``setup`` is pickled, sent to every rank once and gives the work function there.  Closing the
     iterator ends the map at once.  Raises `EngineError` for an item that failed too often.  To be
-    called on rank 0 while the other ranks `serve`.
+    called on rank 0 while the other ranks `serve`.  What ranks do with their time is noted in ``ledger``.
     """
-    return Coordinator(MpiTransport(), codec, rules, traffic).map(setup, items)
+    return Coordinator(MpiTransport(), codec, rules, ledger).map(setup, items)
 
 
 def serve(codec: Codec[Any]) -> None:

@@ -16,18 +16,29 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Generator
-from enum import IntEnum
 from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineError
-from ..pairs.chunks import Tick
-from .job import Items, Placing, Rules, Setup, Work
+from .account import Ledger, Sums
+from .job import Items, Rules, Setup, Work
 from .messages import Codec
 from .mpi import MPI, WORLD
 from .offsets import Offsets
+from .survive_worker import (
+    ANSWER,
+    BYTES,
+    NO_PLACE,
+    ORDER,
+    PAUSE_SECONDS,
+    Kind,
+    StopNow,
+    receive,
+    send,
+    serve,
+)
 from .trouble import failure
 
 R = TypeVar("R")
@@ -42,20 +53,6 @@ WINDOW = 2
 _DEFAULT = Rules()
 
 _DEATHS = (MPI.ERR_PROC_FAILED, MPI.ERR_PROC_FAILED_PENDING, MPI.ERR_REVOKED)
-_ORDER, _ANSWER, _BYTES = 1, 2, 3
-_PAUSE_SECONDS = 2e-4
-
-
-class _Kind(IntEnum):
-    JOB, ITEM, END, READY, RESULT, FAILED, BYE, SIZED, PLACE = range(9)
-
-
-#: Instead of a place: the result is to be sent as it is.
-_NO_PLACE = -1
-
-
-class _StopNow(BaseException):
-    """Leaves a work function after a second stop request."""
 
 
 def run(
@@ -97,7 +94,7 @@ def _one_round(
     """Whether this rank came to the end of it, rather than learn that rank 0 is dead."""
     try:
         if comm.rank:
-            _serve(comm, codec, stop)
+            serve(comm, codec, stop)
         else:
             root = Root(comm, codec, stop, lost)
             leave(coordinate(root))
@@ -134,69 +131,6 @@ def _first_numbers(comm: MPI.Comm) -> list[int]:
     return [int(number) for number in numbers]
 
 
-# ── workers ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def _serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
-    """Work for rank 0 until it says that there is nothing more to do."""
-
-    def tick() -> None:
-        if stop() > 1:
-            raise _StopNow
-
-    work: Work[Any] | None = None
-    unplaced: Any = None  # a result that waits for its place
-    order = np.empty(3, np.int64)
-    while True:
-        _receive(comm, order, 0, _ORDER)
-        kind, position, item = order.tolist()
-        if kind == _Kind.END:
-            _answer(comm, _Kind.BYE)
-            return
-        if kind == _Kind.JOB:
-            job = np.empty(item, np.uint8)
-            _receive(comm, job, 0, _BYTES)
-            work = pickle.loads(job.data)()
-            _answer(comm, _Kind.READY)
-        elif kind == _Kind.PLACE:
-            if isinstance(work, Placing) and item != _NO_PLACE:
-                unplaced = work.place(unplaced, item)
-            _answer(comm, _Kind.RESULT, position, np.concatenate(codec.parts(unplaced)))
-            unplaced = None
-        else:
-            assert work is not None
-            kind, found = _done(work, item, tick)
-            if kind == _Kind.SIZED:
-                assert isinstance(work, Placing)
-                unplaced = found
-                found = np.array([work.size(found)], np.int64).view(np.uint8)
-            elif kind == _Kind.RESULT:
-                found = np.concatenate(codec.parts(found))
-            _answer(comm, kind, position, found)
-
-
-def _done(work: Work[Any], item: int, tick: Tick) -> tuple[_Kind, Any]:
-    """Work on one item: what came of it, and the result, or what else is to be said."""
-    try:
-        result = work(item, tick)
-        return _Kind.SIZED if isinstance(work, Placing) else _Kind.RESULT, result
-    except _StopNow:
-        return _Kind.READY, np.empty(0, np.uint8)
-    except Exception as error:
-        words = pickle.dumps(failure(error, WORLD.rank, WORLD.size))
-        return _Kind.FAILED, np.frombuffer(words, np.uint8)
-
-
-def _answer(
-    comm: MPI.Comm, kind: _Kind, position: int = 0, payload: NDArray[np.uint8] | None = None
-) -> None:
-    size = 0 if payload is None else payload.nbytes
-    head = np.array([kind, position, size], np.int64)
-    _send(comm, head, 0, _ANSWER)
-    if payload is not None and size:
-        _send(comm, payload, 0, _BYTES)
-
-
 # ── rank 0 ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -226,7 +160,9 @@ class Root(Generic[R]):
         self.next_grant = 0
         self.next_commit = 0
         self.retries = 0
-        self.answer = np.empty(3, np.int64)
+        self.answer = np.empty(3 + len(Sums._fields), np.int64)
+        self.ledger = Ledger(WORLD.rank)
+        self.account = self.ledger.own
         self.listening: MPI.Request | None = None
         self.ending = False
 
@@ -251,7 +187,7 @@ class Root(Generic[R]):
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in sorted(self.live):
             self.starting[worker] = self.starting.get(worker, 0) + 1
-            self._tell(worker, _Kind.JOB, 0, job.nbytes, job)
+            self._tell(worker, Kind.JOB, 0, job.nbytes, job)
         while self.next_commit < len(items):
             level = self.stop()
             is_ready = self.next_commit in self.ready
@@ -261,7 +197,9 @@ class Root(Generic[R]):
             if not level:
                 self._grant(items)
             if is_ready:
+                start = time.perf_counter()
                 yield self.ready.pop(self.next_commit)
+                self.account.writing += time.perf_counter() - start
                 self.next_commit += 1
             elif self.live:
                 self._listen()
@@ -272,7 +210,7 @@ class Root(Generic[R]):
         """Send the workers home; what they still had is dropped."""
         self.ending = True
         for worker in sorted(self.live):
-            self._tell(worker, _Kind.END)
+            self._tell(worker, Kind.END)
         while self.live - self.released:
             self._listen()
         if self.listening is not None:
@@ -293,27 +231,31 @@ class Root(Generic[R]):
             worker = min(self.idle, key=tried.count)
             self.idle.discard(worker)
             self.held[worker] = position
-            self._tell(worker, _Kind.ITEM, position, int(items[position]))
+            self._tell(worker, Kind.ITEM, position, int(items[position]))
 
     def _alone(self, work: Work[Any], items: Items) -> Generator[tuple[int, R], None, None]:
         """The rest, on the last rank."""
 
         def tick() -> None:
             if self.stop() > 1:
-                raise _StopNow
+                raise StopNow
 
         while self.next_commit < len(items) and not self.stop():
             position = self.next_commit
             if position not in self.ready:
+                start, before = time.perf_counter(), self.account.elsewhere
                 try:
                     result = work(int(items[position]), tick)
-                except _StopNow:
+                except StopNow:
                     return
                 except Exception as error:
                     self._failed(0, position, *failure(error, WORLD.rank, WORLD.size))
                     continue
+                self.account.worked(start, before)
                 self.ready[position] = WORLD.rank, result
+            start = time.perf_counter()
             yield self.ready.pop(position)
+            self.account.writing += time.perf_counter() - start
             self.next_commit += 1
 
     def _failed(self, worker: int, position: int, sentence: str, where: str) -> None:
@@ -331,33 +273,38 @@ class Root(Generic[R]):
         status = MPI.Status()
         try:
             if self.listening is None:
-                self.listening = self.comm.Irecv([self.answer, MPI.BYTE], MPI.ANY_SOURCE, _ANSWER)
+                self.listening = self.comm.Irecv([self.answer, MPI.BYTE], MPI.ANY_SOURCE, ANSWER)
             if not self.listening.Test(status):
-                time.sleep(_PAUSE_SECONDS)
+                time.sleep(PAUSE_SECONDS)
                 return
             self.listening = None
-            kind, position, size = self.answer.tolist()
+            start = time.perf_counter()
+            kind, position, size, *sums = self.answer.tolist()
             payload = np.empty(size, np.uint8)
             if size:
-                _receive(self.comm, payload, status.Get_source(), _BYTES)
+                receive(self.comm, payload, status.Get_source(), BYTES)
+            self.account.communicating += time.perf_counter() - start
+            self.account.count(self.answer.nbytes + size)
         except MPI.Exception as error:
             self._mourn(error)
         else:
-            self._heard(status.Get_source(), _Kind(kind), position, payload)
+            worker = status.Get_source()
+            self.ledger.hear(self.first_numbers[worker], Sums(*sums))
+            self._heard(worker, Kind(kind), position, payload)
 
-    def _heard(self, worker: int, kind: _Kind, position: int, payload: NDArray[np.uint8]) -> None:
+    def _heard(self, worker: int, kind: Kind, position: int, payload: NDArray[np.uint8]) -> None:
         """Act on a worker's answer."""
-        if kind == _Kind.SIZED:
+        if kind == Kind.SIZED:
             if self.ending or self.starting[worker]:
                 self.held.pop(worker, None)
             else:
                 self._sized(worker, position, int(payload.view(np.int64)[0]))
             return
-        if kind == _Kind.READY and self.starting[worker]:
+        if kind == Kind.READY and self.starting[worker]:
             self.starting[worker] -= 1
         else:
             self.held.pop(worker, None)
-        if kind == _Kind.BYE:
+        if kind == Kind.BYE:
             self.released.add(worker)
             return
         if self.starting[worker]:
@@ -365,10 +312,10 @@ class Root(Generic[R]):
         self.idle.add(worker)
         if self.ending:
             return
-        if kind == _Kind.RESULT:
+        if kind == Kind.RESULT:
             result = self.codec.whole(payload)
             self.ready[position] = self.first_numbers[worker], result
-        elif kind == _Kind.FAILED:
+        elif kind == Kind.FAILED:
             self._failed(worker, position, *pickle.loads(payload.data))
             self._repeat(position)
 
@@ -377,7 +324,7 @@ class Root(Generic[R]):
         self.unplaced[worker] = position
         if position < self.offsets.next or self.again:
             # Done before by one that died, or what comes before it has to wait for a worker, such as this one.
-            self._place(worker, _NO_PLACE)
+            self._place(worker, NO_PLACE)
         if position < self.offsets.next:
             return
         self.offsets.sized(position, size, worker)
@@ -387,29 +334,32 @@ class Root(Generic[R]):
 
     def _place(self, worker: int, before: int) -> None:
         position = self.unplaced.pop(worker)
-        self._tell(worker, _Kind.PLACE, position, before)
+        self._tell(worker, Kind.PLACE, position, before)
 
     def _repeat(self, position: int) -> None:
         """Have an item done once more; nobody waits for its size meanwhile."""
         heapq.heappush(self.again, position)
         for worker in sorted(self.unplaced):
-            self._place(worker, _NO_PLACE)
+            self._place(worker, NO_PLACE)
 
     def _tell(
         self,
         worker: int,
-        kind: _Kind,
+        kind: Kind,
         position: int = 0,
         item: int = 0,
         payload: NDArray[np.uint8] | None = None,
     ) -> None:
+        start = time.perf_counter()
         order = np.array([kind, position, item], np.int64)
+        self.account.count(order.nbytes)
         try:
-            _send(self.comm, order, worker, _ORDER)
+            send(self.comm, order, worker, ORDER)
             if payload is not None:
-                _send(self.comm, payload, worker, _BYTES)
+                send(self.comm, payload, worker, BYTES)
         except MPI.Exception as error:
             self._mourn(error)
+        self.account.communicating += time.perf_counter() - start
 
     def _mourn(self, error: MPI.Exception) -> None:
         """Find out who died, and have their items done by others."""
@@ -434,19 +384,3 @@ class Root(Generic[R]):
                 redone = 1
             number = self.first_numbers[worker]
             self.lost(f"rank {number} was lost; the others went on", number, redone)
-
-
-# Rank 0 and workers wait by asking, not inside MPI: a rank blocked there runs no signal handler.
-
-
-def _receive(comm: MPI.Comm, buffer: NDArray[Any], source: int, tag: int) -> None:
-    _wait(comm.Irecv([buffer, MPI.BYTE], source, tag))
-
-
-def _send(comm: MPI.Comm, buffer: NDArray[Any], target: int, tag: int) -> None:
-    _wait(comm.Isend([buffer, MPI.BYTE], target, tag))
-
-
-def _wait(request: MPI.Request) -> None:
-    while not request.Test():
-        time.sleep(_PAUSE_SECONDS)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..pairs.bits import U8
 from . import messages
+from .account import Account
 from .job import Placing, Work
 from .limits import GROUP_BYTES, INLINE_BYTES
 from .messages import EMPTY, Announcement, Codec, Tag
@@ -25,23 +26,26 @@ class _Released(BaseException):
 
 def serve(transport: Transport, codec: Codec[Any]) -> None:
     """Work for rank 0, map after map, until it says that there is nothing more to do."""
+    account = Account()
     while True:
         wait_for(transport.arrived, transport)
         envelope = transport.arrived()
         assert envelope is not None
         payload = transport.take(envelope)
+        account.count(payload.nbytes)
         if envelope.tag == Tag.END:
             return
         setup = pickle.loads(payload.data)
-        Worker(transport, codec).run(setup())
+        Worker(transport, codec, account).run(setup())
 
 
 class Worker:
     """One map as seen from a worker: grants waiting, results on their way."""
 
-    def __init__(self, transport: Transport, codec: Codec[Any]) -> None:
+    def __init__(self, transport: Transport, codec: Codec[Any], account: Account) -> None:
         self.transport = transport
         self.codec = codec
+        self.account = account
         self.grants: deque[list[tuple[int, int]]] = deque()
         self.sending: deque[tuple[Pending, U8]] = deque()
         self.unplaced: dict[int, Any] = {}  # position → result that waits for its place
@@ -56,7 +60,7 @@ class Worker:
                 self._turn(work)
         except _Released:
             pass
-        self._send(Tag.IDLE, np.ones(1, np.uint8))
+        self._say_idle(gone=True)
         wait_for(self._has_sent, self.transport)
 
     def _turn(self, work: Work[Any]) -> None:
@@ -66,7 +70,7 @@ class Worker:
             self._do(work, self.grants.popleft())
         elif self.recalled:
             self.recalled = False
-            self._send(Tag.IDLE, np.zeros(1, np.uint8))
+            self._say_idle(gone=False)
         else:
             wait_for(self._has_news, self.transport)
 
@@ -81,7 +85,9 @@ class Worker:
     def _do(self, work: Work[Any], grant: list[tuple[int, int]]) -> None:
         """Work on one grant, announcing results whenever they add up to something."""
         group = _Finished()
+        account = self.account
         for position, item in grant:
+            before = account.elsewhere
             start = time.perf_counter()
             try:
                 result = work(item, self._tick)
@@ -90,7 +96,7 @@ class Worker:
                 sentence, where = failure(error, self.transport.rank, self.transport.size)
                 self._send(Tag.FAILED, messages.of_failed(position, sentence, where))
             else:
-                seconds = time.perf_counter() - start
+                seconds = account.worked(start, before)
                 if self.placing:
                     self._sized(position, result, parts, seconds)
                 else:
@@ -115,12 +121,15 @@ class Worker:
         """Finish the results whose places are known."""
         while self.places and self.placing:
             position, before = self.places.popleft()
+            start = time.perf_counter()
             result = self.placing.place(self.unplaced.pop(position), before)
+            self.account.writing += time.perf_counter() - start
             group = _Finished()
             group.add(position, self.codec.parts(result), 0.0)
             self._announce(group)
 
     def _announce(self, group: _Finished) -> None:
+        start = time.perf_counter()
         if len(group.positions) > 1 or group.nbytes < GROUP_BYTES:
             group.parts = [np.concatenate(group.parts)]
         inline = group.nbytes <= INLINE_BYTES
@@ -131,18 +140,25 @@ class Worker:
             pieces=[piece.nbytes for piece in pieces],
             seconds=group.seconds,
             inline=group.parts[0] if inline else EMPTY,
+            sums=self.account.sums(),
         )
         self._send(Tag.DONE, messages.of_done(announcement))
         for piece in pieces:
             self._send(Tag.DATA, piece)
+        self.account.communicating += time.perf_counter() - start
+
+    def _say_idle(self, *, gone: bool) -> None:
+        self._send(Tag.IDLE, messages.of_idle(self.account.sums(), gone=gone))
 
     def _send(self, tag: Tag, payload: U8) -> None:
         self.sending.append((self.transport.send(0, tag, payload), payload))
+        self.account.count(payload.nbytes)
 
     def _listen(self) -> None:
         """Take in what rank 0 says and let the sends make progress."""
         while envelope := self.transport.arrived():
             payload = self.transport.take(envelope)
+            self.account.count(payload.nbytes)
             if envelope.tag == Tag.GRANT:
                 self.grants.append(messages.granted(payload))
             elif envelope.tag == Tag.PLACE:
@@ -161,7 +177,9 @@ class Worker:
             self.sending.popleft()
 
     def _tick(self) -> None:
+        start = time.perf_counter()
         self._listen()
+        self.account.communicating += time.perf_counter() - start
         if self.ended:
             raise _Released
         self._place()

@@ -13,6 +13,7 @@ from ..launch import mpirun as launch
 from ..launch import signals, supervise
 from ..machine import environment, streams
 from ..machine.wording import counted
+from ..parallel.account import Ledger
 from ..parallel.job import Fault, Map, Rules
 from ..parallel.messages import Codec
 from ..parallel.serial import serial_map
@@ -52,7 +53,8 @@ def _prepared(task: Task) -> Job:
 
 
 def _alone(job: Job, observer: Observer, *, ranks: int, force: bool) -> int:
-    map_ = functools.partial(serial_map, rules=_rules(job))
+    observer.ledger = Ledger()
+    map_ = functools.partial(serial_map, rules=_rules(job), ledger=observer.ledger)
     return _exit_code(job.run(map_, {"ranks": ranks}, observer, force=force), observer)
 
 
@@ -123,7 +125,9 @@ def _one_of_several(task: Task) -> int:
             mpi.serve(task.codec)
             return DONE
         _recall_faults(task.observer)
-        code = _coordinate(task, functools.partial(_map_over_ranks, codec=task.codec))
+        ledger = task.observer.ledger = Ledger()
+        over_ranks = functools.partial(_map_over_ranks, codec=task.codec, ledger=ledger)
+        code = _coordinate(task, over_ranks)
         mpi.release_workers()
         return launch.leave(code)
 
@@ -135,10 +139,10 @@ def _only_on_first_rank(message: str) -> SystemExit:
     return SystemExit(launch.leave(WRONG_USE))
 
 
-def _map_over_ranks(job: Job, *, codec: Codec[Any]) -> Map:
+def _map_over_ranks(job: Job, *, codec: Codec[Any], ledger: Ledger) -> Map:
     from ..parallel import mpi
 
-    return functools.partial(mpi.map_over_ranks, rules=_rules(job), codec=codec)
+    return functools.partial(mpi.map_over_ranks, rules=_rules(job), codec=codec, ledger=ledger)
 
 
 def _survive(task: Task) -> NoReturn:
@@ -153,6 +157,7 @@ def _survive(task: Task) -> NoReturn:
         task.observer.faults.append(Fault(what, rank, chunks))
 
     def coordinate(root: survive.Root[Any]) -> int:
+        task.observer.ledger = root.ledger
         return _coordinate(task, lambda job: functools.partial(root.map, rules=_rules(job)))
 
     survive.run(

@@ -25,6 +25,7 @@ from .chunks import chunk_work
 from .counts import counts_work
 from .identity import engine_for, require_same_maker, run_info
 from .job import Meter, Observer, Protection
+from .metrics import Metrics
 
 #: Above this a stop or a fault costs more than it should.
 _LONG_CHUNK_SECONDS = 10.0
@@ -58,6 +59,8 @@ def generate(
     what happens.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
     path, observer = Path(path), observer or Observer()
+    if map is serial_map:
+        map = functools.partial(serial_map, ledger=observer.ledger)
     engine = engine_for(config, path)
     info = until.asked(config, run_info(config, engine), path)
 
@@ -107,15 +110,18 @@ def _fill(
     _record(observer, pair_store)
     pairs = pair_store.info.pairs
     meter = Meter(before=pairs - _emissions(pair_store.info, pair_store.todo), total=pairs)
+    metrics = Metrics(pair_store, observer.ledger)
     with contextlib.closing(_results(config, engine, run, map_)) as results:
         for rank, result in results:
             meter.total = pair_store.info.pairs
             pair_store.append(result, rank=rank)
             _record(observer, pair_store)
+            metrics.note()
             if not meter.launched:
                 _warn_of_long_chunks(config, float(result.record["seconds"][0]), observer)
             emissions = int(result.record["count"][0])
             observer.progress(meter.add(emissions, pair_store.rows))
+    metrics.write()
     return meter
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import DONE
 from ..launch.supervise import State
+from ..parallel.account import Ledger
 from ..parallel.job import Fault, Map, Progress, Rules
 
 
@@ -19,12 +20,14 @@ class Observer:
 
     ``code`` is the exit code of a run that is complete; who judges something sets another one.
     ``faults`` are what went wrong elsewhere and is to be recorded in the run's file: whoever learns
-    of one appends it, also while the run goes on; the run takes it out.
+    of one appends it, also while the run goes on; the run takes it out.  ``ledger`` is what ranks do
+    with their time, as the run's map notes it.
     """
 
     def __init__(self) -> None:
         self.faults: deque[Fault] = deque()
         self.code = DONE
+        self.ledger = Ledger()
 
     def say(self, message: str) -> None:
         """A sentence for people."""

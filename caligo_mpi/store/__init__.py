@@ -14,6 +14,7 @@ from .export import Kind, export
 from .files import file_system
 from .info import LABEL, RunInfo
 from .layout import FORMAT, FORMAT_VERSION, file_size, full_size
+from .metrics import METRICS_DTYPE
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
 from .output import require_directory, working_files
 from .prepare import grown, preflight, room
@@ -25,6 +26,7 @@ __all__ = [
     "FORMAT",
     "FORMAT_VERSION",
     "LABEL",
+    "METRICS_DTYPE",
     "AlreadyComplete",
     "Column",
     "ColumnWriter",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..pairs.stopping import DECISION_DTYPE
 from .files import read_at
 from .info import RunInfo
-from .launches import read_table
+from .launches import metrics_of, read_table
 from .layout import Layout
 from .pieces import Pieces
 from .records import Records, batches, read_records
@@ -90,6 +90,14 @@ class About:
     def faults(self) -> NDArray[Any]:
         """One row per fault."""
         return read_table(self._fd, self._layout, "faults")
+
+    @property
+    def metrics(self) -> NDArray[np.void]:
+        """One row per launch and rank: what it did with its time (`store.METRICS_DTYPE`).
+
+        Empty in files of formats before 1.4.
+        """
+        return metrics_of(self._fd, self._layout)
 
     @property
     def decisions(self) -> NDArray[np.void]:

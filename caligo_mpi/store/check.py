@@ -17,7 +17,7 @@ from . import layout as layouts
 from . import output
 from .again import Simulate
 from .info import RunInfo
-from .launches import read_table
+from .launches import metrics_of, read_table
 from .layout import Layout
 from .lock import lock_path, owner
 from .names import final_path, input_name, output_name, part_path
@@ -32,6 +32,7 @@ class Status:
     ``duration_ns`` is the simulated time of its chunks, one after the other; 0 without times.
 
     ``path`` is the file that was looked at, partial or finished; ``slowest`` is the longest time of a chunk;
+    ``metrics`` has a row per launch and rank of what it did with its time, as last written.
     ``owner`` describes the launch that is writing it, as far as the lock file tells, and is empty otherwise.
     """
 
@@ -51,6 +52,7 @@ class Status:
     slowest: float
     runs: NDArray[Any]
     faults: NDArray[Any]
+    metrics: NDArray[Any]
     last_commit: float
     owner: str
 
@@ -151,6 +153,7 @@ def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
         slowest=slowest,
         runs=runs,
         faults=read_table(fd, layout, "faults"),
+        metrics=metrics_of(fd, layout),
         last_commit=float(runs["last_commit"].max(initial=0.0)),
         owner=owner,
     )

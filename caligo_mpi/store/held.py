@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import StoreError
 from ..pairs import CHUNK_DTYPE
 from .files import disk_errors, write_at
@@ -103,6 +106,11 @@ class Held:
         """Add a row to ``/faults``; ``chunks`` is how many are redone for it."""
         with self._writing():
             self._launches.fault(what, rank=rank, host=host, chunks=chunks)
+
+    def record_metrics(self, rows: NDArray[np.void]) -> None:
+        """Say what the ranks of this launch have done so far, in ``/metrics``: rows of `METRICS_DTYPE`."""
+        with self._writing():
+            self._launches.metrics(rows)
 
     def close(self) -> None:
         """Commit what was appended and release the file; a partial file stays and can be resumed."""

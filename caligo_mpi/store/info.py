@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..pairs import ColumnSpec, Partition
 from ..pairs import table as columns
+from .metrics import METRICS_ROWS
 
 #: What a file has of its chunks: their columns, or their records alone; or of no chunk, but counts from their law.
 Keep = Literal["pairs", "records", "counts"]
@@ -28,7 +29,8 @@ class RunInfo:
     read back).  With ``keep="records"`` the file has no columns: they can be simulated again, and each chunk's record
     has their checksum.  With ``keep="counts"`` there are no pairs at all, but the sixteen ``outcome_counts``, drawn
     from their law.  ``until`` says, as JSON, by which goal a finished run stopped where, and ``decisions`` is the
-    number of rows about it; both are empty where ``pairs`` were asked for.
+    number of rows about it; both are empty where ``pairs`` were asked for.  ``metrics`` is the number of rows for
+    what ranks do; files of older formats have none.
     """
 
     pairs: int
@@ -49,6 +51,7 @@ class RunInfo:
     outcome_counts: tuple[int, ...] = ()
     until: str = ""
     decisions: int = 0
+    metrics: int = METRICS_ROWS
 
     @property
     def is_law(self) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .files import read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, TABLES, Layout
+from .metrics import METRICS_DTYPE, fold, read_metrics, share, used_rows, write_metrics
 
 
 def read_table(fd: int, layout: Layout, name: str) -> NDArray[Any]:
@@ -24,6 +25,13 @@ def read_table(fd: int, layout: Layout, name: str) -> NDArray[Any]:
     return table[: np.count_nonzero(table[mark])]
 
 
+def metrics_of(fd: int, layout: Layout) -> NDArray[np.void]:
+    """The rows of ``/metrics``; none in files of older formats."""
+    if not layout.info.metrics:
+        return np.zeros(0, METRICS_DTYPE)
+    return read_metrics(fd, layout.offsets["metrics"], layout.info.metrics)
+
+
 class Launches:
     """A launch's row of ``/runs``, which is ``number``, and what it adds to ``/faults``."""
 
@@ -31,6 +39,7 @@ class Launches:
         self._fd, self._layout = fd, layout
         self._row = _run_row(launch)
         self.number = self._add("runs", self._row)
+        self._metrics: tuple[int, int] | None = None  # first row of this launch, and how many
 
     def moved(self, fd: int, layout: Layout) -> None:
         """The file was copied to a larger one."""
@@ -64,6 +73,19 @@ class Launches:
         row["time"], row["run"], row["rank"], row["chunks"] = time.time(), self.number, rank, chunks
         row["host"], row["what"] = _text(host or socket.gethostname(), 64), _text(what, 256)
         self._add("faults", row)
+
+    def metrics(self, rows: NDArray[np.void]) -> None:
+        """Write what ranks did so far over what they had done before; not in files without room for it."""
+        if not self._layout.info.metrics:
+            return
+        place = self._layout.offsets["metrics"]
+        if self._metrics is None:
+            there = self._layout.info.metrics
+            used = used_rows(self._fd, place, there)
+            ranks = int(self._row["ranks"][0])
+            self._metrics = used, share(ranks, used=used, rows=there)
+        first, most = self._metrics
+        write_metrics(self._fd, place, fold(rows, most), run=self.number, first=first)
 
     def _add(self, name: str, row: NDArray[Any]) -> int:
         """Write the next row of a table and give its number; a full table only counts."""

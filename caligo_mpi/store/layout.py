@@ -28,9 +28,10 @@ from .files import disk_errors
 from .info import LABEL, Keep, RunInfo
 from .messages import Value
 from .metadata import Damaged, Metadata, checked_metadata, checksum, damage_said, open_file
+from .metrics import METRICS_DTYPE
 
 FORMAT = "caligo-pairs"
-FORMAT_VERSION = (1, 3)
+FORMAT_VERSION = (1, 4)
 
 #: Rows of ``/runs`` and ``/faults``; what does not fit is only counted, in ``/overflow``.
 TABLE_ROWS = 1024
@@ -104,6 +105,8 @@ def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[An
     ]
     if info.decisions:
         tables.append(("decisions", (DECISION_DTYPE, info.decisions)))
+    if info.metrics:
+        tables.append(("metrics", (METRICS_DTYPE, info.metrics)))
     rows = [(place(column), (column.shown, column.items(capacity))) for column in info.stored]
     return tables + rows
 
@@ -178,8 +181,10 @@ def _attributes(info: RunInfo) -> dict[str, object]:
 
 def _version(info: RunInfo) -> tuple[int, int]:
     """The lowest format version that has what the file holds."""
-    if info.until:
+    if info.metrics:
         return FORMAT_VERSION
+    if info.until:
+        return (1, 3)
     is_plain = info.has_columns and not info.declared
     return (1, 1) if is_plain else (1, 2)
 
@@ -261,6 +266,7 @@ def _info(metadata: Metadata) -> RunInfo:
         outcome_counts=_counts_of(metadata) if keep == "counts" else (),
         until=metadata.text("until") if "until" in metadata.attributes else "",
         decisions=_length(metadata, "decisions"),
+        metrics=_length(metadata, "metrics"),
     )
 
 

@@ -9,6 +9,7 @@ from ..pairs.bits import U8
 from ..pairs.table import as_bytes
 from .files import copy_bytes, read_at, write_at
 from .layout import FAULT_DTYPE, OVERFLOW_DTYPE, RUN_DTYPE, TABLE_ROWS, Layout, place
+from .metrics import METRICS_DTYPE
 
 # Small chunks are gathered: a write of 128 KiB costs little more than one of 128 bytes.
 _STAGE_ROWS = 1 << 20
@@ -142,12 +143,14 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
 
 
 def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:
-    """Copy the first ``chunks`` records and the tables of launches and faults."""
+    """Copy the first ``chunks`` records and the tables of launches, faults and ranks."""
     sizes = {
         "chunks": chunks * CHUNK_DTYPE.itemsize,
         "runs": TABLE_ROWS * RUN_DTYPE.itemsize,
         "faults": TABLE_ROWS * FAULT_DTYPE.itemsize,
         "overflow": OVERFLOW_DTYPE.itemsize,
     }
+    if 0 < layout.info.metrics <= to.info.metrics:
+        sizes["metrics"] = layout.info.metrics * METRICS_DTYPE.itemsize
     for name, size in sizes.items():
         copy_bytes(source, target, at=layout.offsets[name], to=to.offsets[name], size=size)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from caligo_mpi.parallel import messages
+from caligo_mpi.parallel.account import Sums
 from caligo_mpi.parallel.messages import EMPTY, Announcement, Tag
 from caligo_mpi.parallel.transport import Envelope
 
@@ -106,14 +107,14 @@ class Network:
         elif tag == Tag.RECALL:
             player.grants.clear()
             if player.running is None:
-                self._answer(target, Tag.IDLE, np.zeros(1, np.uint8))
+                self._answer(target, Tag.IDLE, messages.of_idle(Sums(), gone=False))
             else:
                 player.running = (*player.running, "recalled")
         else:
             player.ended = True
             player.grants.clear()
             player.running = None
-            self._answer(target, Tag.IDLE, np.ones(1, np.uint8))
+            self._answer(target, Tag.IDLE, messages.of_idle(Sums(), gone=True))
         return Done()
 
     def arrived(self, tag=None):
@@ -152,7 +153,7 @@ class Network:
             player.running = None
             self._finish(worker, position, item)
             if recalled:
-                self._answer(worker, Tag.IDLE, np.zeros(1, np.uint8))
+                self._answer(worker, Tag.IDLE, messages.of_idle(Sums(), gone=False))
 
     def _finish(self, worker, position, item):
         self.outstanding[worker] -= 1

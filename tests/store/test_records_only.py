@@ -48,7 +48,7 @@ def test_it_has_the_digest_of_the_file_with_columns(path, full, kind, launches):
         write(path, records(kind), kind, chunks=-(-11 // launches))
     write(full, made_info(kind), kind)
     with h5py.File(path, "r") as file:
-        assert sorted(file) == ["chunks", "faults", "overflow", "runs"]
+        assert sorted(file) == ["chunks", "faults", "metrics", "overflow", "runs"]
         assert file.attrs["keep"] == b"records"
         assert file.attrs["columns"].decode().split()[:2] == ["alice_basis", "alice_outcome"]
     here, there = status(path), status(full)

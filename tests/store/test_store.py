@@ -509,6 +509,7 @@ def test_flipped_bits_in_metadata_are_noticed(path, part):
     content = bytearray(part.read_bytes())
     intact = layout.read(part)
     data = {"chunks": 11 * 136, "runs": 1024 * 736, "faults": 1024 * 344, "overflow": 16}
+    data |= {"metrics": 2048 * store.METRICS_DTYPE.itemsize}
     data |= {f"pairs/{name}": 1251 for name in COLUMNS}
     metadata = set(range(len(content)))
     for name, size in data.items():

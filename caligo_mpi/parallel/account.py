@@ -1,0 +1,131 @@
+"""What each rank does with its time: its own account, and the ledger of all accounts on rank 0.
+
+Sums travel inside messages that are sent anyway: in every announcement of results, and in the answer to the end of
+a map.  A rank's time is split without gaps: what is neither work nor messages nor writing is idle.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Of a `Ledger.table`, a row per rank; seconds, bytes, and items that were worked on.
+RANK_DTYPE = np.dtype(
+    [
+        ("rank", "<u4"), ("seconds", "<f8"), ("busy", "<f8"), ("idle", "<f8"), ("communicating", "<f8"),
+        ("writing", "<f8"), ("items", "<u8"), ("messages", "<u8"), ("bytes", "<u8"), ("peak_memory", "<u8"),
+    ]
+)  # fmt: skip
+
+
+class Sums(NamedTuple):
+    """An account as it travels: times in ns since the rank's start, counts, bytes."""
+
+    elapsed: int = 0
+    busy: int = 0
+    communicating: int = 0
+    writing: int = 0
+    items: int = 0
+    messages: int = 0
+    bytes: int = 0
+    peak_memory: int = 0
+
+
+@dataclass(slots=True)
+class Account:
+    """What one rank has done since ``begun``: seconds of each kind, and messages sent or received."""
+
+    begun: float = field(default_factory=time.perf_counter)
+    busy: float = 0.0
+    communicating: float = 0.0
+    writing: float = 0.0
+    items: int = 0
+    messages: int = 0
+    bytes: int = 0
+
+    def count(self, nbytes: int) -> None:
+        """One more message."""
+        self.messages += 1
+        self.bytes += nbytes
+
+    @property
+    def elsewhere(self) -> float:
+        """Seconds that were spent on messages and on writing, which may have been within work."""
+        return self.communicating + self.writing
+
+    def worked(self, since: float, elsewhere: float) -> float:
+        """One more item, begun at ``since``, when so much had been spent `elsewhere`; returns its seconds.
+
+        What was spent elsewhere meanwhile is no work.
+        """
+        seconds = time.perf_counter() - since
+        self.items += 1
+        self.busy += seconds - (self.elsewhere - elsewhere)
+        return seconds
+
+    def sums(self) -> Sums:
+        """All of it, up to now."""
+        elapsed = time.perf_counter() - self.begun
+        times = (elapsed, self.busy, self.communicating, self.writing)
+        total, busy, communicating, writing = (int(1e9 * seconds) for seconds in times)
+        spent = (total, busy, communicating, writing)
+        return Sums(*spent, self.items, self.messages, self.bytes, peak_memory())
+
+
+def peak_memory() -> int:
+    """Bytes of this process that were in memory at once, at the most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class Ledger:
+    """The accounts of all ranks as rank 0 knows them: its own now, the others' as last heard.
+
+    It lasts for a launch, whatever number of maps that takes.  ``rank`` is the number of rank 0 at the start: where
+    ranks outlive others, it is not always 0.
+    """
+
+    def __init__(self, rank: int = 0) -> None:
+        self.rank = rank
+        self.own = Account()
+        self.heard: dict[int, Sums] = {}
+
+    def hear(self, rank: int, sums: Sums) -> None:
+        """A rank has told what it did so far."""
+        self.heard[rank] = sums
+
+    def table(self) -> NDArray[np.void]:
+        """A row for each rank that has been heard of, in their order, of `RANK_DTYPE`."""
+        accounts = {**self.heard, self.rank: self.own.sums()}
+        table = np.zeros(len(accounts), RANK_DTYPE)
+        ordered = sorted(accounts.items())
+        table["rank"] = [rank for rank, _ in ordered]
+        sums = np.array([one for _, one in ordered], np.int64)
+        columns = dict(zip(Sums._fields, sums.T, strict=True))
+        for name in ("items", "messages", "bytes", "peak_memory"):
+            table[name] = columns[name]
+        for name in ("busy", "communicating", "writing"):
+            table[name] = columns[name] * 1e-9
+        table["seconds"] = columns["elapsed"] * 1e-9
+        spent = table["busy"] + table["communicating"] + table["writing"]
+        table["idle"] = np.maximum(table["seconds"] - spent, 0.0)
+        return table
+
+
+def balance(table: NDArray[np.void]) -> NDArray[np.float64]:
+    """For each rank its work and writing as a part of the most that any rank has, 0 to 1; 1 where nobody has any."""
+    useful = table["busy"] + table["writing"]
+    most = useful.max(initial=0.0)
+    part: NDArray[np.float64] = useful / most if most else np.ones(len(table))
+    return part
+
+
+def efficiency(table: NDArray[np.void]) -> NDArray[np.float64]:
+    """For each rank the part of its time in which it simulated, 0 to 1; 0 where it had no time."""
+    seconds = np.maximum(table["seconds"], 1e-9)
+    part: NDArray[np.float64] = np.minimum(table["busy"] / seconds, 1.0)
+    return part
