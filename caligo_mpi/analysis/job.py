@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..config.run import DEFAULT_MPI, MpiConfig
 from ..errors import CRASHED, DONE, ConfigError, StoreError
 from ..launch.supervise import State
 from ..pairs import Tick
@@ -169,6 +170,7 @@ class AnalyzeJob:
     noun: ClassVar[str] = "part"
     hint: ClassVar[str] = ""
     rules: ClassVar[Rules] = Rules()
+    mpi: ClassVar[MpiConfig] = DEFAULT_MPI
     protection: ClassVar[Protection] = Protection(restarts=1)
 
     def __len__(self) -> int:

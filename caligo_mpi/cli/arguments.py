@@ -70,6 +70,15 @@ def add_execution(sub: argparse.ArgumentParser, *, aside: str) -> None:
     add_json(sub)
 
 
+def add_mpi(sub: argparse.ArgumentParser) -> None:
+    """``--binding`` and ``--metrics``: two keys of the section ``mpi``."""
+    kinds = ["auto", "none", "core", "socket", "numa"]
+    text = "what each rank is bound to where the launcher has not bound it (sets mpi.binding)"
+    sub.add_argument("--binding", choices=kinds, help=text)
+    text = "write what ranks do to FILE every few seconds, as Prometheus text (sets mpi.metrics)"
+    sub.add_argument("--metrics", metavar="FILE", help=text)
+
+
 def whole(least: int, most: int) -> Callable[[str], int]:
     """A type of arguments: whole numbers from ``least`` to ``most``."""
 
@@ -101,15 +110,21 @@ def rows(text: str) -> tuple[int, int | None]:
 def config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     """The configuration, its engine settled, and the pairs file to write."""
     from ..config import load_config
+    from ..config.settings import from_environment
     from ..store import output_name
 
-    config = load_config(args.config, args.overrides)
+    config = load_config(args.config, [*from_environment(), *args.overrides, *_overrides(args)])
     path = output_name(_output(args, config))
     if config.engine.name == "auto":
         from ..runs.auto import settle_engine
 
         config = settle_engine(config, path, say=streams.say)
     return config, path
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    """Those of `add_mpi`, of verbs that have it."""
+    return mpi_overrides(args) if hasattr(args, "binding") else []
 
 
 def _output(args: argparse.Namespace, config: RunConfig) -> str:
@@ -135,7 +150,22 @@ def rank_arguments(args: argparse.Namespace, output: Path) -> list[str]:
     """The command line for ranks, behind its files: the same without ``--ranks``."""
     line = [f"--set={override}" for override in args.overrides]
     line.append(f"--output={output}")
+    line += mpi_flags(args)
     return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
+
+
+def mpi_overrides(args: argparse.Namespace) -> list[str]:
+    """What `add_mpi` added, as overrides of a configuration."""
+    from json import dumps
+
+    given = {"mpi.binding": args.binding, "mpi.metrics": args.metrics}
+    return [f"{path}={dumps(value)}" for path, value in given.items() if value is not None]
+
+
+def mpi_flags(args: argparse.Namespace) -> list[str]:
+    """The same for the ranks' command line."""
+    given = {"binding": args.binding, "metrics": args.metrics}
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def operand(name: str) -> str:

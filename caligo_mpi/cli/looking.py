@@ -71,14 +71,21 @@ def _init(args: argparse.Namespace) -> int:
 
 def _validate(args: argparse.Namespace) -> int:
     from ..config import load_config
+    from ..config.settings import from_environment, sources
     from ..runs.auto import settle_engine
+    from ..runs.fleeting import lasting
     from ..runs.forecast import forecast
-    from . import show
+    from . import show, show_settings
 
-    loaded = load_config(args.config, args.overrides)
+    with lasting(args.config) as path:
+        assert path is not None
+        loaded = load_config(path, [*from_environment(), *args.overrides])
+        origins = sources(path, args.overrides, loaded)
     config = settle_engine(loaded, say=streams.say)
     plan = forecast(config)
-    arguments.deliver(args, show.forecast_dict(config, plan), show.forecast_text(config, plan))
+    values = {**show.forecast_dict(config, plan), "settings": show_settings.settings_dict(origins)}
+    text = f"{show.forecast_text(config, plan)}\n{show_settings.settings_text(origins)}"
+    arguments.deliver(args, values, text)
     return DONE
 
 

@@ -44,6 +44,7 @@ def _add_generate(verb: AddVerb) -> None:
     sub.add_argument(
         "--survive", dest="overrides", action="append_const", const=survive, help=f"set {survive}"
     )
+    arguments.add_mpi(sub)
     only = "simulate this chunk alone, here; write nothing"
     sub.add_argument("--only-chunk", type=int, metavar="I", help=only)
     aside = "set a file of another configuration aside and start anew"
@@ -59,7 +60,7 @@ def _generate(args: argparse.Namespace) -> int:
     from .observer import TerminalObserver
 
     observer = TerminalObserver(quiet=args.quiet, json=args.json)
-    with lasting(args.config, ranks=args.ranks) as args.config, observer:
+    with lasting(args.config) as args.config, observer:
         return execute(Task(lambda: _generate_job(args), ChunkResult, observer), args.ranks)
 
 
@@ -98,9 +99,8 @@ def _add_distill(verb: AddVerb) -> None:
     keys = "keys file (default: NAME.keys.h5 beside the pairs file)"
     sub.add_argument("-o", "--output", metavar="FILE", help=keys)
     launches = "launches after the first (default: 100)"
-    sub.add_argument(
-        "--restarts", type=whole(0, 1_000_000), default=100, metavar="K", help=launches
-    )
+    sub.add_argument("--restarts", type=whole(0, 1_000_000), metavar="K", help=launches)
+    arguments.add_mpi(sub)
     again = "simulate a file's pairs again, even for more than an hour of one core"
     sub.add_argument("--yes", action="store_true", help=again)
     arguments.add_execution(sub, aside="set another file aside and start anew")
@@ -113,11 +113,12 @@ def _distill(args: argparse.Namespace) -> int:
     from .observer import TerminalObserver
 
     observer = TerminalObserver(quiet=args.quiet, json=args.json)
-    with lasting(args.config, ranks=args.ranks) as args.config, observer:
+    with lasting(args.config) as args.config, observer:
         return execute(Task(lambda: _distill_job(args), Finished, observer), args.ranks)
 
 
 def _distill_job(args: argparse.Namespace) -> DistillJob:
+    from ..config.settings import mpi_settings, restarts_setting
     from ..runs.default_protocol import default_output
     from ..runs.distill import DistillJob, prepare
     from ..store import output_name
@@ -129,7 +130,9 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
     files = [arguments.operand(args.run), by]
     agreed = ["--yes"] if args.yes else []
     line = ["distill", *files, *agreed, *arguments.rank_arguments(args, path)]
-    return DistillJob(plan, path, line, restarts=args.restarts, forced=args.force)
+    mpi = mpi_settings(arguments.mpi_overrides(args))
+    restarts = restarts_setting() if args.restarts is None else args.restarts
+    return DistillJob(plan, path, line, restarts=restarts, forced=args.force, mpi=mpi)
 
 
 def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
@@ -160,6 +163,7 @@ def _add_resume(verb: AddVerb) -> None:
     again = "simulate pairs again for keys, even for more than an hour of one core"
     sub.add_argument("--yes", action="store_true", help=again)
     arguments.add_ranks(sub)
+    arguments.add_mpi(sub)
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
     arguments.add_json(sub)
 
@@ -173,12 +177,14 @@ def _resume(args: argparse.Namespace) -> int:
 
     flags = [f"--{flag}" for flag in ("yes", "quiet", "json") if getattr(args, flag)]
     line = ["resume", arguments.operand(args.file), *flags]
+    line += arguments.mpi_flags(args)
+    overrides = arguments.mpi_overrides(args)
 
     def distill_job() -> DistillJob:
-        return resume.distill_job(args.file, line, yes=args.yes)
+        return resume.distill_job(args.file, line, overrides, yes=args.yes)
 
     def generate_job() -> GenerateJob:
-        return resume.generate_job(args.file, line)
+        return resume.generate_job(args.file, line, overrides)
 
     with TerminalObserver(quiet=args.quiet, json=args.json) as observer:
         if resume.holds_keys(args.file):

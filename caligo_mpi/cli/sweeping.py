@@ -37,6 +37,7 @@ def add_verbs(verb: AddVerb) -> None:
     text = "compute the other points when one fails (the default)"
     either.add_argument("--keep-going", action="store_true", help=text)
     either.add_argument("--fail-fast", action="store_true", help="stop when a point fails")
+    arguments.add_mpi(sub)
     arguments.add_execution(sub, aside="set the file of another sweep aside and start anew")
     sub = verb("merge", _merge, "join the results of sweeps of equal base")
     sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
@@ -55,13 +56,14 @@ def _sweep(args: argparse.Namespace) -> int:
     from .observer import TerminalObserver
 
     observer = TerminalObserver(quiet=args.quiet, json=args.json)
-    with lasting(args.config, ranks=args.ranks) as args.config, observer:
+    with lasting(args.config) as args.config, observer:
         return execute(Task(lambda: _sweep_job(args), Made, observer), args.ranks)
 
 
 def _sweep_job(args: argparse.Namespace) -> SweepJob:
     from pathlib import Path
 
+    from ..config.settings import mpi_settings, sweep_settings
     from ..config.sweep import load_sweep
     from ..errors import ConfigError
     from ..runs.sweeps.job import SweepJob
@@ -69,14 +71,16 @@ def _sweep_job(args: argparse.Namespace) -> SweepJob:
 
     if not args.output:
         raise ConfigError("output is not given; name the directory of the results with -o DIR")
-    sweep = load_sweep(args.config, args.overrides)
+    sweep = load_sweep(args.config, [*sweep_settings(), *args.overrides])
     chosen = sweep.points if args.point is None else (_point(sweep, args.point),)
     directory = Path(args.output)
     require_fit(sweep, chosen, directory)
     line = ["sweep", arguments.operand(args.config), *arguments.rank_arguments(args, directory)]
     line += [] if args.point is None else [f"--point={args.point}"]
     line += ["--fail-fast"] if args.fail_fast else []
-    return SweepJob(sweep, chosen, directory, line, forced=args.force, fail_fast=args.fail_fast)
+    mpi = mpi_settings(arguments.mpi_overrides(args), chosen[0].config.mpi)
+    flags = {"forced": args.force, "fail_fast": args.fail_fast}
+    return SweepJob(sweep, chosen, directory, line, mpi=mpi, **flags)
 
 
 def _point(sweep: SweepConfig, number: int) -> Point:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from .peers import HandmadeConfig, PeerConfig
     from .reading import dump_config, load_config, parse_config
-    from .run import FaultsConfig, OutputConfig, RunConfig, ScheduleConfig
+    from .run import FaultsConfig, MpiConfig, OutputConfig, RunConfig, ScheduleConfig
 
 _HOME = {
     "engines": ("BUILT_IN", "ENGINE_GROUP", "PluginConfig", "engine_names"),
@@ -55,7 +55,7 @@ _HOME = {
     ),
     "peers": ("HandmadeConfig", "PeerConfig"),
     "reading": ("dump_config", "load_config", "parse_config"),
-    "run": ("FaultsConfig", "OutputConfig", "RunConfig", "ScheduleConfig"),
+    "run": ("FaultsConfig", "MpiConfig", "OutputConfig", "RunConfig", "ScheduleConfig"),
     "json_schema": ("schema", "starter_config"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -71,6 +71,7 @@ __all__ = [
     "LinkConfig",
     "LossConfig",
     "MidpointLinkConfig",
+    "MpiConfig",
     "NetsquidConfig",
     "NetsquidDeviceConfig",
     "NetsquidLinkConfig",

@@ -8,8 +8,8 @@ _CHUNK = (
     "the unit of seeding, so it changes the bits; a multiple of 8, unrelated to ranks or messages",
 )
 _RANKS = (
-    (),
-    "remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) and never changes the bits",
+    ("mpi.ranks",),
+    "usually chosen at launch (--ranks N or mpirun -n N); it never changes the bits",
 )
 _SEED = (
     ("seed",),
@@ -98,6 +98,32 @@ _MU = ("engine.source.mu",), "mean pairs per pulse, μ = 2λ, of the source with
 _OUTPUT = ("output.path",), "one HDF5 file; the command line's -o goes first"
 _RESUME = (), "remove it: the .part file is the checkpoint, and the same command resumes it"
 _POLICY = ("schedule.policy",), "static, dynamic, guided or adaptive; none changes the bits"
+_BINDING = (
+    ("mpi.binding",),
+    "auto, none, core, socket or numa; set where the launcher has not, and verified",
+)
+_EAGER = (
+    (),
+    "remove it: results up to 32 KiB travel inside the message that announces them; MPI's own limit is "
+    "a variable of its library (Open MPI: OMPI_MCA_btl_sm_eager_limit)",
+)
+_RDMA = (
+    (),
+    "remove it: the MPI library chooses its transport (Open MPI: OMPI_MCA_pml, UCX: UCX_TLS in the environment)",
+)
+_PER_NODE = (
+    ("mpi.ranks",),
+    "the number of all ranks; how many of them share a node is the launcher's: "
+    "--ntasks-per-node, or slots in a file of hosts",
+)
+_HUGE = (
+    (),
+    "remove it: huge pages gained nothing where they were measured (docs/scaling.md); numpy asks for them by itself",
+)
+_SHARED = (
+    (),
+    "remove it: what ranks hold of each other's results is bounded at 32 MiB, and MPI sizes its own shared memory",
+)
 _GONE = (), "remove it: rank 0 hands chunks out ahead of need by itself"
 
 _LENGTHS = ("distance_km", "distance", "length", "fiber_length_km", "fibre_length_km", "fiber_length",
@@ -116,6 +142,20 @@ ANSWERS: dict[str, tuple[tuple[str, ...], str]] = {
     **dict.fromkeys(
         ("num_workers", "workers", "n_workers", "max_workers", "num_processes", "n_jobs", "num_ranks", "ranks",
          "parallel", "parallel_config"), _RANKS),
+    **dict.fromkeys(
+        ("binding_strategy", "bind_to", "process_binding", "cpu_binding", "cpu_affinity", "affinity", "pinning"),
+        _BINDING),
+    **dict.fromkeys(("eager_limit", "mpi_eager_limit", "eager_threshold", "eager_limit_bytes"), _EAGER),
+    **dict.fromkeys(("rdma", "use_rdma", "enable_rdma", "rdma_enabled"), _RDMA),
+    **dict.fromkeys(
+        ("processes_per_node", "procs_per_node", "ranks_per_node", "tasks_per_node", "workers_per_node", "ppn"),
+        _PER_NODE),
+    **dict.fromkeys(("huge_pages", "use_huge_pages", "hugepages", "enable_huge_pages"), _HUGE),
+    **dict.fromkeys(
+        ("shared_memory_size", "shared_memory", "shm_size", "shared_memory_mb", "shared_memory_bytes",
+         "use_shared_memory"), _SHARED),
+    **dict.fromkeys(("mpi_config", "mpi_settings", "mpi_params"), (("mpi", "schedule", "faults"),
+        "how ranks are started, share chunks and are healed are separate sections")),
     "isolation_level": ((), "remove it: every chunk always has its own random stream and its own simulation"),
     "prefetch_batches": _GONE,
     "prefetch": _GONE,

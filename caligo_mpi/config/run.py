@@ -107,6 +107,34 @@ class FaultsConfig(Section):
     ] = 0
 
 
+Binding = Literal["auto", "none", "core", "socket", "numa"]
+
+
+class MpiConfig(Section):
+    """Ranks: how many are started, where they run, what they tell; never changes a bit of the result."""
+
+    ranks: Annotated[
+        int | None,
+        Range(1, 1 << 20),
+        about("ranks to start; --ranks goes first, a launcher's own number before"),
+    ] = None
+    binding: Annotated[
+        Binding,
+        about(
+            "what each rank is bound to where the launcher has not bound it; auto binds to cores where "
+            "the cores are known to be this run's alone"
+        ),
+    ] = "auto"
+    metrics: Annotated[
+        StrictStr | None,
+        about("file that gets what the ranks do, as Prometheus text, every few seconds"),
+    ] = None
+
+
+#: That of a verb for which nobody says otherwise.
+DEFAULT_MPI = MpiConfig()
+
+
 #: Sections that may be given as text, which is then the value of this key.
 SHORTHANDS = {"schedule": "policy", "output": "path", "faults": "mode"}
 
@@ -164,6 +192,8 @@ class RunConfig(Section):
         _Shorthand("faults", get_args(FaultMode)),
         about("what is done about them, or the mode alone"),
     ] = FaultsConfig()
+
+    mpi: Annotated[MpiConfig, about("how many ranks there are and where they run")] = DEFAULT_MPI
 
     sequential: Annotated[
         SequentialConfig | None,
@@ -240,6 +270,8 @@ class RunConfig(Section):
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults filled in, as JSON values; `from_json` reads it back."""
         values = self.model_dump(mode="json", exclude_none=True)
+        if self.mpi == DEFAULT_MPI:
+            del values["mpi"]  # so that older releases read it
         if self.until is not None:
             del values["pairs"]  # they are in there
         if isinstance(self.engine, PluginConfig):

@@ -30,7 +30,7 @@ from .run import Keep
 from .sections import Range, Section, about, chosen, keys_of
 
 #: Sections of a base that change no result.
-_NO_RESULT = ("output", "schedule", "faults", "sequential")
+_NO_RESULT = ("output", "schedule", "faults", "mpi", "sequential")
 _REMEDY = "configs/sweep-fidelity.yaml is an example"
 
 

@@ -26,6 +26,9 @@ COMPILE = "CALIGO_COMPILE"
 RANKS, LAUNCH, EXIT_FILE = "CALIGO_RANKS", "CALIGO_LAUNCH", "CALIGO_EXIT_FILE"
 FAULTS, TERMINAL, SURVIVE = "CALIGO_FAULTS", "CALIGO_TERMINAL", "CALIGO_SURVIVE"
 
+#: What the names of a run's settings begin with (`caligo_mpi.config.settings`).
+SETTINGS_PREFIX = "CALIGO_MPI_"
+
 #: Where users and batch systems say which hosts there are, and by that how many ranks fit.
 HOSTS = (
     "PRTE_MCA_prte_default_hostfile",
@@ -189,6 +192,15 @@ def require_place() -> None:
         raise EnvironmentProblem(
             f"the current directory is gone ({error.strerror}); change to another one"
         ) from None
+
+
+def settings(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables whose names begin as those of settings do, but for empty ones.
+
+    >>> settings({"CALIGO_MPI_BINDING": "core", "CALIGO_MPI_RANKS": "", "CALIGO_MPIRUN": "mpiexec"})
+    {'CALIGO_MPI_BINDING': 'core'}
+    """
+    return {name: text for name, text in env.items() if name.startswith(SETTINGS_PREFIX) and text}
 
 
 def own() -> set[str]:

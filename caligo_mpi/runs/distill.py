@@ -17,6 +17,7 @@ from .. import store
 from ..config import RunConfig
 from ..config.modes import has_strings
 from ..config.protocol import ProtocolConfig
+from ..config.run import DEFAULT_MPI, MpiConfig
 from ..errors import CaligoError, ConfigError, StoreError
 from ..launch.supervise import State
 from ..machine.provenance import provenance
@@ -358,6 +359,7 @@ class DistillJob:
     arguments: list[str]
     restarts: int = 100
     forced: bool = False
+    mpi: MpiConfig = DEFAULT_MPI
     noun: ClassVar[str] = "block"
     hint: ClassVar[str] = ""
     rules: ClassVar[Rules] = Rules()

@@ -17,6 +17,7 @@ from ..parallel.account import Ledger
 from ..parallel.job import Fault, Map, Rules
 from ..parallel.messages import Codec
 from ..parallel.serial import serial_map
+from .exposition import exposed, metrics_file
 from .job import Job, Observer
 
 
@@ -35,25 +36,28 @@ class Task:
 def execute(task: Task, ranks: int | None) -> int:
     """Prepare the job and run it where it belongs; returns the exit code.
 
-    ``ranks`` are launched if given; under a launcher already, this process is one of them.
+    ``ranks`` are launched if given, or as many as the job wants; under a launcher already, this process is one
+    of them.
     """
     signals.listen()
     if launch.is_launched():
         return _one_of_several(task)
     job = _prepared(task)
-    if ranks:
+    if ranks := ranks or job.mpi.ranks:
         return _supervised(job, ranks, task.observer)
-    return _alone(job, task.observer, ranks=1, force=job.forced)
+    with exposed(task.observer, metrics_file(job.mpi), job.path) as observer:
+        return _alone(job, observer, ranks=1, force=job.forced)
 
 
 def _prepared(task: Task) -> Job:
     """The job, once it is known that the environment makes sense."""
     environment.compiling()
-    return task.prepare()
+    job = task.prepare()
+    metrics_file(job.mpi)
+    return job
 
 
 def _alone(job: Job, observer: Observer, *, ranks: int, force: bool) -> int:
-    observer.ledger = Ledger()
     map_ = functools.partial(serial_map, rules=_rules(job), ledger=observer.ledger)
     return _exit_code(job.run(map_, {"ranks": ranks}, observer, force=force), observer)
 
@@ -178,8 +182,9 @@ def _coordinate(task: Task, map_for: Callable[[Job], Map]) -> int:
         job = _prepared(task)
         _warn_of_idle_ranks(job, mpi.size(), task.observer)
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
-        complete = job.run(map_for(job), about, task.observer, force=job.forced)
-        return _exit_code(complete, task.observer)
+        with exposed(task.observer, metrics_file(job.mpi), job.path) as observer:
+            complete = job.run(map_for(job), about, observer, force=job.forced)
+            return _exit_code(complete, observer)
     except CaligoError as error:
         streams.say(str(error))
         return WRONG_USE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._version import __version__
+from ..config.run import MpiConfig
 from ..errors import ConfigError
+from ..machine.environment import expanded
 from ..parallel.account import balance, efficiency
 from ..parallel.job import Progress
 from .job import Observer
@@ -42,19 +44,30 @@ _OF_THE_RUN = (
 )
 
 
-def target(given: str | os.PathLike[str]) -> Path:
-    """The file to write; raises `ConfigError` where it cannot be, or holds something else."""
-    path = Path(given)
-    if path.is_dir() or not path.name:
+def metrics_file(mpi: MpiConfig) -> Path | None:
+    """The file to write, None where none is asked for.
+
+    Raises `ConfigError` where it cannot be written, or holds something else.
+    """
+    if mpi.metrics is None:
+        return None
+    path = Path(expanded(mpi.metrics, what="mpi.metrics"))
+    if not path.name or path.is_dir():
         raise ConfigError(f"metrics={path} is a directory; name a file in it, such as caligo.prom")
     if not os.access(path.parent, os.W_OK):
         raise ConfigError(f"metrics={path}: its directory cannot be written; name another file")
-    with suppress(FileNotFoundError):
-        if path.read_bytes()[: len(_BEGINNING)] != _BEGINNING.encode():
-            raise ConfigError(
-                f"metrics={path} exists and holds no metrics of ours; name another file"
-            )
+    if path.exists() and not _is_ours(path):
+        raise ConfigError(f"metrics={path} exists and holds no metrics of ours; name another file")
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether an earlier run wrote it."""
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(len(_BEGINNING)) == _BEGINNING.encode()
+    except OSError:
+        return False
 
 
 class Watched(Observer):

@@ -14,13 +14,13 @@ from ..launch import mpirun as launch
 
 
 @contextmanager
-def lasting(config: str | None, *, ranks: int | None) -> Iterator[str | None]:
+def lasting(config: str | None) -> Iterator[str | None]:
     """The name under which ranks can read this configuration, in every launch anew; None where none is given.
 
     What comes from a pipe or a terminal (``/dev/stdin``, ``<(…)``) can be read once only, and by this process alone:
     a copy in TMPDIR, for this user's eyes only, stands for it meanwhile.
     """
-    if config is None or not ranks or not _is_fleeting(config):
+    if config is None or launch.is_launched() or not _is_fleeting(config):
         yield config
         return
     with launch.temporary_errors():

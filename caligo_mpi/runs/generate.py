@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from .. import store
 from ..config import RunConfig
-from ..config.run import LEAST_CHUNK_SIZE
+from ..config.run import LEAST_CHUNK_SIZE, MpiConfig
 from ..engines import Engine
 from ..engines.link import Expected
 from ..launch.supervise import State, pairs_state
@@ -239,6 +239,11 @@ class GenerateJob:
         """How chunks are shared."""
         schedule, faults = self.config.schedule, self.config.faults
         return Rules(schedule.policy, schedule.rank0_computes, faults.retries)
+
+    @property
+    def mpi(self) -> MpiConfig:
+        """Its ranks."""
+        return self.config.mpi
 
     @property
     def protection(self) -> Protection:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..config.run import MpiConfig
 from ..errors import DONE
 from ..launch.supervise import State
 from ..parallel.account import Ledger
@@ -103,6 +104,11 @@ class Job(Protocol):
     @property
     def protection(self) -> Protection:
         """What is done when ranks die."""
+        ...
+
+    @property
+    def mpi(self) -> MpiConfig:
+        """How many ranks it wants, and what of them."""
         ...
 
     def __len__(self) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import store
 from ..config import OutputConfig, RunConfig
 from ..config.protocol import parse_protocol
+from ..config.settings import from_environment, mpi_settings, restarts_setting, settled
 from ..errors import ConfigError, StoreError
 from ..store.keys import is_keys_file, keys_status
 from .distill import DistillJob, prepare
@@ -30,8 +32,12 @@ def holds_keys(file: str | os.PathLike[str]) -> bool:
         return False
 
 
-def generate_job(file: str | os.PathLike[str], line: list[str]) -> GenerateJob:
+def generate_job(
+    file: str | os.PathLike[str], line: list[str], overrides: Sequence[str] = ()
+) -> GenerateJob:
     """The run that a pairs file is of; ``line`` is the ranks' command line.
+
+    Settings are the file's, then the environment's, then ``overrides``.
 
     Raises `StoreError` where the file cannot be read, and `ConfigError` for a sequential simulation.
     """
@@ -46,10 +52,13 @@ def generate_job(file: str | os.PathLike[str], line: list[str]) -> GenerateJob:
     # The file keeps what it keeps, and is pressed to disk as before; its name may have changed.
     output = OutputConfig(durability=config.output.durability, keep=info.keep)
     config = config.model_copy(update={"output": output})
+    config = settled(config, [*from_environment(), *overrides])
     return GenerateJob(config, path, line)
 
 
-def distill_job(file: str | os.PathLike[str], line: list[str], *, yes: bool) -> DistillJob:
+def distill_job(
+    file: str | os.PathLike[str], line: list[str], overrides: Sequence[str] = (), *, yes: bool
+) -> DistillJob:
     """The keys that a keys file is of; its pairs file must lie beside it.
 
     Raises `StoreError` where one of the two cannot be read, or it is another pairs file.
@@ -69,4 +78,5 @@ def distill_job(file: str | os.PathLike[str], line: list[str], *, yes: bool) -> 
         raise StoreError(
             f"{path} is made of another {info.source} than the one beside it; put the right one there"
         )
-    return DistillJob(task, path, line)
+    mpi, restarts = mpi_settings(overrides), restarts_setting()
+    return DistillJob(task, path, line, restarts=restarts, mpi=mpi)

@@ -282,8 +282,8 @@ num_workers: 4
         "  engine.loss.alice: no photon arrives and there are no dark counts, so it never clicks; "
         "raise its efficiency\n"
         '  schedule.policy="greedy": must be static or dynamic or guided or adaptive\n'
-        "  num_workers=4: not a key; remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) "
-        "and never changes the bits\n"
+        "  num_workers=4: not a key; use mpi.ranks: usually chosen at launch (--ranks N or mpirun -n N); "
+        "it never changes the bits\n"
         "  seed: missing; add it (seed of all random streams; numpy mixes any size into 128 bits)"
     )
 
@@ -310,8 +310,8 @@ def test_old_keys_are_answered_wherever_they_occur() -> None:
         "whatever the ranks and the time\n"
         "  parallel: not a key; remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) "
         "and never changes the bits\n"
-        "  parallel.num_workers=4: not a key; remove it: the number of ranks is chosen at launch "
-        "(--ranks N or mpirun -n N) and never changes the bits\n"
+        "  parallel.num_workers=4: not a key; use mpi.ranks: usually chosen at launch "
+        "(--ranks N or mpirun -n N); it never changes the bits\n"
         '  parallel.isolation_level="process": not a key; remove it: every chunk always has its own random stream '
         "and its own simulation\n"
         "  network_config: not a key; use engine.link, engine.alice, engine.bob, engine.loss: the link's state, "

@@ -11,6 +11,7 @@ from helpers import ROOT, one_sentence
 from helpers import environment as with_package
 
 from caligo_mpi import status
+from caligo_mpi.config.settings import variables
 from caligo_mpi.errors import ConfigError, EnvironmentProblem
 from caligo_mpi.machine import environment
 
@@ -23,7 +24,7 @@ def test_the_page_and_the_code_name_the_same_variables():
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     script = (PACKAGE / "runs" / "job.sh").read_text("utf-8")
     of_the_job = set(re.findall(r"\$\{?((?:CALIGO|SLURM)_[A-Z_]+)", script))
-    assert named == environment.READ | of_the_job
+    assert named == environment.READ | of_the_job | set(variables())
 
 
 def test_no_other_module_looks_into_the_environment():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ...config.points import Point, ranges_text
+from ...config.run import DEFAULT_MPI, MpiConfig
 from ...config.sweep import SweepConfig
 from ...errors import ConfigError, EngineError, StoreError
 from ...launch.supervise import State
@@ -63,6 +64,7 @@ class SweepJob:
     arguments: list[str]
     forced: bool = False
     fail_fast: bool = False
+    mpi: MpiConfig = DEFAULT_MPI
     noun: ClassVar[str] = "chunk"
     hint: ClassVar[str] = ""
 
