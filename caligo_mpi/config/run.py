@@ -107,6 +107,7 @@ class FaultsConfig(Section):
     ] = 0
 
 
+_Ranks = Annotated[int, Range(1, 1 << 20)]
 Binding = Literal["auto", "none", "core", "socket", "numa"]
 
 
@@ -114,9 +115,8 @@ class MpiConfig(Section):
     """Ranks: how many are started, where they run, what they tell; never changes a bit of the result."""
 
     ranks: Annotated[
-        int | None,
-        Range(1, 1 << 20),
-        about("ranks to start; --ranks goes first, a launcher's own number before"),
+        _Ranks | None,
+        about("ranks to start; --ranks goes first, and under a launcher its own number"),
     ] = None
     binding: Annotated[
         Binding,

@@ -308,8 +308,8 @@ def test_old_keys_are_answered_wherever_they_occur() -> None:
         "  num_epr_pairs=1000: not a key; use pairs: it counts emissions; with loss the file holds fewer rows\n"
         "  base_seed=1: not a key; use seed: the only seed: chunk i draws from child i of SeedSequence(seed), "
         "whatever the ranks and the time\n"
-        "  parallel: not a key; remove it: the number of ranks is chosen at launch (--ranks N or mpirun -n N) "
-        "and never changes the bits\n"
+        "  parallel: not a key; use mpi.ranks: usually chosen at launch (--ranks N or mpirun -n N); "
+        "it never changes the bits\n"
         "  parallel.num_workers=4: not a key; use mpi.ranks: usually chosen at launch "
         "(--ranks N or mpirun -n N); it never changes the bits\n"
         '  parallel.isolation_level="process": not a key; remove it: every chunk always has its own random stream '

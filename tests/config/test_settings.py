@@ -58,7 +58,7 @@ def test_every_setting_has_a_variable_that_is_its_path_in_capitals():
         ("CALIGO_MPI_BINDNG", "core", ["did you mean CALIGO_MPI_BINDING?"]),
         ("CALIGO_MPI_EAGER", "1", ["is no setting"]),
         ("CALIGO_MPI_BINDING", "cores", ["CALIGO_MPI_BINDING=", "must be auto or none or core"]),
-        ("CALIGO_MPI_RANKS", "-1", ["CALIGO_MPI_RANKS=", "from 1 to"]),
+        ("CALIGO_MPI_RANKS", "-1", ["CALIGO_MPI_RANKS=", "whole number from 1 to"]),
         ("CALIGO_MPI_SCHEDULE_POLICY", "best", ["must be static or dynamic"]),
     ],
 )

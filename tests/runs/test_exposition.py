@@ -36,20 +36,23 @@ def test_what_ranks_did_is_in_the_text_and_in_the_file(caligo, tmp_path, write_c
     assert all(name.startswith("caligo_mpi_") for name in found)
     assert found["caligo_mpi_running"] == [({"file": "run.h5"}, 0)]
     assert found["caligo_mpi_pairs"][0][1] == status(tmp_path / "run.h5").pairs
+    rows = status(tmp_path / "run.h5").metrics
+    ranks = rows["rank"].tolist()
+    # Where ranks outlive others, one that comes late to a short run has nothing to tell.
+    assert ranks == [0, 1, 2] or (more and set(ranks) < {0, 1, 2})
     seconds = found["caligo_mpi_rank_seconds_total"]
     assert {(labels["rank"], labels["state"]) for labels, _ in seconds} == {
-        (rank, state) for rank in "012" for state in STATES
+        (str(rank), state) for rank in ranks for state in STATES
     }
     items = sum(value for _, value in found["caligo_mpi_rank_items_total"])
-    rows = status(tmp_path / "run.h5").metrics
     assert items == rows["chunks"].sum() == status(tmp_path / "run.h5").chunks_total
-    assert rows["rank"].tolist() == [0, 1, 2]
     assert (rows["seconds"] > 0).all()
     # What a worker says last of itself is not in its own account yet.
-    assert 0 <= int(rows["messages"][0]) - int(rows["messages"][1:].sum()) <= 2 or more
+    sent = int(rows["messages"][0]) - int(rows["messages"][1:].sum())
+    assert 0 <= sent <= 2 or more
     out = caligo("status", "run.h5").stdout
-    assert "last launch: 3 ranks, efficiency" in out
-    assert "rank 2: " in out
+    assert f"last launch: {len(ranks)} ranks, efficiency" in out
+    assert "rank 1: " in out
 
 
 def test_keys_and_sweeps_have_them_too(caligo, tmp_path, write_config):
