@@ -23,6 +23,28 @@ RANK_DTYPE = np.dtype(
 )  # fmt: skip
 
 
+class Stopwatch:
+    """Adds up the seconds that are spent within it."""
+
+    def __init__(self) -> None:
+        self._seconds = self._begun = 0.0
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self._seconds += time.perf_counter() - self._begun
+
+    def take(self) -> float:
+        """The seconds since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
+#: What work functions of this process spend on writing their results into the file by themselves.
+WRITING = Stopwatch()
+
+
 class Sums(NamedTuple):
     """An account as it travels: times in ns since the rank's start, counts, bytes."""
 
@@ -65,6 +87,7 @@ class Account:
         """
         seconds = time.perf_counter() - since
         self.items += 1
+        self.writing += WRITING.take()
         self.busy += seconds - (self.elsewhere - elsewhere)
         return seconds
 

@@ -28,6 +28,7 @@ from ..pairs import (
     tally,
 )
 from ..pairs.checks import breach_of_declared, breach_of_packed
+from ..parallel.account import WRITING
 from ..parallel.job import Work
 from ..store import ColumnWriter, Places
 from .identity import engine_for
@@ -56,7 +57,8 @@ def chunk_work(
     def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
         result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
         if writer and places and not engine.has_index and chunk.index >= places.begin:
-            return writer.write(result, chunk.start)
+            with WRITING:
+                return writer.write(result, chunk.start)
         return result if carry else ChunkResult(result.record, None)
 
     work = _by_number(config, simulate)

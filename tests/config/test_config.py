@@ -396,7 +396,7 @@ def test_resolved_form_has_every_default() -> None:
             "formalism": "dm",
         },
         "schedule": {"policy": "dynamic", "rank0_computes": "auto"},
-        "output": {"durability": "flush", "keep": "pairs"},
+        "output": {"durability": "flush", "keep": "pairs", "writers": "auto"},
         "faults": {"mode": "restart", "restarts": 100, "retries": 0},
     }  # fmt: skip
 
