@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import isnan
 
-from ..config import NetsquidConfig, NoiseConfig, RunConfig
+from ..config import NetsquidConfig, NoiseConfig, RunConfig, SequenceConfig
 from ..config.peers import HandmadeConfig, PeerConfig
 from ..engines import link, make_engine
 from ..engines.link import Expected
@@ -60,6 +60,8 @@ def _law(run: RunConfig) -> Law:
         return Law(expected, law, bases, losses=True)
     if isinstance(engine, NetsquidConfig):
         return _netsquid_law(engine)
+    if isinstance(engine, SequenceConfig):
+        return _sequence_law(engine)
     return Law(make_engine(engine).expected, note=f"engine {engine.name} has closed forms of rates")
 
 
@@ -77,6 +79,17 @@ def _netsquid_law(engine: NetsquidConfig) -> Law:
     if isnan(rates.qber_z):
         return Law(None, None, bases, engine.hold or 1, note="a heralded link has no closed form")
     return Law(rates, None, bases, engine.hold or 1, note=note)
+
+
+def _sequence_law(engine: SequenceConfig) -> Law:
+    from ..engines.sequence.closed_form import expected
+
+    rates = expected(engine)
+    bases = (engine.alice.basis_bias, engine.bob.basis_bias)
+    if isnan(rates.qber_z):
+        return Law(None, None, bases, note="detectors with a dead time have no closed form")
+    note = "engine sequence has closed forms of rates, not of all 16 outcomes"
+    return Law(rates, None, bases, losses=engine.mode == "spdc", note=note)
 
 
 def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from .plan import Case
 _ROUGH = {
     "noise": (2e8, 0.5),
     "netsquid": (1e3, 3.0),
+    "sequence": (3e2, 3.0),
     "stim": (1e7, 0.6),
     "qiskit-aer": (1.5e5, 1.5),
     "cirq": (5e5, 3.0),

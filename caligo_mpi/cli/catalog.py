@@ -77,7 +77,7 @@ EXAMPLES = {
     ),
     "engines": (
         "caligo-mpi engines",
-        "caligo-mpi engines --accept netsquid",
+        "caligo-mpi engines --accept netsquid --report netsquid-report.json",
     ),
     "doctor": (
         "caligo-mpi doctor",

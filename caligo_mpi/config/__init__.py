@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .peers import HandmadeConfig, PeerConfig
     from .reading import dump_config, load_config, parse_config
     from .run import FaultsConfig, MpiConfig, OutputConfig, RunConfig, ScheduleConfig
+    from .sequence import SequenceConfig, SequenceLossConfig
 
 _HOME = {
     "engines": ("BUILT_IN", "ENGINE_GROUP", "PluginConfig", "engine_names"),
@@ -56,6 +57,7 @@ _HOME = {
     "peers": ("HandmadeConfig", "PeerConfig"),
     "reading": ("dump_config", "load_config", "parse_config"),
     "run": ("FaultsConfig", "MpiConfig", "OutputConfig", "RunConfig", "ScheduleConfig"),
+    "sequence": ("SequenceConfig", "SequenceLossConfig"),
     "json_schema": ("schema", "starter_config"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -83,6 +85,8 @@ __all__ = [
     "PluginConfig",
     "RunConfig",
     "ScheduleConfig",
+    "SequenceConfig",
+    "SequenceLossConfig",
     "SequentialConfig",
     "SideConfig",
     "SinglePairSource",

@@ -180,6 +180,7 @@ def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[K
     here = [key.unmet(given) for key in keys if key.path == path]
     # Of engines, one that stands for itself: other simulators have the noise engine's keys.
     here = [unmet for unmet in here if " or " not in unmet.get("engine.name", "")] or here
+    here = [unmet for unmet in here if unmet.get("engine.name") != "sequence"] or here
     if here:
         nearest = [unmet for unmet in here if "engine.name" not in unmet] or here
         choices = [

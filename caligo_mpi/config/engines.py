@@ -20,6 +20,7 @@ from .netsquid import AutoConfig, NetsquidConfig
 from .noise import NoiseConfig, takes_time
 from .peers import HandmadeConfig, PeerConfig
 from .sections import Breach, Section, about, chosen
+from .sequence import SequenceConfig
 
 #: Entry points of this group name the engines of other packages.
 ENGINE_GROUP = "caligo_mpi.engines"
@@ -61,6 +62,7 @@ def _handmade(kind: str) -> BuiltIn:
 BUILT_IN: Mapping[str, BuiltIn] = {
     "noise": BuiltIn(NoiseConfig, ("noise", "noise_engine"), chunk_size=1 << 24),
     "netsquid": BuiltIn(NetsquidConfig, ("netsquid", "NetsquidEngine"), chunk_size=1000),
+    "sequence": BuiltIn(SequenceConfig, ("sequence", "SequenceEngine"), chunk_size=1000),
     "stim": _peer("stim", "StimEngine", "stim"),
     "qiskit-aer": _peer("aer", "AerEngine", "qiskit-aer"),
     "cirq": _peer("cirq", "CirqEngine", "cirq-core"),

@@ -173,7 +173,7 @@ class RunConfig(Section):
         Range(LEAST_CHUNK_SIZE, 1 << 28, multiple_of=8),
         about(
             "emissions per random stream, a multiple of 8; by engine: noise 16777216 "
-            "(1048576 with times), netsquid 1000, others 65536"
+            "(1048576 with times), netsquid and sequence 1000, others 65536"
         ),
     ] = BUILT_IN["noise"].chunk_size
     engine: Annotated[AnyEngine, about("simulator and its parameters")]

@@ -5,6 +5,7 @@ A stream is numpy's ``SeedSequence(seed, spawn_key=KEY)`` with one of these keys
 =====================================  ===========================================
 ``(chunk,)``, ``(chunk, 0 to 3)``      the noise engine
 ``(chunk, NETSQUID, number)``          the NetSquid engine and the sequential mode
+``(chunk, SEQUENCE, number)``          the SeQUeNCe engine
 ``(chunk, PEERS, block)``              other simulators, and programs written by hand
 ``(PROTOCOL, block, party)``           the classical protocol
 ``(LAW,)``                             counts that are drawn from their law
@@ -18,6 +19,7 @@ domain; it remains for files that were begun with it.
 from __future__ import annotations
 
 NETSQUID = int.from_bytes(b"netsquid", "little")
+SEQUENCE = int.from_bytes(b"sequence", "little")
 PEERS = int.from_bytes(b"peer-sim", "little")
 PROTOCOL = int.from_bytes(b"protocol", "little")
 LAW = int.from_bytes(b"pairslaw", "little")

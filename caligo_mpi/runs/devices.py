@@ -13,12 +13,14 @@ from ..config import (
     PdcSource,
     PeerConfig,
     RunConfig,
+    SequenceConfig,
 )
 from ..engines import link
 from ..engines.netsquid import closed_form, default_hold
 from ..engines.noise import expected_of
 from ..engines.noise.model import arm_rates, describe
 from ..engines.noise.timed import is_timed
+from ..engines.sequence import closed_form as sequence
 from ..errors import ConfigError
 from ..protocol.key_length import preparation_quality
 from ..protocol.types import Detection
@@ -53,6 +55,9 @@ def expected(config: RunConfig) -> link.Expected | None:
         return None
     if isinstance(engine, NoiseConfig):
         return expected_of(engine)
+    if isinstance(engine, SequenceConfig):
+        found = sequence.expected(engine)
+        return None if math.isnan(found.qber_z) else found
     found = closed_form.expected(engine, engine.hold or default_hold(engine))
     return None if math.isnan(found.qber_z) else found
 
@@ -62,7 +67,7 @@ def is_described(engine: object) -> bool:
     return isinstance(engine, NoiseConfig | NetsquidConfig)
 
 
-def known(config: RunConfig) -> NoiseConfig | NetsquidConfig | None:
+def known(config: RunConfig) -> NoiseConfig | NetsquidConfig | SequenceConfig | None:
     """The section that describes the devices; of other simulators, the same experiment in the noise engine's words.
 
     None for an engine of another package.
@@ -70,7 +75,8 @@ def known(config: RunConfig) -> NoiseConfig | NetsquidConfig | None:
     engine: Any = config.engine
     if isinstance(engine, PeerConfig | HandmadeConfig):
         return engine.as_noise()
-    return engine if isinstance(engine, NoiseConfig | NetsquidConfig) else None
+    described = NoiseConfig | NetsquidConfig | SequenceConfig
+    return engine if isinstance(engine, described) else None
 
 
 def unknown_assumptions(config: RunConfig) -> list[str]:

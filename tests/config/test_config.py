@@ -417,7 +417,7 @@ def test_installed_engine_keeps_its_keys_as_given(installed: str) -> None:
     assert config.engine.parameters == keys
     assert config.chunk_size == 65_536
     assert config.resolved()["engine"] == {"name": "toy", **keys}
-    assert engine_names()[:2] == ("noise", "netsquid")
+    assert engine_names()[:3] == ("noise", "netsquid", "sequence")
     assert "toy" in engine_names()
 
 

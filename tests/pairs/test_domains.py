@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from caligo_mpi.engines.draws import child
 from caligo_mpi.engines.netsquid import engine as netsquid
 from caligo_mpi.engines.peers.circuits import block_seed
 from caligo_mpi.pairs import Chunk
@@ -41,17 +42,15 @@ def of_the_noise_engine(seed):
     for index in CHUNKS:
         chunk = Chunk(index, 0, 8).seed_sequence(seed)
         yield ("noise", index), chunk
-        yield ("noise", index, 0), netsquid.child(chunk, 0)
-        yield ("noise", index, 1), netsquid.child(chunk, 1)
+        yield ("noise", index, 0), child(chunk, 0)
+        yield ("noise", index, 1), child(chunk, 1)
 
 
 def of_the_netsquid_engine(seed, version):
     numbers = range(netsquid.BOB_NONCES + 1)
     for index in CHUNKS:
         own = netsquid.domain(Chunk(index, 0, 8).seed_sequence(seed), version)
-        yield from (
-            (("netsquid", index, number), netsquid.child(own, number)) for number in numbers
-        )
+        yield from ((("netsquid", index, number), child(own, number)) for number in numbers)
 
 
 def of_other_simulators(seed):

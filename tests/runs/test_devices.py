@@ -188,7 +188,7 @@ def test_keys_begun_without_a_look_at_the_read_out_are_not_gone_on_with(tmp_path
         distill(job, tmp_path / "keys.h5")
 
 
-OTHERS = [name for name in BUILT_IN if name not in ("noise", "netsquid")]
+OTHERS = [name for name in BUILT_IN if name not in ("noise", "netsquid", "sequence")]
 
 
 @pytest.mark.parametrize("name", [*OTHERS, "theirs"])

@@ -5,10 +5,9 @@ What the tests of this project take on trust from a stand-in is measured here on
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
-from importlib import metadata
 from math import sqrt
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -17,74 +16,47 @@ from numpy.typing import NDArray
 
 from ...config import HeraldedLinkConfig, NetsquidConfig, SequentialConfig
 from ...pairs import Pairs, bits, tally
-from ..heralded import Heralded, heralded
-from ..link import Expected
+from ..acceptance import SIGMAS, Acceptance, Check, Finding, qbers, sigmas, versions_of
+from ..compare import outcome_counts
+from ..heralded import heralded
 from . import simulator
 from .engine import NetsquidEngine
 from .environment import is_stand_in
 from .sequential import run_sequential
 
-Verdict = tuple[bool, str]
-
 _SEED = 20_240_229
-_SIGMAS = 4.9  # two-sided false alarm 1e-6 per rate
 
 
-def accept(write: Callable[[str], object] = print, *, pairs: int = 6000) -> bool:
+def accept(
+    write: Callable[[str], object] = print, *, pairs: int = 6000, report: Path | None = None
+) -> bool:
     """Check that NetSquid on this machine does what the engine relies on; takes some minutes.
 
-    Every error rate is measured on ``pairs`` pairs.  The lines go to ``write`` and form a table
-    to send to the project.  Returns whether no check failed.  A check is skipped only where the
-    stand-in lacks a feature; with NetSquid none is.
+    Every error rate is measured on ``pairs`` pairs.  The lines go to ``write``; the file ``report``
+    has them, all numbers and the releases, to be sent to the project.  Returns whether no check
+    failed.  A check is skipped only where the stand-in lacks a feature; with NetSquid none is.
     """
     simulator.require()
-    write(_heading())
-    words = [_line(title, check, write) for title, check in _checks(pairs)]
-    passed = words.count("PASS")
-    skipped = words.count("SKIP")
-    failed = words.count("FAIL")
-    verdict = "NOT ACCEPTED" if failed else "ACCEPTED"
-    write(f"{verdict}: {passed} checks passed, {skipped} skipped, {failed} failed")
-    return failed == 0
-
-
-def _heading() -> str:
-    names = (
-        "netsquid",
-        "pydynaa",
-        "netsquid-magic",
-        "netsquid-netbuilder",
-        "squidasm",
-        "netqasm",
-        "numpy",
+    stand_in = is_stand_in()
+    run = Acceptance(
+        engine="netsquid (stand-in)" if stand_in else "netsquid",
+        versions=versions_of(*_NEEDED),
+        write=write,
+        report=report,
+        may_lack=stand_in,
     )
-    name = "netsquid (stand-in)" if is_stand_in() else "netsquid"
-    found = [(n, _version(n)) for n in names]
-    versions = ", ".join(f"{n} {version}" for n, version in found if version)
-    python = platform.python_version()
-    return f"engine {name} on Python {python}, {platform.machine()}: {versions}"
+    return run.run(_checks(pairs), pairs=pairs)
 
 
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _line(title: str, check: Callable[[], Verdict], write: Callable[[str], object]) -> str:
-    """Run one check, write its line, and return the word for how it went."""
-    try:
-        passed, detail = check()
-        word = "PASS" if passed else "FAIL"
-    except NotImplementedError as missing:  # only the stand-in may lack something
-        detail = str(missing)
-        word = "SKIP" if is_stand_in() else "FAIL"
-    except Exception as error:  # a check that breaks is a finding, and the others still have to run
-        detail = f"{type(error).__name__}: {error}"
-        word = "FAIL"
-    write(f"{word}  {title}: {detail}")
-    return word
+_NEEDED = (
+    "netsquid",
+    "pydynaa",
+    "netsquid-magic",
+    "netsquid-netbuilder",
+    "squidasm",
+    "netqasm",
+    "numpy",
+)
 
 
 def _config(**fields: Any) -> NetsquidConfig:
@@ -103,40 +75,14 @@ def _times(pairs: Pairs) -> NDArray[np.float64]:
     return pairs.time
 
 
-def _rates(config: NetsquidConfig, pairs: int) -> Verdict:
+def _rates(config: NetsquidConfig, pairs: int) -> Finding:
     """Both QBERs are as the closed forms say."""
     law = NetsquidEngine(config).expected
-    sample = _sample(config, pairs)
-    good, detail = _qbers(sample, law)
-    return good, f"{detail}, {pairs} pairs"
+    found = qbers(_sample(config, pairs), law)
+    return found._replace(detail=f"{found.detail}, {pairs} pairs")
 
 
-def _qbers(sample: Pairs, law: Expected | Heralded) -> Verdict:
-    """Both measured QBERs, compared with ``law``."""
-    seen = tally(sample.columns, sample.count)
-    z = seen.errors_z / seen.sifted_z
-    x = seen.errors_x / seen.sifted_x
-    far_z = _far(z, law.qber_z, seen.sifted_z)
-    far_x = _far(x, law.qber_x, seen.sifted_x)
-    z_words = f"Z {z:.4f} ({law.qber_z:.4f}, {far_z:+.1f} sigma)"
-    x_words = f"X {x:.4f} ({law.qber_x:.4f}, {far_x:+.1f} sigma)"
-    good = max(abs(far_z), abs(far_x)) <= _SIGMAS
-    return good, f"{z_words}, {x_words}"
-
-
-def _far(rate: float, law: float, count: int) -> float:
-    """How many standard deviations ``rate``, of ``count`` trials, is off ``law``.
-
-    A rate that can only be 0 or 1 must be met exactly: anything else is infinitely far.
-    """
-    distance = rate - law
-    spread = sqrt(law * (1 - law) / count)
-    if spread > 1e-9:
-        return distance / spread
-    return 0.0 if abs(distance) < 1e-9 else np.inf
-
-
-def _fields() -> Verdict:
+def _fields() -> Finding:
     """Every field this engine sets exists in netbuilder's models (which ignore unknown ones)."""
     device = simulator.device_fields(_config(), 1)
     wanted = {
@@ -151,7 +97,7 @@ def _fields() -> Verdict:
         missing = fields - simulator.known_fields(name)
         absent += [f"{name}.{field}" for field in missing]
     detail = f"absent: {', '.join(sorted(absent))}" if absent else "all there"
-    return not absent, detail
+    return Finding(not absent, detail, {"absent": sorted(absent)})
 
 
 def _link_fields(**link: Any) -> set[str]:
@@ -159,17 +105,17 @@ def _link_fields(**link: Any) -> set[str]:
     return set(fields)
 
 
-def _same_seed() -> Verdict:
+def _same_seed() -> Finding:
     """A chunk comes out the same after another one was simulated, which differs from it."""
     config = _config(link=_PATIENT)
     first = _sample(config, 500, chunk=0).checksum()
     other = _sample(config, 500, chunk=1).checksum()
     again = _sample(config, 500, chunk=0).checksum()
     good = first == again and first != other
-    return good, f"checksums {first:x} {again:x}"
+    return Finding(good, f"checksums {first:x} {again:x}", {"checksum": f"{first:x}"})
 
 
-def _prefix() -> Verdict:
+def _prefix() -> Finding:
     """A shorter chunk is the beginning of a longer one: bits and times."""
     config = _config(link=_PATIENT)
     long = _sample(config, 500)
@@ -178,24 +124,25 @@ def _prefix() -> Verdict:
     same_bits = np.array_equal(np.stack(columns), short.columns)
     same_times = np.array_equal(_times(long)[:123], _times(short))
     good = same_bits and same_times
-    return good, "the first 123 of 500 pairs are the chunk of 123"
+    return Finding(good, "the first 123 of 500 pairs are the chunk of 123")
 
 
-def _convention() -> Verdict:
+def _convention() -> Finding:
     """QBER = p/2 = 2(1−F)/3, told apart from (1−F)/2 where the two are far apart."""
     pairs = 2400
     config = _config(link={"fidelity": 0.5, "cycle_time_ns": 1000})
     seen = tally(_sample(config, pairs).columns, pairs)
     sifted = seen.sifted_z + seen.sifted_x
     rate = (seen.errors_z + seen.errors_x) / sifted
-    here = _far(rate, 1 / 3, sifted)
-    there = _far(rate, 1 / 4, sifted)
+    here = sigmas(rate, 1 / 3, sifted)
+    there = sigmas(rate, 1 / 4, sifted)
     distances = f"{here:+.1f} sigma from p/2, {there:+.1f} sigma from (1-F)/2"
-    good = abs(here) <= _SIGMAS < abs(there)
-    return good, f"{rate:.4f}, {distances}, {pairs} pairs"
+    good = abs(here) <= SIGMAS < abs(there)
+    numbers = {"qber": rate, "sifted": sifted}
+    return Finding(good, f"{rate:.4f}, {distances}, {pairs} pairs", numbers)
 
 
-def _request_time() -> Verdict:
+def _request_time() -> Finding:
     """A request for k pairs takes k cycles, k measurements and a gate per qubit measured in X.
 
     This must hold exactly.  The slower side decides when a request is done.
@@ -209,10 +156,12 @@ def _request_time() -> Verdict:
     gates_b = bits.unpack(pairs.bob_basis, count).reshape(-1, hold).sum(1)
     law = np.cumsum(hold * 1070 + 13 * np.maximum(gates_a, gates_b))
     off = float(np.abs(_times(pairs)[::hold] - law).max())
-    return off < 1e-3, f"k = {hold}, largest deviation {off:.6f} ns in {law[-1]:.0f} ns"
+    detail = f"k = {hold}, largest deviation {off:.6f} ns in {law[-1]:.0f} ns"
+    numbers = {"off_ns": off, "first_times_ns": _times(pairs)[: 3 * hold].tolist()}
+    return Finding(off < 1e-3, detail, numbers)
 
 
-def _attempts() -> Verdict:
+def _attempts() -> Finding:
     """A pair takes whole cycles, 1/prob_success of them on average."""
     config = _config(link={"fidelity": 0.9, "cycle_time_ns": 500, "prob_success": 0.2}, hold=1)
     pairs = _sample(config, 2000)
@@ -221,20 +170,22 @@ def _attempts() -> Verdict:
     far = (mean - 5) / sqrt(20 / 2000)
     off = np.abs(cycles - np.round(cycles)).max()
     whole = off < 1e-6 and cycles.min() > 0.5
-    good = bool(whole and abs(far) <= _SIGMAS)
-    return good, f"mean {mean:.3f} cycles (5, {far:+.1f} sigma), whole: {whole}"
+    good = bool(whole and abs(far) <= SIGMAS)
+    numbers = {"mean": mean, "variance": cycles.var(), "off": off, "first": cycles[:20].tolist()}
+    detail = f"mean {mean:.3f} cycles (5, {far:+.1f} sigma), whole: {whole}"
+    return Finding(good, detail, numbers)
 
 
-def _heralded() -> Verdict:
+def _heralded() -> Finding:
     """An ideal midpoint station delivers two of the four Bell states; Bob's bits allow for which."""
     link = {"type": "heralded-double-click", "length_km": 1.0, "attenuation_db_per_km": 0.0}
     sample = _sample(_config(link=link), 1000)
     seen = tally(sample.columns, 1000)
     errors = seen.errors_z + seen.errors_x
-    return errors == 0, f"{errors} errors in 1000 pairs"
+    return Finding(errors == 0, f"{errors} errors in 1000 pairs", _heralds(sample))
 
 
-def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
+def _station(clicks: str, pairs: int, **fields: float) -> Finding:
     """Rate of success and both QBERs of a realistic station.
 
     Its photons differ and its detectors click in the dark.
@@ -244,17 +195,24 @@ def _station(clicks: str, pairs: int, **fields: float) -> Verdict:
     assert isinstance(config.link, HeraldedLinkConfig)
     law = heralded(config.link)
     found = _sample(config, pairs)
-    qbers_good, qbers = _qbers(found, law)
+    measured = qbers(found, law)
     attempts = float(_times(found)[-1]) / _STATION_CYCLE_NS / pairs
     mean = 1 / law.success
     spread = sqrt(1 - law.success) / law.success / sqrt(pairs)
     far = (attempts - mean) / spread
-    good = qbers_good and abs(far) <= _SIGMAS
+    good = measured.good and abs(far) <= SIGMAS
     rate = f"{attempts:.3f} attempts ({mean:.3f}, {far:+.1f} sigma)"
-    return good, f"{rate}, {qbers}, {pairs} pairs"
+    numbers = {**measured.numbers, "attempts": attempts, "law_attempts": mean, **_heralds(found)}
+    return Finding(good, f"{rate}, {measured.detail}, {pairs} pairs", numbers)
 
 
-def _barrier() -> Verdict:
+def _heralds(sample: Pairs) -> dict[str, Any]:
+    """All 16 outcomes, and how often each Bell state was reported: what a wrong form is found from."""
+    states = np.bincount(sample.extra["bell_state"], minlength=4)
+    return {"outcomes": outcome_counts(sample).tolist(), "bell_states": states.tolist()}
+
+
+def _barrier() -> Finding:
     """Messages take the latency, a pair two of them and a cycle; Δt passes before the bases."""
     config = _config(link=_NOISY)
     protocol = SequentialConfig(delta_t_ns=5e5, classical_latency_ns=100, qber_limit=0.11)
@@ -267,14 +225,16 @@ def _barrier() -> Verdict:
     early = reveal.sent_ns - times[-1] < 5e5
     good = off < 1e-3 and latency == {100.0} and not early
     spoken = "too early" if early else "after the barrier"
-    return good, f"pair times off by {off:g} ns, latencies {sorted(latency)} ns, bases {spoken}"
+    detail = f"pair times off by {off:g} ns, latencies {sorted(latency)} ns, bases {spoken}"
+    return Finding(good, detail, {"off_ns": off, "latencies_ns": sorted(latency)})
 
 
-def _speed(config: NetsquidConfig) -> Verdict:
+def _speed(config: NetsquidConfig) -> Finding:
     start = process_time()
     _sample(config, 1000)
     spent = process_time() - start
-    return True, f"{spent:.3f} ms of processor time per pair, both nodes"
+    detail = f"{spent:.3f} ms of processor time per pair, both nodes"
+    return Finding(True, detail, {"ms_per_pair": spent})
 
 
 #: A noisy link that succeeds in every cycle, and one that needs two cycles on average.
@@ -296,16 +256,16 @@ _MEMORY = {
 }
 
 
-def _checks(pairs: int) -> list[tuple[str, Callable[[], Verdict]]]:
+def _checks(pairs: int) -> list[Check]:
     """Titles and checks, in the order in which they run."""
 
-    def rates(**fields: Any) -> Callable[[], Verdict]:
+    def rates(**fields: Any) -> Callable[[], Finding]:
         return lambda: _rates(_config(**fields), pairs)
 
-    def station(clicks: str, **fields: float) -> Callable[[], Verdict]:
+    def station(clicks: str, **fields: float) -> Callable[[], Finding]:
         return lambda: _station(clicks, pairs, **fields)
 
-    def speed(**fields: Any) -> Callable[[], Verdict]:
+    def speed(**fields: Any) -> Callable[[], Finding]:
         return lambda: _speed(_config(link=_NOISY, **fields))
 
     undamped = {**_MEMORY, "T1_ns": 0}

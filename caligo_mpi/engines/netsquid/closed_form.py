@@ -9,8 +9,8 @@ from ...config import (
     HeraldedLinkConfig,
     NetsquidConfig,
     NetsquidLinkConfig,
-    NetsquidSideConfig,
 )
+from ..draws import read_errors
 from ..link import Expected, decay, mixed_from_fidelity, qber, readout
 
 _LIGHT_KM_PER_S = 200_000
@@ -32,13 +32,6 @@ def prob_max_mixed(link: NetsquidLinkConfig) -> float:
     if link.fidelity is not None:
         return mixed_from_fidelity(link.fidelity)
     return link.prob_max_mixed or 0.0
-
-
-def read_errors(side: NetsquidSideConfig) -> tuple[float, float]:
-    """P(read 1 | 0) and P(read 0 | 1)."""
-    if side.readout_flip is not None:
-        return side.readout_flip, side.readout_flip
-    return side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0
 
 
 def expected(config: NetsquidConfig, hold: int) -> Expected:

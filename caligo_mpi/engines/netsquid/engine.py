@@ -9,8 +9,9 @@ from ...config import NetsquidConfig
 from ...errors import EngineError
 from ...pairs import Pairs, Tick, bits
 from ...pairs.domains import NETSQUID
+from ..draws import bases_of, child, misread
 from . import simulator
-from .closed_form import expected, read_errors
+from .closed_form import expected
 from .environment import is_stand_in
 from .heralds import declared, reported
 from .programs import Party
@@ -132,29 +133,17 @@ def domain(seed: np.random.SeedSequence, version: int = STREAM_VERSION) -> np.ra
     return seed if version == 1 else child(seed, NETSQUID)
 
 
-def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
-    """What ``seed.spawn`` would give, without changing ``seed``.
-
-    >>> seed = np.random.SeedSequence(7)
-    >>> bool((child(seed, 1).generate_state(4) == seed.spawn(2)[1].generate_state(4)).all())
-    True
-    """
-    key = (*seed.spawn_key, number)
-    return np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
-
-
 def measured_bases(
     config: NetsquidConfig, seed: np.random.SeedSequence, party: str, count: int
 ) -> Bits:
     """The bases that ``party`` measures in, 0 = Z and 1 = X."""
     if party == ALICE:
         number = ALICE_BASES
-        bias = config.alice.basis_bias
+        side = config.alice
     else:
         number = BOB_BASES
-        bias = config.bob.basis_bias
-    in_x = _chances(child(seed, number), count, bias)
-    return in_x.view(np.uint8)
+        side = config.bob
+    return bases_of(side, child(seed, number), count)
 
 
 def recorded(
@@ -170,16 +159,4 @@ def recorded(
     else:
         number = BOB_READOUT
         side = config.bob
-    private = child(seed, number)
-    count = len(outcomes)
-    of_0, of_1 = read_errors(side)
-    flips_0 = _chances(private, count, of_0).view(np.uint8)
-    flips_1 = _chances(private, count, of_1).view(np.uint8)
-    return outcomes ^ np.where(outcomes, flips_1, flips_0)
-
-
-def _chances(seed: np.random.SeedSequence, count: int, probability: float) -> NDArray[np.bool_]:
-    """Independent events; a shorter array is a prefix of a longer one."""
-    words = np.random.PCG64(seed).random_raw(count) >> np.uint64(11)
-    threshold = int(probability * (1 << 53))
-    return words < np.uint64(threshold)
+    return misread(side, child(seed, number), outcomes)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ...config import NetsquidConfig, SequentialConfig
 from ...errors import EngineError
 from ...pairs import Pairs, bits
+from ..draws import child
 from . import simulator
 from .engine import (
     ALICE_TEST,
@@ -25,7 +26,6 @@ from .engine import (
     SIMULATOR,
     STREAM_VERSION,
     Bits,
-    child,
     domain,
     measured_bases,
     recorded,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +11,7 @@ import numpy as np
 
 from ...config import NetsquidConfig, NetsquidLinkConfig
 from ...errors import EnvironmentProblem
+from ..draws import global_generators
 from .closed_form import cycle_time, prob_max_mixed
 from .environment import probe
 
@@ -153,14 +153,8 @@ def seeded(seed: np.random.SeedSequence, formalism: str) -> Iterator[None]:
     """
     import netsquid
 
-    kept, kept_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     simulator, python, numpy = (int(word) for word in seed.generate_state(3))
-    try:
-        netsquid.set_qstate_formalism(getattr(netsquid.QFormalism, formalism.upper()))
-        netsquid.set_random_state(seed=simulator)
-        random.seed(python)
-        np.random.seed(numpy)  # noqa: NPY002
+    netsquid.set_qstate_formalism(getattr(netsquid.QFormalism, formalism.upper()))
+    netsquid.set_random_state(seed=simulator)
+    with global_generators(python, numpy):
         yield
-    finally:
-        random.setstate(kept)
-        np.random.set_state(kept_numpy)  # noqa: NPY002
