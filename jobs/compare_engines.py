@@ -1,8 +1,10 @@
-"""The noise engine against NetSquid, without formulas: all 16 outcome frequencies on equal parameters, and
-outcomes, times and attempts of sections in which the engine's name alone differs.
+"""The noise engine against its referees, NetSquid and SeQUeNCe, without formulas: all 16 outcome frequencies on equal
+parameters; of NetSquid outcomes, times and attempts of sections in which the engine's name alone differs; of SeQUeNCe
+outcomes, attempts and Bell states of memories, and outcomes and gaps of photons.
 
-Run where NetSquid is, or without a license on the stand-in:
+Run where they are; NetSquid without a license is the stand-in.  The noise engine is the same in both:
     tests/netsquid_env.sh python jobs/compare_engines.py
+    tests/sequence_env.sh python jobs/compare_engines.py
 """
 
 import argparse
@@ -11,8 +13,8 @@ from multiprocessing import Pool
 
 import numpy as np
 
-from caligo_mpi.config import NetsquidConfig, NoiseConfig
-from caligo_mpi.engines import make_engine
+from caligo_mpi.config import NetsquidConfig, NoiseConfig, SequenceConfig
+from caligo_mpi.engines import available, make_engine
 from caligo_mpi.engines.compare import outcome_counts, request_times, same_law, same_numbers
 
 LINK = {"fidelity": 0.8}
@@ -81,6 +83,73 @@ SECTIONS = {
 }
 
 
+def _memories(length, *, dark_hz=0.0, seen=0.8, memory=None, window=200.0):
+    """Barrett–Kok in both words; a detector's dark count is there an odd number of clicks in a window here."""
+    optics = {"attenuation_db_per_km": 0.2, "detector_efficiency": seen}
+    station = {"dark_count_rate_hz": dark_hz, "window_ns": window, "length_km": length}
+    kind = {"type": "heralded-double-click", "length_km": max(length, 1e-3)}
+    dark = {"dark_count_probability": -float(np.expm1(-2e-9 * dark_hz * window)) / 2}
+    sides = _both({}, **(memory or {}))
+    return (
+        {"mode": "barrett_kok", "link": {**optics, **station}, **sides},
+        {"link": {**optics, **kind, **dark}, **sides, "formalism": "ket"},
+    )
+
+
+def _photons(mu, statistics="poisson", **arm):
+    """Down-conversion in both words."""
+    arms = {
+        side: {"gate_width_ns": 50.0, "dark_count_rate_hz": 0.0, **arm} for side in ("alice", "bob")
+    }
+    source = {"type": "pdc", "mu": mu, "statistics": statistics}
+    return (
+        {"mode": "spdc", "source": {"mu": mu}, "loss": arms},
+        {"source": source, "loss": arms},
+    )
+
+
+DECAY = {"storage_time_ns": 1e6, "T1_ns": 2e7, "T2_ns": 5e6}
+ARM = {"length_km": 5.0, "detector_efficiency": 0.7, "dark_count_rate_hz": 2e5}
+#: Parameters of SeQUeNCe and the same for the noise engine, and whether they are the same law.
+REFEREED = {
+    "memories, 0 km": (*_memories(0.0), True),
+    "memories, 0 km, T1 and T2": (*_memories(0.0, memory=DECAY), True),
+    "memories, 25 km": (*_memories(25.0), True),
+    "memories, 25 km, T1 and T2": (*_memories(25.0, memory=DECAY), True),
+    "memories, few photons, dark counts": (*_memories(0.0, seen=0.25, dark_hz=2e4), True),
+    "memories, dark counts alone": (*_memories(0.0, seen=0.0, dark_hz=5e6, window=20.0), True),
+    "photons, mu = 0.1": (*_photons(0.1, **ARM), True),
+    "photons, mu = 1": (*_photons(1.0, **ARM), True),
+    "photons, mu = 1, against thermal numbers": (*_photons(1.0, "thermal", **ARM), False),
+}  # fmt: skip
+
+
+def refereed(sections, pairs):
+    """Probabilities of so much difference: outcomes, and attempts and Bell states, or gaps between coincidences.
+
+    Also SeQUeNCe's mean time over the noise engine's: its nodes agree by messages before each round.
+    """
+    names = ("sequence", "noise")
+    models = (SequenceConfig, NoiseConfig)
+    count = pairs if "link" in sections[0] else 20 * pairs
+    found = []
+    for name, model, section, times, seed in zip(
+        names, models, sections, (1, 50), (5, 6), strict=True
+    ):
+        engine = make_engine(model.model_validate({"name": name, **section}))
+        found.append(engine.sample(times * count, np.random.SeedSequence(seed)))
+    theirs, ours = found
+    p = {"outcomes": same_law(outcome_counts(theirs), outcome_counts(ours))}
+    if theirs.index is not None:
+        gaps = [np.diff(one.index.astype(np.int64)).astype(float) for one in found]
+        return {**p, "gaps": same_numbers(*gaps)}, ""
+    states = [np.bincount(one.extra["bell_state"], minlength=4) for one in found]
+    p["attempts"] = same_numbers(theirs.extra["attempts"], ours.extra["attempts"])
+    p["states"] = same_law(*states)
+    ratio = (theirs.duration_ns / theirs.count) / (ours.duration_ns / ours.count)
+    return p, f"; time per pair x {ratio:.2f}"
+
+
 def pairs_of(name, section, pairs, seed):
     model = NetsquidConfig if name == "netsquid" else NoiseConfig
     engine = make_engine(model.model_validate({**section, "name": name}))
@@ -112,38 +181,67 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--pairs", type=int, default=20_000, help="of NetSquid, per case (default: %(default)s)"
+        "--pairs",
+        type=int,
+        default=20_000,
+        help="of NetSquid, per case; a tenth of SeQUeNCe (default: %(default)s)",
     )
     parser.add_argument(
         "--processes", type=int, default=1, help="cases at a time (default: %(default)s)"
     )
     options = parser.parse_args()
+    good = True
     with Pool(options.processes) as pool:
-        waiting = {
-            case: pool.apply_async(counts, ("netsquid", netsquid, options.pairs, 1))
-            for case, (netsquid, _) in CASES.items()
-        }
-        in_time = {
-            case: pool.apply_async(same_section, (section, options.pairs // 5))
-            for case, section in SECTIONS.items()
-        }
-        good = True
-        for case, (_, noise) in CASES.items():
-            name, ours = waiting[case].get()
-            p = same_law(ours, counts("noise", noise, 50 * options.pairs, 2)[1])
-            good &= p > 1e-6
-            print(
-                f"{'same' if p > 1e-6 else 'DIFFERENT'}  p = {p:.3g}  {name} and noise, {case}",
-                flush=True,
-            )
-        for case, result in in_time.items():
-            name, found = result.get()
-            word = "same     " if min(found.values()) > 1e-6 else "DIFFERENT"
-            good &= min(found.values()) > 1e-6
-            told = ", ".join(f"{what} p = {p:.3g}" for what, p in found.items())
-            print(f"{word}  {told}  {name} and noise, same section: {case}", flush=True)
-    print(f"{options.pairs} against {50 * options.pairs} pairs each; same: p > 1e-6")
-    return 0 if good else 1
+        if available()["netsquid"] is None:
+            good &= _netsquid(pool, options.pairs)
+        if available()["sequence"] is None:
+            good &= _sequence(pool, options.pairs // 10)
+    missing = [name for name in ("netsquid", "sequence") if available()[name]]
+    print(f"same: p > 1e-6; not here: {', '.join(missing) or 'none'}")
+    return 0 if good and len(missing) < 2 else 1
+
+
+def _netsquid(pool, pairs):
+    """Both comparisons with NetSquid; whether all are the same."""
+    waiting = {
+        case: pool.apply_async(counts, ("netsquid", netsquid, pairs, 1))
+        for case, (netsquid, _) in CASES.items()
+    }
+    in_time = {
+        case: pool.apply_async(same_section, (section, pairs // 5))
+        for case, section in SECTIONS.items()
+    }
+    good = True
+    for case, (_, noise) in CASES.items():
+        name, ours = waiting[case].get()
+        p = {"outcomes": same_law(ours, counts("noise", noise, 50 * pairs, 2)[1])}
+        good &= _told(p, f"{name} and noise, {case}")
+    for case, result in in_time.items():
+        name, found = result.get()
+        good &= _told(found, f"{name} and noise, same section: {case}")
+    print(f"{pairs} and {pairs // 5} pairs of NetSquid, 50 times as many of noise")
+    return good
+
+
+def _sequence(pool, pairs):
+    """All comparisons with SeQUeNCe; whether those that should be are the same, and no other."""
+    waiting = {
+        case: (pool.apply_async(refereed, ((theirs, ours), pairs)), same)
+        for case, (theirs, ours, same) in REFEREED.items()
+    }
+    good = True
+    for case, (result, same) in waiting.items():
+        p, times = result.get()
+        good &= _told(p, f"sequence and noise, {case}{times}") == same
+    print(f"{pairs} pairs or {20 * pairs} pulses of SeQUeNCe, 50 times as many of noise")
+    return good
+
+
+def _told(found, what):
+    same = min(found.values()) > 1e-6
+    told = ", ".join(f"{name} p = {p:.3g}" for name, p in found.items())
+    print(f"{'same     ' if same else 'DIFFERENT'}  {told}  {what}", flush=True)
+    return same
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from . import damage
-from .campaign import WORKLOADS, run_campaign, table
+from .campaign import HERE, run_campaign, table
 
 
 def main() -> int:
@@ -20,9 +20,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--mode", choices=["restart", "survive"], default="restart")
-    parser.add_argument(
-        "--workload", choices=list(WORKLOADS), action="append", help="default: all of them"
-    )
+    parser.add_argument("--workload", choices=HERE, action="append", help="default: all of them")
     parser.add_argument("--progress", action="store_true", help="count on the standard error")
     parser.add_argument(
         "--flips", type=int, metavar="N", help="single bits flipped in each kind of file"
@@ -33,9 +31,7 @@ def main() -> int:
         return damage_files(args.flips or 0, args.cuts or 0, args.seed)
     survive = args.mode == "survive"
     # Keys are made without survive mode.
-    workloads = tuple(
-        args.workload or (name for name in WORKLOADS if not survive or name != "distill")
-    )
+    workloads = tuple(args.workload or (name for name in HERE if not survive or name != "distill"))
     if survive and "distill" in workloads:
         parser.error("distill has no survive mode")
     with scratch() as folder:

@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 
 from caligo_mpi import status, store
+from caligo_mpi.engines import available
 from caligo_mpi.launch import processes
 from caligo_mpi.store.keys import is_keys_file, keys_status, read_keys
 
@@ -33,7 +34,20 @@ SILENCE_SECONDS = "10"
 
 NOISE = {"name": "noise", "link": {"fidelity": 0.95}}
 ARM = {"detector_efficiency": 0.5}
-#: Slow chunks, chunks at full speed, pairs that get lost, so that finishing copies the file, and pairs made into keys.
+#: Rows with times, attempts and Bell states.
+HERALDED = {
+    "name": "noise",
+    "link": {"type": "heralded-double-click", "length_km": 25, "dark_count_probability": 1e-3},
+    "alice": {"T2_ns": 1e6, "storage_time_ns": 1e5},
+}
+MEMORIES = {
+    "name": "sequence",
+    "mode": "barrett_kok",
+    "link": {"length_km": 1, "dark_count_rate_hz": 1000},
+    "alice": {"T2_ns": 1e6, "storage_time_ns": 1e5},
+}
+#: Slow chunks, chunks at full speed, pairs that get lost, so that finishing copies the file, pairs with
+#: times, of the noise engine and of SeQUeNCe, and pairs made into keys.
 WORKLOADS = {
     "slow": {
         "pairs": 163_840 * 3,
@@ -46,8 +60,12 @@ WORKLOADS = {
         "chunk_size": 1 << 18,
         "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}},
     },
+    "heralded": {"pairs": 6_000_000, "chunk_size": 1 << 17, "engine": HERALDED},
+    "sequence": {"pairs": 480, "chunk_size": 8, "engine": MEMORIES},
     "distill": {"pairs": 2_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
 }
+#: Those that can run here: SeQUeNCe is in an environment of its own.
+HERE = tuple(name for name in WORKLOADS if name != "sequence" or available()["sequence"] is None)
 #: How the pairs of the workload ``distill`` become keys, in blocks.
 KEYS = {"mode": "bbm92", "seed": 5, "block_size": 100_000}
 #: What a blow hits, and how often it is chosen.
@@ -314,7 +332,7 @@ def run_campaign(
     kills: int,
     seed: int,
     survive: bool,
-    workloads: tuple[str, ...] = tuple(WORKLOADS),
+    workloads: tuple[str, ...] = HERE,
     ranks: tuple[int, ...] = (2, 3),
     blows: int = 3,
     victims: dict[str, int] | None = None,
