@@ -1,14 +1,16 @@
-"""Privacy amplification: a random Toeplitz matrix times the keys of both parties, by fast Fourier transforms.
+"""Privacy amplification: a random Toeplitz matrix times the keys of both parties.
 
-The matrix is cut into square blocks; those along a diagonal are equal, so there are as many transforms of
+With numba, on a CPU that multiplies without carries, `clmul` does it on packed words.  Else it is done by fast
+Fourier transforms, with the same bits: the matrix is cut into square blocks; those along a diagonal are equal, so there are as many transforms of
 blocks as there are diagonals, and each fits in a cache.  Both parties' bits share a number: the one's sums
 take its low bits, the other's the bits above.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import sqrt
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ MAX_ROUNDING = 0.25
 
 C128 = NDArray[np.complex128]
 F64 = NDArray[np.float64]
+
+#: For fewer bits compiled code is not even loaded: that takes half a second.
+_COMPILE_BITS = 400_000
 
 # Transforms leave the cache beyond _CACHED points; beyond _MOST blocks their products outweigh the transforms.
 _CACHED, _MOST = 1 << 16, 16
@@ -49,14 +54,54 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
     if not count or not length:
         return np.zeros((*keys.shape[:-1], length), np.uint8)
     rows = keys.reshape(-1, count)
-    matrix = _Blocks(seed, count, length)
+    clmul = _clmul() if rows.size >= _COMPILE_BITS else None
+    if clmul is None:
+        products = _by_transforms(rows, seed, length)
+    else:
+        products = _by_words(clmul, rows, seed, length)
+    return products.reshape(*keys.shape[:-1], length)
+
+
+@cache
+def _clmul() -> ModuleType | None:
+    """The compiled way, where numba is installed and the CPU is made for it."""
+    try:
+        from . import clmul
+    except ImportError:
+        return None
+    return clmul
+
+
+def _by_words(clmul: ModuleType, rows: U8, seed: U8, length: int) -> U8:
+    """The products of packed words."""
+    count = rows.shape[1]
+    size = clmul.block_words(count, length)
+    side = 64 * size
+    across, down = _ceil_div(count, side), _ceil_div(length, side)
+    seeds = np.zeros((across + down) * side, np.uint8)
+    first = across * side - count + 1
+    seeds[first : first + len(seed)] = seed
+    keys = np.zeros((len(rows), across * side), np.uint8)
+    keys[:, :count] = rows
+    products = clmul.times(_packed(seeds), _packed(keys), down, size)
+    bits: U8 = products.view(np.uint8)
+    return np.unpackbits(bits, axis=1, count=length, bitorder="little")
+
+
+def _packed(bits: U8) -> NDArray[np.uint64]:
+    """Words of 64 bits each along the last axis, on a machine whose low bytes come first, as x86's do."""
+    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint64)
+
+
+def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
+    """The products by Fourier transforms, of two keys at a time where that is exact."""
+    matrix = _Blocks(seed, rows.shape[1], length)
     together = 2 if matrix.exact(rows[:2]) else 1
     parts = []
     for first in range(0, len(rows), together):
         some = rows[first : first + together]
         parts.append(matrix.times(some))
-    joined = np.concatenate(parts)
-    return joined.reshape(*keys.shape[:-1], length)
+    return np.concatenate(parts)
 
 
 class _Blocks:

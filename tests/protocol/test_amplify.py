@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
+from caligo_mpi.protocol import amplify as module
 from caligo_mpi.protocol.amplify import _Blocks, amplify, seed_bits
+
+needs_clmul = pytest.mark.skipif(
+    module._clmul() is None, reason="needs numba and a CPU with pclmulqdq"
+)
 
 
 def matrix(seed, count, length):
@@ -54,8 +59,14 @@ def test_worst_case_sums_are_exact():
     # All ones: every sum is count, the largest there is; one more or less shows in the parity.
     count, length = 1_000_001, 500_000
     ones = np.ones(seed_bits(count, length), np.uint8)
-    assert amplify(ones[:count], ones, length).all()
-    assert not amplify(np.append(ones[: count - 1], np.uint8(0)), ones, length).any()
+    fewer = np.append(ones[: count - 1], np.uint8(0))
+    for way in (amplify, by_transforms):
+        assert way(ones[:count], ones, length).all()
+        assert not way(fewer, ones, length).any()
+
+
+def by_transforms(key, seed, length):
+    return module._by_transforms(key[None], seed, length)[0]
 
 
 def test_hash_is_linear():
@@ -97,9 +108,10 @@ def test_worst_case_sums_of_two_keys_are_exact(which):
     ones = np.ones(seed_bits(count, length), np.uint8)
     rows = np.ones((2, count), np.uint8)
     rows[which, -1] = 0
-    hashed = amplify(rows, ones, length)
-    assert not hashed[which].any()
-    assert hashed[1 - which].all()
+    for way in (amplify, module._by_transforms):
+        hashed = way(rows, ones, length)
+        assert not hashed[which].any()
+        assert hashed[1 - which].all()
 
 
 def test_two_keys_of_a_million_bits_fit_one_number():
@@ -117,3 +129,27 @@ def test_keys_too_long_for_one_number_are_hashed_one_by_one():
 def test_nothing_hashes_to_zeros():
     assert amplify(np.zeros(0, np.uint8), np.zeros(3, np.uint8), 4).tolist() == [0, 0, 0, 0]
     assert amplify(np.ones(4, np.uint8), np.zeros(3, np.uint8), 0).tolist() == []
+
+
+@needs_clmul
+@pytest.mark.parametrize("keys", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("count", "length"),
+    [(1, 1), (2, 3), (63, 64), (65, 1), (959, 960), (961, 1984), (1985, 1919), (4000, 9000), (200_003, 3001),
+     (3001, 99_991)],
+)  # fmt: skip
+def test_compiled_products_equal_those_by_transforms(keys, count, length):
+    rng = np.random.default_rng([5, count])
+    rows = rng.integers(0, 2, (keys, count), np.uint8)
+    seed = rng.integers(0, 2, seed_bits(count, length), np.uint8)
+    found = module._by_words(module._clmul(), rows, seed, length)
+    assert found.tolist() == module._by_transforms(rows, seed, length).tolist()
+
+
+@needs_clmul
+def test_compiled_products_of_a_million_bits_equal_those_by_transforms():
+    rng = np.random.default_rng(6)
+    count, length = 1_000_003, 560_001
+    rows = rng.integers(0, 2, (2, count), np.uint8)
+    seed = rng.integers(0, 2, seed_bits(count, length), np.uint8)
+    assert (amplify(rows, seed, length) == module._by_transforms(rows, seed, length)).all()
