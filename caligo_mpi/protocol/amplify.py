@@ -1,14 +1,14 @@
 """Privacy amplification: a random Toeplitz matrix times the keys of both parties.
 
 With numba, on a CPU that multiplies without carries, `clmul` does it on packed words.  Else it is done by fast
-Fourier transforms, with the same bits: the matrix is cut into square blocks; those along a diagonal are equal, so there are as many transforms of
-blocks as there are diagonals, and each fits in a cache.  Both parties' bits share a number: the one's sums
-take its low bits, the other's the bits above.
+Fourier transforms, with the same bits.  The matrix is then cut into square blocks; those along a diagonal are
+equal, so there are as many transforms of blocks as there are diagonals, and each fits in a cache.  Both parties'
+bits share a number: the one's sums take its low bits, the other's the bits above.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from math import sqrt
 from types import ModuleType
 
@@ -55,10 +55,8 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
         return np.zeros((*keys.shape[:-1], length), np.uint8)
     rows = keys.reshape(-1, count)
     clmul = _clmul() if rows.size >= _COMPILE_BITS else None
-    if clmul is None:
-        products = _by_transforms(rows, seed, length)
-    else:
-        products = _by_words(clmul, rows, seed, length)
+    way = _by_transforms if clmul is None else partial(_by_words, clmul)
+    products = way(rows, seed, length)
     return products.reshape(*keys.shape[:-1], length)
 
 

@@ -79,7 +79,8 @@ def _leaf_product(context: Any, words: Any, seed: Any, key: Any, out: Any) -> An
         sums = _sums(builder, seeds, keys)
         for i in range(_SUMS):
             carried = sums[i + 1][0] if i + 1 < _SUMS else None
-            _store(builder, _fold(builder, *sums[i], carried), outs, i)
+            even, odd = sums[i]
+            _store(builder, _fold(builder, even, odd, carried), outs, i)
         return context.get_dummy_value()
 
     return numba.void(words, numba.uint64, numba.uint64, numba.uint64), code
