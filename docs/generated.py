@@ -10,7 +10,7 @@ from pathlib import Path
 import cross_validation
 import notebook
 
-from caligo_mpi.cli.command import parser
+from caligo_mpi.cli.parsing import parser
 from caligo_mpi.config.old_keys import ANSWERS
 
 

@@ -205,7 +205,7 @@ def startup() -> dict[str, Result]:
         lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
         times=15,
     )
-    return {"--help over python -c pass": at_most(ours / empty, 4)}
+    return {"--help over python -c pass": at_most(ours / empty, 3)}
 
 
 def end_to_end() -> dict[str, Result]:

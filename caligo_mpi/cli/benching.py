@@ -23,8 +23,7 @@ _FOLDER = "bench-results"
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare it."""
-    text = "measure engines and parameters, each run in a process of its own"
-    sub = verb("bench", _bench, text)
+    sub = verb("bench", _bench)
     presets = "peers, scaling, noise-sweep, size-sweep, chunks, batching, store, protocol"
     sub.add_argument("bench", nargs="?", help=f"YAML file, or one of: {presets}")
     where = f"folder of results (default: {_FOLDER})"

@@ -1,9 +1,45 @@
-"""What the verbs' helps say beside their arguments: the group a verb belongs to, and two examples.
+"""The verbs: each one's module, sentence, group and two examples.
 
+The help of the command itself is made of this alone, without a parser.
 Every example runs in a directory that has README's ``configs/``, in this order.
 """
 
 from __future__ import annotations
+
+#: The module of each verb in this package, and its sentence.
+VERBS = {
+    "generate": ("making", "simulate the pairs of a configuration into one file, or go on with it"),
+    "distill": ("making", "make keys of a finished pairs file, or go on with it"),
+    "resume": ("making", "go on with an unfinished pairs or keys file by the configuration in it"),
+    "slurm": (
+        "making",
+        "print a batch script for a run, with ranks, time and memory from a short trial",
+    ),
+    "sequential": ("making", "pairs and protocol inside one NetSquid simulation, for validation"),
+    "sweep": ("sweeping", "run a base at every point of some axes, into a directory of results"),
+    "merge": ("sweeping", "join the results of sweeps of equal base"),
+    "init": ("looking", "write a commented starter configuration"),
+    "validate": (
+        "looking",
+        "check a configuration; print it resolved, with sizes and an estimate of the time",
+    ),
+    "schema": ("looking", "print the JSON Schema of the configuration"),
+    "status": ("looking", "show how far a finished, running or stopped pairs or keys file is"),
+    "verify": ("looking", "recompute every checksum of a pairs or keys file"),
+    "analyze": (
+        "looking",
+        "look for anything in a pairs file that its configuration does not explain",
+    ),
+    "export": ("looking", "write a pairs file's rows as plain columns"),
+    "engines": ("looking", "list the simulation engines, and what keeps one from being used"),
+    "completion": ("looking", "print a script by which a shell completes verbs, options and files"),
+    "report": ("reporting", "make one page about pairs, keys, sweeps, benches; it opens from disk"),
+    "bench": ("benching", "measure engines and parameters, each run in a process of its own"),
+    "doctor": (
+        "doctoring",
+        "examine this place: MPI, ranks and cores, output disk, memory, batch job, engines",
+    ),
+}
 
 #: Verbs by what they are for; a verb that stands nowhere is among the others.
 GROUPS = {
@@ -94,6 +130,16 @@ EXAMPLES = {
 }  # fmt: skip
 
 _WIDTH = 79
+
+DESCRIPTION = "Simulate entangled-pair experiments into HDF5, and make keys of them."
+_USAGE = "usage: caligo-mpi [-h] [--version] VERB ..."
+_CLOSING = "`caligo-mpi VERB --help` has a verb's options and two examples; --version the version."
+
+
+def command_help() -> str:
+    """What ``caligo-mpi --help`` prints: the usage, what all is for, and the verbs."""
+    sentences = {name: sentence for name, (_, sentence) in VERBS.items()}
+    return "\n\n".join([_USAGE, DESCRIPTION, overview(sentences), _CLOSING]) + "\n"
 
 
 def overview(verbs: dict[str, str]) -> str:

@@ -18,7 +18,7 @@ def script(shell: str) -> str:
         raise EnvironmentProblem(
             "completion needs shtab, which is not installed: python -m pip install 'caligo-mpi[complete]'"
         ) from None
-    from .command import parser
+    from .parsing import parser
 
     command = parser()
     for sub in _verbs(command):

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare it."""
-    text = "examine this place: MPI, ranks and cores, output disk, memory, batch job, engines"
-    sub = verb("doctor", _doctor, text)
+    sub = verb("doctor", _doctor)
     where = "file or directory that the output would go to (default: here)"
     sub.add_argument("-o", "--output", metavar="PATH", default=".", help=where)
     arguments.add_ranks(sub)

@@ -29,17 +29,16 @@ def add_verbs(verb: AddVerb) -> None:
 
 
 def _add_configuration_verbs(verb: AddVerb) -> None:
-    sub = verb("init", _init, "write a commented starter configuration")
+    sub = verb("init", _init)
     where = "where to (default: caligo.yaml, or NAME.yaml; - prints it)"
     sub.add_argument("path", nargs="?", help=where)
     known = starters.names()
     like = f"start from an example, not from all keys: {', '.join(known)}"
     sub.add_argument("--like", choices=known, metavar="NAME", help=like)
-    text = "check a configuration; print it resolved, with sizes and an estimate of the time"
-    sub = verb("validate", _validate, text)
+    sub = verb("validate", _validate)
     arguments.add_config(sub)
     arguments.add_json(sub)
-    sub = verb("schema", _schema, "print the JSON Schema of the configuration")
+    sub = verb("schema", _schema)
     of = sub.add_mutually_exclusive_group()
     of.add_argument("--protocol", action="store_true", help="of the configuration of distill")
     of.add_argument("--bench", action="store_true", help="of a bench")
@@ -113,8 +112,7 @@ def _schema_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_file_verbs(verb: AddVerb) -> None:
-    text = "show how far a finished, running or stopped pairs or keys file is"
-    sub = verb("status", _status, text)
+    sub = verb("status", _status)
     several = "pairs or keys file; several, or a directory of them, in one table with --watch"
     sub.add_argument("files", nargs="+", metavar="FILE", help=several)
     live = "look again and again until all are complete, by reading alone"
@@ -122,13 +120,13 @@ def _add_file_verbs(verb: AddVerb) -> None:
     often = "seconds between two looks of --watch (default: 2)"
     sub.add_argument("--interval", type=whole(1, 86_400), default=2, metavar="S", help=often)
     arguments.add_json(sub)
-    sub = verb("verify", _verify, "recompute every checksum of a pairs or keys file")
+    sub = verb("verify", _verify)
     sub.add_argument("file")
     text = "simulate N random chunks again, too"
     sub.add_argument("--resample", type=whole(1, 10**15), metavar="N", default=0, help=text)
     arguments.add_json(sub)
     _add_analyze(verb)
-    sub = verb("export", _export, "write a pairs file's rows as plain columns")
+    sub = verb("export", _export)
     sub.add_argument("file")
     sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes", "joint"])
     part = "only rows A to B, B not included; either may be left out"
@@ -140,8 +138,7 @@ def _add_file_verbs(verb: AddVerb) -> None:
 
 
 def _add_analyze(verb: AddVerb) -> None:
-    text = "look for anything in a pairs file that its configuration does not explain"
-    sub = verb("analyze", _analyze, text)
+    sub = verb("analyze", _analyze)
     sub.add_argument("file")
     arguments.add_ranks(sub)
     sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -248,8 +245,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _add_engine_verbs(verb: AddVerb) -> None:
-    text = "list the simulation engines, and what keeps one from being used"
-    sub = verb("engines", _engines, text)
+    sub = verb("engines", _engines)
     text = "check a simulator that is installed apart against the closed forms"
     sub.add_argument("--accept", choices=["netsquid", "sequence"], help=text)
     text = "pairs per check of --accept (default: 6000)"
@@ -260,8 +256,7 @@ def _add_engine_verbs(verb: AddVerb) -> None:
 
 
 def _add_completion(verb: AddVerb) -> None:
-    text = "print a script by which a shell completes verbs, options and files"
-    sub = verb("completion", _completion, text)
+    sub = verb("completion", _completion)
     where = "source it in the shell, or put it where that looks for completions"
     sub.add_argument("shell", choices=["bash", "zsh", "fish"], help=where)
 

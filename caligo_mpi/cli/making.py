@@ -31,8 +31,7 @@ def add_verbs(verb: AddVerb) -> None:
 
 
 def _add_generate(verb: AddVerb) -> None:
-    text = "simulate the pairs of a configuration into one file, or go on with it"
-    sub = verb("generate", _generate, text)
+    sub = verb("generate", _generate)
     arguments.add_config(sub)
     arguments.add_output(sub)
     for flag, key in (("--restarts", "faults.restarts"), ("--retries", "faults.retries")):
@@ -88,7 +87,7 @@ def _only_chunk(args: argparse.Namespace) -> int:
 
 
 def _add_distill(verb: AddVerb) -> None:
-    sub = verb("distill", _distill, "make keys of a finished pairs file, or go on with it")
+    sub = verb("distill", _distill)
     sub.add_argument("run", help="pairs file")
     example = "YAML file, such as configs/bbm92.yaml (default: the mode's defaults for this file)"
     sub.add_argument("--config", metavar="PROTOCOL", help=example)
@@ -157,8 +156,7 @@ def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
 
 
 def _add_resume(verb: AddVerb) -> None:
-    text = "go on with an unfinished pairs or keys file by the configuration in it"
-    sub = verb("resume", _resume, text)
+    sub = verb("resume", _resume)
     sub.add_argument("file", help="the file, under its own name or its partial one's")
     again = "simulate pairs again for keys, even for more than an hour of one core"
     sub.add_argument("--yes", action="store_true", help=again)
@@ -196,8 +194,7 @@ def _resume(args: argparse.Namespace) -> int:
 
 
 def _add_slurm(verb: AddVerb) -> None:
-    text = "print a batch script for a run, with ranks, time and memory from a short trial"
-    sub = verb("slurm", _slurm, text)
+    sub = verb("slurm", _slurm)
     arguments.add_config(sub)
     arguments.add_output(sub)
     arguments.add_ranks(sub, text="ranks (default: half an hour's, at most a node)")
@@ -227,8 +224,7 @@ def _slurm(args: argparse.Namespace) -> int:
 
 
 def _add_sequential(verb: AddVerb) -> None:
-    text = "pairs and protocol inside one NetSquid simulation, for validation"
-    sub = verb("sequential", _sequential, text)
+    sub = verb("sequential", _sequential)
     arguments.add_config(sub)
     arguments.add_output(sub)
     trace = "write the simulator's event log as tab-separated text"

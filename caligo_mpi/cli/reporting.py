@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare it."""
-    text = "make one page about pairs, keys, sweeps, benches; it opens from disk"
-    sub = verb("report", _report, text)
+    sub = verb("report", _report)
     sub.add_argument(
         "files",
         nargs="+",

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare them."""
-    sub = verb(
-        "sweep", _sweep, "run a base at every point of some axes, into a directory of results"
-    )
+    sub = verb("sweep", _sweep)
     sub.add_argument(
         "config", metavar="SWEEP", help="YAML file, such as configs/sweep-fidelity.yaml"
     )
@@ -39,7 +37,7 @@ def add_verbs(verb: AddVerb) -> None:
     either.add_argument("--fail-fast", action="store_true", help="stop when a point fails")
     arguments.add_mpi(sub)
     arguments.add_execution(sub, aside="set the file of another sweep aside and start anew")
-    sub = verb("merge", _merge, "join the results of sweeps of equal base")
+    sub = verb("merge", _merge)
     sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
     sub.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to make")
     arguments.add_json(sub)

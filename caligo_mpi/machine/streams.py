@@ -13,7 +13,6 @@ import io
 import os
 import re
 import select
-import shutil
 import sys
 
 from ..errors import EnvironmentProblem
@@ -91,6 +90,8 @@ def _stream(number: int, before: TextIO | None) -> TextIO:
 
 def width() -> int:
     """Columns of the terminal, as far as a line may sensibly be long."""
+    import shutil  # with all its compressors a tenth of a start
+
     return bounded(shutil.get_terminal_size().columns)
 
 

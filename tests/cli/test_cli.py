@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from helpers import ROOT, environment, one_sentence
 
 import caligo_mpi
 from caligo_mpi import status, store
+from caligo_mpi.cli import catalog, parsing
 
 
 @pytest.fixture
@@ -303,6 +305,33 @@ def test_help_imports_neither_numpy_nor_mpi():
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
     )
     assert out.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_help_that_needs_no_parser_is_the_parsers(caligo):
+    """The command's own help is made without argparse; in an unusual place, argparse prints the same."""
+    usage = argparse.ArgumentParser.format_usage(parsing.parser())
+    quick = caligo("--help")
+    assert quick.stdout.startswith(usage)
+    assert caligo("--version", "--help").stdout == caligo("--version").stdout
+    assert parsing.parser().format_help() == quick.stdout
+    assert set(parsing.parser("status")._subparsers._group_actions[0].choices) < set(catalog.VERBS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["distill", "--help"]])
+def test_help_makes_no_parser_that_nobody_asked_for(arguments):
+    code = (
+        f"import sys; sys.argv[1:] = {arguments}\n"
+        "from caligo_mpi.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "watched = {'argparse', 'shutil', 'caligo_mpi.cli.looking', 'caligo_mpi.cli.making'}\n"
+        "print(sorted(watched & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
+    made = ["argparse", "caligo_mpi.cli.making", "shutil"] if len(arguments) > 1 else []
+    assert out.stdout.splitlines()[-1] == str(made)
 
 
 def test_generate_pairs_in_memory_equals_the_file(small, tmp_path):

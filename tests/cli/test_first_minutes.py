@@ -16,7 +16,7 @@ from helpers import ROOT, environment
 from caligo_mpi import load_config, load_protocol, parse_config, read_keys
 from caligo_mpi.cli import main
 from caligo_mpi.cli.catalog import EXAMPLES, GROUPS
-from caligo_mpi.cli.command import parser
+from caligo_mpi.cli.parsing import parser
 from caligo_mpi.cli.starters import names, text
 from caligo_mpi.runs.generate import generate
 
