@@ -40,6 +40,8 @@ class Grants:
         self.seconds = 0.0  # per item, recent
         self.item_bytes = 0  # the same
         self.own: deque[int] = deque()  # positions that rank 0 has taken for itself
+        self.rate = 0.0  # items per second of all ranks, recent
+        self.unmeasured = self.shared  # ranks that have finished nothing yet
 
     def for_worker(self, worker: int) -> range | None:
         """The positions to grant to a worker now, or None if it has enough."""
@@ -99,7 +101,11 @@ class Grants:
         each = max(seconds, 1e-9) / items
         load = self.loads[rank]
         self.seconds = _average(self.seconds, each, _NEW_SECONDS)
-        load.rate = _average(load.rate, 1 / each, _NEW_RATE)
+        before = load.rate
+        load.rate = _average(before, 1 / each, _NEW_RATE)
+        self.rate += load.rate - before
+        if not before:
+            self.unmeasured -= 1
 
     def _size(self, left: int, least: int, share: float | None) -> int:
         return schedule.grant_size(
@@ -131,11 +137,9 @@ class Grants:
 
     def _share(self, rank: int) -> float | None:
         """A rank's part of the total rate; None until every rank has been measured."""
-        sharing = self.loads if self.computes else self.loads[1:]
-        rates = [load.rate for load in sharing]
-        if not all(rates):
+        if self.unmeasured:
             return None
-        return self.loads[rank].rate / sum(rates)
+        return self.loads[rank].rate / self.rate
 
 
 def _average(before: float, new: float, weight: float) -> float:
