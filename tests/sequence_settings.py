@@ -54,7 +54,7 @@ STORED = memories(
     bob={"storage_time_ns": 500, "T2_ns": 2000, "p_read1_given0": 0.1},
 )
 #: No photon is ever detected: every pair is one of dark counts.
-DARK = memories(detector_efficiency=0.0, dark_count_rate_hz=1e7, window_ns=200)
+DARK = memories(detector_efficiency=0.0, dark_count_rate_hz=2.5e6, window_ns=200)
 PHOTONS = photons(
     0.6,
     loss={

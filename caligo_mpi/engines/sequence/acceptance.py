@@ -29,7 +29,7 @@ _LOSSY = {
 _DARK = {
     "length_km": 0.0,
     "detector_efficiency": 0.0,
-    "dark_count_rate_hz": 1e7,
+    "dark_count_rate_hz": 2.5e6,
     "window_ns": 200,
 }
 _STORED = {"storage_time_ns": 1000, "T1_ns": 5000, "T2_ns": 3000}
