@@ -128,5 +128,15 @@ def test_auto_takes_netsquid_for_times_and_for_few_pairs(run, tmp_path):
     assert "engine auto: noise" in run("generate", "many.yaml", "-o", "many.h5").stderr
 
 
-def test_the_engines_verb_runs_the_acceptance(run):
-    assert "FAIL" not in run("engines", "--accept", "netsquid", "--pairs", "300").stdout
+def test_the_engines_verb_runs_the_acceptance_and_writes_one_file_to_send(run, tmp_path):
+    said = run("engines", "--accept", "netsquid", "--pairs", "300", "--report", "report.json")
+    assert "FAIL" not in said.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    lines = [f"{one['word']}  {one['title']}: {one['detail']}" for one in report["checks"]]
+    assert lines == [line for line in said.stdout.splitlines() if line[:4] in ("PASS", "SKIP")]
+    assert report["engine"] == "netsquid (stand-in)"
+    assert report["accepted"] is True
+    assert {"squidasm", "netqasm", "numpy"} <= report["versions"].keys()
+    stations = [one for one in report["checks"] if "attempts" in one["numbers"]]
+    assert len(stations) == 4
+    assert all(sum(one["numbers"]["outcomes"]) == 300 for one in stations)
