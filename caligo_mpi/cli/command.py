@@ -31,8 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given == ["--version"]:
         streams.tell(f"caligo-mpi {__version__}")
         return DONE
+    from ..machine import environment
     from .parsing import parse
 
+    environment.one_thread_each()
     args = parse(given)
     verb: Callable[[argparse.Namespace], int] = args.verb
     try:

@@ -202,7 +202,7 @@ def status_text(status: Status) -> str:
         lines.append(
             f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
         )
-    lines += rank_lines(status.metrics)
+    lines += rank_lines(status.metrics, status.runs)
     lines += until_lines(status)
     if status.complete:
         lines.append(f"  data digest {status.data_digest}")

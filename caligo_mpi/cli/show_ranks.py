@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ _TIMES = ("busy", "communicating", "writing", "idle")
 Rows = NDArray[np.void]
 
 
-def rank_lines(metrics: Rows) -> Iterator[str]:
+def rank_lines(metrics: Rows, runs: Rows) -> Iterator[str]:
     """A summary of the last launch that told, and a line for each of its ranks."""
     if not len(metrics):
         return
@@ -28,10 +29,23 @@ def rank_lines(metrics: Rows) -> Iterator[str]:
         f"  last launch: {ranks}, efficiency {100 * whole['efficiency']:.0f} %, "
         f"load balance {100 * whole['balance']:.0f} %"
     )
+    if binding := _binding(runs, int(rows["run"][0])):
+        yield f"    binding {binding}"
     for row in rows[:_MOST]:
         yield f"    {_name(row)}: {_split(row)}; {_traffic(row)}{_place(row)}"
     if len(rows) > _MOST:
         yield f"    … {counted(len(rows) - _MOST, 'rank')} more; --json has them all"
+
+
+def _binding(runs: Rows, launch: int) -> str:
+    """How the ranks of a launch were bound, as it noted; empty where it noted nothing."""
+    if launch >= len(runs):
+        return ""
+    try:
+        noted = json.loads(runs["software"][launch])
+    except ValueError:
+        return ""  # cut to what fits
+    return str(noted.get("binding", ""))
 
 
 def together(rows: Rows) -> dict[str, float]:

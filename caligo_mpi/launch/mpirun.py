@@ -220,7 +220,10 @@ def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> La
         env.update(fault_tolerance)
         launcher += ["--with-ft", "ulfm"]
     if ranks > len(os.sched_getaffinity(0)) and not _named_hosts():
-        launcher += ["--oversubscribe", "--bind-to", "none"]
+        launcher += ["--oversubscribe"]
+    # By itself it binds the first rank to the first core, in each launch: two of them would share it.
+    if not any(map(environment.is_set, environment.POLICIES)):
+        launcher += ["--bind-to", "none"]
     # Other hosts are reached by ssh, which hands nothing on by itself; MPICH's launcher sends all
     # it has.
     names = set(export)
@@ -257,7 +260,7 @@ def exported() -> set[str]:
     They are ours, those that are set for each launch, and the way to this package.
     """
     paths = {name for name in ("PYTHONPATH",) if environment.is_set(name)}
-    return environment.own() | paths | {RANKS, LAUNCH, EXIT_FILE, FAULTS}
+    return environment.own() | paths | {RANKS, LAUNCH, EXIT_FILE, FAULTS, environment.BINDING}
 
 
 def _named_hosts() -> list[str]:

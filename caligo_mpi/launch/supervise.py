@@ -69,7 +69,8 @@ class Supervised:
     """What is run, and how its file is looked at.
 
     ``arguments`` is the ranks' command line behind ``python -m caligo_mpi``.  ``restarts`` are
-    launches after the first one; with ``survive`` ranks go on when others die.
+    launches after the first one; with ``survive`` ranks go on when others die.  ``binding`` is what
+    they are bound to.
     """
 
     arguments: Sequence[str]
@@ -79,6 +80,7 @@ class Supervised:
     say: Callable[[str], None]
     restarts: int = 100
     survive: bool = False
+    binding: str = "auto"
 
 
 def run(ranks: int, job: Supervised) -> int | None:
@@ -93,7 +95,8 @@ def run(ranks: int, job: Supervised) -> int | None:
     futile = empty = 0
     before = job.state()
     for number in range(job.restarts + 1):
-        ended = _launch(command, env | {environment.FAULTS: json.dumps(faults)}, job.path)
+        more = {environment.FAULTS: json.dumps(faults), environment.BINDING: job.binding}
+        ended = _launch(command, env | more, job.path)
         if ended.code is not None:
             return ended.code
         if job.is_complete():

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from ..errors import ConfigError, EnvironmentProblem
@@ -39,6 +39,14 @@ HOSTS = (
 )
 #: How many hosts a Slurm job has, and the network interface of Open MPI where a user has chosen one.
 NODES, INTERFACE = "SLURM_JOB_NUM_NODES", "OMPI_MCA_btl_tcp_if_include"
+
+#: From the launcher to ranks that may outlive others: what they are bound to (a setting; others learn it from rank 0).
+BINDING = "CALIGO_MPI_BINDING"
+
+#: How many processors Slurm has given to the job on this host.
+CPUS = "SLURM_CPUS_ON_NODE"
+#: By which users of Open MPI choose what it binds to.
+POLICIES = ("PRTE_MCA_hwloc_default_binding_policy", "PRTE_MCA_rmaps_default_mapping_policy")
 
 #: Where launchers say how many processes there are, and which one this is.
 SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -72,9 +80,11 @@ READ = frozenset(
             SURVIVE,
             NODES,
             INTERFACE,
+            CPUS,
+            BINDING,
             STEP_NODES,
         ),
-        *(*HOSTS, *SIZES, *LOCAL_SIZES, *POSITIONS, *JOB, *_SHELL),
+        *(*HOSTS, *POLICIES, *SIZES, *LOCAL_SIZES, *POSITIONS, *JOB, *_SHELL),
     ]
 )
 
@@ -267,7 +277,28 @@ _NEEDED_PREFIXES = (
     "NUMBA_",
 )
 #: Libraries that would otherwise start a thread for each core, in each rank.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_THREADS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"),
+    *("NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"),
+)
+
+
+def one_thread_each(env: MutableMapping[str, str] = os.environ) -> None:
+    """Under a launcher of several ranks: one thread for each library that would start one per core, unless asked.
+
+    To be called before those libraries are imported.
+
+    >>> variables = {"PMI_SIZE": "4", "OMP_NUM_THREADS": "2"}
+    >>> one_thread_each(variables)
+    >>> variables["OMP_NUM_THREADS"], variables["OPENBLAS_NUM_THREADS"]
+    ('2', '1')
+    """
+    sizes = [env.get(name, "") for name in (RANKS, *SIZES)]
+    if all(size in ("", "0", "1") for size in sizes):
+        return
+    for name in _THREADS:
+        if not env.get(name):
+            env[name] = "1"
 
 
 def fresh(**values: str) -> dict[str, str]:

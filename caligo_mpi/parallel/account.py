@@ -6,13 +6,19 @@ a map.  A rank's time is split without gaps: what is neither work nor messages n
 
 from __future__ import annotations
 
+import os
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..machine.topology import remote_bytes
+from ..machine.wording import quantity
+from .binding import Place
 
 #: Of a `Ledger.table`, a row per rank; seconds, bytes, and items that were worked on.
 RANK_DTYPE = np.dtype(
@@ -46,7 +52,10 @@ WRITING = Stopwatch()
 
 
 class Sums(NamedTuple):
-    """An account as it travels: times in ns since the rank's start, counts, bytes."""
+    """An account as it travels: times in ns since the rank's start, counts, bytes.
+
+    ``remote`` is memory on another NUMA node than the rank's; it is looked at once, at the end of a map.
+    """
 
     elapsed: int = 0
     busy: int = 0
@@ -56,6 +65,7 @@ class Sums(NamedTuple):
     messages: int = 0
     bytes: int = 0
     peak_memory: int = 0
+    remote: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +110,11 @@ class Account:
         return Sums(*spent, self.items, self.messages, self.bytes, peak_memory())
 
 
+def last_sums(account: Account) -> Sums:
+    """The same at the end of a map."""
+    return account.sums()._replace(remote=remote_bytes(os.sched_getaffinity(0)))
+
+
 def peak_memory() -> int:
     """Bytes of this process that were in memory at once, at the most."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -116,10 +131,20 @@ class Ledger:
         self.rank = rank
         self.own = Account()
         self.heard: dict[int, Sums] = {}
+        self.places: list[Place] = []  # of each rank at the start, where that is known
 
     def hear(self, rank: int, sums: Sums) -> None:
         """A rank has told what it did so far."""
         self.heard[rank] = sums
+
+    def far_memory(self) -> Iterator[str]:
+        """A sentence for each rank of whose memory more than a quarter is on another NUMA node than its cores."""
+        for rank, sums in sorted(self.heard.items()):
+            if 4 * sums.remote > sums.peak_memory:
+                yield (
+                    f"rank {rank} has {quantity(sums.remote)}B of memory on another NUMA node than its cores; "
+                    "bind ranks with --binding numa or core"
+                )
 
     def table(self) -> NDArray[np.void]:
         """A row for each rank that has been heard of, in their order, of `RANK_DTYPE`."""

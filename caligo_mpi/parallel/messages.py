@@ -13,6 +13,7 @@ DATA       w → 0   the bytes of the results just announced, where they are not
 IDLE       w → 0   answer to RECALL (0) and END (1): nothing more is coming; the worker's account
 SIZED      w → 0   position, size, bytes and nanoseconds of a result that waits for its place
 PLACE      0 → w   a position and the sizes before it: finish the result, which is DONE then
+SETTLE     0 → w   what ranks are bound to; all of them do so together, between maps
 FAILED     w → 0   a position whose work raised, the sentence and the traceback (pickled)
 =========  ======  =============================================================================
 
@@ -45,7 +46,7 @@ NO_SUMS = Sums()
 class Tag(IntEnum):
     """What a message is."""
 
-    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING, SIZED, PLACE = range(1, 12)
+    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING, SIZED, PLACE, SETTLE = range(1, 13)
 
 
 class Codec(Protocol[R]):

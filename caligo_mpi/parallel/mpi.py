@@ -6,6 +6,7 @@ The only module that imports mpi4py.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -16,8 +17,9 @@ import numpy as np
 
 from ..errors import EnvironmentProblem
 from ..pairs.bits import U8
-from . import worker
+from . import binding, worker
 from .account import Ledger
+from .binding import Place
 from .coordinator import Coordinator
 from .job import Items, Rules, Setup
 from .messages import EMPTY, Codec, Tag
@@ -102,7 +104,29 @@ def map_over_ranks(
 
 def serve(codec: Codec[Any]) -> None:
     """Work for rank 0 until it says that there is nothing more to do."""
-    worker.serve(MpiTransport(), codec)
+    worker.serve(MpiTransport(), codec, settle_here)
+
+
+def settle(kind: str) -> list[Place]:
+    """Have all ranks bound as ``kind`` says; called by rank 0 while the others `serve`.
+
+    Returns where each one really is.
+    """
+    payload = np.frombuffer(kind.encode(), np.uint8)
+    for target in range(1, WORLD.size):
+        WORLD.Send([payload, MPI.BYTE], target, Tag.SETTLE)
+    return settle_here(kind) or []
+
+
+def settle_here(kind: str) -> list[Place] | None:
+    """What every rank does of it, all at the same time; the places of all on rank 0, None elsewhere."""
+    host = WORLD.Split_type(MPI.COMM_TYPE_SHARED)
+    try:
+        masks = host.allgather(frozenset(os.sched_getaffinity(0)))
+        place = binding.settle(kind, masks, host.rank)
+    finally:
+        host.Free()
+    return gather(place)
 
 
 def release_workers() -> None:

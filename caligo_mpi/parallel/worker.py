@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from ..pairs.bits import U8
 from . import messages
-from .account import Account
+from .account import Account, last_sums
 from .job import Placing, Work
 from .limits import GROUP_BYTES, INLINE_BYTES
 from .messages import EMPTY, Announcement, Codec, Tag
@@ -24,8 +25,13 @@ class _Released(BaseException):
     """The map ended while this rank was inside a work function."""
 
 
-def serve(transport: Transport, codec: Codec[Any]) -> None:
-    """Work for rank 0, map after map, until it says that there is nothing more to do."""
+def serve(
+    transport: Transport, codec: Codec[Any], settle: Callable[[str], object] = lambda kind: None
+) -> None:
+    """Work for rank 0, map after map, until it says that there is nothing more to do.
+
+    ``settle`` is called with what the ranks are to be bound to, when rank 0 says so.
+    """
     account = Account()
     while True:
         wait_for(transport.arrived, transport)
@@ -35,6 +41,9 @@ def serve(transport: Transport, codec: Codec[Any]) -> None:
         account.count(payload.nbytes)
         if envelope.tag == Tag.END:
             return
+        if envelope.tag == Tag.SETTLE:
+            settle(payload.tobytes().decode())
+            continue
         setup = pickle.loads(payload.data)
         Worker(transport, codec, account).run(setup())
 
@@ -148,7 +157,8 @@ class Worker:
         self.account.communicating += time.perf_counter() - start
 
     def _say_idle(self, *, gone: bool) -> None:
-        self._send(Tag.IDLE, messages.of_idle(self.account.sums(), gone=gone))
+        sums = last_sums(self.account) if gone else self.account.sums()
+        self._send(Tag.IDLE, messages.of_idle(sums, gone=gone))
 
     def _send(self, tag: Tag, payload: U8) -> None:
         self.sending.append((self.transport.send(0, tag, payload), payload))

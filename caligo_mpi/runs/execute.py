@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import CRASHED, DONE, STOPPED, WRONG_USE, CaligoError
 from ..launch import mpirun as launch
@@ -14,11 +14,15 @@ from ..launch import signals, supervise
 from ..machine import environment, streams
 from ..machine.wording import counted
 from ..parallel.account import Ledger
+from ..parallel.binding import LEFT, Place, summary, warnings
 from ..parallel.job import Fault, Map, Rules
 from ..parallel.messages import Codec
 from ..parallel.serial import serial_map
 from .exposition import exposed, metrics_file
 from .job import Job, Observer
+
+if TYPE_CHECKING:
+    from ..parallel import survive
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def _supervised(job: Job, ranks: int, observer: Observer) -> int:
             say=observer.say,
             restarts=job.protection.restarts,
             survive=job.protection.survive,
+            binding=job.mpi.binding,
         )
         code = supervise.run(ranks, launches)
         if code is not None:
@@ -124,7 +129,7 @@ def _one_of_several(task: Task) -> int:
         raise _only_on_first_rank(message) from error
     with mpi.abort_on_error(note=lambda: launch.leave(CRASHED)):
         if launch.survives():
-            _survive(task)
+            _survive(task, _settled_among_survivors())
         if mpi.rank() > 0:
             mpi.serve(task.codec)
             return DONE
@@ -149,7 +154,18 @@ def _map_over_ranks(job: Job, *, codec: Codec[Any], ledger: Ledger) -> Map:
     return functools.partial(mpi.map_over_ranks, rules=_rules(job), codec=codec, ledger=ledger)
 
 
-def _survive(task: Task) -> NoReturn:
+def _settled_among_survivors() -> list[Place]:
+    """Where ranks are that may outlive others: bound at the start, by what the launcher was told."""
+    from ..parallel import mpi
+
+    kind = environment.text(environment.BINDING) or "none"
+    try:
+        return mpi.settle_here(kind) or []
+    except mpi.MPI.Exception:
+        return []  # one has died already
+
+
+def _survive(task: Task, places: list[Place]) -> NoReturn:
     """The same where ranks may outlive others: any of them may become rank 0."""
     from ..parallel import mpi, survive
 
@@ -162,11 +178,15 @@ def _survive(task: Task) -> NoReturn:
 
     def coordinate(root: survive.Root[Any]) -> int:
         task.observer.ledger = root.ledger
-        return _coordinate(task, lambda job: functools.partial(root.map, rules=_rules(job)))
+        return _coordinate(task, functools.partial(_map_over_survivors, root), places)
 
     survive.run(
         coordinate, codec=task.codec, leave=launch.leave, stop=signals.stop_level, lost=lost
     )
+
+
+def _map_over_survivors(root: survive.Root[Any], job: Job) -> Map:
+    return functools.partial(root.map, rules=_rules(job))
 
 
 def _recall_faults(observer: Observer) -> None:
@@ -174,20 +194,39 @@ def _recall_faults(observer: Observer) -> None:
     observer.faults.extend(map(Fault, launch.earlier_faults()))
 
 
-def _coordinate(task: Task, map_for: Callable[[Job], Map]) -> int:
-    """What rank 0 does; a mistake is one sentence and exit code 2."""
+def _coordinate(
+    task: Task, map_for: Callable[[Job], Map], places: list[Place] | None = None
+) -> int:
+    """What rank 0 does; a mistake is one sentence and exit code 2.
+
+    Ranks are bound now, unless it is known already in which ``places`` they are.
+    """
     from ..parallel import mpi
 
     try:
         job = _prepared(task)
         _warn_of_idle_ranks(job, mpi.size(), task.observer)
+        places = mpi.settle(job.mpi.binding) if places is None else places
+        task.observer.ledger.places = places
+        _say_of_places(job.mpi.binding, places, task.observer)
         about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
+        about["binding"] = f"{job.mpi.binding}: {summary(places)}" if places else "unknown"
         with exposed(task.observer, metrics_file(job.mpi), job.path) as observer:
             complete = job.run(map_for(job), about, observer, force=job.forced)
+            for sentence in observer.ledger.far_memory():
+                observer.say(sentence)
             return _exit_code(complete, observer)
     except CaligoError as error:
         streams.say(str(error))
         return WRONG_USE
+
+
+def _say_of_places(kind: str, places: list[Place], observer: Observer) -> None:
+    for sentence in warnings(places):
+        observer.say(sentence)
+    how = summary(places)
+    if kind not in ("auto", "none") and LEFT in how:
+        observer.say(f"binding={kind}: {how}")
 
 
 def _warn_of_idle_ranks(job: Job, ranks: int, observer: Observer) -> None:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
+from ..machine.topology import ranges
 from ..parallel.account import Ledger, balance, efficiency
 from ..store import METRICS_DTYPE, PairStore
 
@@ -27,6 +28,11 @@ def rows_of(ledger: Ledger) -> NDArray[np.void]:
         rows[name] = table[name]
     rows["ranks"], rows["chunks"] = 1, table["items"]
     rows["efficiency"], rows["balance"] = efficiency(table), balance(table)
+    for row, rank in enumerate(table["rank"].tolist()):
+        if rank < len(ledger.places):
+            place = ledger.places[rank]
+            rows["host"][row] = place.host.encode()[:32]
+            rows["cores"][row] = ranges(place.cores).encode()[:32]
     return rows
 
 

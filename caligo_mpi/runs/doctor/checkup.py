@@ -13,6 +13,7 @@ from ...launch import mpirun as launch
 from ...machine import environment
 from ...machine.environment import RANKS
 from ...machine.wording import quantity, rate
+from ...parallel.binding import Place
 from . import disk, host, ranks
 from .findings import Finding, failure, ok
 
@@ -86,7 +87,7 @@ def _together(folder: Path) -> list[Finding] | None:
 
     mpi.check_size(launch.world_size())
     with mpi.abort_on_error():
-        places = mpi.gather(ranks.Place.here())
+        places = mpi.gather(Place.here())
         pings = []
         if mpi.rank() == 0:
             pings = [ranks.ping(peer) for peer in range(1, mpi.size())]

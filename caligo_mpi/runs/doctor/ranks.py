@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from ...config import parse_config
 from ...engines import make_engine
 from ...machine.wording import counted, quantity, rate
 from ...pairs import Chunk
+from ...parallel.binding import Place
 from . import disk
 from .findings import Finding, ok, warning
 
@@ -27,23 +27,6 @@ _SMALL, _LARGE = 8, 8 << 20
 _ROUNDS = 50
 #: Clocks that differ by more make the times in a file, and in its lock, misleading.
 _CLOCK_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a rank runs: its host, and the cores that it may use."""
-
-    host: str
-    cores: tuple[int, ...]
-
-    @classmethod
-    def here(cls) -> Place:
-        """Of this process."""
-        return cls(os.uname().nodename, tuple(sorted(os.sched_getaffinity(0))))
-
-    def __str__(self) -> str:
-        """For a table: ``host:0-3``."""
-        return f"{self.host}:{_ranges(self.cores)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +166,3 @@ def answer() -> None:
             mpi.echo(buffer)
     stamp = np.zeros(1)
     mpi.echo(stamp.view(np.uint8), fill=lambda: stamp.fill(time.time()))
-
-
-def _ranges(numbers: tuple[int, ...]) -> str:
-    """Whole numbers as ranges: ``0-3,8``."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][1] + 1:
-            parts[-1][1] = number
-        else:
-            parts.append([number, number])
-    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
