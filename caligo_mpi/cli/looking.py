@@ -275,11 +275,11 @@ def _engines(args: argparse.Namespace) -> int:
         raise ConfigError("--report goes with --accept: it is the report of an acceptance run")
     from ..engines import available, version
     from ..engines.noise.kernel import describe
-    from . import show
+    from .show_engines import engines_text
 
     engines = available()
     uses = {name: version(name) for name in engines} | {"noise": describe()}
-    arguments.deliver(args, engines, show.engines_text(engines, uses))
+    arguments.deliver(args, engines, engines_text(engines, uses))
     return DONE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +15,6 @@ from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
 from ..store import LABEL, Status, Verification
-from .catalog import wrapped
 from .show_ranks import rank_lines, ranks_list
 from .show_until import until_dict, until_forecast, until_lines
 
@@ -385,22 +383,4 @@ def verification_text(found: Verification) -> str:
         lines.append(
             "  the layout is not ours: another tool rewrote the file, whose contents are the same"
         )
-    return "\n".join(lines)
-
-
-def engines_text(engines: dict[str, str | None], uses: dict[str, str]) -> str:
-    """What ``engines`` prints: a table of names, states and what they use, and below each what is missing."""
-    width = max(map(len, ["engine", *engines]))
-    lines = [f"{'engine':<{width}}  state"]
-    for name, missing in engines.items():
-        usable = f"usable, {uses[name]}" if uses[name] else "usable"
-        state = "not usable here" if missing else usable
-        first, *further = wrapped(state, 77 - width)
-        lines.append(f"{name:<{width}}  {first}")
-        lines += [f"{'':{width}}    {line}" for line in further]
-        clauses = re.split(r"; |, (?=to get it)", missing or "")
-        for clause in filter(None, clauses):
-            first, *further = wrapped(clause, 74 - width)
-            lines.append(f"{'':{width}}    {first}")
-            lines += [f"{'':{width}}      {line}" for line in further]
     return "\n".join(lines)

@@ -59,9 +59,7 @@ def serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
             _answer(comm, account, Kind.READY)
         elif kind == Kind.PLACE:
             if isinstance(work, Placing) and item != NO_PLACE:
-                start = time.perf_counter()
-                unplaced = work.place(unplaced, item)
-                account.writing += time.perf_counter() - start
+                unplaced = _place(work, unplaced, item, account)
             _answer(comm, account, Kind.RESULT, position, np.concatenate(codec.parts(unplaced)))
             unplaced = None
         else:
@@ -76,6 +74,14 @@ def serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
             elif kind == Kind.RESULT:
                 found = np.concatenate(codec.parts(found))
             _answer(comm, account, kind, position, found)
+
+
+def _place(work: Placing[Any], result: Any, before: int, account: Account) -> Any:
+    """Write a result at its place, behind ``before`` rows; what is left of it to be told."""
+    start = time.perf_counter()
+    placed = work.place(result, before)
+    account.writing += time.perf_counter() - start
+    return placed
 
 
 def _done(work: Work[Any], item: int, tick: Tick) -> tuple[Kind, Any]:

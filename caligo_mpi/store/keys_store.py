@@ -11,10 +11,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import StoreError
 from ..machine.wording import so_far
+from .closing import Closing
 from .differences import differences
 from .files import disk_errors
 from .keys_data import KeysInfo, KeysReport, KeysTables
@@ -84,7 +84,7 @@ def _require_same(path: Path, found: KeysInfo, asked: KeysInfo) -> None:
     raise StoreError(f"{path} {what}; choose another output or set it aside with --force")
 
 
-class KeysStore:
+class KeysStore(Closing):
     """The partial file of a keys file while its blocks come in; exactly one process may hold it.
 
     ``blocks_done`` records are in it, which `records` reads; ``messages`` says what was found.
@@ -118,17 +118,6 @@ class KeysStore:
             store.close()
             raise
         return store
-
-    def __enter__(self) -> KeysStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file; a partial one stays and can be resumed."""

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..pairs.bits import U8
 from . import layout as layouts
 from .about import About
 from .again import Simulator
+from .closing import Closing
 from .column import Column
 from .files import read_at
 from .frames import Frames
@@ -36,7 +36,7 @@ _CACHED_ROWS = 1 << 16
 _HASH_BYTES = 1 << 22
 
 
-class PairsFile(About, Frames):
+class PairsFile(About, Frames, Closing):
     """An open pairs file, finished, or partial: then its committed beginning.  A context manager.
 
     ``rows`` are the rows that can be read, ``complete`` says whether they are all.  Where it keeps records only,
@@ -52,17 +52,6 @@ class PairsFile(About, Frames):
         self.data_digest = layout.data_digest
         self.complete = bool(layout.data_digest)
         self.rows = self._pieces.rows
-
-    def __enter__(self) -> PairsFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; what was read stays valid."""

@@ -12,10 +12,10 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from ..errors import StoreError
 from . import lock as locks
+from .closing import Closing
 from .differences import differences
 from .files import disk_errors, move_new, set_aside, sync_directory, sync_file
 from .keys_journal import append_all
@@ -77,7 +77,7 @@ def require_same_sweep(where: Path, found: SweepInfo, asked: SweepInfo) -> None:
     )
 
 
-class SweepStore:
+class SweepStore(Closing):
     """A sweep's file while points come in; exactly one process may hold it.
 
     ``found`` is what was in it; ``messages`` says what was done with files, one sentence each.
@@ -111,17 +111,6 @@ class SweepStore:
                 store.close()
                 raise
         return store
-
-    def __enter__(self) -> SweepStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Release the file; a partial one stays and can be resumed."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module
 from typing import get_args
 
 import pytest
+from helpers import ROOT, environment
 
 from caligo_mpi import parse_config
 from caligo_mpi.config.modes import DEFAULT_MODE, MODES, has_strings
@@ -58,3 +62,43 @@ def test_listing_the_modes_loads_no_configuration():
         "heavy = {'pydantic', 'yaml', 'numpy', 'dataclasses'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_mode_of_the_documentation_touches_four_modules(tmp_path):
+    """A copy of the package with the page's code in it makes, checks and describes keys of the new mode."""
+    page = (ROOT / "docs/protocol-mode.md").read_text("utf-8")
+    entry, section, steps, around = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    package = tmp_path / "caligo_mpi"
+    shutil.copytree(ROOT / "caligo_mpi", package, ignore=shutil.ignore_patterns("__pycache__"))
+    put_before("}", entry, package / "config/modes.py")
+    put_before("#: A section for each of", f"{section}\n\n", package / "config/protocol.py")
+    put_before("\n\n\ndef _mode_of", " | SiftedConfig", package / "config/protocol.py")
+    (package / "protocol/sifted.py").write_text(steps, "utf-8")
+    (package / "runs/modes/sifted.py").write_text(around, "utf-8")
+    (tmp_path / "run.json").write_text(json.dumps({**RUN, "output": "run.h5"}))
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "caligo_mpi", *arguments]
+        found = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=str(tmp_path)),
+            capture_output=True,
+            text=True,
+        )
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    run("generate", "run.json", "-q", "--set", "engine.link.fidelity=1.0")
+    made = json.loads(run("distill", "run.h5", "--mode", "sifted", "-q", "--json"))
+    assert made["mode"] == "sifted"
+    assert made["key_bits"] == made["sifted"] > 1500
+    assert "all is well" in run("verify", "run.keys.h5")
+    assert "sifted for sifted bits" in " ".join(run("distill", "--help").split())
+
+
+def put_before(mark, text, path):
+    """Insert ``text`` before the first ``mark`` that a file has."""
+    old = path.read_text("utf-8")
+    assert mark in old
+    path.write_text(old.replace(mark, text + mark, 1), "utf-8")
