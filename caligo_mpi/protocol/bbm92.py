@@ -34,7 +34,7 @@ from .types import (
     Reconciled,
     Sifted,
 )
-from .verify import SEED_BITS, draw_tag_key, tag, tag_bits_for
+from .verify import SEED_BITS, draw_tag_key, tag_bits_for, tags
 
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
 _CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
@@ -272,12 +272,8 @@ def agree(
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
     key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames, share.stream_version))
-    same = np.array(
-        [
-            tag(own, key) == tag(other, key)
-            for own, other in zip(tested.alice, received, strict=True)
-        ]
-    )
+    told, own = tags(tested.alice, key), tags(received, key)
+    same = np.array([one == other for one, other in zip(told, own, strict=True)])
     tag_bits = frames * key.tag_bits
     talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
     untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))

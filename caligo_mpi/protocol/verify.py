@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ConfigError
-from ..pairs.bits import U8, pack
+from ..pairs.bits import U8
 from .draw import STREAM_VERSION, random_below
+
+U64 = NDArray[np.uint64]
 
 PRIME = (1 << 127) - 1
 WORD_BYTES = 15
@@ -52,12 +55,54 @@ def tag(key: U8, by: TagKey) -> int:
     >>> tag(np.array([1, 0, 1], np.uint8), TagKey(point=2, factor=1, offset=0, tag_bits=8))
     11
     """
-    data = pack(key).tobytes()
-    value = len(key)  # leading coefficient: keys of different length differ, too
-    for start in range(0, len(data), WORD_BYTES):
-        word = int.from_bytes(data[start : start + WORD_BYTES], "little")
-        value = (value * by.point + word) % PRIME
-    hashed = (by.factor * value + by.offset) % PRIME
+    (only,) = tags(key[None], by)
+    return only
+
+
+def tags(keys: U8, by: TagKey) -> list[int]:
+    """Tags of several keys of equal length, (keys, n), by the same hash function."""
+    words = _bytes_of_words(keys)
+    powers = _powers(by.point, words.shape[1])
+    # Byte t of all words times the power's 32-bit part l counts 2^(8·(t + 4·l)); the sums stay below
+    # 2^64 for up to 2^24 words.
+    sums = np.einsum("kwt,wl->ktl", words, powers)
+    by_weight = np.zeros((len(keys), 4 * 8), "<u8")
+    for part in range(4):
+        by_weight[:, 4 * part : 4 * part + WORD_BYTES] += sums[:, :, part]
+    # Weights eight bytes apart do not overlap: one large number each.
+    strides = by_weight.reshape(-1, 4, 8).transpose(0, 2, 1)
+    count = keys.shape[1]
+    leading = count * pow(by.point, words.shape[1], PRIME)  # keys of different length differ, too
+    return [_hashed(leading + _weighed(each), by) for each in strides]
+
+
+def _bytes_of_words(keys: U8) -> U64:
+    """The bytes of each key's words: (keys, words, WORD_BYTES)."""
+    packed = np.packbits(keys, axis=1, bitorder="little")
+    size = packed.shape[1]
+    words = -(-size // WORD_BYTES)
+    padded = np.zeros((len(keys), words * WORD_BYTES), np.uint64)
+    padded[:, :size] = packed
+    return padded.reshape(len(keys), words, WORD_BYTES)
+
+
+def _powers(point: int, count: int) -> U64:
+    """The powers count − 1, …, 1, 0 of ``point``, each in four parts of 32 bits, the lowest first."""
+    powers = [1] * count
+    for i in range(1, count):
+        powers[i] = powers[i - 1] * point % PRIME
+    data = b"".join(power.to_bytes(16, "little") for power in reversed(powers))
+    return np.frombuffer(data, "<u4").reshape(count, 4).astype(np.uint64)
+
+
+def _weighed(sums: U64) -> int:
+    """Σ 2^(8·c + 64·i) ``sums``[c, i]."""
+    numbers = (int.from_bytes(row.tobytes(), "little") for row in sums)
+    return sum(number << (8 * c) for c, number in enumerate(numbers))
+
+
+def _hashed(value: int, by: TagKey) -> int:
+    hashed = (by.factor * (value % PRIME) + by.offset) % PRIME
     return hashed % (1 << by.tag_bits)
 
 

@@ -13,6 +13,7 @@ from caligo_mpi.protocol.verify import (
     draw_tag_key,
     tag,
     tag_bits_for,
+    tags,
 )
 
 
@@ -26,6 +27,25 @@ def test_tag_is_the_polynomial_at_the_point():
         for word, power in zip([300, *words], (3, 2, 1, 0), strict=True)
     )
     assert tag(key, by) == (by.factor * value + by.offset) % PRIME % 2**61
+
+
+@pytest.mark.parametrize("count", [0, 1, 119, 120, 121, 960, 20_013, 1_000_003])
+def test_tags_are_those_by_the_rule_of_horner(count):
+    rng = np.random.default_rng(count)
+    keys = rng.integers(0, 2, (3, count), np.uint8)
+    keys[0] = 1  # the largest sums there are
+    by = TagKey(PRIME - 1 - count, PRIME - 2, PRIME - 1, 96)
+    assert tags(keys, by) == [horner(key, by) for key in keys]
+
+
+def horner(key, by):
+    """The tag by its definition, a word after the other."""
+    data = np.packbits(key, bitorder="little").tobytes()
+    value = len(key)
+    for start in range(0, len(data), 15):
+        word = int.from_bytes(data[start : start + 15], "little")
+        value = (value * by.point + word) % PRIME
+    return (by.factor * value + by.offset) % PRIME % 2**by.tag_bits
 
 
 def test_any_flipped_bit_changes_the_tag():
