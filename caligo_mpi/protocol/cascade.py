@@ -36,6 +36,9 @@ _TOGETHER = 128
 #: Frames between two ticks where Cascade is compiled.
 _AT_ONCE = 16
 
+#: Frames are first taken through this many passes: where no error is left, what others would tell is known.
+_STAGES = (3, 6)
+
 #: For fewer bits compiled code is not even loaded: that takes half a second.
 _COMPILE_BITS = 400_000
 
@@ -122,40 +125,63 @@ def reconcile(
     (True, True)
     """
     require_bits(alice=alice, bob=bob)
-    if bob.size >= _COMPILE_BITS and _can_compile():
-        sizes = np.array(block_sizes(bob.shape[1], qber, variant))
-        keep = variant != "original"
-        return _reconcile_compiled(alice, bob, sizes, seed=seed, keep=keep, tick=tick)
-    results: list[Reconciled] = []
+    compiled = bob.size >= _COMPILE_BITS and _can_compile()
+    way = _compiled_way if compiled else _plain_way
+    sizes = block_sizes(bob.shape[1], qber, variant)
+    keep = variant != "original"
+    bits = bob.copy()
+    told = np.zeros((3, len(bob)), np.int64)
+    wrong = np.ones(len(bob), bool)
+    for passes in (*(few for few in _STAGES if few < len(sizes)), len(sizes)):
+        if not wrong.any():
+            break
+        some = alice[wrong], bob[wrong]
+        bits[wrong], found = way(*some, sizes[:passes], seed=seed, keep=keep, tick=tick)
+        told[:, wrong] = found + _if_all_is_right(bob.shape[1], sizes[passes:])
+        wrong &= (bits != alice).any(axis=1)
+    leaks, messages, corrections = told
+    ok = corrections <= bob.shape[1]
+    return list(map(Reconciled, bits, leaks.tolist(), messages.tolist(), ok.tolist()))
+
+
+def _if_all_is_right(n: int, sizes: list[int]) -> I64:
+    """Parities told, messages and corrections of further passes in a frame without errors: a column."""
+    told = [-(-n // size) - 1 for size in sizes]
+    counts = sum(told), sum(2 for parities in told if parities), 0
+    return np.array(counts)[:, None]
+
+
+def _plain_way(
+    alice: U8, bob: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+) -> tuple[U8, I64]:
+    """Both sides, for frames together: Bob's bits; parities told, messages, corrections (3, frames)."""
+    bits = np.empty_like(bob)
+    told = np.empty((3, len(bob)), np.int64)
     for first in range(0, len(bob), _TOGETHER):
         rows = slice(first, first + _TOGETHER)
         oracle = Oracle(alice[rows])
-        bits, ok = correct(oracle, bob[rows], qber=qber, seed=seed, variant=variant, tick=tick)
-        leaks = oracle.leak_bits.tolist()
-        messages = oracle.messages.tolist()
-        results += map(Reconciled, bits, leaks, messages, ok.tolist())
-    return results
+        found = _correct(oracle, bob[rows], sizes, seed=seed, keep=keep, tick=tick)
+        bits[rows], corrections = found
+        told[:, rows] = oracle.leak_bits, oracle.messages, corrections
+    return bits, told
 
 
-def _reconcile_compiled(
-    alice: U8, bob: U8, sizes: NDArray[np.int64], *, seed: int, keep: bool, tick: Tick
-) -> list[Reconciled]:
-    """The same frames, questions and answers as by `correct`; ``sizes`` are the passes' blocks."""
+def _compiled_way(
+    alice: U8, bob: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+) -> tuple[U8, I64]:
+    """The same bits, questions and answers as by `_plain_way`."""
     from . import cascade_compiled
 
     n = bob.shape[1]
     orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
-    results: list[Reconciled] = []
+    left = alice ^ bob
+    told = np.empty((3, len(bob)), np.int64)
     for first in range(0, len(bob), _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
-        left = alice[rows] ^ bob[rows]
-        told = cascade_compiled.correct(left, orders, sizes, keep=keep)
-        leaks, messages, corrections = told
-        ok = corrections <= n
-        corrected = alice[rows] ^ left
-        results += map(Reconciled, corrected, leaks.tolist(), messages.tolist(), ok.tolist())
-    return results
+        told[:, rows] = cascade_compiled.correct(left[rows], orders, np.array(sizes), keep=keep)
+    left ^= alice
+    return left, told
 
 
 @cache
@@ -182,15 +208,25 @@ def correct(
     The second result is False where her answers contradict each other.  Memory: about 1 MB per
     frame of 10,000 bits with ``low-leak``, 0.3 MB with ``original``.
     """
+    sizes = block_sizes(received.shape[1], qber, variant)
+    keep = variant != "original"
+    bits, corrections = _correct(alice, received, sizes, seed=seed, keep=keep, tick=tick)
+    return bits, corrections <= received.shape[1]
+
+
+def _correct(
+    alice: Oracle, received: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+) -> tuple[U8, I64]:
+    """Passes of these ``sizes``: Bob's bits, and how many corrections he made in each frame."""
     bits = received.copy()
     frames, n = bits.shape
     corrections = np.zeros(frames, np.int64)
     passes: list[_Pass] = []
-    for step, size in enumerate(block_sizes(n, qber, variant)):
+    for step, size in enumerate(sizes):
         tick()
         order = _permutation(n, seed, step)
         alice.open_pass(order)
-        latest = _Pass(step, bits, order, size, keep=variant != "original")
+        latest = _Pass(step, bits, order, size, keep=keep)
         latest.compare_blocks(alice)
         passes.append(latest)
         while (odd := next((p for p in passes if p.pending), None)) is not None:
@@ -203,7 +239,7 @@ def correct(
             bits[frame, bit] ^= 1
             for each in passes:
                 each.flip(frame, bit)
-    return bits, corrections <= n
+    return bits, corrections
 
 
 class _Pass:
@@ -364,6 +400,7 @@ def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
     return start.ravel(), stop.ravel(), leaf_node
 
 
+@lru_cache(maxsize=4)  # of frames that are gone on with
 def _permutation(n: int, seed: int, step: int) -> I64:
     """The same permutation on every machine: the order of raw 64-bit words; none in pass 0."""
     if step == 0:

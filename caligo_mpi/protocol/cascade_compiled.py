@@ -30,7 +30,8 @@ def correct(differs: U8, orders: I64, sizes: I64, *, keep: bool) -> tuple[I64, I
     """
     counts = np.zeros((3, len(differs)), np.int64)
     places = np.empty_like(orders)
-    np.put_along_axis(places, orders, np.arange(orders.shape[1])[None], axis=1)
+    for order, place in zip(orders, places, strict=True):
+        place[order] = np.arange(len(order))
     _correct(differs, orders, places, sizes, keep, counts)
     return counts[0], counts[1], counts[2]
 

@@ -204,9 +204,32 @@ def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, q
     bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
     oracle = cascade.Oracle(alice)
     expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
-    sizes = np.array(cascade.block_sizes(n, qber, variant))
+    sizes = cascade.block_sizes(n, qber, variant)
     keep = variant != "original"
-    found = cascade._reconcile_compiled(alice, bob, sizes, seed=5, keep=keep, tick=lambda: None)
+    bits, (leaks, messages, corrections) = cascade._compiled_way(
+        alice, bob, sizes, seed=5, keep=keep, tick=lambda: None
+    )
+    assert bits.tolist() == expected.tolist()
+    assert leaks.tolist() == oracle.leak_bits.tolist()
+    assert messages.tolist() == oracle.messages.tolist()
+    assert (corrections <= n).tolist() == ok.tolist()
+
+
+@pytest.mark.parametrize("variant", cascade.VARIANTS)
+@pytest.mark.parametrize(
+    ("count", "n", "rate", "qber"),
+    [(40, 1000, 0.05, 0.05), (40, 1000, 0.05, 0.005), (3, 333, 0.1, 0.3), (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1),
+     (4, 20_000, 0.02, 0.02), (2, 513, 0.5, 0.4)],
+)  # fmt: skip
+def test_frames_that_are_right_early_are_reported_as_after_all_passes(
+    variant, count, n, rate, qber
+):
+    rng = np.random.default_rng([count, n])
+    alice = rng.integers(0, 2, (count, n), np.uint8)
+    bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
+    oracle = cascade.Oracle(alice)
+    expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
+    found = cascade.reconcile(alice, bob, qber=qber, seed=5, variant=variant)
     assert [one.bits.tolist() for one in found] == expected.tolist()
     assert [one.leak_bits for one in found] == oracle.leak_bits.tolist()
     assert [one.messages for one in found] == oracle.messages.tolist()
