@@ -6,6 +6,8 @@ channel need a cryptographic source in its place.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..pairs import bits
@@ -15,6 +17,9 @@ from ..pairs.domains import PROTOCOL
 #: Raised whenever the same pairs and configuration would give other keys than before; older ones can be gone on with.
 STREAM_VERSION = 2
 OLDER_STREAMS = (1,)
+
+#: Words drawn at a time: they stay in cache.
+_AT_ONCE = 1 << 15
 
 #: Whose stream it is; what both know from the start has its own.
 ALICE, BOB, SESSION = 0, 1, 2
@@ -51,16 +56,33 @@ def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
         raise ValueError(f"size={size} is not between 0 and count={count}")
     if not size:
         return np.zeros(bits.nbytes(count), np.uint8)
-    words = np.asarray(source.random_raw(count))
-    last = np.partition(words, size - 1)[size - 1]
-    chosen = words <= last
-    surplus = int(np.count_nonzero(chosen)) - size
-    if surplus:
-        # Of equal words the later rows stay out, whatever the partition algorithm does.
-        equal = np.flatnonzero(words == last)
-        too_many = equal[-surplus:]
-        chosen[too_many] = False
+    low, high = _where_the_last_is(count, size)
+    chosen = np.empty(count, bool)
+    places, words = [], []
+    for start in range(0, count, _AT_ONCE):
+        drawn = np.asarray(source.random_raw(min(_AT_ONCE, count - start)))
+        np.less(drawn, low, out=chosen[start : start + len(drawn)])
+        near = np.flatnonzero(drawn - low <= high - low)  # modulo 2^64: from low to high
+        places.append(start + near)
+        words.append(drawn[near])
+    missing = size - int(np.count_nonzero(chosen))
+    near_places, near_words = np.concatenate(places), np.concatenate(words)
+    if not 0 <= missing <= len(near_words):
+        raise AssertionError(f"{size} of {count} words are not where 15 standard deviations are")
+    # Of equal words the later rows stay out.
+    order = np.argsort(near_words, kind="stable")
+    taken = near_places[order[:missing]]
+    chosen[taken] = True
     return bits.pack(chosen)
+
+
+def _where_the_last_is(count: int, size: int) -> tuple[np.uint64, np.uint64]:
+    """Between which words the ``size``-th smallest of ``count`` is, by 15 standard deviations and more."""
+    middle = size / (count + 1)
+    margin = 15 * math.sqrt(middle * (1 - middle) / count) + 100 / count
+    low = max(0, int((middle - margin) * 2.0**64))
+    high = min((1 << 64) - 1, int((middle + margin) * 2.0**64))
+    return np.uint64(low), np.uint64(high)
 
 
 def random_below(source: np.random.PCG64, bound: int) -> int:

@@ -83,3 +83,13 @@ def test_integers_below_a_long_bound_use_all_of_it():
     drawn = [random_below(source, (1 << 127) - 1) for _ in range(64)]
     assert max(drawn) > 1 << 126 > min(drawn)
     assert len({value % 256 for value in drawn}) > 32
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 100, 32_768, 32_769, 500_003])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.97, 1.0])
+def test_a_subset_has_the_smallest_words(count, share):
+    size = round(share * count)
+    words = np.random.PCG64(count).random_raw(count)
+    smallest = np.argsort(words, kind="stable")[:size]
+    found = random_subset(np.random.PCG64(count), count, size)
+    assert np.flatnonzero(bits.unpack(found, count)).tolist() == sorted(smallest)
