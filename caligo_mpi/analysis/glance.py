@@ -33,7 +33,7 @@ class Glance:
     count, rows, sifted pairs, errors and clicks.  ``work`` has a row per launch and rank: ``run``,
     ``rank``, ``chunks``, ``seconds`` (busy), ``rows``.  ``segments`` are launch, rank and seconds
     of each chunk in order, empty where there are more than `SEGMENTS`.  ``expected`` are the closed
-    forms, None where there are none; ``runs`` and ``faults`` are the file's tables.
+    forms, None where there are none; ``runs``, ``faults`` and ``metrics`` are the file's tables.
     """
 
     path: str
@@ -47,6 +47,7 @@ class Glance:
     expected: Expected | None
     runs: Table
     faults: Table
+    metrics: Table
     duration_ns: float
 
     @property
@@ -98,6 +99,7 @@ def _glance(file: PairsFile) -> Glance:
         expected=closed_forms(file.info),
         runs=file.runs,
         faults=file.faults,
+        metrics=file.metrics,
         duration_ns=duration,
     )
 

@@ -56,7 +56,7 @@ class Coordinator(Conversation[R]):
     def _results(self, work: Work[R]) -> Generator[tuple[int, R], None, None]:
         self.placing = work if isinstance(work, Placing) else None
         while self.next_commit < len(self.items):
-            self._poll()
+            self._look()
             if self.failed:
                 return
             yield from self._in_order()
@@ -87,6 +87,13 @@ class Coordinator(Conversation[R]):
         self.last_poll = time.perf_counter()
         if self.level > 1 or self.failed:
             raise _Released
+
+    def _look(self) -> None:
+        """The same between work functions, where looking in vain is being idle."""
+        messages_before, before = self.account.messages, self.account.communicating
+        self._poll()
+        if self.account.messages == messages_before:
+            self.account.communicating = before
 
     def _nothing_more_comes(self) -> bool:
         if self.level > 1:

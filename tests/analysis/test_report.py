@@ -95,7 +95,7 @@ def test_every_figure_names_its_axes_and_units(made):
     keys = caligo_mpi.read_keys(made / "run.keys.h5")
     judged = analyze(made / "run.h5")
     with caligo_mpi.open_pairs(made / "lossy.h5") as lossy:
-        of_pairs = ("course", "timeline", "losses", "gaps")
+        of_pairs = ("course", "timeline", "ranks", "losses", "gaps")
         drawn = [getattr(figures, f"plot_{name}")(lossy) for name in of_pairs]
     of_keys = ("waterfall", "efficiency", "finite_key")
     drawn += [getattr(figures, f"plot_{name}")(keys) for name in of_keys]

@@ -21,11 +21,13 @@ from .pairs import (
     plot_timeline,
     plot_times,
 )
+from .ranks import last_launch, plot_ranks
 from .style import save, svg
 from .sweeps import plot_map, plot_sweep_key, plot_sweep_qber, varying
 
 __all__ = [
     "good_cases",
+    "last_launch",
     "plot_course",
     "plot_efficiency",
     "plot_finite_key",
@@ -35,6 +37,7 @@ __all__ = [
     "plot_map",
     "plot_outcomes",
     "plot_qber",
+    "plot_ranks",
     "plot_scaling",
     "plot_speeds",
     "plot_sweep_key",

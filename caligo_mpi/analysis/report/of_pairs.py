@@ -153,6 +153,8 @@ def _figures(file: PairsFile, seen: Glance, analysis: Analysis | None) -> Iterat
         yield Figure("lags", figures.plot_lags(analysis))
     if len(seen.work):
         yield Figure("timeline", figures.plot_timeline(seen))
+    if len(figures.last_launch(seen.metrics)) > 1:
+        yield Figure("ranks", figures.plot_ranks(seen))
     if seen.info.has_index:
         yield Figure("losses", figures.plot_losses(seen))
     if file.index is not None and file.rows > 1:
@@ -181,6 +183,9 @@ def _background(seen: Glance) -> Iterator[str]:
     yield html.table(
         ("started", "last commit", "ranks", "host", "MPI", "job"), _launches(seen), numbers=(2,)
     )
+    if len(seen.metrics):
+        yield html.heading(3, "Ranks")
+        yield html.table(_RANKS, _ranks(seen), numbers=range(2, 13))
     if len(seen.faults):
         yield html.heading(3, "Faults")
         yield html.table(
@@ -196,6 +201,27 @@ def _launches(seen: Glance) -> Iterator[tuple[object, ...]]:
     for row in seen.runs[:_MOST_ROWS]:
         times = (moment(row["started"]), moment(row["last_commit"]))
         yield (*times, int(row["ranks"]), *(_text(row[name]) for name in ("host", "mpi", "job")))
+
+
+#: The columns of the table of ranks.
+_RANKS = (
+    "launch", "rank", "time / s", "busy / %", "writing / %", "communicating / %", "idle / %", "chunks",
+    "messages", "bytes", "memory / MB", "efficiency / %", "load / %", "host", "cores",
+)  # fmt: skip
+
+
+def _ranks(seen: Glance) -> Iterator[tuple[object, ...]]:
+    for row in seen.metrics[-_MOST_ROWS:]:
+        seconds = max(float(row["seconds"]), 1e-9)
+        states = ("busy", "writing", "communicating", "idle")
+        shares = [f"{100 * float(row[name]) / seconds:.1f}" for name in states]
+        ranks = int(row["ranks"])
+        who = f"{int(row['rank'])}" if ranks == 1 else f"{ranks} from {int(row['rank'])}"
+        counts = [f"{int(row[name]):,}" for name in ("chunks", "messages", "bytes")]
+        rest = [f"{100 * float(row[name]):.0f}" for name in ("efficiency", "balance")]
+        memory = f"{int(row['peak_memory']) / 1e6:,.0f}"
+        where = [_text(row[name]) for name in ("host", "cores")]
+        yield (int(row["run"]) + 1, who, f"{seconds:.3g}", *shares, *counts, memory, *rest, *where)
 
 
 def _faults(seen: Glance) -> Iterator[tuple[object, ...]]:
