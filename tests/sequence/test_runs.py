@@ -8,12 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import identity
+from helpers import ROOT, environment, identity
 from sequence_settings import LOSSY, PHOTONS, STORED, sample_of
 
 from caligo_mpi import status
 from caligo_mpi.engines.sequence import probe
-from caligo_mpi.pairs import Chunk
 
 if probe():
     pytest.skip("runs in the environment of tests/sequence_env.sh", allow_module_level=True)
@@ -22,63 +21,51 @@ CHUNKED = {"pairs": 160, "seed": 5, "chunk_size": 24}
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("engine", [STORED, PHOTONS], ids=["memories", "photons"])
-def test_the_file_is_one_on_any_ranks_by_any_policy(caligo, mpirun, write_config, tmp_path, engine):
+@pytest.mark.parametrize(
+    ("engine", "cases"),
+    [(STORED, ["2 static", "3 guided", "2 adaptive"]), (PHOTONS, ["2 dynamic"])],
+    ids=["memories", "photons"],
+)
+def test_the_file_is_one_on_any_ranks_by_any_policy(
+    caligo, mpirun, write_config, tmp_path, engine, cases
+):
     config = write_config(engine=engine, **CHUNKED)
-    found = {}
-    cases = [(1, "dynamic"), (2, "static"), (2, "guided"), (3, "dynamic"), (3, "adaptive")]
-    for ranks, policy in cases:
-        line, extra = mpirun(ranks) if ranks > 1 else ([], None)
+    output = tmp_path / "1.h5"
+    assert caligo("generate", config, "-q", "-o", output).returncode == 0
+    found = {identity(output)}
+    for case in cases:
+        ranks, policy = case.split()
+        line, extra = mpirun(int(ranks))
         output = tmp_path / f"{ranks}-{policy}.h5"
         command = [*line, sys.executable, "-m", "caligo_mpi", "generate", str(config), "-q"]
         command += ["-o", str(output), "--set", f"schedule.policy={policy}"]
-        if ranks == 1:
-            assert caligo(*command[3:]).returncode == 0
-        else:
-            subprocess.run(command, env=extra, cwd=tmp_path, timeout=120, check=True)
-        found[ranks, policy] = identity(output)
-    assert len(set(found.values())) == 1
+        subprocess.run(command, env=extra, cwd=tmp_path, timeout=120, check=True)
+        found.add(identity(output))
+    assert len(found) == 1
     assert status(output).engine == "sequence"
     checked = caligo("verify", output, "--resample", 2)
     assert "all is well" in checked.stdout, checked.stderr
 
 
 def test_a_chunk_is_the_same_in_any_process_after_any_other():
-    """Here after other chunks of both modes, there as the first thing that a process does."""
-    here = []
+    """Here after chunks of both modes, there as the first thing that a process does."""
+    code = (
+        "import json, sys\n"
+        "from sequence_settings import sample_of\n"
+        "print([sample_of(json.loads(section), 24, 3).checksum() for section in sys.argv[1:]])\n"
+    )
+    sections = [LOSSY, PHOTONS]
+    line = [sys.executable, "-c", code, *map(json.dumps, sections)]
+    extra = environment(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    there = subprocess.run(line, env=extra, capture_output=True, text=True, check=True, timeout=60)
     for section in (PHOTONS, LOSSY):
         sample_of(section, 8, chunk=9)
-        seed = Chunk(3, 0, 24).seed_sequence(11)
-        engine = json.dumps(section)
-        code = (
-            "import json, sys, numpy\n"
-            "from sequence_settings import engine_of\n"
-            "from caligo_mpi.pairs import Chunk\n"
-            "seed = Chunk(3, 0, 24).seed_sequence(11)\n"
-            "print(engine_of(json.loads(sys.argv[1])).sample(24, seed).checksum())\n"
-        )
-        there = subprocess.run(
-            [sys.executable, "-c", code, engine],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-            env=_with_tests_on_the_path(),
-        )
-        from sequence_settings import engine_of
-
-        here.append(engine_of(section).sample(24, seed).checksum())
-        assert int(there.stdout) == here[-1]
-
-
-def _with_tests_on_the_path():
-    from helpers import ROOT, environment
-
-    return environment(PYTHONPATH=f"{ROOT}:{ROOT / 'tests'}")
+    here = [sample_of(section, 24, 3).checksum() for section in sections]
+    assert json.loads(there.stdout) == here
 
 
 def test_the_acceptance_run_writes_one_file_to_send(caligo, tmp_path):
-    result = caligo("engines", "--accept", "sequence", "--pairs", 200, "--report", "report.json")
+    result = caligo("engines", "--accept", "sequence", "--pairs", 100, "--report", "report.json")
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["engine"] == "sequence"
