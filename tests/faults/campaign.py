@@ -60,8 +60,8 @@ WORKLOADS = {
         "chunk_size": 1 << 18,
         "engine": {**NOISE, "loss": {"alice": ARM, "bob": ARM}},
     },
-    "heralded": {"pairs": 6_000_000, "chunk_size": 1 << 17, "engine": HERALDED},
-    "sequence": {"pairs": 480, "chunk_size": 8, "engine": MEMORIES},
+    "heralded": {"pairs": 2_000_000, "chunk_size": 1 << 15, "engine": HERALDED},
+    "sequence": {"pairs": 320, "chunk_size": 8, "engine": MEMORIES},
     "distill": {"pairs": 2_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
 }
 #: Those that can run here: SeQUeNCe is in an environment of its own.
