@@ -55,7 +55,7 @@ def test_attempts_are_geometric_and_tell_the_times():
     first = times[pairs.extra["attempts"] == 1]
     light = 2.0 / 200_000 * 1e9
     assert len(set(np.rint(first * 1000))) == 1
-    assert 6 * light + 50 <= first[0] <= 6 * light + 50 + 5
+    assert 6 * light + 50 <= first[0] <= 6 * light + 50 + 6
     attempts = pairs.extra["attempts"].sum()
     fiber = 10 ** (-0.2 * 1.0 / 10)
     assert plausible(300, int(attempts), fiber**2 / 2)

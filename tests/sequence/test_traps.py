@@ -15,7 +15,7 @@ from sequence_settings import DARK, DECLARED, LOSSY, STORED, engine_of, memories
 
 from caligo_mpi.config import parse_config
 from caligo_mpi.engines.sequence import probe
-from caligo_mpi.errors import ConfigError
+from caligo_mpi.errors import ConfigError, EngineError
 from caligo_mpi.pairs import bits
 
 if probe():
@@ -204,7 +204,7 @@ def test_8_channels_round_the_time_of_departure_to_slots():
     assert channel.time_to_timebin(1600, 1e12) == 1600
 
 
-def test_9_two_photons_do_not_bunch():
+def test_10_two_photons_do_not_bunch():
     """Both photons of a round take detectors at random: two clicks of different detectors, half of the time."""
     config = engine_of(DECLARED)._config
     clicks = []
@@ -216,6 +216,30 @@ def test_9_two_photons_do_not_bunch():
     times = np.array([click["time"] for click in clicks])
     _, rounds = np.unique(times, return_counts=True)
     assert set(rounds) == {1, 2}
+
+
+def test_9_nodes_that_know_of_a_click_at_different_times_disagree():
+    """A click told between the two moments counts for one node alone: the engine notices, and has no such moment."""
+    protocol, _ = a_protocol(BarretKokA, Timeline())
+    protocol.ent_round, protocol.expected_time = 1, -1  # not agreed upon yet
+    protocol.received_message("middle", a_click(protocol, 0))
+    assert protocol.bsm_res == [-1, -1]
+    protocol.expected_time = 1000
+    protocol.received_message("middle", a_click(protocol, 0))
+    assert protocol.bsm_res == [0, -1]
+    config = engine_of(DECLARED)._config
+    with settled(np.random.SeedSequence(1)) as seeds:
+        session = mode._Session(config, (np.zeros(5, np.uint8),) * 2, seeds, None)
+        session.timeline.schedule(
+            mode.Event(1, mode.Process(session, "update", [one_of(session), None, "RAW"]))
+        )
+        with pytest.raises(EngineError, match="only alice knows the end of attempt 0"):
+            session.run()
+
+
+def one_of(session):
+    """What the session takes for Alice's protocol."""
+    return type("Protocol", (), {"owner": session._parties[0]})()
 
 
 def test_nothing_is_drawn_from_generators_that_nobody_seeded():

@@ -63,14 +63,15 @@ def up(time: int, window: int) -> int:
 def timing(config: SequenceLinkConfig) -> Timing:
     """The delays of a link, light's way but for a window: photons arrive at the end of one.
 
-    The station's message is late by what is missing to whole windows.
+    The station's message is late by what is missing to whole windows, and at least half of one: a
+    click that counts is then told when both nodes, not just one, know when to expect it.
     """
     window = 2 * round(config.window_ns * PS_PER_NS / 2)
     way = round(config.length_km / 2 * PS_PER_KM)
     photon = way // window * window + window // 2 - _MARGIN
     between = max(1, 2 * way)
     others = photon + _GAP + 2 * between
-    told = up(others + max(1, way), window) - others
+    told = up(others + max(way, window // 2), window) - others
     return Timing(window, photon, told, between)
 
 

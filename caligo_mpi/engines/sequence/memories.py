@@ -17,6 +17,7 @@ from sequence.topology.node import BSMNode, Node
 
 from ...config import SequenceConfig
 from ...config.sequence import SequenceLinkConfig
+from ...errors import EngineError
 from ...pairs import Tick
 from .closed_form import Timing, busy, timing
 from .idling import Idling
@@ -118,7 +119,7 @@ class _Session:
         self._busy = busy(config, self._timing)
         self._tick = tick
         self._told: dict[str, tuple[str, Any]] = {}
-        self._attempts = self._waited = 0
+        self._attempts = self._attempts_in_all = 0
         self._parties = [
             _Party(name, self, seed, config.link)
             for name, seed in zip((ALICE, BOB), seeds, strict=False)
@@ -138,6 +139,7 @@ class _Session:
     def attempt(self) -> None:
         """Both nodes start Barrett–Kok anew."""
         self._attempts += 1
+        self._attempts_in_all += 1
         alice, bob = self._parties
         for mine, other in ((alice, bob), (bob, alice)):
             names = (f"{mine.name}.pair", MIDDLE, other.name)
@@ -151,8 +153,20 @@ class _Session:
         """A node's protocol is over: it goes at once, as it would fail on a click that comes late."""
         protocol.owner.protocols.clear()
         self._told[protocol.owner.name] = (state, protocol)
+        if len(self._told) == 1:
+            soon = self.timeline.now() + 1
+            self.timeline.schedule(Event(soon, Process(self, "agree", [self._attempts_in_all])))
         if len(self._told) == len(self._parties):
             self._conclude()
+
+    def agree(self, attempt: int) -> None:
+        """Both nodes are through with an attempt at one time, or one would wait for the other forever."""
+        if self._told and attempt == self._attempts_in_all:
+            [name] = self._told
+            raise EngineError(
+                f"only {name} knows the end of attempt {attempt}: SeQUeNCe's nodes disagree about a "
+                "click; find out what differs with caligo-mpi engines --accept sequence"
+            )
 
     def _conclude(self) -> None:
         states = {state for state, _ in self._told.values()}
