@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..pairs import Tick
 from ..pairs.bits import U8, require_bits
+from .cascade_pass import I64, Oracle, Pass, Zeros
 from .types import Reconciled
-
-I64 = NDArray[np.int64]
 
 #: ``original``: four passes from blocks of ⌈0.73/Q⌉, each pass's twice as long.
 #: ``low-leak``: blocks of a power of two, then halves of the frame, and every parity ever told is
@@ -36,38 +35,11 @@ _TOGETHER = 128
 #: Frames between two ticks where Cascade is compiled.
 _AT_ONCE = 16
 
-#: Frames are first taken through this many passes: where no error is left, what others would tell is known.
+#: Compiled, frames are first taken through this many passes: where no error is left, what others would tell is known.
 _STAGES = (3, 6)
 
 #: For fewer bits compiled code is not even loaded: that takes half a second.
 _COMPILE_BITS = 400_000
-
-_EACH_BYTE = np.uint64(0x0101010101010101)
-
-
-class Oracle:
-    """Alice's side: answers parity questions about her frames and counts what the answers tell.
-
-    ``frames`` has shape (frames, n), 0 and 1.  Per frame, ``leak_bits`` counts every parity bit
-    told and ``messages`` the questions and answers that concerned it.
-    """
-
-    def __init__(self, frames: U8) -> None:
-        self._frames = frames
-        self._prefix: list[U8] = []
-        self.leak_bits: I64 = np.zeros(len(frames), np.int64)
-        self.messages: I64 = np.zeros(len(frames), np.int64)
-
-    def open_pass(self, order: I64) -> None:
-        """Take up the next pass: questions about it count positions in ``order``."""
-        self._prefix.append(_prefix_parities(self._frames, order))
-
-    def parities(self, step: int, frame: I64, start: I64, stop: I64) -> U8:
-        """Parities of the bits ``start`` to ``stop`` of the given frames, in the order of pass ``step``."""
-        told = np.bincount(frame, minlength=len(self.leak_bits))
-        self.leak_bits += told
-        self.messages += 2 * (told > 0)
-        return _range_parities(self._prefix[step], frame, start, stop)
 
 
 def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
@@ -126,22 +98,32 @@ def reconcile(
     """
     require_bits(alice=alice, bob=bob)
     compiled = bob.size >= _COMPILE_BITS and _can_compile()
-    way = _compiled_way if compiled else _plain_way
+    way = _in_stages if compiled else _plain_way
     sizes = block_sizes(bob.shape[1], qber, variant)
     keep = variant != "original"
-    bits = bob.copy()
-    told = np.zeros((3, len(bob)), np.int64)
-    wrong = np.ones(len(bob), bool)
-    for passes in (*(few for few in _STAGES if few < len(sizes)), len(sizes)):
-        if not wrong.any():
-            break
-        some = alice[wrong], bob[wrong]
-        bits[wrong], found = way(*some, sizes[:passes], seed=seed, keep=keep, tick=tick)
-        told[:, wrong] = found + _if_all_is_right(bob.shape[1], sizes[passes:])
-        wrong &= (bits != alice).any(axis=1)
+    left, told = way(alice ^ bob, sizes, seed=seed, keep=keep, tick=tick)
+    left ^= alice
     leaks, messages, corrections = told
     ok = corrections <= bob.shape[1]
-    return list(map(Reconciled, bits, leaks.tolist(), messages.tolist(), ok.tolist()))
+    return list(map(Reconciled, left, leaks.tolist(), messages.tolist(), ok.tolist()))
+
+
+def _in_stages(
+    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+) -> tuple[U8, I64]:
+    """The same as `_compiled_way`, sooner: few frames are taken through all passes."""
+    frames, n = differs.shape
+    left = np.empty_like(differs)
+    told = np.empty((3, frames), np.int64)
+    wrong = np.ones(frames, bool)
+    for passes in (*(few for few in _STAGES if few < len(sizes)), len(sizes)):
+        some = differs[wrong]
+        left[wrong], found = _compiled_way(some, sizes[:passes], seed=seed, keep=keep, tick=tick)
+        told[:, wrong] = found + _if_all_is_right(n, sizes[passes:])
+        wrong = np.asarray(left.any(axis=1))
+        if not wrong.any():
+            break
+    return left, told
 
 
 def _if_all_is_right(n: int, sizes: list[int]) -> I64:
@@ -152,35 +134,43 @@ def _if_all_is_right(n: int, sizes: list[int]) -> I64:
 
 
 def _plain_way(
-    alice: U8, bob: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
 ) -> tuple[U8, I64]:
-    """Both sides, for frames together: Bob's bits; parities told, messages, corrections (3, frames)."""
-    bits = np.empty_like(bob)
-    told = np.empty((3, len(bob)), np.int64)
-    for first in range(0, len(bob), _TOGETHER):
-        rows = slice(first, first + _TOGETHER)
-        oracle = Oracle(alice[rows])
-        found = _correct(oracle, bob[rows], sizes, seed=seed, keep=keep, tick=tick)
-        bits[rows], corrections = found
-        told[:, rows] = oracle.leak_bits, oracle.messages, corrections
-    return bits, told
+    """What is left of the differences; parities told, messages and corrections (3, frames)."""
+    left = np.zeros_like(differs)
+    told = np.empty((3, len(differs)), np.int64)
+    for first in range(0, len(differs), _TOGETHER):
+        rows = np.arange(first, min(first + _TOGETHER, len(differs)))
+        bob, oracle = _Bob(differs[rows], seed=seed, keep=keep), Zeros(differs[rows])
+        for step, size in enumerate(sizes):
+            tick()
+            bob.take_pass(oracle, size)
+            counts = np.stack([oracle.leak_bits, oracle.messages, bob.corrections])
+            told[:, rows] = counts + _if_all_is_right(bob.n, sizes[step + 1 :])
+            wrong = np.flatnonzero(bob.bits.any(axis=1))
+            rows = rows[wrong]
+            if not len(rows):
+                break
+            bob.only(wrong)
+            oracle.only(wrong)
+        left[rows] = bob.bits[: len(rows)]
+    return left, told
 
 
 def _compiled_way(
-    alice: U8, bob: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
 ) -> tuple[U8, I64]:
-    """The same bits, questions and answers as by `_plain_way`."""
+    """The same as `_plain_way`."""
     from . import cascade_compiled
 
-    n = bob.shape[1]
+    n = differs.shape[1]
     orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
-    left = alice ^ bob
-    told = np.empty((3, len(bob)), np.int64)
-    for first in range(0, len(bob), _AT_ONCE):
+    left = differs.copy()
+    told = np.empty((3, len(differs)), np.int64)
+    for first in range(0, len(differs), _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
         told[:, rows] = cascade_compiled.correct(left[rows], orders, np.array(sizes), keep=keep)
-    left ^= alice
     return left, told
 
 
@@ -208,196 +198,50 @@ def correct(
     The second result is False where her answers contradict each other.  Memory: about 1 MB per
     frame of 10,000 bits with ``low-leak``, 0.3 MB with ``original``.
     """
-    sizes = block_sizes(received.shape[1], qber, variant)
-    keep = variant != "original"
-    bits, corrections = _correct(alice, received, sizes, seed=seed, keep=keep, tick=tick)
-    return bits, corrections <= received.shape[1]
-
-
-def _correct(
-    alice: Oracle, received: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
-) -> tuple[U8, I64]:
-    """Passes of these ``sizes``: Bob's bits, and how many corrections he made in each frame."""
-    bits = received.copy()
-    frames, n = bits.shape
-    corrections = np.zeros(frames, np.int64)
-    passes: list[_Pass] = []
-    for step, size in enumerate(sizes):
+    bob = _Bob(received, seed=seed, keep=variant != "original")
+    for size in block_sizes(bob.n, qber, variant):
         tick()
-        order = _permutation(n, seed, step)
+        bob.take_pass(alice, size)
+    return bob.bits, bob.corrections <= bob.n
+
+
+class _Bob:
+    """Bob's frames as far as he has corrected them, how many bits of each he did, and his passes so far."""
+
+    def __init__(self, received: U8, *, seed: int, keep: bool) -> None:
+        self.bits = received.copy()
+        self.n = received.shape[1]
+        self.corrections = np.zeros(len(received), np.int64)
+        self._seed, self._keep = seed, keep
+        self._passes: list[Pass] = []
+
+    def take_pass(self, alice: Oracle, size: int) -> None:
+        """One more pass, with blocks of ``size``, and all that it finds in earlier ones."""
+        step = len(self._passes)
+        order = _permutation(self.n, self._seed, step)
         alice.open_pass(order)
-        latest = _Pass(step, bits, order, size, keep=keep)
+        latest = Pass(step, self.bits, order, size, keep=self._keep)
         latest.compare_blocks(alice)
-        passes.append(latest)
-        while (odd := next((p for p in passes if p.pending), None)) is not None:
-            frame, bit = odd.search(alice)
-            corrections += np.bincount(frame, minlength=frames)
-            # Contradictory answers would go on for ever.
-            sane = corrections[frame] <= n
-            frame = frame[sane]
-            bit = bit[sane]
-            bits[frame, bit] ^= 1
-            for each in passes:
-                each.flip(frame, bit)
-    return bits, corrections
+        self._passes.append(latest)
+        while (odd := next((p for p in self._passes if p.pending), None)) is not None:
+            self._correct(*odd.search(alice))
 
+    def only(self, rows: I64) -> None:
+        """Go on with these frames alone."""
+        self.bits = self.bits[rows]
+        self.corrections = self.corrections[rows]
+        for each in self._passes:
+            each.only(rows)
 
-class _Pass:
-    """One pass on Bob's side: for each frame a forest of intervals, one binary tree per block.
-
-    The node ``h`` of a block has the children 2h and 2h + 1, so ``h`` is 1 for the whole block.  ``odd``
-    counts, modulo 256, flips in an interval since the pass began; its lowest bit is the difference to Alice's
-    parity once that is known.  With ``keep`` the intervals seen in searches stay known.
-    """
-
-    def __init__(self, step: int, bits: U8, order: I64, size: int, *, keep: bool) -> None:
-        frames, n = bits.shape
-        self.step, self.keep = step, keep
-        self.order = order
-        self.prefix = _prefix_parities(bits, order)
-        self.start, self.stop, self.leaf = _intervals(n, size)
-        self.leaf_of_bit = np.empty(n, np.int64)
-        self.leaf_of_bit[order] = self.leaf
-        self.blocks = -(-n // size)
-        self.depth = (len(self.start) // self.blocks).bit_length() - 2
-        self.nodes = len(self.start)
-        self.odd: U8 = np.zeros(frames * self.nodes, np.uint8)
-        self.known: NDArray[np.bool_] = np.zeros(frames * self.nodes if keep else 0, bool)
-        self.pending: list[I64] = []
-
-    def compare_blocks(self, alice: Oracle) -> None:
-        """Ask for the parity of every block; after the first pass the last one follows from the others."""
-        told = self.blocks - (self.step > 0)
-        frames = len(self.odd) // self.nodes
-        root = np.arange(self.blocks) * (self.nodes // self.blocks) + 1
-        first_node = np.arange(frames)[:, None] * self.nodes
-        node = (first_node + root).ravel()
-        differs = np.zeros((frames, self.blocks), np.uint8)
-        if told:
-            asked = node.reshape(frames, -1)[:, :told].ravel()
-            differs[:, :told] = self._ask(alice, asked).reshape(frames, -1)
-        if self.step:
-            differs[:, -1] = np.bitwise_xor.reduce(differs[:, :-1], axis=1)
-        self.odd[node] = differs.ravel()
-        if self.keep:
-            self.known[node] = True
-        is_odd = differs.ravel() == 1
-        self._await(node[is_odd])
-
-    def search(self, alice: Oracle) -> tuple[I64, I64]:
-        """Find one error in each interval that is odd: frame and bit of each."""
-        node = np.sort(np.concatenate(self.pending))
-        self.pending = []
-        is_first = np.diff(node, prepend=-1) > 0
-        node = node[is_first]
-        is_odd = self.odd[node] & 1 == 1
-        node = node[is_odd]
-        found = []
-        while len(node):
-            place = node % self.nodes
-            length = self.stop[place] - self.start[place]
-            single = length == 1
-            found.append(node[single])
-            node = self._halve(alice, node[~single])
-        node = np.concatenate([*found, node])
-        frame, place = np.divmod(node, self.nodes)
-        return frame, self.order[self.start[place]]
-
-    def flip(self, frame: I64, bit: I64) -> None:
-        """Take note of corrected bits; the smallest known interval around each may have become odd."""
-        leaf = frame * self.nodes + self.leaf_of_bit[bit]
-        size = self.nodes // self.blocks
-        heap = leaf % size
-        base = leaf - heap
-        # The node h has the ancestors h >> 1, h >> 2, …: one row per level, the leaf first.
-        level = np.arange(self.depth + 1)[:, None]
-        path = base + (heap >> level)
-        np.add.at(self.odd, path.ravel(), np.uint8(1))
-        if self.keep:
-            deepest = np.argmax(self.known[path], axis=0)
-            self._await(path[deepest, np.arange(len(leaf))])
-        else:
-            self._await(path[-1])
-
-    def _halve(self, alice: Oracle, node: I64) -> I64:
-        """The odd child of each odd node, by asking for the left one."""
-        size = self.nodes // self.blocks
-        left = node + node % size
-        differs = self._ask(alice, left)
-        if self.keep:
-            right = left + 1
-            self.odd[left] = differs
-            self.odd[right] = 1 - differs
-            self.known[left] = True
-            self.known[right] = True
-        odd: I64 = left + 1 - differs
-        return odd
-
-    def _ask(self, alice: Oracle, node: I64) -> U8:
-        """Alice's parity xor Bob's present one, for each node."""
-        frame, place = np.divmod(node, self.nodes)
-        start = self.start[place]
-        stop = self.stop[place]
-        answer = alice.parities(self.step, frame, start, stop)
-        differs = answer ^ _range_parities(self.prefix, frame, start, stop)
-        differs ^= self.odd[node] & np.uint8(1)
-        return differs
-
-    def _await(self, node: I64) -> None:
-        is_odd = self.odd[node] & 1 == 1
-        node = node[is_odd]
-        if len(node):
-            self.pending.append(node)
-
-
-def _prefix_parities(bits: U8, order: I64) -> U8:
-    """Parity of the first 0, 1, …, n bits of each row in the given order: (frames, at least n + 1)."""
-    frames, n = bits.shape
-    words = np.zeros((frames, n // 8 + 1), "<u8")
-    words.view(np.uint8)[:, :n] = np.take(bits, order, axis=1)
-    # Byte i becomes how many of the bytes 0 to i are 1: at most 8, so nothing is carried.
-    words *= _EACH_BYTE
-    ends = np.cumsum(words >> np.uint64(56), axis=1)
-    words <<= np.uint64(8)
-    odd_before = ends[:, :-1] & np.uint64(1)
-    words[:, 1:] += odd_before * _EACH_BYTE
-    words &= _EACH_BYTE
-    return words.view(np.uint8)
-
-
-def _range_parities(prefix: U8, frame: I64, start: I64, stop: I64) -> U8:
-    row = frame * prefix.shape[1]
-    flat = prefix.ravel()
-    out: U8 = flat[row + start] ^ flat[row + stop]
-    return out
-
-
-@lru_cache(maxsize=1)  # most passes of ``low-leak`` have the same
-def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
-    """Start and stop of every node of every block, and the leaf of every position.
-
-    Node h = 2**level + i of a block of k bits covers its bits ⌊i·k/2**level⌋ up to the next such bound, so
-    halves differ by one bit at most, whatever k is.
-    """
-    first = np.arange(0, n, size, dtype=np.int64)
-    length = np.minimum(size, n - first)
-    depth = (size - 1).bit_length()
-    leaves = 1 << depth
-    unused = first[:, None]  # h = 0 is no node
-    starts = [unused]
-    stops = [unused]
-    for level in range(depth + 1):
-        bound = np.arange((1 << level) + 1) * length[:, None] >> level
-        bound += first[:, None]
-        starts.append(bound[:, :-1])
-        stops.append(bound[:, 1:])
-    start = np.concatenate(starts, axis=1)
-    stop = np.concatenate(stops, axis=1)
-    is_used = stop > start
-    used_leaves = np.flatnonzero(is_used[:, leaves:])
-    block, leaf = np.divmod(used_leaves, leaves)
-    leaf_node = block * (2 * leaves) + leaves + leaf
-    return start.ravel(), stop.ravel(), leaf_node
+    def _correct(self, frame: I64, bit: I64) -> None:
+        self.corrections += np.bincount(frame, minlength=len(self.bits))
+        # Contradictory answers would go on for ever.
+        sane = self.corrections[frame] <= self.n
+        frame = frame[sane]
+        bit = bit[sane]
+        self.bits[frame, bit] ^= 1
+        for each in self._passes:
+            each.flip(frame, bit)
 
 
 @lru_cache(maxsize=4)  # of frames that are gone on with

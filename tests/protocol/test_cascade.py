@@ -206,13 +206,13 @@ def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, q
     expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
     sizes = cascade.block_sizes(n, qber, variant)
     keep = variant != "original"
-    bits, (leaks, messages, corrections) = cascade._compiled_way(
-        alice, bob, sizes, seed=5, keep=keep, tick=lambda: None
-    )
-    assert bits.tolist() == expected.tolist()
-    assert leaks.tolist() == oracle.leak_bits.tolist()
-    assert messages.tolist() == oracle.messages.tolist()
-    assert (corrections <= n).tolist() == ok.tolist()
+    for way in (cascade._compiled_way, cascade._in_stages):
+        left, told = way(alice ^ bob, sizes, seed=5, keep=keep, tick=lambda: None)
+        leaks, messages, corrections = told
+        assert (alice ^ left).tolist() == expected.tolist()
+        assert leaks.tolist() == oracle.leak_bits.tolist()
+        assert messages.tolist() == oracle.messages.tolist()
+        assert (corrections <= n).tolist() == ok.tolist()
 
 
 @pytest.mark.parametrize("variant", cascade.VARIANTS)
