@@ -21,6 +21,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, metavar="S")
     parser.add_argument("--mode", choices=["restart", "survive"], default="restart")
     parser.add_argument("--workload", choices=HERE, action="append", help="default: all of them")
+    parser.add_argument(
+        "--writers", choices=["gather", "direct"], help="who writes the columns; default: auto"
+    )
     parser.add_argument("--progress", action="store_true", help="count on the standard error")
     parser.add_argument(
         "--flips", type=int, metavar="N", help="single bits flipped in each kind of file"
@@ -41,11 +44,13 @@ def main() -> int:
             seed=args.seed,
             survive=survive,
             workloads=workloads,
+            writers=args.writers or "auto",
             progress=args.progress,
         )
     for note in tally.notes:
         print(note)
-    print(f"\nmode {args.mode}, seed {args.seed}\n\n{table(tally)}")
+    writers = f", writers {args.writers}" if args.writers else ""
+    print(f"\nmode {args.mode}, seed {args.seed}{writers}\n\n{table(tally)}")
     return int(bool(tally.wrong or tally.hangs or tally.user_actions or tally.left))
 
 

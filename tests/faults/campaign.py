@@ -131,7 +131,7 @@ def identity(path: Path) -> tuple[str, str]:
     return status(path).data_digest, store.pairs_hash(path)
 
 
-def prepare(folder: Path, name: str, *, ranks: int, survive: bool) -> Job:
+def prepare(folder: Path, name: str, *, ranks: int, survive: bool, writers: str = "auto") -> Job:
     """The reference of a workload, made by one process, and how long the run takes on these ranks."""
     command, reference = _command(folder, name), folder / f"{name}-reference.h5"
     if not reference.exists():
@@ -333,6 +333,7 @@ def run_campaign(
     seed: int,
     survive: bool,
     workloads: tuple[str, ...] = HERE,
+    writers: str = "auto",
     ranks: tuple[int, ...] = (2, 3),
     blows: int = 3,
     victims: dict[str, int] | None = None,
@@ -341,7 +342,11 @@ def run_campaign(
     """Kill until ``kills`` blows have hit something; survive mode hits one rank in the middle of the run."""
     rng, tally = random.Random(seed), Tally()
     victims = victims or ({"rank": 1} if survive else VICTIMS)
-    jobs = [prepare(folder, name, ranks=n, survive=survive) for name in workloads for n in ranks]
+    jobs = [
+        prepare(folder, name, ranks=n, survive=survive, writers=writers)
+        for name in workloads
+        for n in ranks
+    ]
     while tally.kills < kills:
         chosen = rng.randrange(len(jobs))
         times = 1 if survive else min(rng.randint(1, blows), kills - tally.kills)
