@@ -19,7 +19,7 @@ import numpy as np
 
 from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import ColumnSpec, Pairs, Tally, Tick
+from ..pairs import ColumnSpec, Made, Pairs, Tally, Tick
 from ..pairs.table import checked
 from .link import Expected
 
@@ -64,6 +64,22 @@ class Counting(Protocol):
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
     ) -> tuple[Pairs, Tally]:
         """What `Engine.sample` gives, and what `caligo_mpi.pairs.tally` would count in it."""
+        ...
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """An engine of ours that shows columns while it makes them; only where it has no ``index``."""
+
+    def sample_shown(
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
+        made: Made | None = None,
+    ) -> tuple[Pairs, Tally]:
+        """As `Counting.sample_counted`; ``made`` is told whenever more bytes are final."""
         ...
 
 

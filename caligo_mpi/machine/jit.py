@@ -44,9 +44,10 @@ def compiler(*files: str) -> Callable[[str], Callable[[Any], Any]]:
     def jit(signature: str) -> Callable[[Any], Any]:
         def compiled(function: Any) -> Any:
             if folder is None:
-                return numba.njit(signature, error_model="numpy")(function)
+                return numba.njit(signature, error_model="numpy", nogil=True)(function)
             with _SETTING, _alone(folder), _kept_in(folder):
-                return numba.njit(signature, error_model="numpy", cache=True)(function)
+                jit_kept = numba.njit(signature, error_model="numpy", nogil=True, cache=True)
+                return jit_kept(function)
 
         return compiled
 

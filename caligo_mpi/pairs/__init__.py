@@ -1,6 +1,6 @@
 """What everything hands on: packed bits, pairs, chunks with their seeds, counts."""
 
-from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Partition, Tick
+from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Made, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
 from .counts import OutcomeCounts, Tally, tally
 from .table import ColumnSpec
@@ -14,6 +14,7 @@ __all__ = [
     "ColumnSpec",
     "OutcomeCounts",
     "PairArrays",
+    "Made",
     "Pairs",
     "Partition",
     "Tally",

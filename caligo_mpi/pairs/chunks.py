@@ -24,6 +24,9 @@ from .columns import Pairs
 #: Called every few milliseconds from inside long work; it may raise, to end the work.
 Tick = Callable[[], None]
 
+#: Told while a chunk is simulated: its packed columns, and how many bytes of each are final.
+Made = Callable[[U8, int], object]
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

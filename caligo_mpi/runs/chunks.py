@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..config import RunConfig
-from ..engines import Counting, Engine, declared_columns, is_ours, make_engine
+from ..engines import Counting, Engine, Showing, declared_columns, is_ours, make_engine
 from ..errors import ConfigError, EngineError
 from ..machine.wording import counted
 from ..pairs import (
@@ -20,6 +20,7 @@ from ..pairs import (
     Chunk,
     ChunkResult,
     ColumnSpec,
+    Made,
     Pairs,
     Partition,
     Tally,
@@ -55,10 +56,14 @@ def chunk_work(
     writer = places.open() if places else None
 
     def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
-        result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
         if writer and places and not engine.has_index and chunk.index >= places.begin:
+            stream = writer.stream(chunk.start, chunk.count)
+            result = run_chunk(
+                engine, chunk, config.seed, tick=tick, stored=stored, made=stream.made
+            )
             with WRITING:
-                return writer.write(result, chunk.start)
+                return stream.finish(result)
+        result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
         return result if carry else ChunkResult(result.record, None)
 
     work = _by_number(config, simulate)
@@ -130,20 +135,27 @@ def run_chunk(
     *,
     tick: Tick | None = None,
     stored: tuple[ColumnSpec, ...] | None = None,
+    made: Made | None = None,
 ) -> ChunkResult:
-    """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
+    """Simulate one chunk and fill in its record: counts and checksum are made where the data are made.
+
+    ``made`` sees the columns of a lossless chunk before, if the engine shows them.
+    """
     start = time.perf_counter()
-    pairs, counts = _simulated(engine, chunk, seed, tick)
+    pairs, counts = _simulated(engine, chunk, seed, tick, made)
     result = chunk_result(chunk, _with_columns(pairs, stored), counts)
     result.record["seconds"] = time.perf_counter() - start
     return result
 
 
 def _simulated(
-    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None
+    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None, made: Made | None = None
 ) -> tuple[Pairs, Tally | None]:
     """The chunk's pairs, and their counts where the engine is ours and counts as it goes."""
     sequence = chunk.seed_sequence(seed)
+    if made and is_ours(engine) and isinstance(engine, Showing):
+        shown, counts = engine.sample_shown(chunk.count, sequence, tick=tick, made=made)
+        return _placed(engine, chunk, shown), counts
     if is_ours(engine) and isinstance(engine, Counting):
         pairs, counts = engine.sample_counted(chunk.count, sequence, tick=tick)
         return _placed(engine, chunk, pairs), counts

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from ..pairs.bits import U8
 from ..pairs.table import as_bytes
 from .files import write_at
 
+# Bytes of each column that are written together.
+_PIECE = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -27,6 +31,7 @@ class Places:
 
     ``launch`` are bytes of the file that only this launch has written, and where.  Chunks from ``begin`` on are written
     by their ranks; the first of them begins at ``row``.  With ``sync`` each is on the disk before its rank says so.
+    With ``reserve`` a chunk's blocks are allocated at once, before they are written.
     """
 
     part: Path
@@ -36,6 +41,7 @@ class Places:
     begin: int
     row: int
     sync: bool
+    reserve: bool
 
     def open(self) -> ColumnWriter | None:
         """The file, to be written to; None where it cannot be opened here, or is another one."""
@@ -52,7 +58,8 @@ class ColumnWriter:
 
     def __init__(self, fd: int, places: Places) -> None:
         self._fd, self._places = fd, places
-        weakref.finalize(self, os.close, fd)
+        self._thread = ThreadPoolExecutor(1)
+        weakref.finalize(self, _close, self._thread, fd)
         self._bits = [start for column, start in places.columns if column.is_bit]
         self._numbers = [(c, start) for c, start in places.columns if not c.is_bit]
 
@@ -70,20 +77,48 @@ class ColumnWriter:
         What cannot be written is returned as it is, for rank 0 to try, and to say what is wrong.
         """
         pairs = result.pairs
-        if pairs is None or row + pairs.count > self._places.capacity:
+        if pairs is None or not self.fits(row, pairs.count):
             return result
         try:
             edges = self._write_bits(pairs, row)
             for column, start in self._numbers:
                 values = as_bytes(pairs.beside[column.name])
                 write_at(self._fd, values, start + column.kind.itemsize * row)
-            if self._places.sync:
-                os.fdatasync(self._fd)
+            self.sync()
         except OSError:
             return result
-        record = result.record.copy()
-        record["row"] = row
-        return ChunkResult(record, None, edges)
+        return _written(result, row, edges)
+
+    def stream(self, row: int, rows: int) -> Stream:
+        """The writing of a lossless chunk while it is simulated."""
+        return Stream(self, row, rows)
+
+    def submit(self, columns: U8, row: int, part: range) -> Future[None]:
+        """Write these bytes of each packed column of rows from ``row`` on, in a thread."""
+        return self._thread.submit(self._write_part, columns, row, part)
+
+    def reserve(self, row: int, rows: int) -> Future[None] | None:
+        """Have the blocks of a chunk's bits allocated, where that is wanted."""
+        if not self._places.reserve or rows < 8 or row + rows > self._places.capacity:
+            return None
+        return self._thread.submit(self._reserve, row >> 3, rows >> 3)
+
+    def _reserve(self, first: int, size: int) -> None:
+        for start in self._bits:
+            os.posix_fallocate(self._fd, start + first, size)
+
+    def _write_part(self, columns: U8, row: int, part: range) -> None:
+        for start, column in zip(self._bits, columns, strict=True):
+            write_at(self._fd, column[part.start : part.stop], start + (row >> 3) + part.start)
+
+    def sync(self) -> None:
+        """Press everything to the disk, where that is wanted."""
+        if self._places.sync:
+            os.fdatasync(self._fd)
+
+    def fits(self, row: int, rows: int) -> bool:
+        """Whether there is room for the rows."""
+        return row + rows <= self._places.capacity
 
     def _write_bits(self, pairs: Pairs, row: int) -> U8:
         """Write whole bytes; returns the bits in the others."""
@@ -102,3 +137,50 @@ class ColumnWriter:
             whole = np.ascontiguousarray(column[first:last])
             write_at(self._fd, whole, start + (row >> 3) + first)
         return edges
+
+
+class Stream:
+    """A lossless chunk that is written while it is simulated: `made` is told of its columns, a thread writes them."""
+
+    def __init__(self, writer: ColumnWriter, row: int, rows: int) -> None:
+        self._writer, self._row, self._rows = writer, row, rows
+        self._sent = 0
+        reserving = writer.reserve(row, rows)
+        self._writing = [reserving] if reserving else []
+
+    def made(self, columns: U8, size: int) -> None:
+        """The first ``size`` bytes of each column are final."""
+        whole = min(size, self._rows >> 3)
+        if whole - self._sent < _PIECE and size < bits.nbytes(self._rows):
+            return
+        if whole > self._sent and self._writer.fits(self._row, self._rows):
+            part = range(self._sent, whole)
+            self._writing.append(self._writer.submit(columns, self._row, part))
+            self._sent = whole
+
+    def finish(self, result: ChunkResult) -> ChunkResult:
+        """Wait until all is written; the result then says so, or is to be carried."""
+        pairs = result.pairs
+        problems = [writing.exception() for writing in self._writing]
+        if pairs is None or any(problems) or self._sent < self._rows >> 3:
+            return self._writer.write(result, self._row)
+        edges = np.zeros((len(pairs.columns), 2), np.uint8)
+        if self._rows & 7:
+            edges[:, 1] = pairs.columns[:, -1]
+        try:
+            self._writer.sync()
+        except OSError:
+            return result
+        return _written(result, self._row, edges)
+
+
+def _written(result: ChunkResult, row: int, edges: U8) -> ChunkResult:
+    record = result.record.copy()
+    record["row"] = row
+    return ChunkResult(record, None, edges)
+
+
+def _close(thread: ThreadPoolExecutor, fd: int) -> None:
+    """Not before the thread is done: another file could have got the number."""
+    thread.shutdown()
+    os.close(fd)

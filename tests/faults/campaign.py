@@ -136,6 +136,8 @@ def prepare(folder: Path, name: str, *, ranks: int, survive: bool, writers: str 
     command, reference = _command(folder, name), folder / f"{name}-reference.h5"
     if not reference.exists():
         _run_alone(*command, "-q", "-o", reference)
+    if name != "distill":
+        command += ("--set", f"output.writers={writers}")
     same, chunks = identity(reference), chunks_done(reference)
     job = Job(command, folder / "run.h5", ranks, survive, 0.0, same, chunks)
     start = time.monotonic()

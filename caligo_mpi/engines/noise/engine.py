@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...pairs import Pairs, Tally, Tick
+from ...pairs import Made, Pairs, Tally, Tick
 from .clicks import sample_count, sample_positions
 from .kernel import require_choice, sample_counted
 from .model import describe, expected_rates, integer_thresholds
@@ -58,8 +58,7 @@ class NoiseEngine:
         """The same, with the sifted pairs and errors among them."""
         tick = tick or _nothing
         if not self.has_index:
-            columns, counts = sample_counted(self._law, count, seed, tick)
-            return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
+            return self.sample_shown(count, seed, tick=tick)
         positions = sample_positions(self._coincidence, count, raw_words(seed, 0), tick)
         rows = len(positions)
         clicks = raw_words(seed, 1)
@@ -74,6 +73,20 @@ class NoiseEngine:
             bob_clicks=rows + bob_only,
         )
         return pairs, counts
+
+    def sample_shown(
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
+        made: Made | None = None,
+    ) -> tuple[Pairs, Tally]:
+        """The same where no pair can be lost; ``made`` sees columns grow, where the code is compiled."""
+        assert not self.has_index
+        told = (tick or _nothing, made or _nothing)
+        columns, counts = sample_counted(self._law, count, seed, *told)
+        return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
 
 
 def noise_engine(
@@ -90,5 +103,5 @@ def expected_of(config: NoiseConfig) -> Expected:
     return expected_rates(config, describe(config))
 
 
-def _nothing() -> None:
+def _nothing(*told: object) -> None:
     pass

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import EnvironmentProblem
 from ...machine import environment
-from ...pairs import Tally, Tick, bits, tally
+from ...pairs import Made, Tally, Tick, bits, tally
 from ...pairs.bits import U8
 from . import outcomes, tables
 from .outcomes import Law
@@ -35,17 +35,22 @@ _LOADING, _COMPILING = 1.0, 20.0
 _MISSING = "numba is not installed: pip install 'caligo-mpi[fast]'"
 
 
+def _nothing(columns: U8, size: int) -> None:
+    pass
+
+
 def sample_counted(
-    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick
+    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick, made: Made = _nothing
 ) -> tuple[U8, Tally]:
     """Packed columns of ``count`` outcomes, uint8 of shape (4, nbytes(count)), and their counts.
 
-    ``tick`` is called after each block.  Raises `EnvironmentProblem` where the environment asks for
+    ``tick`` is called after each block, and so is ``made`` where the code is compiled.
+    Raises `EnvironmentProblem` where the environment asks for
     compiled code and there is none.
     """
     compiled = _LOADER.compiled()
     if compiled is not None:
-        return sample_compiled(compiled, law, count, seed, tick)
+        return sample_compiled(compiled, law, count, seed, tick, made)
     begin = time.thread_time()
     columns = outcomes.sample_records(law, count, tables.raw_words(seed), tick)
     _LOADER.spend(time.thread_time() - begin)
@@ -53,11 +58,17 @@ def sample_counted(
 
 
 def sample_compiled(
-    compiled: ModuleType, law: Law, count: int, seed: np.random.SeedSequence, tick: Tick
+    compiled: ModuleType,
+    law: Law,
+    count: int,
+    seed: np.random.SeedSequence,
+    tick: Tick,
+    made: Made = _nothing,
 ) -> tuple[U8, Tally]:
     """The same by the module `compiled`."""
     size = bits.nbytes(count)
     planes = np.empty((4, (count + 63) >> 6), np.uint64)
+    columns = planes.view(np.uint8)
     blocks = compiled.Blocks(law, seed)
     counts = Tally()
     for first, words in outcomes.blocks(count):
@@ -72,9 +83,9 @@ def sample_compiled(
             bits.clear_padding(last, rows)
             counts += tally(last, rows)
             part[:] = whole[:, : part.shape[1]]
+        made(columns, min(size, 8 * (first + words)))
         tick()
-    columns = planes.view(np.uint8)[:, :size]
-    return np.ascontiguousarray(columns), counts
+    return np.ascontiguousarray(columns[:, :size]), counts
 
 
 class Loader:
