@@ -118,7 +118,7 @@ _PER_NODE = (
 )
 _HUGE = (
     (),
-    "remove it: huge pages gained nothing where they were measured (docs/scaling.md); numpy asks for them by itself",
+    "remove it: huge pages gained nothing that could be told from noise (docs/scaling.md); numpy asks for them by itself",
 )
 _SHARED = (
     (),

@@ -101,11 +101,18 @@ class Account:
         self.busy += seconds - (self.elsewhere - elsewhere)
         return seconds
 
+    def credit(self, items: int, seconds: float) -> None:
+        """Items that took so long together; what they were interrupted for was taken off before."""
+        written = WRITING.take()
+        self.items += items
+        self.writing += written
+        self.busy += seconds - written
+
     def sums(self) -> Sums:
         """All of it, up to now."""
         elapsed = time.perf_counter() - self.begun
         times = (elapsed, self.busy, self.communicating, self.writing)
-        total, busy, communicating, writing = (int(1e9 * seconds) for seconds in times)
+        total, busy, communicating, writing = (int(1e9 * max(seconds, 0.0)) for seconds in times)
         spent = (total, busy, communicating, writing)
         return Sums(*spent, self.items, self.messages, self.bytes, peak_memory())
 

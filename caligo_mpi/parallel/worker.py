@@ -94,9 +94,7 @@ class Worker:
     def _do(self, work: Work[Any], grant: list[tuple[int, int]]) -> None:
         """Work on one grant, announcing results whenever they add up to something."""
         group = _Finished()
-        account = self.account
         for position, item in grant:
-            before = account.elsewhere
             start = time.perf_counter()
             try:
                 result = work(item, self._tick)
@@ -105,7 +103,7 @@ class Worker:
                 sentence, where = failure(error, self.transport.rank, self.transport.size)
                 self._send(Tag.FAILED, messages.of_failed(position, sentence, where))
             else:
-                seconds = account.worked(start, before)
+                seconds = time.perf_counter() - start
                 if self.placing:
                     self._sized(position, result, parts, seconds)
                 else:
@@ -121,6 +119,7 @@ class Worker:
     def _sized(self, position: int, result: Any, parts: list[U8], seconds: float) -> None:
         """Keep a result until rank 0 says where its place is."""
         assert self.placing is not None
+        self.account.credit(1, seconds)
         self.unplaced[position] = result
         size, nbytes = self.placing.size(result), sum(part.nbytes for part in parts)
         told = messages.of_numbers(position, size, nbytes, int(seconds * 1e9))
@@ -139,6 +138,8 @@ class Worker:
 
     def _announce(self, group: _Finished) -> None:
         start = time.perf_counter()
+        if not self.placing:
+            self.account.credit(len(group.positions), group.seconds)
         if len(group.positions) > 1 or group.nbytes < GROUP_BYTES:
             group.parts = [np.concatenate(group.parts)]
         inline = group.nbytes <= INLINE_BYTES
@@ -189,10 +190,13 @@ class Worker:
     def _tick(self) -> None:
         start = time.perf_counter()
         self._listen()
-        self.account.communicating += time.perf_counter() - start
+        heard = time.perf_counter() - start
+        self.account.communicating += heard
         if self.ended:
             raise _Released
         self._place()
+        # This is within the time of the running item, and no work.
+        self.account.busy -= time.perf_counter() - start
 
 
 @dataclass
