@@ -118,7 +118,8 @@ _PER_NODE = (
 )
 _HUGE = (
     (),
-    "remove it: huge pages gained nothing that could be told from noise (docs/scaling.md); numpy asks for them by itself",
+    "remove it: huge pages gained nothing that could be told from noise (docs/scaling.md); "
+    "numpy asks for them by itself",
 )
 _SHARED = (
     (),
