@@ -172,6 +172,6 @@ def _runs(evidence: Evidence) -> Check:
     if not evidence.long:
         return Check("runs", None, "fewer than 4096 rows")
     worst = min(evidence.long, key=lambda lags: lags.p_run)
-    longest = f"longest {worst.longest} of {worst.longest_of}"
-    found = f"runs of equal bits: worst {worst.stream}, {longest}"
+    longest = f"at most {worst.longest} times {worst.longest_of} in a row"
+    found = f"runs of equal bits: least likely {worst.stream}, {longest}"
     return Check("runs", at_most_one(worst.p_run, len(evidence.long)), found)

@@ -125,6 +125,8 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
     path = output_name(default_output(args.run) if args.output is None else args.output)
     config, chosen = _protocol(args)
     plan = prepare(args.run, config, yes=args.yes, chosen=chosen)
+    if chosen and not args.ranks:  # rank 0 of those that are launched says it
+        streams.say(chosen)
     by = f"--mode={config.mode}" if args.config is None else f"--config={args.config}"
     files = [arguments.operand(args.run), by]
     agreed = ["--yes"] if args.yes else []
@@ -147,8 +149,6 @@ def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
     if args.config is not None:
         return load_protocol(args.config, args.overrides), ""
     choice = choose_protocol(args.run, args.mode or DEFAULT_MODE, args.overrides)
-    if not args.ranks:  # rank 0 of those that are launched says it
-        streams.say(choice.sentence)
     return choice.config, choice.sentence
 
 

@@ -298,6 +298,31 @@ def test_a_sweep_is_drawn_on_its_closed_forms_and_where_it_has_no_key(swept):
     assert dashed[0].get_ydata() == pytest.approx([100 * 0.2 / 3, 2.0, 0.0])
 
 
+class Words:
+    """A sweep over a word and a number, as its reader gives it."""
+
+    axes, units = ("method", "F"), {}
+    columns = ("method", "F", "qber_z", "key_per_sifted", "finite_per_sifted")
+
+    def __init__(self, fidelities):
+        methods = np.array(["cascade", "ldpc"], object)
+        self.values = {"method": np.repeat(methods, len(fidelities)), "F": np.tile(fidelities, 2)}
+
+    def __getitem__(self, name):
+        return self.values.get(name, np.linspace(0.01, 0.4, len(self.values["F"])))
+
+
+def test_words_stand_beside_each_other_and_numbers_have_a_curve_for_each_word():
+    ax = figures.plot_sweep_key(Words([0.95]))
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["cascade", "ldpc"]
+    assert ax.lines[0].get_xdata().tolist() == [0, 1]
+    ax = figures.plot_sweep_key(Words([0.95, 0.97]))
+    assert ax.get_xlabel() == "F"
+    names = [text.get_text() for text in ax.texts]
+    assert {"cascade", "ldpc"} <= set(names)
+    assert figures.plot_sweep_qber(Words([0.95])).get_xlabel() == "method"
+
+
 def test_a_sweep_has_a_page(swept, tmp_path):
     text = report([swept], tmp_path / "sweep.html").read_text()
     assert "complete: 9 points" in text

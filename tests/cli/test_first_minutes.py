@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT, environment
+from helpers import ROOT, environment, one_sentence
 
 from caligo_mpi import load_config, load_protocol, parse_config, read_keys
 from caligo_mpi.cli import main
@@ -93,6 +93,12 @@ def test_ranks_choose_the_same_and_one_of_them_says_it(caligo, tmp_path, mpirun)
     assert result.stderr.count("protocol: bbm92") == 1
     alone, ranks = (read_keys(tmp_path / name) for name in ("alone.h5", "run.keys.h5"))
     assert alone.digest == ranks.digest
+
+
+def test_counts_without_pairs_are_refused_in_one_sentence(caligo):
+    config = ROOT / "configs/small.yaml"
+    caligo("generate", config, "-q", "-o", "law.h5", "--set", "output.keep=counts")
+    one_sentence(caligo("distill", "law.h5"), "not bits", "output.keep")
 
 
 def test_a_mode_and_a_configuration_exclude_each_other(caligo):

@@ -23,9 +23,10 @@ from .pairs import (
 )
 from .ranks import last_launch, plot_ranks
 from .style import save, svg
-from .sweeps import plot_map, plot_sweep_key, plot_sweep_qber, varying
+from .sweeps import changing, plot_map, plot_sweep_key, plot_sweep_qber, varying
 
 __all__ = [
+    "changing",
     "good_cases",
     "last_launch",
     "plot_course",

@@ -80,14 +80,13 @@ def _facts(sweep: Sweep) -> Iterator[tuple[str, object]]:
 
 
 def _figures(sweep: Sweep) -> Iterator[Figure]:
-    axes = figures.varying(sweep)
-    if not axes:
+    if not figures.changing(sweep):
         return
     yield Figure("qber", figures.plot_sweep_qber(sweep))
     # A sweep without a protocol has no such column.
     if "key_bits" in sweep.columns and np.isfinite(np.array(sweep["key_bits"], float)).any():
         yield Figure("key", figures.plot_sweep_key(sweep))
-    if len(axes) > 1:
+    if len(figures.varying(sweep)) > 1:
         yield Figure("map", figures.plot_map(sweep))
 
 
