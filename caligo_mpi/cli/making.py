@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..config.modes import DEFAULT_MODE, MODES
 from ..errors import DONE, ConfigError
 from ..machine import streams
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..config.protocol import ProtocolConfig
     from ..runs.distill import DistillJob
+    from ..runs.forecast import Forecast
     from ..runs.generate import GenerateJob
     from .arguments import AddVerb
 
@@ -218,9 +221,22 @@ def _slurm(args: argparse.Namespace) -> int:
         foreseen = forecast(config)
         about = slurm.about_run(config, foreseen)
         command = slurm.Command(args.config, path, args.overrides, about=about)
-    script = slurm.script(foreseen, command, ranks=args.ranks, limit=limit)
+    times = partial(_expected_seconds, foreseen)
+    script = slurm.script(foreseen, command, ranks=args.ranks, limit=limit, times=times)
     streams.deliver(script, end="")
     return DONE
+
+
+def _expected_seconds(foreseen: Forecast, ranks: int) -> float:
+    """How long a run takes on so many ranks, by the scaling model and on any file system."""
+    from ..analysis.scaling import Costs, Workload, predict
+    from ..runs import slurm
+
+    chunks = foreseen.chunks
+    nbytes = foreseen.file_bytes / chunks
+    workload = Workload(chunks, foreseen.seconds / chunks, nbytes)
+    costs = Costs(write=slurm.WRITING, file_system=slurm.WRITING, start=slurm.START)
+    return predict(workload, costs, ranks=ranks).seconds
 
 
 def _add_sequential(verb: AddVerb) -> None:

@@ -140,6 +140,7 @@ def slurm_command(args: argparse.Namespace) -> tuple[Forecast, Command]:
     from ..runs.sweeps.plan import as_forecast, plan
 
     args.force, args.fail_fast, args.point, args.quiet, args.json = False, False, None, False, False
+    args.binding = args.metrics = None
     job = _sweep_job(args)
     job.preflight()
     found = plan(job.sweep, job.points)

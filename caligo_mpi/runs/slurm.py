@@ -10,8 +10,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -34,6 +35,11 @@ EARLY = 60
 RESERVE = 1.5
 #: Bytes per second that any file system takes.
 WRITING = 200e6
+#: From the start of the job to the first chunk; seconds.
+START = 10.0
+
+#: How many seconds a run takes on so many ranks.
+Times = Callable[[int], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,11 @@ def plan(
     resident: int,
     ranks: int | None = None,
     limit: int | None = None,
+    times: Times | None = None,
 ) -> Plan:
     """Choose ranks and time for a run from its forecast, the cores of a node and the bytes that one process takes.
+
+    ``times`` says how long the run takes on so many ranks.
 
     Raises `ConfigError` where the time limit (minutes) leaves nothing between the start and Slurm's warning.
     """
@@ -76,8 +85,9 @@ def plan(
             f"and its chunks take {duration(chunk)}; ask for at least {least} min"
         )
     usable = COMFORTABLE if limit is None else 60 * limit - warning - EARLY
-    ranks = ranks or max(1, min(ceil(forecast.seconds * RESERVE / usable), forecast.chunks, cores))
-    seconds = 10 + forecast.seconds / min(ranks, forecast.chunks) + forecast.file_bytes / WRITING
+    times = times or partial(undisturbed, forecast)
+    ranks = ranks or fewest_ranks(times, min(forecast.chunks, cores), usable / RESERVE)
+    seconds = times(ranks)
     if limit is None:
         limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
     held = resident + IN_FLIGHT * forecast.rank_bytes + HELD_BYTES + FLIGHT_BYTES
@@ -90,6 +100,32 @@ def plan(
         limit,
         max(512, 256 * ceil(held / (256 << 20))),
     )
+
+
+def undisturbed(forecast: Forecast, ranks: int) -> float:
+    """Seconds of a run whose ranks never wait for each other, its start and writing included."""
+    return START + forecast.seconds / min(ranks, forecast.chunks) + forecast.file_bytes / WRITING
+
+
+def fewest_ranks(times: Times, most: int, seconds: float) -> int:
+    """The fewest ranks that finish within ``seconds``, else those that come within 2 % of the best.
+
+    ``times`` must not grow with the number of ranks by more than noise.
+
+    >>> [fewest_ranks(lambda ranks: 60 / ranks, 128, seconds) for seconds in (60, 20, 7)]
+    [1, 3, 9]
+    >>> fewest_ranks(lambda ranks: 100 + 60 / ranks, 128, 50)
+    25
+    """
+    goal = max(seconds, 1.02 * times(most))
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        if times(middle) <= goal:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def minutes(text: str) -> int:
@@ -153,8 +189,9 @@ def script(
     *,
     ranks: int | None = None,
     limit: int | None = None,
+    times: Times | None = None,
 ) -> str:
-    """The batch script of one run; ``limit`` in minutes.  Raises `ConfigError`."""
+    """The batch script of one run; ``limit`` in minutes, ``times`` as in `plan`.  Raises `ConfigError`."""
     require_place()
     output = command.output
     for what, name in (("config", command.config), ("output", str(output))):
@@ -162,7 +199,7 @@ def script(
     _require_lasting(command.config)
     cores, source = cores_per_node()
     resident = resident_bytes()
-    chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit)
+    chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit, times=times)
     changes = [word for override in command.overrides for word in ("--set", override)]
     words = ["caligo-mpi", command.verb, str(Path(command.config).resolve()), *changes]
     shell = Path(__file__).with_name("job.sh").read_text(encoding="utf-8")

@@ -1,0 +1,86 @@
+"""What a run costs: numbers of a machine, and numbers of the run itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from ...errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What messages, grants and writing take on a machine; seconds, and bytes per second.
+
+    ``latency``: one way of a small message.  ``message``: rank 0's time for a message that
+    announces results, the grant that follows included.  ``commit``: rank 0's time to put one
+    chunk's record into the file.  ``look``: rank 0's time per worker and turn of listening.
+    ``tick``: how long rank 0 may be deaf while it computes.  ``transfer``: bytes per second that
+    rank 0 can receive.  ``write``: bytes per second that one process can write.  ``file_system``:
+    what all ranks together can write.  ``start``: from the command to the first grant.
+
+    The defaults were measured by ``python jobs/scaling.py measure`` on one host with two cores.
+    """
+
+    latency: float = 5e-6
+    message: float = 40e-6
+    commit: float = 10e-6
+    tick: float = 2e-4
+    transfer: float = 3e9
+    write: float = 2e9
+    file_system: float = 4e9
+    start: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not 0 <= value < float("inf") or (name in _RATES and not value):
+                raise ConfigError(f"costs.{name}={value!r} must be a number above 0")
+
+    @classmethod
+    def read(cls, path: Path) -> Costs:
+        """The costs in a JSON file as ``jobs/scaling.py measure`` prints it.  Raises `ConfigError`."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            numbers = {name: float(value) for name, value in found.items()}
+            return cls(**numbers)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(f"costs={path} cannot be read as measured costs: {error}") from error
+
+
+_RATES = ("transfer", "write", "file_system")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A run to be played: ``chunks`` of ``seconds`` each, which leave ``nbytes`` in the file.
+
+    ``spread`` is the standard deviation of a chunk's time over its mean.  ``writers`` says who
+    writes: rank 0 (``gather``), every rank (``direct``), or nobody (``none``: records are all
+    that is kept).
+    """
+
+    chunks: int
+    seconds: float
+    nbytes: float = 0.0
+    spread: float = 0.0
+    writers: Literal["gather", "direct", "none"] = "gather"
+
+    def __post_init__(self) -> None:
+        if self.chunks < 1:
+            raise ConfigError(f"chunks={self.chunks} must be at least 1")
+        for name in ("seconds", "nbytes", "spread"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                raise ConfigError(f"{name}={value!r} must be a number of at least 0")
+
+    @property
+    def carried(self) -> float:
+        """Bytes of a chunk that cross to rank 0 besides its record."""
+        return self.nbytes if self.writers == "gather" else 0.0
+
+    @property
+    def written(self) -> float:
+        """Bytes of a chunk that the rank which made it writes itself."""
+        return self.nbytes if self.writers == "direct" else 0.0

@@ -1,0 +1,234 @@
+"""A run played event by event, with the schedule's own rules and a clock that costs nothing.
+
+Rank 0 listens, commits in order and grants as `caligo_mpi.parallel.coordinator` does; what it
+grants is decided by the same `Grants`.  Only the work is replaced, by times that are drawn.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...parallel.grants import Grants
+from ...parallel.limits import GROUP_BYTES, INLINE_BYTES
+from .costs import Costs, Workload
+
+_SEED = 20
+
+
+@dataclass
+class Played:
+    """What came of a run: its ``seconds``, and how long ranks computed and rank 0 was busy for others."""
+
+    seconds: float
+    computing: float
+    serving: float
+
+
+@dataclass
+class _Worker:
+    """A rank: positions it was granted, those it has finished and not announced."""
+
+    queue: deque[int] = field(default_factory=deque)
+    finished: list[int] = field(default_factory=list)
+    ends: set[int] = field(default_factory=set)  # positions that end a grant
+    spent: float = 0.0  # seconds of the finished ones
+    working: bool = False
+
+
+class Play:
+    """One run of ``workload`` on ``ranks`` ranks under ``policy``; `run` it once."""
+
+    def __init__(self, workload: Workload, costs: Costs, ranks: int, policy: str) -> None:
+        self.workload = workload
+        self.costs = costs
+        self.ranks = ranks
+        self.grants = Grants(workload.chunks, ranks, policy, computes=True)
+        self.workers = [_Worker() for _ in range(ranks)]
+        self.random = np.random.default_rng(_SEED)
+        self.drawn: list[float] = []
+        self.events: list[tuple[float, int, str, int]] = []
+        self.counter = 0
+        self.mailbox: deque[tuple[int, list[int], float]] = deque()
+        self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
+        self.next_commit = 0
+        self.listening = False  # a turn of listening is due
+        self.busy_until = 0.0  # rank 0, with what others sent
+        self.own_left = 0.0  # seconds of the chunk that rank 0 is computing
+        self.own_position: int | None = None
+        self.own_start = 0.0
+        self.own_version = 0
+        self.disk_free = 0.0
+        self.computing = self.serving = 0.0
+
+    def run(self) -> Played:
+        """Play until everything is committed."""
+        now = 0.0
+        for worker in range(1, self.ranks):
+            self._grant(worker, now)
+        self._compute_own(now)
+        while self.next_commit < self.workload.chunks:
+            now, _, what, who = heapq.heappop(self.events)
+            if what == "computed":
+                self._at(self._written(now), "finished", who)
+            elif what == "finished":
+                self._finished(who, now)
+            elif what == "arrived":
+                self._granted(who, now)
+            elif what == "own" and who == self.own_version:
+                self._own_finished(now)
+            elif what == "listen":
+                self._listen(now)
+        return Played(max(now, self.busy_until), self.computing, self.serving)
+
+    def _at(self, time: float, what: str, who: int) -> None:
+        self.counter += 1
+        heapq.heappush(self.events, (time, self.counter, what, who))
+
+    # Workers.
+
+    def _granted(self, number: int, now: float) -> None:
+        worker = self.workers[number]
+        if worker.queue and not worker.working:
+            self._start(number, now)
+
+    def _start(self, number: int, now: float) -> None:
+        """Begin to compute the next chunk."""
+        seconds = self._draw()
+        self.workers[number].working = True
+        self.workers[number].spent += seconds
+        self.computing += seconds
+        self._at(now + seconds, "computed", number)
+
+    def _written(self, begin: float) -> float:
+        """When a rank that begins to write its chunk is done; all share the file system in turn."""
+        nbytes = self.workload.written
+        if not nbytes:
+            return begin
+        self.disk_free = max(self.disk_free, begin) + nbytes / self.costs.file_system
+        return max(self.disk_free, begin + nbytes / self.costs.write)
+
+    def _finished(self, number: int, now: float) -> None:
+        worker = self.workers[number]
+        position = worker.queue.popleft()
+        worker.finished.append(position)
+        worker.working = False
+        group = len(worker.finished) * self.workload.carried
+        if position in worker.ends or group >= GROUP_BYTES:
+            worker.ends.discard(position)
+            self._announce(number, now)
+        if worker.queue:
+            self._start(number, now)
+
+    def _announce(self, number: int, now: float) -> None:
+        worker = self.workers[number]
+        self.mailbox.append((number, worker.finished, worker.spent))
+        worker.finished, worker.spent = [], 0.0
+        deaf = self.costs.tick / 2 if self.own_position is not None else 0.0
+        self._listen_at(now + self.costs.latency + deaf)
+
+    # Rank 0.
+
+    def _listen_at(self, time: float) -> None:
+        """Have rank 0 listen then, or when it is free; one turn takes in all that has come."""
+        if not self.listening:
+            self.listening = True
+            self._at(max(time, self.busy_until), "listen", 0)
+
+    def _listen(self, now: float) -> None:
+        """Take in all that has arrived, commit what is in order, grant."""
+        self.listening = False
+        if now < self.busy_until:
+            self._listen_at(now)
+            return
+        self._interrupt(now)
+        messages = list(self.mailbox)
+        self.mailbox.clear()
+        spent = self.costs.message * len(messages)
+        for source, positions, seconds in messages:
+            self._heard(source, positions, seconds)
+        spent += self._commit()
+        self._served(now, spent)
+        for source, _, _ in messages:
+            self._grant(source, self.busy_until)
+        self._compute_own(self.busy_until)
+
+    def _heard(self, source: int, positions: list[int], seconds: float) -> None:
+        self.grants.finished(source, len(positions), seconds)
+        self.grants.item_bytes = int(self.workload.carried)
+        self.ready.update(dict.fromkeys(positions, source))
+        if self._is_inline:
+            self.grants.received(source, len(positions))
+
+    @property
+    def _is_inline(self) -> bool:
+        return self.workload.carried <= INLINE_BYTES
+
+    def _commit(self) -> float:
+        """Put what is in order into the file; the seconds that takes."""
+        each = self.costs.commit + self.workload.carried / self.costs.write
+        spent = 0.0
+        while self.next_commit in self.ready:
+            source = self.ready.pop(self.next_commit)
+            self.next_commit += 1
+            spent += each
+            if source and not self._is_inline:
+                self.grants.received(source, 1)
+            if source:
+                spent += self.workload.carried / self.costs.transfer
+        return spent
+
+    def _served(self, now: float, seconds: float) -> None:
+        self.busy_until = now + seconds
+        self.serving += seconds
+
+    def _grant(self, worker: int, now: float) -> None:
+        while worker and (positions := self.grants.for_worker(worker)) is not None:
+            self.workers[worker].queue.extend(positions)
+            self.workers[worker].ends.add(positions[-1])
+            self._at(now + self.costs.latency, "arrived", worker)
+
+    # Chunks of rank 0 itself, which messages interrupt.
+
+    def _interrupt(self, now: float) -> None:
+        if self.own_position is not None:
+            self.own_left -= max(0.0, now - self.own_start)
+            self.own_version += 1
+
+    def _compute_own(self, now: float) -> None:
+        """Begin a chunk of rank 0's own, or go on with it."""
+        if self.own_position is None:
+            self.own_position = self.grants.for_itself()
+            if self.own_position is None:
+                return
+            self.grants.own.popleft()
+            self.own_left = self._draw()
+            self.computing += self.own_left
+        self.own_version += 1
+        self.own_start = now
+        self._at(now + max(0.0, self.own_left), "own", self.own_version)
+
+    def _own_finished(self, now: float) -> None:
+        assert self.own_position is not None
+        self.ready[self.own_position] = 0
+        self.own_position = None
+        self.grants.measured(0, 1, max(self.workload.seconds, 1e-9))
+        spent = self._commit()
+        if self.workload.written:
+            spent += self._written(now) - now
+        self._served(now, spent)
+        self._compute_own(self.busy_until)
+
+    def _draw(self) -> float:
+        """The seconds of one chunk: gamma distributed, or all the same."""
+        mean, spread = self.workload.seconds, self.workload.spread
+        if not mean or not spread:
+            return mean
+        if not self.drawn:
+            shape = spread**-2
+            times = self.random.gamma(shape, mean / shape, 4096)
+            self.drawn = times.tolist()
+        return self.drawn.pop()

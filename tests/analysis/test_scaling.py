@@ -1,0 +1,115 @@
+"""The scaling model: closed forms, the played run against them, and the script that uses it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from caligo_mpi.analysis.scaling import Costs, Workload, bounds, finite_source, predict
+from caligo_mpi.errors import ConfigError
+
+FREE = Costs(latency=0, message=0, commit=0, tick=0, transfer=1e18, write=1e18, file_system=1e18)
+
+
+def with_costs(**changes):
+    return Costs(**{name: getattr(FREE, name) for name in Costs.__slots__} | changes | {"start": 0})
+
+
+def test_ranks_that_never_wait_share_the_work_exactly():
+    found = predict(Workload(1000, 0.5, writers="none"), with_costs(), ranks=10)
+    assert found.seconds == pytest.approx(50)
+    assert (found.efficiency, found.limit) == (pytest.approx(1), "ranks")
+
+
+@pytest.mark.parametrize("policy", ["static", "dynamic", "guided", "adaptive"])
+def test_every_chunk_is_committed_under_every_policy(policy):
+    workload = Workload(777, 0.01, 1000, 0.5)
+    found = predict(workload, ranks=7, policy=policy)
+    assert 0.8 < found.efficiency <= 1
+    assert found.seconds >= 777 * 0.01 * 0.9 / 7
+
+
+def test_rank_0_limits_what_it_must_receive_and_write():
+    costs = with_costs(transfer=2e9, write=1e9)
+    workload = Workload(2000, 0.01, 4 << 20)
+    found = predict(workload, costs, ranks=64)
+    most = bounds(workload, costs, 64)
+    assert most.name == found.limit == "rank0"
+    assert most.rank0 == pytest.approx(1 / ((4 << 20) * 1.5e-9))
+    assert 0.95 < 2000 / found.seconds / most.least <= 1.02
+
+
+def test_a_slow_file_system_limits_those_who_write_themselves():
+    costs = with_costs(file_system=1e9, write=1e9)
+    workload = Workload(4000, 0.01, 1e6, writers="direct")
+    found = predict(workload, costs, ranks=100)
+    assert found.limit == "file_system"
+    assert found.efficiency < 0.2
+    assert found.of_limit > 0.97
+
+
+def test_writers_that_share_a_disk_are_a_machine_repair_model():
+    """Exponential times: the played rate is that of mean value analysis but for statistics.
+
+    20,000 chunks are 20,000 exponential times: their mean is off by 5 σ = 3.6 % with probability 6e-7.
+    Writing takes the same time each, where the closed form has it exponential: at this load that is worth 4 %.
+    """
+    think, service, ranks = 1.0, 0.05, 11
+    costs = with_costs(file_system=1 / service, write=1e18)
+    workload = Workload(10_000, think, 1.0, 1.0, "direct")
+    found = predict(workload, costs, ranks=ranks)
+    rate = 10_000 / found.seconds
+    assert rate == pytest.approx(finite_source(ranks, think, service), rel=0.08)
+    assert rate < ranks / (think + service) * 1.036
+
+
+def test_the_closed_form_meets_the_markov_chain():
+    """Machine repair solved as a birth and death process, for a few sizes."""
+    for ranks, think, service in ((1, 3, 1), (4, 2, 0.5), (30, 10, 1)):
+        weights = [1.0]
+        for waiting in range(1, ranks + 1):
+            weights.append(weights[-1] * (ranks - waiting + 1) * service / think)
+        idle = weights[0] / np.sum(weights)
+        assert finite_source(ranks, think, service) == pytest.approx((1 - idle) / service)
+
+
+def test_long_runs_go_on_at_the_rate_of_their_second_half():
+    short, long = (
+        predict(Workload(chunks, 0.01, writers="none"), with_costs(), ranks=8)
+        for chunks in (10_000, 1_000_000)
+    )
+    assert long.seconds == pytest.approx(100 * short.seconds, rel=0.01)
+
+
+def test_as_many_ranks_as_anybody_has():
+    found = predict(Workload(300_000, 60.0, spread=0.1, writers="none"), ranks=3000)
+    assert found.efficiency > 0.9
+
+
+def test_measured_costs_come_from_a_file(tmp_path):
+    path = tmp_path / "costs.json"
+    path.write_text(json.dumps({"latency": 1e-6, "write": 5e8}))
+    assert Costs.read(path) == Costs(latency=1e-6, write=5e8)
+    for text, what in (
+        ("{", "cannot be read"),
+        ('{"speed": 1}', "speed"),
+        ('{"write": 0}', "write=0"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=what):
+            Costs.read(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"chunks": 0}, "chunks=0"),
+        ({"seconds": float("nan")}, "seconds=nan"),
+        ({"nbytes": -1.0}, "nbytes=-1.0"),
+    ],
+)
+def test_a_workload_that_cannot_be_is_named(changes, what):
+    with pytest.raises(ConfigError, match=what):
+        Workload(**{"chunks": 1, "seconds": 1.0} | changes)
