@@ -13,6 +13,7 @@ from .arguments import whole
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
+    from typing import Literal
 
     from ..config.protocol import ProtocolConfig
     from ..runs.distill import DistillJob
@@ -234,7 +235,8 @@ def _expected_seconds(foreseen: Forecast, ranks: int) -> float:
 
     chunks = foreseen.chunks
     nbytes = foreseen.file_bytes / chunks
-    workload = Workload(chunks, foreseen.seconds / chunks, nbytes)
+    writers: Literal["gather", "none"] = "gather" if foreseen.carries else "none"
+    workload = Workload(chunks, foreseen.seconds / chunks, nbytes, writers=writers)
     costs = Costs(write=slurm.WRITING, file_system=slurm.WRITING, start=slurm.START)
     return predict(workload, costs, ranks=ranks).seconds
 

@@ -162,6 +162,14 @@ class PairArrays(_Arrays):
 
     extra: Extra = _NOTHING
 
+    def _replace(self, **changes: Any) -> PairArrays:
+        """The same pairs with other columns; ``extra``, declared ones by name, is one of them."""
+        extra = changes.pop("extra", self.extra)
+        arrays = super()._replace(**changes)
+        if extra:
+            arrays.extra = extra
+        return arrays
+
     @classmethod
     def of(cls, columns: Extra) -> PairArrays:
         """From all columns by name."""

@@ -20,7 +20,8 @@ class Forecast:
     """What a run will need.  ``seconds`` is for one rank, from a trial of a few chunks; bytes are of the file.
 
     ``pairs`` are those that a run with a goal takes by its closed forms; ``full_bytes`` are those of the file with all
-    of its columns, whatever it keeps.
+    of its columns, whatever it keeps.  ``carries`` says that ranks send columns, and so hold several chunks of
+    ``rank_bytes``, not the one that they work on.
     """
 
     pairs: int
@@ -31,6 +32,7 @@ class Forecast:
     seconds: float
     expected: Expected
     full_bytes: int
+    carries: bool = True
 
 
 def forecast(config: RunConfig) -> Forecast:
@@ -61,6 +63,7 @@ def forecast(config: RunConfig) -> Forecast:
         rank_bytes=int(partition[0].count * engine.expected.coincidence * row_bytes),
         seconds=seconds / tried * config.pairs,
         expected=engine.expected,
+        carries=info.has_columns,
     )
 
 

@@ -90,7 +90,9 @@ def plan(
     seconds = times(ranks)
     if limit is None:
         limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
-    held = resident + IN_FLIGHT * forecast.rank_bytes + HELD_BYTES + FLIGHT_BYTES
+    held = resident + held_chunks(forecast) * forecast.rank_bytes
+    if forecast.carries:
+        held += HELD_BYTES + FLIGHT_BYTES
     return Plan(
         ranks,
         ceil(ranks / cores),
@@ -126,6 +128,11 @@ def fewest_ranks(times: Times, most: int, seconds: float) -> int:
         else:
             low = middle + 1
     return low
+
+
+def held_chunks(forecast: Forecast) -> int:
+    """Chunks that a rank may hold: those on their way, or the one it works on, with what it is made of."""
+    return IN_FLIGHT if forecast.carries else 2
 
 
 def minutes(text: str) -> int:
@@ -266,7 +273,7 @@ def _requests(
         f"#SBATCH --ntasks={chosen.ranks}",
         f"#SBATCH --nodes={chosen.nodes}",
         "#SBATCH --cpus-per-task=1",
-        f"# A process took {quantity(resident)}B in the trial and may hold {IN_FLIGHT} chunks of "
+        f"# A process took {quantity(resident)}B in the trial and may hold {held_chunks(forecast)} chunks of "
         f"{quantity(forecast.rank_bytes)}B.",
         f"#SBATCH --mem-per-cpu={chosen.memory}M",
         f"# {RESERVE} times the expected time, and the warning{again}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,19 @@ class SweepInfo:
     def digest(self) -> str:
         """SHA-256 of the identity."""
         return hashlib.sha256(self.identity.encode()).hexdigest()
+
+    def goes_with(self, other: SweepInfo) -> bool:
+        """Whether equal points have equal bits: sweeps of one base, which may stop at other goals."""
+        here, there = (_without_goal(info.identity) for info in (self, other))
+        return here == there
+
+
+def _without_goal(identity: str) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(identity)
+    base = values.get("base")
+    if isinstance(base, dict) and base.get("until"):
+        values["base"] = {**base, "until": True}
+    return values
 
 
 @dataclass(slots=True)

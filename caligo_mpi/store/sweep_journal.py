@@ -37,7 +37,7 @@ def is_partial_sweep(path: Path) -> bool:
 
 
 def of_info(info: SweepInfo) -> bytes:
-    """The first record."""
+    """The first record, and whenever a sweep goes on with another goal."""
     return json.dumps({"info": asdict(info)}).encode()
 
 
@@ -112,6 +112,8 @@ def _take(found: SweepRows, record: bytes) -> None:
         found.rows[row["key"]] = row
         if row["state"] == "done":
             found.partial.pop(row["key"], None)
+    elif "info" in values:
+        found.info = SweepInfo(**values["info"])
     elif "points" in values:
         found.points = [(key, parameters) for key, parameters in values["points"]]
     elif "anew" in values:

@@ -68,7 +68,7 @@ def existing(path: Path) -> SweepRows | None:
 
 def require_same_sweep(where: Path, found: SweepInfo, asked: SweepInfo) -> None:
     """Refuse points of a sweep that has another base, naming the difference."""
-    if found.digest == asked.digest:
+    if found.goes_with(asked):
         return
     told = differences(found.identity, asked.identity)
     raise StoreError(

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from caligo_mpi.pairs import CHUNK_DTYPE, ChunkResult, Pairs, Partition, Tally, bits, tally
+from caligo_mpi.pairs import (
+    CHUNK_DTYPE,
+    COLUMNS,
+    ChunkResult,
+    PairArrays,
+    Pairs,
+    Partition,
+    Tally,
+    bits,
+    tally,
+)
 
 
 def random_pairs(count: int, *, index: bool = False, time: bool = False, seed: int = 3) -> Pairs:
@@ -69,3 +79,14 @@ def test_a_result_comes_back_from_its_bytes(count, index, time):
     assert back.pairs.alice_clicks == count + 5
     assert back.pairs.checksum() == pairs.checksum()
     assert (back.pairs.index is not None, back.pairs.time is not None) == (index, time)
+
+
+def test_arrays_with_another_column_keep_those_that_are_declared():
+    bits_of = {name: np.zeros(3, np.uint8) for name in COLUMNS}
+    arrays = PairArrays.of({**bits_of, "attempts": np.array([4, 5, 6], np.uint32)})
+    other = arrays._replace(bob_outcome=np.ones(3, np.uint8))
+    assert other.bob_outcome.tolist() == [1, 1, 1]
+    assert other.named()["attempts"].tolist() == [4, 5, 6]
+    assert arrays._replace(extra={}).named().keys() == bits_of.keys()
+    with pytest.raises(ValueError, match="attempts"):
+        arrays._replace(attempts=np.zeros(3))

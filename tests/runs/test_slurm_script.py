@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from dataclasses import replace
+
 import pytest
 from helpers import environment
 
@@ -76,6 +78,8 @@ def test_a_limit_that_leaves_no_time_is_refused():
 def test_memory_is_a_process_and_the_chunks_it_may_hold():
     assert plan(60).memory == 512
     assert plan(60, rank_bytes=100 << 20).memory == 1024  # 100 + 8·100 + 64 = 964 MiB
+    no_bits = replace(forecast(60, rank_bytes=100 << 20), carries=False)
+    assert batch.plan(no_bits, cores=1, resident=100 << 20).memory == 512  # 100 + 2·100 MiB
 
 
 @pytest.mark.parametrize("text", ["", "1h", "1:2:3:4", "-1", "1-", "9" * 5000, "٣"])

@@ -157,6 +157,28 @@ def test_points_stop_by_their_goal_where_their_single_runs_do(compute, tmp_path)
     assert rows[1]["key_bits"] > 0
 
 
+def test_a_raised_goal_goes_on_and_a_lowered_one_keeps_what_is_there(compute, tmp_path):
+    def rows(relative_error: float, most: int = 10**6) -> list[dict]:
+        goal = {"relative_error": relative_error, "of": "qber", "max_pairs": most}
+        base = {key: value for key, value in BASE.items() if key != "pairs"}
+        compute(base={**base, "until": goal}, axes=axes, protocol=protocol)
+        return caligo_mpi.read_sweep(tmp_path / "out").rows()
+
+    axes = [{**FIDELITIES, "values": [0.8, 0.9, 1.0]}]
+    protocol = {"mode": "bbm92", "block_size": 30_000}
+    first, raised = rows(0.2), rows(0.05)
+    assert all(a["pairs"] < b["pairs"] for a, b in zip(first[:2], raised[:2], strict=True))
+    assert rows(0.2) == raised  # what is there is more than enough
+    further = rows(0.05, 1_100_000)
+    assert further[:2] == raised[:2]
+    assert (raised[2]["pairs"], further[2]["pairs"]) == (10**6, 1_100_000)
+    (tmp_path / "out").rename(tmp_path / "before")
+    anew = rows(0.05, 1_100_000)
+    times = [name for name in anew[0] if "second" in name or name == "figure_of_merit"]
+    for there, here in zip(further, anew, strict=True):
+        assert {**there, **dict.fromkeys(times)} == {**here, **dict.fromkeys(times)}
+
+
 def test_intervals_z_scores_and_figures_of_merit(compute, tmp_path):
     compute(base={**BASE, "pairs": 200_000})
     sweep = caligo_mpi.read_sweep(tmp_path / "out")

@@ -19,6 +19,7 @@ from ...store.sweep_journal import of_chunks, of_points, of_row
 from ...store.sweep_store import SweepStore
 from ..counts import law_digest
 from ..job import Observer
+from . import goals
 from .results import Listed, Table
 from .simulating import TICKS, decision, is_whole, pairs_file, point_chunks, simulate
 
@@ -79,6 +80,7 @@ class Campaign:
 
     def compute(self, map_: Map) -> None:
         """Both pools, one after the other; ends early when asked to stop."""
+        goals.take_up(self)
         self._say_what_is_there()
         known = [(key, parameters) for _, key, parameters in listed(self.sweep.points)]
         if known != self.store.found.points:

@@ -21,6 +21,7 @@ from ...store.sweep_store import SweepStore, existing, preflight_sweep, require_
 from ..job import Observer, Protection
 from ..modes import mode_of
 from .campaign import Campaign, listed
+from .goals import is_enough
 from .reading import items_done
 from .results import Table, write_results
 from .simulating import pairs_file, point_chunks
@@ -159,11 +160,11 @@ class SweepJob:
             found = existing(self.path)
         except StoreError:
             return None
-        if found is None or found.info.digest != sweep_info(self.sweep).digest:
+        if found is None or not found.info.goes_with(sweep_info(self.sweep)):
             return None
         for point in self.points:
             row = found.rows.get(point.key)
-            if row is None or row["state"] != "done":
+            if row is None or row["state"] != "done" or not is_enough(point, row):
                 return None
             if self.sweep.keep == "pairs" and not pairs_file(self.path, point).exists():
                 return None

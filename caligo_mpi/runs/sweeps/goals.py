@@ -1,0 +1,65 @@
+"""Points whose goal was changed since the sweep's last launch: what is there stays where it is enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...config.points import Point, ranges_text
+from ...pairs import Tally
+from ...pairs.stopping import decide
+from ...store.sweep_data import Partial, Row
+from ...store.sweep_journal import of_anew, of_info
+
+if TYPE_CHECKING:
+    from .campaign import Campaign
+
+
+def is_enough(point: Point, row: Row) -> bool:
+    """Whether a finished point's pairs are enough for its goal, if it has one."""
+    config = point.config
+    if config.until is None:
+        return True
+    counts = Tally(*(int(row[name]) for name in ("sifted_z", "errors_z", "sifted_x", "errors_x")))
+    pairs = int(row["pairs"])
+    last = pairs >= config.pairs
+    return bool(decide(config.until.goal, int(row["chunks"]), pairs, counts, last=last).reason)
+
+
+def take_up(campaign: Campaign) -> None:
+    """Take back the points that another goal needs more of, where the goal is another one than the file's.
+
+    A finished point has not kept what its chunks were one by one: it is simulated again from the first, to the same
+    bits.  So is one that was being distilled, or of which it is not certain that its last chunk is whole.
+    """
+    store = campaign.store
+    if store.found.info.digest == store.info.digest:
+        return
+    with_goal = [point for point in campaign.points if point.config.until is not None]
+    again = [point.index for point in with_goal if _take_back(campaign, point)]
+    if again:
+        told = f"points {ranges_text(again)}" if len(again) > 1 else f"point {again[0]}"
+        campaign.observer.say(
+            f"the goal is another one than before: {told} simulated again, further"
+        )
+    store.put(of_info(store.info))
+    store.commit()
+
+
+def _take_back(campaign: Campaign, point: Point) -> bool:
+    row, partial = campaign.rows.get(point.key), campaign.partial.get(point.key)
+    if row is not None and not is_enough(point, row):
+        del campaign.rows[point.key]
+    elif partial is not None and not _goes_on(point, partial):
+        del campaign.partial[point.key]
+    else:
+        return False
+    campaign.store.found.rows.pop(point.key, None)
+    campaign.store.put(of_anew(point.key))
+    return True
+
+
+def _goes_on(point: Point, partial: Partial) -> bool:
+    """Whether the next chunk of a point can follow those that are in."""
+    emissions = partial.chunks * point.config.chunk_size
+    are_whole = partial.sums.get("rows") == emissions
+    return are_whole and not partial.blocks and emissions <= point.config.pairs
