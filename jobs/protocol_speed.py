@@ -110,7 +110,7 @@ def hashing(repeat: int) -> bool:
     one = 1 / best(lambda: amplify(key, seed, 700_000), repeat=repeat)
     both = 1 / best(lambda: amplify(keys, seed, 700_000), repeat=repeat)
     ok = report("Toeplitz hash, 1e6 to 7e5 bits", one, "Mbit/s", bar=5)
-    report("the same for both parties, of each", both, "Mbit/s")
+    ok &= report("the same for both parties, of each", both, "Mbit/s", bar=60)
     report("tag of 1e6 bits", 1 / best(lambda: tag(key, by), repeat=repeat), "Mbit/s")
 
     rows = Rows(np.arange(500_000, dtype=np.uint64), key[:500_000], key[500_000:])
