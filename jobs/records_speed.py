@@ -70,7 +70,7 @@ def by_chunk() -> tuple[float, float]:
         pairs.checksum()
         marks.append(time.process_time())
         del pairs
-        run_chunk(engine, chunk, config.seed, carry=False)
+        run_chunk(engine, chunk, config.seed)
         marks.append(time.process_time())
         kernel, checksum, whole = (b - a for a, b in pairwise(marks))
         spent.append((kernel, checksum, whole))
