@@ -119,7 +119,11 @@ def stopping_after(items: int) -> Callable[..., object]:
 
 def of_version_1(job: Any) -> Any:
     """The job as the first version of the protocol's random streams had it."""
-    premises = replace(job.source.premises, stream_version=1)
-    return replace(
-        job, info=replace(job.info, stream_version=1), source=replace(job.source, premises=premises)
-    )
+    return replace_version(job, 1)
+
+
+def replace_version(job: Any, version: int) -> Any:
+    """The job as that version of the protocol's random streams had it."""
+    premises = replace(job.source.premises, stream_version=version)
+    info = replace(job.info, stream_version=version)
+    return replace(job, info=info, source=replace(job.source, premises=premises))

@@ -26,6 +26,7 @@ Seed = Annotated[int, Range(0)]
 Fraction = Annotated[float, Range(0, 1, open_low=True, open_high=True)]
 Epsilon = Annotated[float, Range(1e-24, 1e-2)]
 
+_LONG_FRAME = 131_072
 _REMEDY = "configs/bbm92.yaml and configs/rot.yaml are examples"
 
 
@@ -35,6 +36,10 @@ class _Model(Section):
     def rows_per_block(self) -> int | None:
         """Pairs per block, about; None where all pairs of a run are one block."""
         return None
+
+    def takes_long_codes(self) -> bool:
+        """Whether long LDPC codes are used where a block has the pairs for them."""
+        return False
 
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults filled in, as JSON values; `parse_protocol` reads it back."""
@@ -91,6 +96,12 @@ class Bbm92Config(_Model):
         """Pairs per block, about."""
         return self.block_size
 
+    def takes_long_codes(self) -> bool:
+        """With LDPC, unless frames of a length of their own are asked for that is too short for them."""
+        default = type(self).model_fields["frame_bits"].default
+        fits = self.frame_bits == default or self.frame_bits >= _LONG_FRAME
+        return self.reconciliation.startswith("ldpc") and fits
+
 
 def _one_way(value: object) -> object:
     if value != "ldpc":
@@ -143,6 +154,10 @@ class RotConfig(_Model):
         Range(0, open_low=True),
         about("Δt between the last pair and the announcement of bases", unit="ns", symbol="Δt"),
     ] = 1e9
+
+    def takes_long_codes(self) -> bool:
+        """Always."""
+        return True
 
 
 #: A section for each of `caligo_mpi.config.modes.MODES`.

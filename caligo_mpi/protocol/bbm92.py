@@ -18,7 +18,7 @@ from ..pairs import Pairs, Tally, Tick, bits
 from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import amplify, seed_bits
-from .draw import ALICE, STREAM_VERSION, random_bits, random_subset, stream
+from .draw import ALICE, LONG_CODES, STREAM_VERSION, random_bits, random_subset, stream
 from .estimate import estimate, likely_at_most, no_code
 from .key_length import finite_key_length, hoeffding_margin
 from .sift import select, sides, sift
@@ -36,6 +36,7 @@ from .types import (
 )
 from .verify import SEED_BITS, draw_tag_key, tag_bits_for, tags
 
+_FRAME_BITS = Bbm92Config.model_fields["frame_bits"].default
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
 _CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
 _FRAMES_LOST = (
@@ -98,7 +99,8 @@ def make_block(
     alice, bob = announce_bases(pairs, talk)
     tick()
     result = BlockResult(block, sifted=alice.count)
-    tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even)
+    long = premises.stream_version == LONG_CODES
+    tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even, long=long)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
     result = _with_test(result, tested)
@@ -179,8 +181,12 @@ def disclose(
     source: np.random.PCG64,
     talk: Transcript,
     even: bool = True,
+    long: bool = False,
 ) -> Disclosed | Abort:
-    """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`."""
+    """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`.
+
+    With ``long`` the frames are as `frame_shape` makes them for long codes.
+    """
     if (
         config.test == "random"
         and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None
@@ -188,7 +194,7 @@ def disclose(
         return abort
     key_basis = _key_basis(alice, config)
     (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
-    frames, frame_bits = frame_shape(count, config)
+    frames, frame_bits = frame_shape(count, config, long=long)
     if not frame_bits or (config.test != "random" and count == alice.count):
         return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     sample = random_subset(source, count, count - frames * frame_bits)
@@ -225,10 +231,16 @@ def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | N
     )
 
 
-def frame_shape(count: int, config: Bbm92Config) -> tuple[int, int]:
-    """How many frames of how many bits to make of ``count`` bits, the rest to be disclosed."""
+def frame_shape(count: int, config: Bbm92Config, *, long: bool = False) -> tuple[int, int]:
+    """How many frames of how many bits to make of ``count`` bits, the rest to be disclosed.
+
+    With ``long`` a frame is a word of a long code, unless the configuration asks for another length.
+    """
     left = int((1 - config.test_fraction) * count)
-    frames = max(1, round(left / config.frame_bits))
+    asked = config.frame_bits
+    if long and asked == _FRAME_BITS:
+        asked = ldpc.WORD_BITS
+    frames = max(1, round(left / asked))
     return frames, left // frames
 
 
@@ -264,7 +276,10 @@ def agree(
     is then as secret as the whole would be after telling that frame (chain rule).
     """
     try:
-        corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
+        long = share.stream_version == LONG_CODES
+        corrected = reconcile_long(tested, config.reconciliation) if long else None
+        if corrected is None:
+            corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
     except ConfigError as error:  # no code for this error rate
         return no_code(str(error), tested.bit, _CODE_CONFIDENCE)
     leak = [frame.leak_bits for frame in corrected]
@@ -297,6 +312,13 @@ def reconcile(
     return ldpc.reconcile_blind(
         tested.alice, tested.bob, qber=qber, source=source, target=_FRAMES_LOST
     )
+
+
+def reconcile_long(tested: Disclosed, method: str) -> list[Reconciled] | None:
+    """Correct Bob's frames by long codes; ``None`` where none is fit."""
+    expected = ldpc.Expected.of(tested.bit.errors, tested.bit.tested)
+    correct = ldpc.reconcile_long if method == "ldpc" else ldpc.reconcile_nested
+    return correct(tested.alice, tested.bob, expected=expected)
 
 
 def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:

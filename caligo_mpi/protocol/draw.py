@@ -17,6 +17,8 @@ from ..pairs.domains import PROTOCOL
 #: Raised whenever the same pairs and configuration would give other keys than before; older ones can be gone on with.
 STREAM_VERSION = 2
 OLDER_STREAMS = (1,)
+#: Keys of which long LDPC codes are made have this version; all else about their streams is as in `STREAM_VERSION`.
+LONG_CODES = 3
 
 #: Words drawn at a time: they stay in cache.
 _AT_ONCE = 1 << 15

@@ -11,8 +11,8 @@ import numpy as np
 from ..config.protocol import RotConfig
 from ..pairs import Pairs, Tick, bits
 from .commit import SESSION_BYTES
-from .draw import ALICE, BOB, SESSION, random_bytes, stream
-from .ldpc import choose_code
+from .draw import ALICE, BOB, LONG_CODES, SESSION, random_bytes, stream
+from .ldpc import choose_code, choose_long_code
 from .sift import sides
 from .transcript import Transcript, last_pair_ns
 from .transfer import Alice, Bob, CodeFor, Terms
@@ -30,7 +30,8 @@ def make_block(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """One random oblivious transfer with the code that ``config.failure_target`` asks for; it is the only block."""
-    code_for = partial(choose_code, target=config.failure_target)
+    long = premises.stream_version == LONG_CODES
+    code_for = partial(choose_long_code if long else choose_code, target=config.failure_target)
     return transfer(pairs, config, block=block, premises=premises, code_for=code_for)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -14,8 +15,11 @@ from ..errors import ConfigError
 from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..pairs.checks import breach_of_packed
+from .draw import LONG_CODES, STREAM_VERSION
 from .sift import rows
 from .types import IDEAL, Block, BlockResult, KeyResult, Premises
+
+_LONG_BLOCK = 1_000_000  # pairs
 
 
 def run_protocol(
@@ -43,6 +47,7 @@ def run_protocol(
     if isinstance(config, Mapping):
         config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)
+    premises = of_version(premises, config, plan)
     blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
     results = [
         run_block(part, config, block=b, blocks=len(plan), premises=premises) for part, b in blocks
@@ -62,6 +67,17 @@ def plan_blocks(count: int, config: ProtocolConfig) -> list[Block]:
     size = 8 * max(1, -(-count // (8 * blocks)))
     starts = range(0, max(1, count), size)
     return [Block(i, start, min(size, count - start)) for i, start in enumerate(starts)]
+
+
+def of_version(premises: Premises, config: ProtocolConfig, plan: Sequence[Block]) -> Premises:
+    """The premises with the version of the streams that new keys get: that of long codes, if they are used.
+
+    Blocks of a million pairs are filled by one word or more; smaller ones, and all other configurations, give the same
+    keys as before there were long codes.
+    """
+    long = config.takes_long_codes() and plan[0].count >= _LONG_BLOCK
+    current = premises.stream_version == STREAM_VERSION
+    return replace(premises, stream_version=LONG_CODES) if long and current else premises
 
 
 def run_block(

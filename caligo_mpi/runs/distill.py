@@ -26,8 +26,8 @@ from ..pairs import COLUMNS, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..parallel.job import Map, Rules, Work
 from ..parallel.serial import serial_map
-from ..protocol.draw import OLDER_STREAMS, STREAM_VERSION
-from ..protocol.run import plan_blocks, run_block
+from ..protocol.draw import OLDER_STREAMS
+from ..protocol.run import of_version, plan_blocks, run_block
 from ..protocol.types import (
     IDEAL,
     Block,
@@ -112,12 +112,12 @@ def prepare(
         raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
     mode = mode_of(config.mode)
     mode.require_devices(run, source=str(path))
-    found = replace(found, premises=mode.premises(run))
     plan = plan_blocks(found.rows, config)
+    found = replace(found, premises=of_version(mode.premises(run), config, plan))
     info = KeysInfo(
         mode=config.mode,
         seed=config.seed,
-        stream_version=STREAM_VERSION,
+        stream_version=found.premises.stream_version,
         config=json.dumps(config.resolved()),
         config_digest=config.digest(),
         source=path.name,
@@ -215,8 +215,10 @@ def settled(task: Task, path: str | os.PathLike[str]) -> Task:
         begun = keys_status(path).info
         info = replace(task.info, stream_version=begun.stream_version)
         premises = task.source.premises
-        sound = premises.quality == 1  # the older version did not look
-        if sound and begun.stream_version in OLDER_STREAMS and info.identity == begun.identity:
+        sound = premises.quality == 1  # the oldest version did not look
+        older = begun.stream_version < premises.stream_version
+        known = begun.stream_version not in OLDER_STREAMS or sound
+        if older and known and info.identity == begun.identity:
             premises = replace(premises, stream_version=begun.stream_version)
             return replace(task, info=info, source=replace(task.source, premises=premises))
     return task

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from .adapt import Layout, choose_layout, fit
+from .choice import WORD_BITS, Expected
 from .code import Code, available_codes, load_code, syndrome
 from .decoder import decode
-from .exchange import OneWay, choose_code, reconcile, reconcile_blind
+from .exchange import (
+    OneWay,
+    choose_code,
+    choose_long_code,
+    reconcile,
+    reconcile_blind,
+    reconcile_long,
+    reconcile_nested,
+)
+from .family import Family, available_families, load_family
 
 __all__ = [
+    "WORD_BITS",
     "Code",
+    "Expected",
+    "Family",
     "Layout",
     "OneWay",
     "available_codes",
+    "available_families",
     "choose_code",
     "choose_layout",
+    "choose_long_code",
     "decode",
     "fit",
     "load_code",
+    "load_family",
     "reconcile",
     "reconcile_blind",
+    "reconcile_long",
+    "reconcile_nested",
     "syndrome",
 ]

@@ -22,6 +22,7 @@ from ...pairs.bits import U8
 I64 = NDArray[np.int64]
 
 FOLDER = Path(__file__).with_name("codes")
+_LONG = 128  # a circulant that is worth a call of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,8 @@ def to_json(code: Code) -> dict[str, Any]:
 
 def syndrome(code: Code, bits: U8) -> U8:
     """Parities of all checks for each row of ``bits`` (frames, n): (frames, m)."""
+    if code.lift >= _LONG:
+        return _syndrome_by_shifts(code, bits)
     columns = np.ascontiguousarray(bits.T)
     out = np.empty((code.m, len(bits)), np.uint8)
     for row, layer in enumerate(code.layers):
@@ -165,6 +168,19 @@ def syndrome(code: Code, bits: U8) -> U8:
             columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift]
         )
     return np.ascontiguousarray(out.T)
+
+
+def _syndrome_by_shifts(code: Code, bits: U8) -> U8:
+    """The same, a circulant at a time: faster where these are long, and without the list of all edges."""
+    lift = code.lift
+    out = np.zeros((len(bits), code.m), np.uint8)
+    for row, column in np.argwhere(code.base >= 0):
+        own = bits[:, column * lift : (column + 1) * lift]
+        odd = out[:, row * lift : (row + 1) * lift]
+        shift = int(code.base[row, column])
+        odd[:, shift:] ^= own[:, : lift - shift]
+        odd[:, :shift] ^= own[:, lift - shift :]
+    return out
 
 
 @cache

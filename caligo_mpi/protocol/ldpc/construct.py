@@ -7,6 +7,7 @@ Li and Kumar, CISS 2004: each new circulant goes where the shortest cycle it clo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,17 @@ from numpy.typing import NDArray
 from .code import I64, Code
 
 _UNREACHED = np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """What is the same for every circulant: ``limit`` is how many a row gets before all have as many."""
+
+    lift: int
+    depth: int
+    limit: int
+    reach: int
+    draw: np.random.Generator
 
 
 def build(
@@ -24,24 +36,25 @@ def build(
     lift: int,
     seed: int,
     depth: int = _UNREACHED,
+    reach: int = _UNREACHED,
 ) -> Code:
     """A code of ``rows`` base rows whose base columns have the given ``degrees`` (degree → columns).
 
     Cycles of more than 2·``depth`` edges are all the same to it: looking for them in long codes takes too long.
+    All shifts are below ``reach``.
 
     >>> code = build("tiny", rows=6, degrees={2: 5, 3: 7}, lift=16, seed=1)
     >>> code.n, code.m, four_cycles(code)
     (192, 96, 0)
     """
     columns = [degree for degree in sorted(degrees) for _ in range(degrees[degree])]
-    limit = -(-sum(columns) // rows)
+    grow = _Growth(lift, depth, -(-sum(columns) // rows), reach, np.random.default_rng(seed))
     base = np.full((rows, len(columns)), -1, np.int16)
-    draw = np.random.default_rng(seed)
     for column, degree in enumerate(columns):
         for _ in range(degree):
-            row, shift = _place(base, column, lift=lift, depth=depth, limit=limit, draw=draw)
+            row, shift = _place(base, column, grow)
             base[row, column] = shift
-    _break_four_cycles(base, lift=lift, depth=depth, limit=limit, draw=draw)
+    _break_four_cycles(base, grow)
     return Code(name, lift, base, _untainted(base))
 
 
@@ -62,42 +75,35 @@ def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
     return np.argwhere(bad)
 
 
-def _break_four_cycles(
-    base: NDArray[np.int16], *, lift: int, depth: int, limit: int, draw: np.random.Generator
-) -> None:
+def _break_four_cycles(base: NDArray[np.int16], grow: _Growth) -> None:
     """Move circulants on cycles of four, one after the other, as long as that leaves fewer of them."""
-    bad = _on_four_cycles(base, lift)
+    bad = _on_four_cycles(base, grow.lift)
     for _ in range(4 * len(bad)):
         if not len(bad):
             return
-        row, column = draw.choice(bad)
+        row, column = grow.draw.choice(bad)
         shift, base[row, column] = base[row, column], -1
-        place, new = _place(base, int(column), lift=lift, depth=depth, limit=limit, draw=draw)
+        place, new = _place(base, int(column), grow)
         base[place, column] = new
-        left = _on_four_cycles(base, lift)
+        left = _on_four_cycles(base, grow.lift)
         if len(left) <= len(bad):
             bad = left
         else:
             base[place, column], base[row, column] = -1, shift
 
 
-def _place(
-    base: NDArray[np.int16],
-    column: int,
-    *,
-    lift: int,
-    depth: int,
-    limit: int,
-    draw: np.random.Generator,
-) -> tuple[int, int]:
+def _place(base: NDArray[np.int16], column: int, grow: _Growth) -> tuple[int, int]:
     """Row and shift of the column's next circulant: farthest away, then in the emptiest row, then by lot."""
     filled = (base >= 0).sum(axis=1)
     free = base[:, column] < 0
-    free &= (filled < limit) | (filled[free] >= limit).all()
-    distance = np.where(free[:, None], _distances(base, column, lift=lift, depth=depth), -1)
+    free &= (filled < grow.limit) | (filled[free] >= grow.limit).all()
+    distance = _distances(base, column, lift=grow.lift, depth=grow.depth)
+    distance[~free] = distance[:, grow.reach :] = -1
     farthest = distance == distance.max()
     emptiest = filled == filled[farthest.any(axis=1)].min()
-    row, shift = np.divmod(draw.choice(np.flatnonzero(farthest & emptiest[:, None])), lift)
+    row, shift = np.divmod(
+        grow.draw.choice(np.flatnonzero(farthest & emptiest[:, None])), grow.lift
+    )
     return int(row), int(shift)
 
 

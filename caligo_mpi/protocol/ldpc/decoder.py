@@ -40,11 +40,16 @@ def decode(
     the iterations spent on each frame.
     """
     bits = received.copy()
+    prior = _prior(code.n, qber, erased, known)
+    kernel, words = _kernel(), _words()
+    if words is not None and kernel is not plain and code.lift >= words.SHORTEST_LIFT:
+        return bits, *words.decode_words(code, bits, syndromes, prior, max_iterations)
     ok = np.zeros(len(bits), bool)
     iterations = np.zeros(len(bits), np.int64)
-    prior = _prior(code.n, qber, erased, known)
-    kernel = _kernel()
-    lanes = _Lanes.empty(code, kernel.lanes(code))
+    side_by_side = kernel.lanes(code)
+    if kernel is plain:
+        side_by_side = max(1, min(side_by_side, len(bits)))
+    lanes = _Lanes.empty(code, side_by_side)
     waiting = 0
     while waiting < len(bits) or len(lanes.busy):
         new = lanes.next_frames(waiting, len(bits))
@@ -79,7 +84,7 @@ class _Lanes:
 
     @classmethod
     def empty(cls, code: Code, lanes: int) -> _Lanes:
-        edges = len(code.edges[0])
+        edges = int(np.count_nonzero(code.base >= 0)) * code.lift
         total, messages, wanted = (
             np.zeros((height, lanes), np.int16) for height in (code.n, edges, code.m)
         )
@@ -128,6 +133,16 @@ def _kernel() -> ModuleType:
     except ImportError:
         return plain
     return compiled
+
+
+@cache
+def _words() -> ModuleType | None:
+    """The compiled decoder of long words where numba is installed."""
+    try:
+        from . import words
+    except ImportError:
+        return None
+    return words
 
 
 def _prior(n: int, qber: float, erased: I64 | None, known: I64 | None) -> I16:

@@ -11,6 +11,7 @@ from ...pairs.bits import U8, require_bits
 from ..draw import random_bits
 from ..types import Reconciled
 from .adapt import Layout, choose_layout
+from .choice import SHORTEST, Expected, choose_cheapest, choose_range, choose_safe, lift_for
 from .code import syndrome
 from .decoder import decode
 
@@ -64,9 +65,69 @@ def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
 def reconcile(alice: U8, bob: U8, *, qber: float, target: float = 1e-3) -> list[Reconciled]:
     """Both sides of one-way reconciliation of frames (frames, size): what Bob holds afterwards."""
     require_bits(alice=alice, bob=bob)
-    code = choose_code(bob.shape[1], qber, target=target)
+    return _one_way(choose_code(bob.shape[1], qber, target=target), alice, bob)
+
+
+def _one_way(code: OneWay, alice: U8, bob: U8) -> list[Reconciled]:
     told = syndrome(code.layout.code, code.layout.spread(alice))
     return code.decode_all(bob, told)
+
+
+def choose_long_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
+    """`choose_code` among the long codes, where one of them is fit; else among the others.
+
+    >>> choose_long_code(900_000, 0.02, target=0.01).layout.words
+    2
+    """
+    layout = choose_safe(size, qber, target) if size >= SHORTEST else None
+    return choose_code(size, qber, target=target) if layout is None else OneWay(layout, qber)
+
+
+def reconcile_long(alice: U8, bob: U8, *, expected: Expected) -> list[Reconciled] | None:
+    """`reconcile` by the long code that costs least, lost frames included; ``None`` where none is fit."""
+    require_bits(alice=alice, bob=bob)
+    layout = choose_cheapest(bob.shape[1], expected)
+    if layout is None:
+        return None
+    return _one_way(OneWay(layout, expected.qber), alice, bob)
+
+
+def reconcile_nested(alice: U8, bob: U8, *, expected: Expected) -> list[Reconciled] | None:
+    """Blind reconciliation by long codes; ``None`` where none is fit.
+
+    Alice begins with a syndrome that is likely to be too short.  About words that Bob cannot decode she tells one
+    half of some checks at a time; what she told of the whole ones tells the other half.  All that is told is the
+    syndrome of the code as it is in the end.
+    """
+    require_bits(alice=alice, bob=bob)
+    size = bob.shape[1]
+    chosen = choose_range(size, expected)
+    if chosen is None:
+        return None
+    family, first = chosen
+    lift = lift_for(family, size)
+    layout = Layout(family.code(lift, first), size, 1)
+    sent, words = layout.spread(alice), layout.spread(bob)
+    ok = np.zeros(len(words), bool)
+    told, rounds = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
+    steps = [*range(first, family.splits, max(1, len(family.base) // 100)), family.splits]
+    for step, splits in enumerate(steps):
+        open_ = np.flatnonzero(~ok)
+        if not len(open_):
+            break
+        code = family.code(lift, splits)
+        found, met, _ = decode(
+            code,
+            words[open_],
+            syndrome(code, sent[open_]),
+            qber=expected.qber,
+            known=layout.shortened,
+            max_iterations=_PATIENCE if splits < family.splits else 100,
+        )
+        told[open_], rounds[open_] = code.m, step
+        words[open_[met]] = found[met]
+        ok[open_] = met
+    return _per_key(layout, words, ok, told, rounds)
 
 
 def reconcile_blind(

@@ -12,7 +12,7 @@ import numpy as np
 from ...config.points import Point
 from ...config.protocol import ProtocolConfig
 from ...parallel.job import Map
-from ...protocol.run import plan_blocks
+from ...protocol.run import of_version, plan_blocks
 from ...store.sweep_journal import of_blocks
 from ..job import Meter
 from ..modes import mode_of
@@ -75,11 +75,13 @@ def _protocol(point: Point) -> ProtocolConfig:
 
 def _key_task(campaign: Campaign, point: Point) -> KeyTask:
     partial, protocol = campaign.partial[point.key], _protocol(point)
+    plan = plan_blocks(int(np.concatenate(partial.chunk_rows).sum()), protocol)
+    premises = of_version(mode_of(protocol.mode).premises(point.config), protocol, plan)
     return KeyTask(
         point=point.index,
         config=json.dumps(point.config.resolved()),
         protocol=json.dumps(protocol.resolved()),
-        premises=mode_of(protocol.mode).premises(point.config),
+        premises=premises,
         checksums=np.concatenate(partial.checksums),
         rows=np.concatenate(partial.chunk_rows),
         alice_clicks=partial.sums["alice_clicks"],

@@ -1,0 +1,156 @@
+"""Which of the long codes to take: by what was measured, for the error rate expected and the doubt about it.
+
+A word of n bits fails where more of them are wrong than its code can take.  Both numbers are nearly normal, so the
+share of failures is a normal tail, taken from a table; nothing here rounds differently on another machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf, sqrt
+
+from .adapt import Layout
+from .family import Family, available_families, load_family
+
+#: Bits of a word, about: shorter ones have more tags, and errors that vary more from word to word.
+WORD_BITS = 450_000
+#: Keys below this are for the shorter codes: no lift of the families is as short.
+SHORTEST = 131_072
+
+#: One-sided tail of the normal distribution → how many standard deviations away it begins.
+TAILS: tuple[tuple[float, float], ...] = (
+    (0.2, 0.8416), (0.15, 1.0364), (0.1, 1.2816), (0.07, 1.4758), (0.05, 1.6449), (0.04, 1.7507),
+    (0.03, 1.8808), (0.025, 1.9600), (0.02, 2.0537), (0.015, 2.1701), (0.01, 2.3263), (0.007, 2.4573),
+    (0.005, 2.5758), (0.004, 2.6521), (0.003, 2.7478), (0.0025, 2.8070), (0.002, 2.8782),
+    (0.0015, 2.9677), (0.001, 3.0902), (7e-4, 3.1947), (5e-4, 3.2905), (3e-4, 3.4316), (2e-4, 3.5401),
+    (1e-4, 3.7190),
+)  # fmt: skip
+
+_AT_FIRST = -1.2816  # blind: standard deviations from the expected errors to those of the first try
+_AT_LAST = 3.0902  # and to those that can be corrected when all is told
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The error rate, and the standard deviation of what it was estimated from."""
+
+    qber: float
+    doubt: float = 0.0
+
+    @classmethod
+    def of(cls, errors: int, tested: int) -> Expected:
+        """After so many errors among so many tested bits (Laplace's rule: never 0).
+
+        >>> Expected.of(99, 9_998).qber
+        0.01
+        """
+        qber = (errors + 1) / (tested + 2)
+        return cls(qber, sqrt(qber * (1 - qber) / (tested + 2)))
+
+
+def deviations(failures: float) -> float:
+    """Standard deviations that leave no more than this share beyond them; infinitely many below 1e-4.
+
+    >>> deviations(0.0012)
+    3.0902
+    """
+    return next((far for tail, far in TAILS if tail <= failures), inf)
+
+
+def tail(far: float) -> float:
+    """The share beyond so many standard deviations, by the table: 1 below the first, 1e-4 above the last.
+
+    >>> tail(2.4), tail(0.1)
+    (0.01, 1.0)
+    """
+    return next((share for share, begin in reversed(TAILS) if begin <= far), 1.0)
+
+
+def distance(family: Family, splits: int, expected: Expected, size: int) -> float:
+    """From the errors expected in ``size`` bits to those that are too many, in standard deviations."""
+    limit, qber = family.limit(splits), expected.qber
+    variance = (qber * (1 - qber) + limit.spread) / size
+    return (limit.qber - qber) / sqrt(variance + expected.doubt**2)
+
+
+def reaches(family: Family, splits: int, size: int, failures: float) -> float:
+    """The highest error rate at which keys of ``size`` bits fail no more often than ``failures``; or 0."""
+    far = deviations(failures)
+    low, high = 0.0, family.limit(splits).qber
+    for _ in range(40):
+        qber = (low + high) / 2
+        fits = distance(family, splits, Expected(qber), size) >= far
+        low, high = (qber, high) if fits else (low, qber)
+    return low
+
+
+def choose_cheapest(size: int, expected: Expected) -> Layout | None:
+    """For keys of ``size`` bits the code that costs least, told and lost bits together; ``None`` where none is fit.
+
+    A key that fails is told from end to end, so one in a hundred costs a hundredth of the bits.
+    """
+    best, least = None, 1.0
+    for family, splits in _all(size):
+        told = _told(family, splits, size)
+        lost = tail(distance(family, splits, expected, size))
+        cost = told + lost * (1 - told)
+        if cost < least:
+            best, least = (family, splits), cost
+    return None if best is None else _layout(*best, size, 1)
+
+
+def choose_safe(size: int, qber: float, failures: float) -> Layout | None:
+    """The code that tells least about keys of ``size`` bits of which no more than a share of ``failures`` fails."""
+    words = max(1, round(size / WORD_BITS))
+    part = -(-size // words)
+    far, best, least = deviations(failures / words), None, inf
+    for family, splits in _all(part):
+        told = _told(family, splits, part)
+        if told < least and distance(family, splits, Expected(qber), part) >= far:
+            best, least = (family, splits), told
+    return None if best is None else _layout(*best, size, words)
+
+
+def choose_range(size: int, expected: Expected) -> tuple[Family, int] | None:
+    """For blind reconciliation: a family and the splits to begin with, at which a tenth of the keys decodes.
+
+    Of the families whose splits go on to where one key in a thousand is left, that which tells least at first.
+    """
+    best, least = None, inf
+    for family in _families(size):
+        if distance(family, family.splits, expected, size) < _AT_LAST:
+            continue
+        at = [k for k in range(family.splits) if distance(family, k, expected, size) <= _AT_FIRST]
+        first = at[-1] if at else 0
+        told = family.share(first)
+        if told < least:
+            best, least = (family, first), told
+    return best
+
+
+def _families(size: int) -> Iterator[Family]:
+    for family in map(load_family, available_families()):
+        if size >= family.least_lift * family.columns and family.limits:
+            yield family
+
+
+def _all(size: int) -> Iterator[tuple[Family, int]]:
+    for family in _families(size):
+        for splits in range(family.splits + 1):
+            yield family, splits
+
+
+def _told(family: Family, splits: int, size: int) -> float:
+    """Syndrome bits per bit of the key."""
+    checks = len(family.base) + splits
+    return checks * lift_for(family, size) / size
+
+
+def lift_for(family: Family, size: int) -> int:
+    """The lift whose words hold ``size`` bits."""
+    return -(-size // family.columns)
+
+
+def _layout(family: Family, splits: int, size: int, words: int) -> Layout:
+    return Layout(family.code(lift_for(family, -(-size // words)), splits), size, words)

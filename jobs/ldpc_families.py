@@ -1,0 +1,412 @@
+"""Build the families of long LDPC codes of the package and measure where they begin to fail.
+
+    python jobs/ldpc_families.py build                   # every family anew, without measurements
+    python jobs/ldpc_families.py check                   # are the files' matrices those that build makes?
+    python jobs/ldpc_families.py limits b96x1024 …       # where words of these (default: all) begin to fail
+    python jobs/ldpc_families.py trials --promise 0.01   # words at the error rate where one in a hundred may fail
+    python jobs/ldpc_families.py table                   # what was measured, for the documentation
+
+Families are written to caligo_mpi/protocol/ldpc/families/, one JSON file each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from math import log, log2
+
+import numpy as np
+
+from caligo_mpi.protocol.ldpc import decode, syndrome
+from caligo_mpi.protocol.ldpc.choice import reaches
+from caligo_mpi.protocol.ldpc.construct import build, four_cycles
+from caligo_mpi.protocol.ldpc.family import (
+    FOLDER,
+    Family,
+    Limit,
+    Trial,
+    load_family,
+    to_json,
+)
+
+#: Syndrome bits per bit → share of the base columns by degree, from density evolution: `ldpc_density.py`.
+DESIGNS: dict[float, dict[int, float]] = {
+    0.04: {
+        2: 0.038,
+        3: 0.5318,
+        6: 0.1228,
+        7: 0.0732,
+        8: 0.0766,
+        10: 0.0056,
+        12: 0.0047,
+        14: 0.0111,
+        17: 0.0107,
+        20: 0.0028,
+        26: 0.1134,
+        32: 0.0052,
+        40: 0.0042,
+    },
+    0.07: {
+        2: 0.0665,
+        3: 0.4852,
+        6: 0.1121,
+        7: 0.0844,
+        8: 0.086,
+        10: 0.0161,
+        12: 0.0134,
+        14: 0.0143,
+        17: 0.018,
+        26: 0.1007,
+        32: 0.0019,
+        40: 0.0015,
+    },
+    0.095: {
+        2: 0.0925,
+        3: 0.5072,
+        6: 0.1133,
+        7: 0.0674,
+        8: 0.0708,
+        10: 0.0053,
+        12: 0.0044,
+        14: 0.0065,
+        17: 0.0188,
+        20: 0.0027,
+        26: 0.1021,
+        32: 0.0051,
+        40: 0.0041,
+    },
+    0.12: {
+        2: 0.114,
+        3: 0.4951,
+        6: 0.1106,
+        7: 0.0658,
+        8: 0.0691,
+        10: 0.0051,
+        12: 0.0043,
+        14: 0.0064,
+        17: 0.0183,
+        20: 0.0026,
+        26: 0.0997,
+        32: 0.005,
+        40: 0.004,
+    },
+    0.15: {
+        2: 0.1425,
+        3: 0.4977,
+        6: 0.1065,
+        7: 0.0568,
+        8: 0.0609,
+        14: 0.0026,
+        17: 0.0178,
+        20: 0.005,
+        26: 0.0987,
+        32: 0.0064,
+        40: 0.0051,
+    },
+    0.2: {
+        2: 0.19,
+        3: 0.4546,
+        4: 0.0307,
+        6: 0.0982,
+        7: 0.0524,
+        8: 0.0561,
+        17: 0.0164,
+        26: 0.091,
+        32: 0.0059,
+        40: 0.0047,
+    },
+    0.27: {
+        2: 0.2413,
+        3: 0.4088,
+        4: 0.0296,
+        5: 0.0181,
+        6: 0.0933,
+        7: 0.0498,
+        8: 0.0533,
+        10: 0.0015,
+        17: 0.0049,
+        26: 0.0891,
+        32: 0.0056,
+        40: 0.0045,
+    },
+    0.36: {
+        2: 0.2804,
+        3: 0.4289,
+        4: 0.0064,
+        5: 0.0241,
+        6: 0.0906,
+        7: 0.0268,
+        8: 0.0395,
+        10: 0.0043,
+        12: 0.0036,
+        26: 0.0808,
+        32: 0.008,
+        40: 0.0064,
+    },
+    0.48: {
+        2: 0.3235,
+        3: 0.418,
+        4: 0.0199,
+        5: 0.0217,
+        6: 0.0814,
+        7: 0.0241,
+        8: 0.0259,
+        26: 0.0726,
+        32: 0.0072,
+        40: 0.0058,
+    },
+}
+
+#: Base rows and columns.
+SHAPES = (
+    (50, 1024), (68, 1024), (90, 1024), (122, 1024), (79, 512), (105, 512), (140, 512), (187, 512),
+)  # fmt: skip
+
+#: Share of the rows that can be split: well into the next family.
+SPLIT = 0.45
+#: Bits of the words measured.
+LENGTH = 1 << 18
+
+
+def design(share: float) -> dict[int, float]:
+    """Shares of the columns by degree, on a line in ln(share) between two designs."""
+    known = sorted(DESIGNS)
+    if share <= known[0] or share >= known[-1]:
+        nodes = dict(DESIGNS[known[0] if share <= known[0] else known[-1]])
+    else:
+        above = next(i for i, at in enumerate(known) if at >= share)
+        low, high = known[above - 1], known[above]
+        part = log(share / low) / log(high / low)
+        one, other = DESIGNS[low], DESIGNS[high]
+        nodes = {
+            degree: (1 - part) * one.get(degree, 0) + part * other.get(degree, 0)
+            for degree in sorted(one | other)
+        }
+    nodes[2] = min(nodes[2], 0.95 * share)
+    return nodes
+
+
+def capped(nodes: dict[int, float], most: int) -> dict[int, float]:
+    """The same with no column of a higher degree than ``most``: few rows have no room for it without short cycles."""
+    out: dict[int, float] = {}
+    for degree, share in nodes.items():
+        out[min(degree, most)] = out.get(min(degree, most), 0) + share
+    return out
+
+
+def columns_of(nodes: dict[int, float], columns: int) -> dict[int, int]:
+    """Base columns by degree, rounded by largest remainder."""
+    whole = sum(nodes.values())
+    exact = {degree: columns * share / whole for degree, share in nodes.items()}
+    counts = {degree: int(count) for degree, count in exact.items()}
+    left = columns - sum(counts.values())
+    for degree in sorted(exact, key=lambda d: counts[d] - exact[d])[:left]:
+        counts[degree] += 1
+    return {degree: count for degree, count in counts.items() if count}
+
+
+def build_one(rows: int, columns: int) -> Family:
+    """The first seed's family without a cycle of four at any lift."""
+    least = LENGTH // 2 // columns
+    degrees = columns_of(capped(design(rows / columns), rows // 3), columns)
+    for seed in range(1, 20):
+        code = build(
+            "", rows=rows, degrees=degrees, lift=least, seed=seed, depth=2, reach=least // 2
+        )
+        if not four_cycles(code):
+            about = {"built_by": "python jobs/ldpc_families.py build", "seed": seed}
+            return Family(f"b{rows:03}x{columns}", least, code.base, about=about)
+    raise SystemExit(f"{rows} × {columns}: no seed below 20 gives a family without 4-cycles")
+
+
+def names() -> dict[str, tuple[int, int]]:
+    return {f"b{rows:03}x{columns}": (rows, columns) for rows, columns in SHAPES}
+
+
+def entropy(q: float) -> float:
+    return -q * log2(q) - (1 - q) * log2(1 - q)
+
+
+def error_rate(share: float) -> float:
+    """Q with h(Q) = share."""
+    low, high = 0.0, 0.5
+    for _ in range(60):
+        q = (low + high) / 2
+        low, high = (q, high) if entropy(q) < share else (low, q)
+    return low
+
+
+class Bench:
+    """Decodes random words of one code, as many bits of which are wrong as asked for."""
+
+    def __init__(self, family: Family, splits: int, seed: int) -> None:
+        self.code = family.code(LENGTH // family.columns, splits)
+        self.rng = np.random.default_rng([seed, *family.base.shape, splits])
+
+    def fails(self, errors: int) -> bool:
+        n = self.code.n
+        sent = self.rng.integers(0, 2, (1, n), np.uint8)
+        received = sent.copy()
+        received[0, self.rng.permutation(n)[:errors]] ^= 1
+        told = syndrome(self.code, sent)
+        bits, _, _ = decode(self.code, received, told, qber=errors / n)
+        return bool((bits != sent).any())
+
+
+def measure_limit(family: Family, splits: int, *, frames: int, seed: int) -> Limit:
+    """Up and down until the number of errors is found at which half of the words fail, then around it."""
+    bench = Bench(family, splits, seed)
+    n = bench.code.n
+    at, step = error_rate(family.share(splits) / 1.09) * n, 0.04
+    seen: list[tuple[float, bool]] = []
+    while len(seen) < 16:
+        failed = bench.fails(round(at))
+        seen.append((at, failed))
+        at *= 1 - step if failed else 1 + step
+        step = max(step * 0.7, 0.006)
+    middle, width = fitted(seen)
+    while len(seen) < frames:
+        at = middle + bench.rng.uniform(-2, 2) * width
+        seen.append((at, bench.fails(round(at))))
+        if len(seen) % 16 == 0:
+            middle, width = fitted(seen)
+    middle, width = fitted(seen)
+    return Limit(splits, round(middle / n, 7), round(width**2 / n, 6), len(seen))
+
+
+def fitted(seen: list[tuple[float, bool]]) -> tuple[float, float]:
+    """Mean and standard deviation of the number of errors that is one too many: most likely ones of a logistic."""
+    at = np.array([x for x, _ in seen])
+    failed = np.array([y for _, y in seen])
+    around = at.mean()
+    middles = np.linspace(0.94, 1.06, 241) * around
+    widths = np.geomspace(0.001, 0.02, 40) * around
+    slope = np.pi / np.sqrt(3) / widths
+    x = (at[:, None, None] - middles[:, None]) * slope
+    likely = -np.logaddexp(0, np.where(failed[:, None, None], -x, x)).sum(axis=0)
+    i, j = np.unravel_index(np.argmax(likely), likely.shape)
+    return float(middles[i]), float(widths[j])
+
+
+def measure_trial(
+    family: Family, splits: int, *, promise: float, frames: int, seed: int, bits: int
+) -> Trial:
+    """Words with independent errors at the highest error rate at which ``promise`` holds."""
+    code = family.code(bits // family.columns, splits)
+    qber = reaches(family, splits, code.n, promise)
+    rng = np.random.default_rng([seed, *family.base.shape, splits, 1])
+    failures = undetected = iterations = 0
+    for _ in range(frames):
+        sent = rng.integers(0, 2, (1, code.n), np.uint8)
+        received = sent ^ (rng.random(sent.shape, np.float32) < qber).view(np.uint8)
+        found, ok, spent = decode(code, received, syndrome(code, sent), qber=qber)
+        wrong = bool((found != sent).any())
+        failures += wrong
+        undetected += wrong and bool(ok[0])
+        iterations += int(spent[0])
+    mean = round(iterations / frames, 2)
+    return Trial(splits, code.lift, qber, promise, frames, failures, undetected, mean)
+
+
+def save(family: Family) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    text = json.dumps(to_json(family), separators=(",", ":")).replace("],[", "],\n[")
+    (FOLDER / f"{family.name}.json").write_text(text.replace(',"', ',\n"') + "\n", "utf-8")
+
+
+def steps(family: Family) -> tuple[int, int, int]:
+    most = round(SPLIT * len(family.base))
+    return 0, most // 2, most
+
+
+def measure_limits(name: str, args: argparse.Namespace) -> None:
+    family = load_family(name)
+    found = []
+    for splits in steps(family):
+        begin = time.process_time()
+        found.append(measure_limit(family, splits, frames=args.frames, seed=args.seed))
+        f = family.share(splits) / entropy(found[-1].qber)
+        spent = time.process_time() - begin
+        print(f"{name} {found[-1]} f={f:.4f} {spent:.0f} s", flush=True)
+    about = {
+        **family.about,
+        "limits_by": f"python jobs/ldpc_families.py limits {name} --frames {args.frames} --seed {args.seed}",
+    }
+    save(replace(family, limits=tuple(found), trials=(), about=about))
+
+
+def measure_trials(name: str, args: argparse.Namespace) -> None:
+    family = load_family(name)
+    splits = args.splits if args.splits is not None else family.splits // 4
+    begin = time.process_time()
+    trial = measure_trial(
+        family,
+        splits,
+        promise=args.promise,
+        frames=args.frames,
+        seed=args.seed,
+        bits=args.bits,
+    )
+    spent = time.process_time() - begin
+    speed = trial.frames * trial.lift * family.columns / spent / 1e6
+    print(f"{name} {trial} {speed:.1f} Mbit/s", flush=True)
+    others = tuple(
+        t for t in load_family(name).trials if (t.splits, t.promise) != (splits, args.promise)
+    )
+    save(replace(family, trials=(*others, trial)))
+
+
+def print_table(chosen: list[str]) -> None:
+    print("| family | splits | syndrome bits per bit | half of the words fail at | f there |")
+    print("|---|---|---|---|---|")
+    for family in map(load_family, chosen):
+        for limit in family.limits:
+            share = family.share(limit.splits)
+            f = share / entropy(limit.qber)
+            print(
+                f"| {family.name} | {limit.splits} | {share:.4f} | {100 * limit.qber:.3f} % | {f:.3f} |"
+            )
+    print("\n| family | splits | word | Q | promised | failed | undetected | iterations |")
+    print("|---|---|---|---|---|---|---|---|")
+    for family in map(load_family, chosen):
+        for t in family.trials:
+            n = t.lift * family.columns
+            print(
+                f"| {family.name} | {t.splits} | {n:,} | {100 * t.qber:.3f} % | {t.promise:g} | "
+                f"{t.failures} / {t.frames} | {t.undetected} | {t.iterations:.0f} |"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("verb", choices=("build", "check", "limits", "trials", "table"))
+    parser.add_argument("names", nargs="*", help="families; all of them by default")
+    parser.add_argument("--frames", type=int, default=140, help="words to decode")
+    parser.add_argument("--promise", type=float, default=0.01)
+    parser.add_argument("--splits", type=int, help="of the trial; a quarter of all by default")
+    parser.add_argument("--bits", type=int, default=450_000, help="length of the trial's words")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    chosen = args.names or list(names())
+    if args.verb == "table":
+        print_table(chosen)
+        return
+    for name in chosen:
+        if args.verb == "limits":
+            measure_limits(name, args)
+        elif args.verb == "trials":
+            measure_trials(name, args)
+        elif args.verb == "build":
+            save(build_one(*names()[name]))
+            print(name, flush=True)
+        else:
+            same = np.array_equal(build_one(*names()[name]).base, load_family(name).base)
+            print(f"{name} {'as built' if same else 'DIFFERS from what build makes'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
