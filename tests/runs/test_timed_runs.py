@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import yaml
+from helpers import identity
 
 from caligo_mpi import load_config, parse_config, read_pairs
 from caligo_mpi.runs.generate import generate
@@ -60,6 +63,22 @@ def test_a_file_with_times_is_verified_and_read(tmp_path, config):
     assert (np.diff(pairs.index.astype(np.int64)) > 0).all()
     assert pairs.extra["attempts"].min() >= 1
     assert set(pairs.extra) == {"attempts"}
+
+
+@pytest.mark.mpi
+def test_the_file_is_one_on_any_ranks_by_any_policy(caligo, mpirun, config, tmp_path):
+    config.write_text(yaml.safe_dump(RUN | {"chunk_size": 1600}))
+    assert caligo("generate", config, "-q", "-o", tmp_path / "1.h5").returncode == 0
+    found = {identity(tmp_path / "1.h5")}
+    for case in ("2 static", "3 dynamic", "2 guided", "3 adaptive"):
+        ranks, policy = case.split()
+        line, extra = mpirun(int(ranks))
+        output = tmp_path / f"{policy}.h5"
+        command = [*line, sys.executable, "-m", "caligo_mpi", "generate", str(config), "-q"]
+        command += ["-o", str(output), "--set", f"schedule.policy={policy}"]
+        subprocess.run(command, env=extra, cwd=tmp_path, timeout=120, check=True)
+        found.add(identity(output))
+    assert len(found) == 1
 
 
 def test_chunks_with_times_are_smaller_unless_told():
