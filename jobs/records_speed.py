@@ -25,7 +25,7 @@ from caligo_mpi import parse_config, read_keys, store
 from caligo_mpi.engines import make_engine
 from caligo_mpi.machine.wording import quantity
 from caligo_mpi.pairs import Chunk, Partition
-from caligo_mpi.runs.chunks import run_chunk
+from caligo_mpi.runs.chunks import record_chunk
 from caligo_mpi.runs.identity import run_info
 
 RUN = {"seed": 7, "engine": {"name": "noise", "link": {"fidelity": 0.97}}}
@@ -70,7 +70,7 @@ def by_chunk() -> tuple[float, float]:
         pairs.checksum()
         marks.append(time.process_time())
         del pairs
-        run_chunk(engine, chunk, config.seed)
+        record_chunk(engine, chunk, config.seed)
         marks.append(time.process_time())
         kernel, checksum, whole = (b - a for a, b in pairwise(marks))
         spent.append((kernel, checksum, whole))

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import ColumnSpec, Made, Pairs, Tally, Tick
+from ..pairs import ColumnSpec, Made, Pairs, Summed, Tally, Tick
 from ..pairs.table import checked
 from .link import Expected
 
@@ -64,6 +64,20 @@ class Counting(Protocol):
         self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
     ) -> tuple[Pairs, Tally]:
         """What `Engine.sample` gives, and what `caligo_mpi.pairs.tally` would count in it."""
+        ...
+
+
+@runtime_checkable
+class Summing(Protocol):
+    """An engine of ours that need not keep the pairs whose record is all that is wanted."""
+
+    def sum_up(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> Summed | None:
+        """Counts and checksum of the same pairs, which need not be anywhere; None where that takes the pairs.
+
+        Only where each emission gives a pair.
+        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Made, Partition, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
-from .counts import OutcomeCounts, Tally, tally
+from .counts import OutcomeCounts, Summed, Tally, tally
 from .table import ColumnSpec
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PairArrays",
     "Pairs",
     "Partition",
+    "Summed",
     "Tally",
     "Tick",
     "X",

@@ -32,6 +32,14 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Summed:
+    """What a record says of pairs that are not kept: their `tally`, and `Pairs.checksum` of them."""
+
+    tally: Tally
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeCounts:
     """How often each outcome came, drawn from its law: no pairs stand behind it.
 

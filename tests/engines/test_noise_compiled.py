@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 from helpers import environment, one_sentence
 
+from caligo_mpi import parse_config
+from caligo_mpi.engines import make_engine
 from caligo_mpi.engines.noise import kernel, outcomes
 from caligo_mpi.engines.noise.outcomes import Law
 from caligo_mpi.engines.noise.tables import ONE, raw_words
-from caligo_mpi.pairs import tally
+from caligo_mpi.pairs import Chunk, Pairs, tally
+from caligo_mpi.runs.chunks import record_chunk, run_chunk
 
 pytest.importorskip("numba", reason="numba is not installed")
 
@@ -92,6 +95,45 @@ def test_a_tick_is_called_after_each_block_and_may_end_the_draw():
 
     with pytest.raises(KeyboardInterrupt):
         kernel.sample_compiled(compiled, WERNER, 1 << 30, seed, stop)
+
+
+DEVICES = {"link": {"fidelity": 0.95}, "alice": {"basis_bias": 0.3, "p_read1_given0": 0.01}}
+
+
+@pytest.mark.parametrize("count", [8192, 6 * 8192, 524_288, 532_480, 1 << 21])
+def test_a_chunk_without_its_pairs_has_the_same_record(monkeypatch, count):
+    monkeypatch.setenv("CALIGO_COMPILE", "on")
+    config = parse_config({"pairs": count, "seed": 3, "engine": {"name": "noise", **DEVICES}})
+    chunk, engine = Chunk(5, 0, count), make_engine(config.engine)
+    assert engine.sum_up(count, chunk.seed_sequence(3)) is not None
+    kept, alone = (run(engine, chunk, 3) for run in (run_chunk, record_chunk))
+    assert alone.pairs is None
+    assert int(kept.record["checksum"][0]) == kept.pairs.checksum()
+    for name in kept.record.dtype.names:
+        assert name == "seconds" or kept.record[name] == alone.record[name], name
+
+
+@pytest.mark.parametrize("count", [1, 8, 8191, 8193, 1_048_583])
+def test_columns_of_other_lengths_are_kept_to_be_summed(monkeypatch, count):
+    monkeypatch.setenv("CALIGO_COMPILE", "on")
+    config = parse_config({"pairs": count, "seed": 3, "engine": {"name": "noise", **DEVICES}})
+    chunk, engine = Chunk(0, 0, count), make_engine(config.engine)
+    assert engine.sum_up(count, chunk.seed_sequence(3)) is None
+    kept, alone = (run(engine, chunk, 3) for run in (run_chunk, record_chunk))
+    assert kept.record["checksum"] == alone.record["checksum"]
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_every_law_is_summed_up(number):
+    law = random_law(random.Random(number))
+    seed = np.random.SeedSequence(7, spawn_key=(number,))
+    blocks, count = compiled.Blocks(law, seed, 5 * 8192), 5 * 8192
+    planes = np.empty((4, outcomes.FULL), np.uint64)
+    found = tally(np.empty((4, 0), np.uint8), 0)
+    for first, words in outcomes.blocks(count):
+        found += blocks.draw(planes[:, :words], first)
+    columns, counts = kernel.sample_compiled(compiled, law, count, seed, nothing)
+    assert (found, blocks.checksum()) == (counts, Pairs(columns, count).checksum())
 
 
 # ── when it is used ──────────────────────────────────────────────────────────────────────────────

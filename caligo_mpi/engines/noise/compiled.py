@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...machine.jit import compiler, helper
 from ...pairs import Tally
-from . import outcomes
+from . import outcomes, sums
 from .kernel import SOURCES
 from .outcomes import Law
 from .tables import ONE, Words
@@ -27,6 +27,9 @@ _jit = compiler(*SOURCES)
 
 # Kinds of planes; from _TABLE on, the number of a table.
 _ZEROS, _ONES, _RAW, _TABLE = 0, 1, 2, 3
+
+# Words of each column that are counted and noted at once.
+_NEAR = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,24 +49,38 @@ class Plan:
 
 
 class Blocks:
-    """Draws the blocks of one chunk in their order, with the words of one generator."""
+    """Draws the blocks of one chunk in their order, with the words of one generator.
 
-    def __init__(self, law: Law, seed: np.random.SeedSequence) -> None:
+    It ``sums`` the columns of ``summed`` outcomes, too, if there are any and they make whole stretches.
+    """
+
+    def __init__(self, law: Law, seed: np.random.SeedSequence, summed: int = 0) -> None:
         self._plan = compile_plan(law)
         state: Any = np.random.SFC64(seed).state
         self._state = np.array(state["state"]["state"], np.uint64)
         self._work = np.empty((2, outcomes.FULL), np.uint64)
         self._late = np.empty(8 * outcomes.FULL, np.int64)
-        self._counts = np.zeros(4, np.int64)
+        self._counts = np.zeros(5, np.int64)
+        stretches, rest = divmod(summed, 64 * sums.STRETCH)
+        self._notes = np.empty((4, 0 if rest else stretches, 8), np.uint64)
+        self.sums = self._notes.size > 0
 
-    def draw(self, planes: Words) -> Tally:
-        """Fill ``planes``, of shape (4, words): Alice's bases and bits, then Bob's; and count."""
+    def draw(self, planes: Words, first: int) -> Tally:
+        """Fill ``planes``, of shape (4, words): Alice's bases and bits, then Bob's; and count.
+
+        ``first`` is the number of their first word.  Words behind those that are summed are drawn, not counted.
+        """
         plan = self._plan
         laws = (plan.kinds, plan.values, plan.wholes)
         rests = (plan.rest_values, plan.rest_bounds, plan.rest_counts)
-        _block(self._state, *laws, *rests, *planes, *self._work, self._late, self._counts)
-        either_x, errors_z, sifted_x, errors_x = self._counts.tolist()
-        return Tally(64 * planes.shape[1] - either_x, errors_z, sifted_x, errors_x)
+        work = (*self._work, self._late, self._counts)
+        _block(self._state, *laws, *rests, *planes, *work, self._notes, first)
+        words, either_x, errors_z, sifted_x, errors_x = self._counts.tolist()
+        return Tally(64 * words - either_x, errors_z, sifted_x, errors_x)
+
+    def checksum(self) -> int | None:
+        """Of the four columns, once all blocks are drawn; None where they are not summed."""
+        return sums.digest(self._notes) if self.sums else None
 
 
 @lru_cache(maxsize=64)
@@ -219,7 +236,7 @@ def _fall(state: Any, kinds: Any, laws: Any, side: Any, planes: Any, late: Any) 
 
 @helper
 def _count(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any) -> None:
-    """Rows with an X, errors in Z, rows with two X, errors in X."""
+    """Words, rows with an X, errors in Z, rows with two X, errors in X: added to the counts."""
     either_x = errors_z = sifted_x = errors_x = 0
     for i in range(len(a_basis)):
         union = a_basis[i] | b_basis[i]
@@ -229,18 +246,43 @@ def _count(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any) -> N
         errors_z += _ones(differs & ~union)
         sifted_x += _ones(both)
         errors_x += _ones(differs & both)
-    counts[0], counts[1], counts[2], counts[3] = either_x, errors_z, sifted_x, errors_x
+    counts[0] += len(a_basis)
+    counts[1] += either_x
+    counts[2] += errors_z
+    counts[3] += sifted_x
+    counts[4] += errors_x
+
+
+@helper
+def _count_and_note(
+    a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any, notes: Any, first: Any
+) -> None:
+    """Count, and note for the checksum: both while few words are in the nearest cache."""
+    counts[:] = 0
+    total = sums.STRETCH * notes.shape[1]
+    if not total:
+        _count(a_basis, a_bit, b_basis, b_bit, counts)
+        return
+    end = min(len(a_basis), total - first)
+    for start in range(0, end, _NEAR):
+        some = slice(start, min(start + _NEAR, end))
+        columns = a_basis[some], a_bit[some], b_basis[some], b_bit[some]
+        _count(columns[0], columns[1], columns[2], columns[3], counts)
+        place = first + start
+        is_last = first + some.stop == total
+        for column in range(4):
+            sums.note(columns[column], place, notes[column], is_last and column == 3)
 
 
 @_jit(
     "void(uint64[::1], int64[::1], uint8[:,::1], int64[::1], uint8[:,::1], uint64[:,::1], "
     "int64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], "
-    "int64[::1], int64[::1])"
+    "int64[::1], int64[::1], uint64[:,:,::1], int64)"
 )
 def _block(
     state: Any, kinds: Any, values: Any, wholes: Any, rest_values: Any, rest_bounds: Any,
     rest_counts: Any, a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, plane: Any, other: Any,
-    late: Any, counts: Any,
+    late: Any, counts: Any, notes: Any, first: Any,
 ) -> None:  # fmt: skip
     laws = values, wholes, rest_values, rest_bounds, rest_counts
     words = len(a_basis)
@@ -255,4 +297,4 @@ def _block(
         b_bit[i] = unrelated ^ a_bit[i] ^ plane[i]
     _fall(state, kinds[4:8], laws, (a_basis, a_bit), planes, late)
     _fall(state, kinds[8:12], laws, (b_basis, b_bit), planes, late)
-    _count(a_basis, a_bit, b_basis, b_bit, counts)
+    _count_and_note(a_basis, a_bit, b_basis, b_bit, counts, notes, first)

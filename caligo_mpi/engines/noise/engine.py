@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...pairs import Made, Pairs, Tally, Tick
+from ...pairs import Made, Pairs, Summed, Tally, Tick
 from .clicks import sample_count, sample_positions
-from .kernel import require_choice, sample_counted
+from .kernel import require_choice, sample_counted, sum_up
 from .model import describe, expected_rates, integer_thresholds
 from .outcomes import Law
 from .tables import ONE, raw_words
@@ -87,6 +87,14 @@ class NoiseEngine:
         told = (tick or _nothing, made or _nothing)
         columns, counts = sample_counted(self._law, count, seed, *told)
         return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
+
+    def sum_up(
+        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+    ) -> Summed | None:
+        """Counts and checksum of the same pairs, which are not kept; None where they have to be."""
+        if self.has_index:
+            return None
+        return sum_up(self._law, count, seed, tick or _nothing)
 
 
 def noise_engine(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import EnvironmentProblem
 from ...machine import environment
-from ...pairs import Made, Tally, Tick, bits, tally
+from ...pairs import Made, Summed, Tally, Tick, bits, tally
 from ...pairs.bits import U8
 from . import outcomes, tables
 from .outcomes import Law
@@ -26,6 +26,7 @@ from .outcomes import Law
 #: All that the compiled code depends on.
 SOURCES = (
     str(Path(__file__).with_name("compiled.py")),
+    str(Path(__file__).with_name("sums.py")),
     outcomes.__file__,
     tables.__file__,
 )
@@ -57,6 +58,22 @@ def sample_counted(
     return columns, tally(columns, count)
 
 
+def sum_up(law: Law, count: int, seed: np.random.SeedSequence, tick: Tick) -> Summed | None:
+    """The counts and the checksum of these columns, which are nowhere; None where it takes them."""
+    compiled = _LOADER.compiled()
+    if compiled is None:
+        return None
+    blocks = compiled.Blocks(law, seed, count)
+    if not blocks.sums:
+        return None
+    planes = np.empty((4, outcomes.FULL), np.uint64)
+    found = Tally()
+    for first, words in outcomes.blocks(count):
+        found += blocks.draw(planes[:, :words], first)
+        tick()
+    return Summed(found, blocks.checksum())
+
+
 def sample_compiled(
     compiled: ModuleType,
     law: Law,
@@ -75,10 +92,10 @@ def sample_compiled(
         rows = count - 64 * first
         part = planes[:, first : first + words]
         if rows >= 64 * words:
-            counts += blocks.draw(part)
+            counts += blocks.draw(part, first)
         else:  # a block is always drawn whole
             whole = np.empty((4, words), np.uint64)
-            blocks.draw(whole)
+            blocks.draw(whole, first)
             last = whole.view(np.uint8)[:, : bits.nbytes(rows)]
             bits.clear_padding(last, rows)
             counts += tally(last, rows)

@@ -18,7 +18,7 @@ from ...engines.link import Expected
 from ...pairs import ChunkResult, Partition, Tick
 from ...pairs.bits import U8
 from ...parallel.job import Work
-from ..chunks import run_chunk
+from ..chunks import record_chunk, run_chunk
 from ..counts import counts_work
 from .pool import Pool
 
@@ -94,7 +94,7 @@ def chunk_work(tasks: ChunkTasks) -> Work[Made]:
             failed[task] = failure(tasks.numbers[task], f"chunk {number}", error)
             return Made({"error": failed[task]})
         about = {} if number else about_engine(engine)
-        return Made(about, result if tasks.keep == "pairs" else ChunkResult(result.record, None))
+        return Made(about, result)
 
     return work
 
@@ -105,7 +105,8 @@ def _simulated(
     if keep == "counts":
         return counts_work(config, engine.thresholds)(0, tick)
     chunk = Partition(config.pairs, config.chunk_size)[number]
-    return run_chunk(engine, chunk, config.seed, tick=tick)
+    run = run_chunk if keep == "pairs" else record_chunk
+    return run(engine, chunk, config.seed, tick=tick)
 
 
 def failure(point: int, what: str, error: Exception) -> str:
