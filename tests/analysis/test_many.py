@@ -141,12 +141,16 @@ def test_a_foreign_file_is_named_or_left_out(folder, tmp_path):
         caligo_mpi.open_runs(tmp_path / "*.h5", skip_unreadable=True)
 
 
+def test_wrong_columns_of_tables_are_named(folder):
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    with pytest.raises(ConfigError, match="nonsense"):
+        caligo_mpi.open_runs(folder).to_pandas(["nonsense"])
+
+
 def test_wrong_columns_and_rows_are_named(folder):
     runs = caligo_mpi.open_runs(folder)
     with pytest.raises(KeyError, match="no column"):
         runs["qber_y"]
-    with pytest.raises(ConfigError, match="nonsense"):
-        runs.to_pandas(["nonsense"])
     keys = runs[runs["kind"] == "keys"]
     with pytest.raises(StoreError, match="no pairs file"):
         keys.open(0)

@@ -259,9 +259,9 @@ def test_a_goal_never_needs_the_disk_for_all_pairs(tmp_path):
     config = goal(relative_error=0.02, max_pairs=8 * 10**11)  # 400 GB of bits
     generate(config, tmp_path / "run.h5", map=stopping_after(70))
     part = tmp_path / "run.h5.part"
-    assert part.stat().st_size < 2 * 1024 * 1024
+    assert part.stat().st_size < 3 * 1024 * 1024
     assert generate(config, tmp_path / "run.h5").status.complete
-    assert (tmp_path / "run.h5").stat().st_size < 2 * 1024 * 1024
+    assert (tmp_path / "run.h5").stat().st_size < 3 * 1024 * 1024
 
 
 def test_in_memory_a_run_ends_where_its_file_does(tmp_path):
