@@ -21,16 +21,17 @@ class Costs:
     rank 0 can receive.  ``write``: bytes per second that one process can write.  ``file_system``:
     what all ranks together can write.  ``start``: from the command to the first grant.
 
-    The defaults were measured by ``python jobs/scaling.py measure`` on one host with two cores.
+    The defaults are what ``python jobs/scaling.py measure`` found on one host with two cores and a
+    file system in memory, but for ``tick``, which is the coordinator's own, and ``start``, a guess.
     """
 
-    latency: float = 5e-6
-    message: float = 40e-6
-    commit: float = 10e-6
+    latency: float = 1e-6
+    message: float = 57e-6
+    commit: float = 17e-6
     tick: float = 2e-4
-    transfer: float = 3e9
-    write: float = 2e9
-    file_system: float = 4e9
+    transfer: float = 3.4e9
+    write: float = 2.8e9
+    file_system: float = 2.8e9
     start: float = 1.0
 
     def __post_init__(self) -> None:
