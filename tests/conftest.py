@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -63,6 +65,20 @@ def mpirun(tmp_path_factory):
         return line, environment(**extra, TMPDIR=str(tmp_path_factory.mktemp("mpi")))
 
     return command
+
+
+@pytest.fixture
+def mounts_alone(tmp_path_factory):
+    """One test of all workers at a time.
+
+    A host of its own has a copy of all mounts: a file system that another test mounted then stays in use
+    though it was unmounted.
+    """
+    ours = tmp_path_factory.getbasetemp()
+    common = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
+    with (common / "mounts.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

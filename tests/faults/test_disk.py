@@ -108,7 +108,7 @@ class Image:
 
 
 @pytest.fixture
-def ext4(tmp_path):
+def ext4(tmp_path, mounts_alone):
     """A file system of 32 MiB that turns read-only when it finds an error."""
     image = Image(tmp_path, "ext4", 32 << 20, "loop,errors=remount-ro")
     yield image

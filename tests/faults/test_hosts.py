@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.fixture
-def pair(tmp_path, mpirun):
+def pair(tmp_path, mpirun, mounts_alone):
     mpirun(2)
     if reason := hosts.missing():
         pytest.skip(reason)
