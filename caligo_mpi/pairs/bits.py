@@ -55,19 +55,23 @@ def pack(bits: NDArray[Any]) -> U8:
     if kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
         wrong = (array != 0) & (array != 1)
         row = int(np.flatnonzero(wrong)[0])
-        raise ConfigError(f"bit {row} is {array.flat[row]}; bits are 0 and 1")
-    return np.packbits(array.astype(bool, copy=False), bitorder="little")
+        value = array.flat[row]
+        raise ConfigError(f"bit {row} is {value}; bits are 0 and 1")
+    flags = array.astype(bool, copy=False)
+    return np.packbits(flags, bitorder="little")
 
 
 def require_bits(**arrays: U8) -> None:
     """Raise `ConfigError` unless each array is of uint8 and holds 0 and 1 only."""
     for name, array in arrays.items():
-        kind = getattr(array, "dtype", type(array).__name__)
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+            kind = getattr(array, "dtype", type(array).__name__)
             raise ConfigError(f"{name} is of {kind}; bits are an array of uint8, 0 and 1")
-        if array.size and array.max() > 1:
-            place = int(np.flatnonzero(array > 1)[0])
-            raise ConfigError(f"bit {place} of {name} is {array.flat[place]}; bits are 0 and 1")
+        if not array.size or array.max() <= 1:
+            continue
+        place = int(np.flatnonzero(array > 1)[0])
+        value = array.flat[place]
+        raise ConfigError(f"bit {place} of {name} is {value}; bits are 0 and 1")
 
 
 def unpack(packed: U8, count: int, start: int = 0) -> U8:
@@ -75,7 +79,11 @@ def unpack(packed: U8, count: int, start: int = 0) -> U8:
     first = start >> 3
     lead = start & 7
     end = first + nbytes(lead + count)
-    values = np.unpackbits(packed[first:end], count=lead + count, bitorder="little")
+    values = np.unpackbits(
+        packed[first:end],
+        count=lead + count,
+        bitorder="little",
+    )
     return values[lead:]
 
 
@@ -123,10 +131,13 @@ def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
         return packed
     *columns, size = packed.shape
     out = np.zeros((*columns, size + 1), np.uint8)
-    out[..., :-1] = packed << np.uint8(lead)
-    out[..., 1:] |= packed >> np.uint8(8 - lead)
+    lower = packed << np.uint8(lead)
+    carried = packed >> np.uint8(8 - lead)
+    out[..., :-1] = lower
+    out[..., 1:] |= carried
     kept = np.uint8((1 << lead) - 1)
-    out[..., 0] |= np.asarray(first_byte, np.uint8) & kept
+    there = np.asarray(first_byte, np.uint8)
+    out[..., 0] |= there & kept
     return out
 
 
@@ -138,13 +149,19 @@ def count_ones(packed: NDArray[Any]) -> int:
         words = packed[:whole].view(np.uint64)
         return count_ones(words) + count_ones(packed[whole:])
     if _POPCOUNT16 is None:
-        return int(np.bitwise_count(packed).sum(dtype=np.uint64))
+        ones = np.bitwise_count(packed)
+        return int(ones.sum(dtype=np.uint64))
+    return _sum_of_table(packed, _POPCOUNT16)
+
+
+def _sum_of_table(packed: NDArray[Any], counts: U8) -> int:
+    """The same by ``counts``, the number of ones in each 16-bit number."""
     flat = np.ascontiguousarray(packed).view(np.uint8).ravel()
-    odd = len(flat) & 1
-    pairs = flat[: len(flat) - odd].view(np.uint16)
-    total = int(_POPCOUNT16[pairs].sum(dtype=np.uint64))
-    if odd:
-        total += int(_POPCOUNT16[flat[-1]])
+    even = len(flat) & ~1
+    halves = flat[:even].view(np.uint16)
+    total = int(counts[halves].sum(dtype=np.uint64))
+    if even < len(flat):
+        total += int(counts[flat[-1]])
     return total
 
 
@@ -162,7 +179,8 @@ def joined(parts: Iterable[tuple[U8, int]]) -> Iterator[U8]:
     >>> np.concatenate(list(pieces)).tolist()
     [29, 8]
     """
-    lead, last = 0, 0
+    lead = 0
+    last = 0
     for packed, count in parts:
         moved = shift_in(packed, lead, last)
         whole, lead = divmod(lead + count, 8)

@@ -6,6 +6,7 @@ bad row and its value; nothing if all is well.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,25 +55,44 @@ def breach_of_bits(name: str, column: object) -> str:
 
 def breach_of_packed(pairs: Pairs) -> str:
     """For packed pairs: the columns' dtype, shape and pad bits, and what `breach_of_places` says."""
-    columns, rows = pairs.columns, pairs.count
-    if not isinstance(rows, int | np.integer) or rows < 0:
-        return f"count={rows} must be a whole number of at least 0"
-    shape = (len(_BITS), bits.nbytes(int(rows)))
+    if not isinstance(pairs.count, int | np.integer) or pairs.count < 0:
+        return f"count={pairs.count} must be a whole number of at least 0"
+    rows = int(pairs.count)
+    sentence = _breach_of_columns(pairs.columns, rows)
+    return sentence or breach_of_places(pairs.index, pairs.time, rows)
+
+
+def _breach_of_columns(columns: object, rows: int) -> str:
+    """What is wrong with the four packed columns of so many rows."""
+    shape = (len(_BITS), bits.nbytes(rows))
     if not isinstance(columns, np.ndarray) or columns.dtype != np.uint8 or columns.shape != shape:
-        found = f"{getattr(columns, 'dtype', type(columns).__name__)} {np.shape(columns)}"
-        return f"columns of {counted(int(rows), 'row')} are {found}; packed uint8 of shape {shape} is due"
-    if rows & 7:
-        padding = columns[:, -1] >> np.uint8(rows & 7)
-        if padding.any():
-            name = _BITS[int(np.flatnonzero(padding)[0])]
-            return f"{name} has bits beyond its {counted(int(rows), 'row')}; pad bits are 0"
-    return breach_of_places(pairs.index, pairs.time, int(rows))
+        found = _described(columns)
+        due = f"packed uint8 of shape {shape} is due"
+        return f"columns of {counted(rows, 'row')} are {found}; {due}"
+    used = rows & 7
+    if not used:
+        return ""
+    padding = columns[:, -1] >> np.uint8(used)
+    wrong = np.flatnonzero(padding)
+    if not len(wrong):
+        return ""
+    name = _BITS[int(wrong[0])]
+    return f"{name} has bits beyond its {counted(rows, 'row')}; pad bits are 0"
+
+
+def _described(values: Any) -> str:
+    """The type and the shape of what was given for an array."""
+    kind = getattr(values, "dtype", type(values).__name__)
+    return f"{kind} {np.shape(values)}"
 
 
 def breach_of_places(index: object, time: object, rows: int) -> str:
     """For emission numbers (whole, strictly increasing) and times (finite) of so many rows."""
-    if index is not None and (sentence := _breach_of_index(index, rows)):
-        return sentence
+    sentence = _breach_of_index(index, rows)
+    return sentence or _breach_of_time(time, rows)
+
+
+def _breach_of_time(time: object, rows: int) -> str:
     if time is None:
         return ""
     array = _vector(time)
@@ -82,30 +102,43 @@ def breach_of_places(index: object, time: object, rows: int) -> str:
         return f"time is of dtype {array.dtype}; times are numbers, in ns"
     if len(array) != rows:
         return f"time has {counted(len(array), 'row')} and the other columns have {rows:,}"
-    return _first("time", array, ~np.isfinite(array), "must be finite")
+    wrong = ~np.isfinite(array)
+    return _first("time", array, wrong, "must be finite")
 
 
 def breach_of_declared(pairs: Pairs, declared: tuple[ColumnSpec, ...]) -> str:
     """For declared columns: these and no others, in this order, of the right type and length, values in flags."""
-    names = [column.name for column in declared]
-    if list(pairs.extra) != names:
-        return f"extra columns {', '.join(pairs.extra) or 'none'}; due are {', '.join(names) or 'none'}"
+    due = [column.name for column in declared]
+    if list(pairs.extra) != due:
+        return f"extra columns {_listed(pairs.extra)}; due are {_listed(due)}"
     for column in declared:
         values = pairs.extra[column.name]
-        due = f"one-dimensional {column.kind.name} is due"
-        if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype != column.kind:
-            found = f"{getattr(values, 'dtype', type(values).__name__)} {np.shape(values)}"
-            return f"{column.name} is {found}; {due}"
-        if len(values) != pairs.count:
-            return f"{column.name} has {len(values)} values for {pairs.count} rows"
-        if column.flags:
-            wrong = ~np.isin(values, list(column.flags))
-            if sentence := _first(column.name, values, wrong, "is none of its flags"):
-                return sentence
+        if sentence := _breach_of_column(column, values, pairs.count):
+            return sentence
     return ""
 
 
+def _breach_of_column(column: ColumnSpec, values: object, rows: int) -> str:
+    """What is wrong with the values of one declared column."""
+    name = column.name
+    if not isinstance(values, np.ndarray) or values.ndim != 1 or values.dtype != column.kind:
+        due = f"one-dimensional {column.kind.name} is due"
+        return f"{name} is {_described(values)}; {due}"
+    if len(values) != rows:
+        return f"{name} has {len(values)} values for {rows} rows"
+    if not column.flags:
+        return ""
+    wrong = ~np.isin(values, list(column.flags))
+    return _first(name, values, wrong, "is none of its flags")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
 def _breach_of_index(index: object, rows: int) -> str:
+    if index is None:
+        return ""
     array = _vector(index)
     if isinstance(array, str):
         return f"index {array}"
@@ -134,5 +167,9 @@ def _vector(column: object) -> NDArray[Any] | str:
 
 
 def _first(name: str, array: NDArray[Any], wrong: NDArray[np.bool_], rule: str) -> str:
+    """A sentence about the first row that is wrong; nothing if none is."""
     rows = np.flatnonzero(wrong)
-    return f"{name}[{rows[0]}]={array[rows[0]]} {rule}" if len(rows) else ""
+    if not len(rows):
+        return ""
+    row = rows[0]
+    return f"{name}[{row}]={array[row]} {rule}"

@@ -111,12 +111,15 @@ class ChunkList(Sequence[int]):
         return f"ChunkList({self.ranges})"
 
     def _part(self, positions: range) -> ChunkList:
-        starts = [0, *self._ends]
-        cuts = zip(self.ranges, starts, strict=False)
-        return ChunkList(
-            part[max(0, positions.start - start) : max(0, positions.stop - start)]
-            for part, start in cuts
-        )
+        """The numbers at some positions that follow each other."""
+        found = []
+        at = 0
+        for part in self.ranges:
+            first = max(0, positions.start - at)
+            stop = max(0, positions.stop - at)
+            found.append(part[first:stop])
+            at += len(part)
+        return ChunkList(found)
 
 
 #: One row of the file's ``/chunks`` table.  ``checksum`` covers the chunk's columns, ``record_checksum``
@@ -173,14 +176,16 @@ class ChunkResult:
         beside = pairs.beside
         columns = np.ascontiguousarray(pairs.columns).reshape(-1)
         names = _names(beside)
-        head = np.concatenate([record, _head(Where.CARRIED, len(names))])
-        parts = [head, columns]
+        head = _head(Where.CARRIED, len(names))
+        parts = [np.concatenate([record, head]), columns]
         if len(columns) & 7:
             parts.append(_padding(columns))
-        if beside:
-            numbers = [np.ascontiguousarray(values).view(np.uint8) for values in beside.values()]
-            for part in (names, *numbers):
-                parts += [part, _padding(part)]
+        if not beside:
+            return parts
+        parts += [names, _padding(names)]
+        for values in beside.values():
+            part = np.ascontiguousarray(values).view(np.uint8)
+            parts += [part, _padding(part)]
         return parts
 
     @classmethod
@@ -192,16 +197,31 @@ class ChunkResult:
         if where == Where.NOWHERE:
             return cls(record, None)
         if where == Where.WRITTEN:
-            return cls(record, None, take(size).reshape(-1, 2))
-        rows = int(record["rows"][0])
-        columns = take(4 * bits.nbytes(rows)).reshape(4, -1)
-        names = take(size)
-        kinds = json.loads(names.tobytes()) if size else []
-        beside = {name: take(rows * np.dtype(kind).itemsize).view(kind) for name, kind in kinds}
-        index, time = beside.pop("index", None), beside.pop("time", None)
-        clicks = int(record["alice_clicks"][0]), int(record["bob_clicks"][0])
-        duration = float(record["duration_ns"][0])
-        return cls(record, Pairs(columns, rows, index, time, *clicks, duration, beside))
+            edges = take(size).reshape(-1, 2)
+            return cls(record, None, edges)
+        return cls(record, _taken_pairs(take, record[0], size))
+
+
+def _taken_pairs(take: _Taker, record: np.void, size: int) -> Pairs:
+    """The pairs that stand next; names and types of the columns beside the four take ``size`` bytes."""
+    rows = int(record["rows"])
+    columns = take(4 * bits.nbytes(rows)).reshape(4, -1)
+    names = take(size)
+    kinds = json.loads(names.tobytes()) if size else []
+    beside = {}
+    for name, text in kinds:
+        kind = np.dtype(text)
+        beside[name] = take(rows * kind.itemsize).view(kind)
+    return Pairs(
+        columns,
+        rows,
+        index=beside.pop("index", None),
+        time=beside.pop("time", None),
+        alice_clicks=int(record["alice_clicks"]),
+        bob_clicks=int(record["bob_clicks"]),
+        duration_ns=float(record["duration_ns"]),
+        extra=beside,
+    )
 
 
 _ZEROS = np.zeros(8, np.uint8)

@@ -89,8 +89,13 @@ class Pairs:
     @property
     def packed(self) -> U8:
         """All columns of bits as the file holds them: the four, then those that are declared."""
-        declared = [bits.pack(v) for v in self.extra.values() if v.dtype == np.bool_]
-        return np.vstack([self.columns, *declared]) if declared else self.columns
+        declared = []
+        for values in self.extra.values():
+            if values.dtype == np.bool_:
+                declared.append(bits.pack(values))
+        if not declared:
+            return self.columns
+        return np.vstack([self.columns, *declared])
 
     @classmethod
     def of_table(cls, table: Sequence[ColumnSpec], packed: U8, count: int, numbers: Extra) -> Pairs:
@@ -102,37 +107,49 @@ class Pairs:
             for column in table[len(COLUMNS) :]:
                 name = column.name
                 if column.is_bit:
-                    beside[name] = bits.unpack(next(declared), count).view(np.bool_)
+                    values = bits.unpack(next(declared), count)
+                    beside[name] = values.view(np.bool_)
                 else:
                     beside[name] = numbers[name]
-        index, time = beside.pop("index", None), beside.pop("time", None)
-        return cls(packed[: len(COLUMNS)], count, index, time, extra=beside)
+        return cls._of_beside(packed[: len(COLUMNS)], count, beside)
+
+    @classmethod
+    def _of_beside(cls, columns: U8, count: int, beside: dict[str, NDArray[Any]]) -> Pairs:
+        """Rows from the four columns and from those that `beside` gives."""
+        index = beside.pop("index", None)
+        time = beside.pop("time", None)
+        return cls(columns, count, index, time, extra=beside)
 
     def part(self, start: int, stop: int) -> Pairs:
         """Rows ``start`` to ``stop``, packed from bit 0; views where no bit has to move.
 
         Clicks and duration belong to the whole and are 0.
         """
-        if not start & 7 and (not stop & 7 or stop == self.count):
+        count = stop - start
+        ends_in_byte = not stop & 7 or stop == self.count
+        if not start & 7 and ends_in_byte:
             columns = self.columns[:, start >> 3 : bits.nbytes(stop)]
         else:
-            columns = np.stack([bits.extract(c, start, stop - start) for c in self.columns])
-        index = None if self.index is None else self.index[start:stop]
-        time = None if self.time is None else self.time[start:stop]
-        extra = {name: values[start:stop] for name, values in self.extra.items()}
-        return Pairs(columns, stop - start, index, time, extra=extra)
+            moved = [bits.extract(column, start, count) for column in self.columns]
+            columns = np.stack(moved)
+        beside = {}
+        for name, values in self.beside.items():
+            beside[name] = values[start:stop]
+        return self._of_beside(columns, count, beside)
 
     def followed_by(self, other: Pairs) -> Pairs:
         """These rows and those of ``other``, which has the same columns."""
-        whole, lead = self.count >> 3, self.count & 7
+        whole = self.count >> 3
+        lead = self.count & 7
         last = self.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
         moved = bits.shift_in(other.columns, lead, last)
         columns = np.concatenate([self.columns[:, :whole], moved], axis=1)
         count = self.count + other.count
         theirs = other.beside
-        beside = {name: np.concatenate([own, theirs[name]]) for name, own in self.beside.items()}
-        index, time = beside.pop("index", None), beside.pop("time", None)
-        return Pairs(columns[:, : bits.nbytes(count)], count, index, time, extra=beside)
+        beside = {}
+        for name, own in self.beside.items():
+            beside[name] = np.concatenate([own, theirs[name]])
+        return self._of_beside(columns[:, : bits.nbytes(count)], count, beside)
 
     def checksum(self) -> int:
         """XXH3-64 over the four packed columns, index, time, declared columns, in the order of the table."""
@@ -173,9 +190,12 @@ class PairArrays(_Arrays):
     @classmethod
     def of(cls, columns: Extra) -> PairArrays:
         """From all columns by name."""
-        own = {name: columns[name] for name in cls._fields if name in columns}
+        own: dict[str, Any] = {}
+        extra: dict[str, NDArray[Any]] = {}
+        for name, values in columns.items():
+            part = own if name in cls._fields else extra
+            part[name] = values
         arrays = cls(**own)
-        extra = {name: values for name, values in columns.items() if name not in own}
         if extra:
             arrays.extra = extra
         return arrays
@@ -192,8 +212,12 @@ class PairArrays(_Arrays):
 
     def named(self) -> dict[str, NDArray[Any]]:
         """All columns that are there by name, in the order of the table."""
-        own = {name: values for name, values in self._asdict().items() if values is not None}
-        return {**own, **self.extra}
+        found = {}
+        for name, values in self._asdict().items():
+            if values is not None:
+                found[name] = values
+        found.update(self.extra)
+        return found
 
     def packed(self) -> Pairs:
         """The same pairs, eight rows per byte, without declared columns; clicks and duration are set to 0.
@@ -204,11 +228,11 @@ class PairArrays(_Arrays):
         if sentence:
             raise ConfigError(f"these arrays are no pairs: {sentence}")
         columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
-        packed = np.stack([bits.pack(column) for column in columns])
+        packed = [bits.pack(column) for column in columns]
         index = self.index
         time = self.time
         if index is not None:
             index = np.asarray(index).astype(np.uint64, copy=False)
         if time is not None:
             time = np.asarray(time).astype(np.float64, copy=False)
-        return Pairs(packed, len(self.alice_basis), index, time)
+        return Pairs(np.stack(packed), len(self.alice_basis), index, time)

@@ -61,8 +61,14 @@ class OutcomeCounts:
     @property
     def tally(self) -> Tally:
         """Sifted pairs and errors."""
-        z, x = self.counts[:4], self.counts[12:]
-        return Tally(sum(z), z[1] + z[2], sum(x), x[1] + x[2])
+        z = self.counts[:4]
+        x = self.counts[12:]
+        return Tally(
+            sifted_z=sum(z),
+            errors_z=z[1] + z[2],
+            sifted_x=sum(x),
+            errors_x=x[1] + x[2],
+        )
 
     def table(self) -> NDArray[np.uint64]:
         """The counts as an array of shape (2, 2, 2, 2)."""
@@ -85,19 +91,13 @@ def tally(columns: U8, count: int) -> Tally:
     Tally(sifted_z=1, errors_z=1, sifted_x=2, errors_x=1)
     """
     size = bits.nbytes(count)
-    if columns.dtype != np.uint8 or columns.shape != (4, size):
-        raise ConfigError(
-            f"columns are {columns.dtype} {columns.shape}; {counted(count, 'row')} make packed uint8 {(4, size)}"
-        )
-    if count & 7 and (columns[:, -1] >> np.uint8(count & 7)).any():
-        raise ConfigError(f"columns have bits beyond their {counted(count, 'row')}; pad bits are 0")
+    _require_packed(columns, count, size)
     if size <= _SMALL:
         return _small_tally(columns, count)
     either_x = sifted_x = errors_z = errors_x = 0
     for start in range(0, size, _BLOCK):
-        a_basis, a_bit, b_basis, b_bit = (
-            _words(column[start : min(start + _BLOCK, size)]) for column in columns
-        )
+        block = columns[:, start : start + _BLOCK]
+        a_basis, a_bit, b_basis, b_bit = map(_words, block)
         union = a_basis | b_basis
         both = a_basis & b_basis
         differs = a_bit ^ b_bit
@@ -108,9 +108,24 @@ def tally(columns: U8, count: int) -> Tally:
     return Tally(count - either_x, errors_z, sifted_x, errors_x)
 
 
+def _require_packed(columns: U8, count: int, size: int) -> None:
+    """Raise `ConfigError` for columns of another type or shape, and for bits beyond the last row."""
+    if columns.dtype != np.uint8 or columns.shape != (4, size):
+        found = f"{columns.dtype} {columns.shape}"
+        due = f"{counted(count, 'row')} make packed uint8 {(4, size)}"
+        raise ConfigError(f"columns are {found}; {due}")
+    used = count & 7
+    if not used:
+        return
+    padding = columns[:, -1] >> np.uint8(used)
+    if padding.any():
+        raise ConfigError(f"columns have bits beyond their {counted(count, 'row')}; pad bits are 0")
+
+
 def _small_tally(columns: U8, count: int) -> Tally:
     """The same by Python's integers, which are faster for a few bytes."""
-    a_basis, a_bit, b_basis, b_bit = (int.from_bytes(c.tobytes(), "little") for c in columns)
+    numbers = [int.from_bytes(column.tobytes(), "little") for column in columns]
+    a_basis, a_bit, b_basis, b_bit = numbers
     union = a_basis | b_basis
     both = a_basis & b_basis
     differs = a_bit ^ b_bit

@@ -42,13 +42,14 @@ def clopper_pearson(errors: int, trials: int, confidence: float = 0.95) -> tuple
     ((0.0, 0.30849710781876083), (0.0309140377966141, 0.03816040701249334))
     """
     errors, trials = _counts(errors, trials)
+    right = trials - errors
     tail = _tail(confidence)
     low = 0.0
     high = 1.0
     if errors:
-        low, _ = _lower_quantile(errors, trials - errors + 1, tail)
-    if errors < trials:
-        _, high = _lower_quantile(trials - errors, errors + 1, tail)
+        low, _ = _lower_quantile(errors, right + 1, tail)
+    if right:
+        _, high = _lower_quantile(right, errors + 1, tail)
     return low, high
 
 
@@ -69,7 +70,9 @@ def z_score(errors: int, trials: int, probability: float) -> float:
     distance = errors - trials * probability
     variance = trials * probability * (1 - probability)
     if not variance:
-        return 0.0 if abs(distance) < 0.5 else inf if distance > 0 else -inf
+        if abs(distance) < 0.5:
+            return 0.0
+        return inf if distance > 0 else -inf
     if variance >= _NORMAL_FROM:
         return distance / sqrt(variance)
     if distance < 0:
@@ -79,25 +82,34 @@ def z_score(errors: int, trials: int, probability: float) -> float:
 
 def _mid_p_score(k: int, n: int, x: float, y: float) -> float:
     """The z-score where ``k`` is not below its mean; ``y`` is 1 − ``x``."""
-    beyond = _fraction(k, n - k + 1, x, y, k * y - (n - k + 1) * x)
+    above = n - k + 1
+    off_mean = k * y - above * x
+    beyond = _fraction(k, above, x, y, off_mean)
     # P(≥ k) is prefix / beyond, and P(k) is prefix / (k y).
-    ln_prefix = _ln_prefix(k, n - k + 1, log(x * (n + 1) / k))
+    s = log(x * (n + 1) / k)
     share = 1 / beyond - 1 / (2 * k * y)
-    ln_tail = ln_prefix + log(share)
+    ln_tail = _ln_prefix(k, above, s) + log(share)
     if ln_tail > log(0.5):
         return 0.0
     if ln_tail > -600:
         return -NormalDist().inv_cdf(exp(ln_tail))
+    return _far_score(ln_tail)
+
+
+def _far_score(ln_tail: float) -> float:
+    """The z-score whose tail is too small for a double: there Φ(−z) is φ(z) / z (1 − 1/z²)."""
     score = sqrt(-2 * ln_tail)
-    for _ in range(4):  # Φ(−z) is φ(z) / z (1 − 1/z²) there
-        score = sqrt(-2 * (ln_tail + log(score) + _HALF_LN_2PI + 1 / score**2))
+    for _ in range(4):
+        exponent = ln_tail + log(score) + _HALF_LN_2PI + 1 / score**2
+        score = sqrt(-2 * exponent)
     return score
 
 
 def _counts(errors: int, trials: int) -> tuple[int, int]:
     """Both as Python's integers, whose products do not overflow."""
     try:
-        few, many = index(errors), index(trials)
+        few = index(errors)
+        many = index(trials)
     except TypeError:
         few, many = 1, 0
     if not 0 <= few <= many <= MOST_TRIALS:
@@ -115,7 +127,8 @@ def _tail(confidence: float) -> float:
         raise ConfigError(
             f"confidence={confidence} must be from {LEAST_CONFIDENCE} to 1 - 1e-12; 0.95 is usual"
         )
-    return float((1 - Decimal(str(float(confidence)))) / 2)
+    written = Decimal(str(float(confidence)))
+    return float((1 - written) / 2)
 
 
 # ── the quantile ─────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +154,9 @@ def _lower_quantile(a: int, b: int, tail: float) -> tuple[float, float]:
         slope = fraction / y
         bend = (off_mean + x) / y - slope
         divisor = 2 * slope - over * bend
-        step = -2 * over / divisor if divisor > slope else -over / slope
+        step = -over / slope
+        if divisor > slope:
+            step = -2 * over / divisor
         s = min(s + step, s / 16)  # it stays below the mean
         if abs(step) * slope < _NEAR:
             break
@@ -152,23 +167,33 @@ def _lower_quantile(a: int, b: int, tail: float) -> tuple[float, float]:
 def _place(a: int, b: int, s: float) -> tuple[float, float, float]:
     """The x and 1 − x for s = ln(x / mean), and a (1 − x) − b x without cancellation."""
     total = a + b
-    below = -_expm1(s)
-    return a / total * _exp(s), (b + a * below) / total, a * below
+    off_mean = a * -_expm1(s)
+    x = a / total * _exp(s)
+    y = (b + off_mean) / total
+    return x, y, off_mean
 
 
 def _first_guess(a: int, b: int, tail: float) -> float:
     """Abramowitz and Stegun 26.5.22 with 26.2.23; good to a few per cent of a deviation."""
-    t = sqrt(-2 * _ln(tail))
-    above = 2.515517 + t * (0.802853 + t * 0.010328)
-    below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
-    z = t - above / below
+    z = _normal_guess(tail)
     inverse_a = 1 / (2 * a - 1)
     inverse_b = 1 / (2 * b - 1)
     h = 2 / (inverse_a + inverse_b)
     level = (z * z - 3) / 6
-    skew = (inverse_b - inverse_a) * (level + 5 / 6 - 2 / (3 * h))
-    w = max(z * sqrt(h + level) / h - skew, 1e-3 * z / sqrt(h))
-    return -_ln_1p(b / (a + b) * _expm1(2 * min(w, 300.0)))
+    bracket = level + 5 / 6 - 2 / (3 * h)
+    skew = (inverse_b - inverse_a) * bracket
+    w = z * sqrt(h + level) / h - skew
+    least = 1e-3 * z / sqrt(h)
+    w = min(max(w, least), 300.0)
+    return -_ln_1p(b / (a + b) * _expm1(2 * w))
+
+
+def _normal_guess(tail: float) -> float:
+    """The normal deviate above which there is ``tail``: 26.2.23."""
+    t = sqrt(-2 * _ln(tail))
+    above = 2.515517 + t * (0.802853 + t * 0.010328)
+    below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
+    return t - above / below
 
 
 def _fraction(a: int, b: int, x: float, y: float, off_mean: float) -> float:
@@ -182,12 +207,15 @@ def _fraction(a: int, b: int, x: float, y: float, off_mean: float) -> float:
     lower = 0.0
     for m in range(1, 1_000_000):
         denominator = a + 2 * m - 1
-        numerator = (a + m - 1) / denominator * ((a + b + m - 1) / denominator)
+        first = (a + m - 1) / denominator
+        second = (a + b + m - 1) / denominator
+        numerator = first * second
         numerator *= float(m) * (b - m) * x * x
         if not numerator:
             break
+        bracket = off_mean + 1 + m * (1 + y)
         term = m + m * (b - m) * x / denominator
-        term += (a + m) * (off_mean + 1 + m * (1 + y)) / (denominator + 2)
+        term += (a + m) * bracket / (denominator + 2)
         lower = 1 / (term + numerator * lower)
         upper = term + numerator / upper
         change = upper * lower
@@ -200,9 +228,11 @@ def _fraction(a: int, b: int, x: float, y: float, off_mean: float) -> float:
 def _ln_prefix(a: int, b: int, s: float) -> float:
     """The logarithm of x^a y^b / B(a, b) at x = mean · exp(s), by what Stirling's formula leaves over."""
     below = -_expm1(s)
-    distance = a * _expm1_less(s) + b * _less_ln_1p(a / b * below)
+    distance = a * _expm1_less(s)
+    distance += b * _less_ln_1p(a / b * below)
     corrections = _stirling(a + b) - _stirling(a) - _stirling(b)
-    return 0.5 * _ln(a / (a + b) * b) - _HALF_LN_2PI + corrections - distance
+    at_mean = 0.5 * _ln(a / (a + b) * b) - _HALF_LN_2PI
+    return at_mean + corrections - distance
 
 
 # ── functions of IEEE arithmetic alone ───────────────────────────────────────────────────────────
@@ -243,7 +273,8 @@ def _ln(x: float) -> float:
         mantissa *= 2
         exponent -= 1
     r = (mantissa - 1) / (mantissa + 1)
-    return exponent * _LN2_HIGH + (exponent * _LN2_LOW + 2 * r * (1 + _atanh_rest(r)))
+    ln_mantissa = 2 * r * (1 + _atanh_rest(r))
+    return exponent * _LN2_HIGH + (exponent * _LN2_LOW + ln_mantissa)
 
 
 def _ln_1p(x: float) -> float:
@@ -287,4 +318,5 @@ def _exp(s: float) -> float:
     """The exponential of a number that a double's exponent can take."""
     twos = round(s / _LN2_HIGH)
     rest = (s - twos * _LN2_HIGH) - twos * _LN2_LOW
-    return ldexp(1 + (rest + _expm1_less(rest)), twos)
+    factor = 1 + (rest + _expm1_less(rest))
+    return ldexp(factor, twos)

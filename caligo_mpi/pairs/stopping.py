@@ -8,7 +8,7 @@ any ranks and after any fault.  The rules, and what they do to estimates, are in
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf, log
 from typing import Any, Literal
 
@@ -53,11 +53,13 @@ class Goal:
 
     def counts(self, tally: Tally) -> tuple[int, int]:
         """Sifted pairs and errors that the goal is about."""
-        z = tally.sifted_z, tally.errors_z
-        x = tally.sifted_x, tally.errors_x
-        if self.of == "qber":
-            return z[0] + x[0], z[1] + x[1]
-        return z if self.of == "qber_z" else x
+        if self.of == "qber_z":
+            return tally.sifted_z, tally.errors_z
+        if self.of == "qber_x":
+            return tally.sifted_x, tally.errors_x
+        sifted = tally.sifted_z + tally.sifted_x
+        errors = tally.errors_z + tally.errors_x
+        return sifted, errors
 
     def __str__(self) -> str:
         words = f"{self.errors} errors of {self.of}"
@@ -93,7 +95,10 @@ class Decision:
     @property
     def relative_error(self) -> float:
         """Half the interval's width over the measured rate; infinite where no error was seen."""
-        return (self.high - self.low) / 2 / (self.errors / self.sifted) if self.errors else inf
+        if not self.errors:
+            return inf
+        half_width = (self.high - self.low) / 2
+        return half_width / (self.errors / self.sifted)
 
 
 def decide(goal: Goal, chunks: int, pairs: int, tally: Tally, *, last: bool = False) -> Decision:
@@ -104,14 +109,21 @@ def decide(goal: Goal, chunks: int, pairs: int, tally: Tally, *, last: bool = Fa
     sifted, errors = goal.counts(tally)
     low, high = clopper_pearson(errors, sifted, goal.confidence)
     found = Decision(chunks, pairs, sifted, errors, low, high)
-    reason: Reason | Literal[""] = "max_pairs" if last else ""
-    if goal.upper_limit is not None and high <= goal.upper_limit:
-        reason = "upper_limit"
-    if goal.errors is not None and errors >= goal.errors:
-        reason = "errors"
+    reason = _reason(goal, found)
+    if last and not reason:
+        reason = "max_pairs"
+    return replace(found, reason=reason)
+
+
+def _reason(goal: Goal, found: Decision) -> Reason | Literal[""]:
+    """What of the goal is reached; the first of these where it is more than one."""
     if goal.relative_error is not None and found.relative_error <= goal.relative_error:
-        reason = "relative_error"
-    return Decision(chunks, pairs, sifted, errors, low, high, reason)
+        return "relative_error"
+    if goal.errors is not None and found.errors >= goal.errors:
+        return "errors"
+    if goal.upper_limit is not None and found.high <= goal.upper_limit:
+        return "upper_limit"
+    return ""
 
 
 def is_decided(chunks: int, total: int) -> bool:
@@ -120,9 +132,11 @@ def is_decided(chunks: int, total: int) -> bool:
     >>> [chunks for chunks in range(1, 300) if is_decided(chunks, 299)]
     [1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 299]
     """
+    if chunks == total:
+        return True
     if chunks < STEP:
-        return chunks == total or (chunks > 0 and not chunks & (chunks - 1))
-    return chunks == total or not chunks % STEP
+        return chunks.bit_count() == 1
+    return not chunks % STEP
 
 
 class Course:
@@ -177,13 +191,20 @@ class Course:
 
     def report(self) -> dict[str, Any]:
         """The goal, where and why the run stopped, and the estimate, as JSON values."""
-        now, met = self.last, self.met
+        now = self.last
+        met = self.met
+        goal = {}
+        for name, value in asdict(self.goal).items():
+            if value is not None:
+                goal[name] = value
+        counts = asdict(now)
+        del counts["reason"]
         return {
-            "goal": {name: value for name, value in asdict(self.goal).items() if value is not None},
+            "goal": goal,
             "max_pairs": self.partition.pairs,
             "met": met.reason if met else "",
             "met_after_chunks": met.chunks if met else 0,
-            **{name: value for name, value in asdict(now).items() if name != "reason"},
+            **counts,
             "rate": now.rate,
             "estimate": self.estimate(),
         }
@@ -205,7 +226,10 @@ class Course:
 def as_table(decisions: Iterable[Decision]) -> NDArray[np.void]:
     """Decisions as rows of `DECISION_DTYPE`."""
     names = DECISION_DTYPE.names or ()
-    rows = [tuple(getattr(decision, name) for name in names) for decision in decisions]
+    rows = []
+    for decision in decisions:
+        values = [getattr(decision, name) for name in names]
+        rows.append(tuple(values))
     return np.array(rows, DECISION_DTYPE)
 
 
@@ -225,7 +249,8 @@ def unbiased_rate(goal: int, before: int, sifted: int, errors: int) -> float:
     """
     if not before:
         return errors / sifted
-    least = max(0, errors - (sifted - before))
+    behind = sifted - before
+    least = max(0, errors - behind)
     most = min(goal - 1, errors, before)
     mode = (errors + 1) * (before + 1) // (sifted + 2)
     start = min(max(mode, least), most)
@@ -255,16 +280,18 @@ def _ratio(i: int, before: int, sifted: int, errors: int) -> float:
 
 def expected_pairs(goal: Goal, rate: float, sifted_per_pair: float) -> float:
     """Emissions that a run will take at about, by the rate's closed form; infinite for never."""
-    if not 0 < rate < 1 or not sifted_per_pair:
-        upper = goal.upper_limit
-        if rate or upper is None or not sifted_per_pair:
+    if not sifted_per_pair:
+        return inf
+    if not 0 < rate < 1:
+        if rate or goal.upper_limit is None:
             return inf
-        return -log((1 - goal.confidence) / 2) / upper / sifted_per_pair
+        deviate = -log((1 - goal.confidence) / 2)
+        return deviate / goal.upper_limit / sifted_per_pair
     if goal.errors is not None:
         errors: float = goal.errors
     else:
-        z = _deviations(goal.confidence)
-        errors = (1 - rate) * (z / (goal.relative_error or 1)) ** 2
+        ratio = _deviations(goal.confidence) / (goal.relative_error or 1)
+        errors = (1 - rate) * ratio**2
     return errors / rate / sifted_per_pair
 
 

@@ -74,7 +74,9 @@ class ColumnSpec:
     @property
     def kind(self) -> np.dtype[Any]:
         """The type of its values in `Pairs.extra`, one per row: bool for bits."""
-        return np.dtype(np.bool_) if self.is_bit else np.dtype(f"<{self.dtype}")
+        if self.is_bit:
+            return np.dtype(np.bool_)
+        return np.dtype(f"<{self.dtype}")
 
     @property
     def shown(self) -> np.dtype[Any]:
@@ -89,8 +91,10 @@ class ColumnSpec:
         """What its HDF5 dataset says to a reader without this package, by the names of CF conventions."""
         found: dict[str, object] = dict(_ENCODING) if self.is_bit else {}
         if self.flags:
-            found["flag_values"] = np.array(sorted(self.flags), self.shown)
-            found["flag_meanings"] = " ".join(self.flags[value] for value in sorted(self.flags))
+            values = sorted(self.flags)
+            meanings = [self.flags[value] for value in values]
+            found["flag_values"] = np.array(values, self.shown)
+            found["flag_meanings"] = " ".join(meanings)
         if self.unit:
             found["units"] = self.unit
         if self.description:
@@ -106,14 +110,15 @@ def _is_plain(name: str) -> bool:
 
 def _breach_of_flags(column: ColumnSpec) -> str:
     """What is wrong with a column's flags; nothing if they are in order."""
-    if not isinstance(column.flags, Mapping) or len(column.flags) > _MOST_FLAGS:
-        return f"flags={column.flags!r:.60}; they must map at most {_MOST_FLAGS} values to words"
-    if column.flags and column.kind.kind == "f":
+    flags = column.flags
+    if not isinstance(flags, Mapping) or len(flags) > _MOST_FLAGS:
+        return f"flags={flags!r:.60}; they must map at most {_MOST_FLAGS} values to words"
+    if flags and column.kind.kind == "f":
         return f"flags and dtype={column.dtype}; only bits and integers have flags"
-    for value, word in column.flags.items():
+    for value, word in flags.items():
         if not isinstance(value, int) or not _fits(value, column):
             return f"a flag for {value!r}, which is no value of dtype={column.dtype}"
-        if not isinstance(word, str) or len(word.split()) != 1 or word != word.strip():
+        if not isinstance(word, str) or word.split() != [word]:
             return f"flag {value}: {word!r:.60}; a meaning is one word without blanks"
     return ""
 
@@ -171,17 +176,18 @@ def checked(columns: Iterable[object], *, who: str) -> tuple[ColumnSpec, ...]:
 
 def to_json(columns: Iterable[ColumnSpec]) -> str:
     """Declared columns as text, for the file."""
-    fields = [
-        {
-            "name": column.name,
-            "dtype": column.dtype,
-            "unit": column.unit,
-            "description": column.description,
-            "flags": [[value, column.flags[value]] for value in sorted(column.flags)],
-        }
-        for column in columns
-    ]
-    return json.dumps(fields)
+    return json.dumps([_fields(column) for column in columns])
+
+
+def _fields(column: ColumnSpec) -> dict[str, object]:
+    flags = [[value, column.flags[value]] for value in sorted(column.flags)]
+    return {
+        "name": column.name,
+        "dtype": column.dtype,
+        "unit": column.unit,
+        "description": column.description,
+        "flags": flags,
+    }
 
 
 def from_json(text: str) -> tuple[ColumnSpec, ...]:
@@ -189,7 +195,8 @@ def from_json(text: str) -> tuple[ColumnSpec, ...]:
     found = []
     for fields in json.loads(text):
         flags = {int(value): word for value, word in fields["flags"]}
-        found.append(ColumnSpec(**{**fields, "flags": flags}))
+        known = {**fields, "flags": flags}
+        found.append(ColumnSpec(**known))
     return checked(found, who="the file")
 
 
