@@ -99,9 +99,13 @@ def rows(text: str) -> tuple[int, int | None]:
     ((1000, 2000), (0, 10), (5, None))
     """
     first, colon, last = text.partition(":")
-    if not colon or not all(part.isascii() and part.isdigit() for part in (first, last) if part):
+    digits = first + last
+    are_numbers = not digits or (digits.isascii() and digits.isdigit())
+    if not colon or not are_numbers:
         raise argparse.ArgumentTypeError(f"{text[:40]} is not a range of rows such as 1000:2000")
-    return int(first or 0), int(last) if last else None
+    start = int(first or 0)
+    stop = int(last) if last else None
+    return start, stop
 
 
 # ── read ─────────────────────────────────────────────────────────────────────────────────────────
@@ -113,7 +117,8 @@ def config_and_path(args: argparse.Namespace) -> tuple[RunConfig, Path]:
     from ..config.settings import from_environment
     from ..store import output_name
 
-    config = load_config(args.config, [*from_environment(), *args.overrides, *_overrides(args)])
+    overrides = [*from_environment(), *args.overrides, *_overrides(args)]
+    config = load_config(args.config, overrides)
     path = output_name(_output(args, config))
     if config.engine.name == "auto":
         from ..runs.auto import settle_engine
@@ -148,24 +153,39 @@ def _output(args: argparse.Namespace, config: RunConfig) -> str:
 
 def rank_arguments(args: argparse.Namespace, output: Path) -> list[str]:
     """The command line for ranks, behind its files: the same without ``--ranks``."""
-    line = [f"--set={override}" for override in args.overrides]
-    line.append(f"--output={output}")
-    line += mpi_flags(args)
-    return line + [f"--{flag}" for flag in ("force", "quiet", "json") if getattr(args, flag)]
+    return [
+        *(f"--set={override}" for override in args.overrides),
+        f"--output={output}",
+        *mpi_flags(args),
+        *given_flags(args, "force", "quiet", "json"),
+    ]
+
+
+def given_flags(args: argparse.Namespace, *names: str) -> list[str]:
+    """Those of some flags that were given."""
+    return [f"--{name}" for name in names if getattr(args, name)]
 
 
 def mpi_overrides(args: argparse.Namespace) -> list[str]:
     """What `add_mpi` added, as overrides of a configuration."""
     from json import dumps
 
-    given = {"mpi.binding": args.binding, "mpi.metrics": args.metrics}
-    return [f"{path}={dumps(value)}" for path, value in given.items() if value is not None]
+    found = []
+    if args.binding is not None:
+        found.append(f"mpi.binding={dumps(args.binding)}")
+    if args.metrics is not None:
+        found.append(f"mpi.metrics={dumps(args.metrics)}")
+    return found
 
 
 def mpi_flags(args: argparse.Namespace) -> list[str]:
     """The same for the ranks' command line."""
-    given = {"binding": args.binding, "metrics": args.metrics}
-    return [f"--{name}={value}" for name, value in given.items() if value is not None]
+    found = []
+    if args.binding is not None:
+        found.append(f"--binding={args.binding}")
+    if args.metrics is not None:
+        found.append(f"--metrics={args.metrics}")
+    return found
 
 
 def operand(name: str) -> str:
@@ -173,7 +193,10 @@ def operand(name: str) -> str:
 
     It must not look like an option, nor mean something to mpirun.
     """
-    return name if name[:1].isalnum() or name[:1] in "/._" else f"./{name}"
+    first = name[:1]
+    if first.isalnum() or first in "/._":
+        return name
+    return f"./{name}"
 
 
 # ── printed ──────────────────────────────────────────────────────────────────────────────────────

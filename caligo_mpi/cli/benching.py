@@ -10,6 +10,7 @@ from .arguments import whole
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
     from typing import Any
 
     from ..bench.bench import Planned
@@ -59,25 +60,29 @@ def _bench(args: argparse.Namespace) -> int:
     planned = bench.plan(args.bench, _changes(args))
     root = Path(args.output)
     if args.plan:
-        from . import show_bench
-
-        found = bench.outlook(planned, root)
-        text = show_bench.plan_text(planned, found)
-        arguments.deliver(args, show_bench.plan_dict(found), text)
-        return DONE
+        return _plan(args, root, planned)
     return _run(args, root, planned, None)
+
+
+def _plan(args: argparse.Namespace, root: Path, planned: Planned) -> int:
+    from ..bench import bench
+    from . import show_bench
+
+    found = bench.outlook(planned, root)
+    text = show_bench.plan_text(planned, found)
+    arguments.deliver(args, show_bench.plan_dict(found), text)
+    return DONE
 
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     """Keys of the bench that the command line gives."""
     from ..bench.bench import numbers
 
-    names = ("engines", "pairs", "noise", "ranks")
-    changes: dict[str, Any] = {
-        name: list(numbers(given, name))
-        for name in names
-        if (given := getattr(args, name)) is not None
-    }
+    changes: dict[str, Any] = {}
+    for name in ("engines", "pairs", "noise", "ranks"):
+        given = getattr(args, name)
+        if given is not None:
+            changes[name] = list(numbers(given, name))
     if args.repeats:
         changes["repeats"] = args.repeats
     return changes
@@ -96,7 +101,7 @@ def _rerun(args: argparse.Namespace) -> int:
     return _run(args, found.folder.parent, bench.planned(found), found)
 
 
-def _run(args: argparse.Namespace, root: Any, planned: Planned, again: Session | None) -> int:
+def _run(args: argparse.Namespace, root: Path, planned: Planned, again: Session | None) -> int:
     """Run a bench, or the failed cases of a session of it."""
     from ..bench import bench, session
     from ..bench.plan import varying
@@ -106,14 +111,18 @@ def _run(args: argparse.Namespace, root: Any, planned: Planned, again: Session |
     signals.listen()
     cases = {one.id: one for one in planned.cases}
     names = varying(planned.cases)
+    measure = planned.bench.measure
 
     def say(case: str, record: dict[str, Any] | None) -> None:
-        if record and not args.quiet:
-            streams.say(show_bench.run_text(cases[case], names, record, planned.bench.measure))
+        if not record or args.quiet:
+            return
+        line = show_bench.run_text(cases[case], names, record, measure)
+        streams.say(line)
 
     with session.alone(root):
         if again:
-            found, result = again, bench.rerun_failed(again, say)
+            found = again
+            result = bench.rerun_failed(again, say)
         else:
             found, result = bench.run(root, planned, say)
     comparison = session.read_json(found.folder / session.COMPARISON)

@@ -159,9 +159,12 @@ def overview(verbs: dict[str, str]) -> str:
         listed = [name for name in names if name in verbs]
         if group == "other":
             listed += rest
-        lines = [line for name in listed for line in _entry(name, verbs[name])]
-        if lines:
-            parts.append("\n".join([f"{group}:", *lines]))
+        if not listed:
+            continue
+        lines = [f"{group}:"]
+        for name in listed:
+            lines += _entry(name, verbs[name])
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 

@@ -8,7 +8,8 @@ from . import arguments
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from ..runs.doctor import Finding
     from .arguments import AddVerb
@@ -24,27 +25,36 @@ def add_verbs(verb: AddVerb) -> None:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from ..launch.mpirun import is_launched
     from ..machine.environment import RANKS, is_set
     from ..runs import doctor
 
-    path = Path(args.output)
-    folder = path if path.is_dir() or not path.suffix else path.absolute().parent
+    folder = _folder(args.output)
     if args.ranks and not is_launched():
         found: list[Finding] | None = doctor.on_ranks(args.ranks, ["doctor", f"--output={folder}"])
     else:
         found = doctor.checkup(folder)
     if found is None:
         return DONE  # another rank speaks
-    values = [
-        {"what": one.what, "verdict": one.verdict, "told": one.told, "remedy": one.remedy}
-        for one in found
-    ]
+    values = []
+    for one in found:
+        values.append(
+            {"what": one.what, "verdict": one.verdict, "told": one.told, "remedy": one.remedy}
+        )
     arguments.deliver(args, values, _text(found))
     # What we launched reports to us; mpirun would add a page of its own to another exit code.
-    return DONE if doctor.is_well(found) or is_set(RANKS) else CRASHED
+    is_done = doctor.is_well(found) or is_set(RANKS)
+    return DONE if is_done else CRASHED
+
+
+def _folder(output: str) -> Path:
+    """The directory that a file or a directory of that name would stand in, or be."""
+    from pathlib import Path
+
+    path = Path(output)
+    if path.is_dir() or not path.suffix:
+        return path
+    return path.absolute().parent
 
 
 #: What a line begins with.
@@ -52,21 +62,32 @@ _MARKS = {"ok": "  ok     ", "warning": "  warning", "failure": "  FAILURE"}
 
 
 def _text(findings: Sequence[Finding]) -> str:
-    from ..machine.wording import counted
+    width = max(len(one.what) for one in findings)
+    lines: list[str] = []
+    for one in findings:
+        lines += _lines(one, width)
+    lines.append(_verdict(findings))
+    return "\n".join(lines)
+
+
+def _lines(one: Finding, width: int) -> Iterator[str]:
+    """What was found out about one thing, and below it what helps."""
     from .catalog import wrapped
 
-    width = max(len(one.what) for one in findings)
-    lines = []
-    for one in findings:
-        first, *further = wrapped(one.told, 84 - width) or [""]
-        lines.append(f"{_MARKS[one.verdict]}  {one.what:{width}}  {first}")
-        if one.remedy:
-            further += wrapped(f"-> {one.remedy}", 84 - width)
-        lines += [f"{'':13}{'':{width}}{line}" for line in further]
-    bad = sum(one.verdict == "failure" for one in findings)
-    odd = sum(one.verdict == "warning" for one in findings)
+    first, *further = wrapped(one.told, 84 - width) or [""]
+    if one.remedy:
+        further += wrapped(f"-> {one.remedy}", 84 - width)
+    yield f"{_MARKS[one.verdict]}  {one.what:{width}}  {first}"
+    for line in further:
+        yield f"{'':13}{'':{width}}{line}"
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    from ..machine.wording import counted
+
+    verdicts = [one.verdict for one in findings]
+    bad = verdicts.count("failure")
+    odd = verdicts.count("warning")
     if not bad and not odd:
-        lines.append("all is well")
-    else:
-        lines.append(f"{counted(bad, 'failure')}, {counted(odd, 'warning')}")
-    return "\n".join(lines)
+        return "all is well"
+    return f"{counted(bad, 'failure')}, {counted(odd, 'warning')}"

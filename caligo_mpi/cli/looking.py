@@ -82,9 +82,11 @@ def _validate(args: argparse.Namespace) -> int:
         origins = sources(path, args.overrides, loaded)
     config = settle_engine(loaded, say=streams.say)
     plan = forecast(config)
-    values = {**show.forecast_dict(config, plan), "settings": show_settings.settings_dict(origins)}
-    text = f"{show.forecast_text(config, plan)}\n{show_settings.settings_text(origins)}"
-    arguments.deliver(args, values, text)
+    values = show.forecast_dict(config, plan)
+    values["settings"] = show_settings.settings_dict(origins)
+    foreseen = show.forecast_text(config, plan)
+    settings = show_settings.settings_text(origins)
+    arguments.deliver(args, values, f"{foreseen}\n{settings}")
     return DONE
 
 
@@ -148,24 +150,29 @@ def _add_analyze(verb: AddVerb) -> None:
 
 
 def _status(args: argparse.Namespace) -> int:
+    if args.watch:
+        return _watch(args)
+    for file in args.files:
+        _show_status(args, file)
+    return DONE
+
+
+def _show_status(args: argparse.Namespace, file: str) -> None:
     from .. import store
     from ..runs.sweeps.reading import is_sweep
     from ..store.keys import is_keys_file, keys_status
     from . import show, show_keys, sweeping
 
-    if args.watch:
-        return _watch(args)
-    for file in args.files:
-        if is_sweep(file):
-            sweeping.show_status(args, file)
-        elif is_keys_file(file):
-            keys = keys_status(file)
-            text = show_keys.keys_status_text(keys)
-            arguments.deliver(args, show_keys.keys_status_dict(keys), text)
-        else:
-            status = store.status(file)
-            arguments.deliver(args, show.status_dict(status), show.status_text(status))
-    return DONE
+    if is_sweep(file):
+        sweeping.show_status(args, file)
+    elif is_keys_file(file):
+        keys = keys_status(file)
+        text = show_keys.keys_status_text(keys)
+        arguments.deliver(args, show_keys.keys_status_dict(keys), text)
+    else:
+        status = store.status(file)
+        text = show.status_text(status)
+        arguments.deliver(args, show.status_dict(status), text)
 
 
 def _watch(args: argparse.Namespace) -> int:
@@ -185,12 +192,13 @@ def _watch(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from ..runs.verify import verify
     from ..store.keys import is_keys_file
-    from . import show
+    from . import show_verification
 
     if is_keys_file(args.file):
         return _verify_keys(args)
     found = verify(args.file, resample=args.resample)
-    arguments.deliver(args, show.verification_dict(found), show.verification_text(found))
+    text = show_verification.verification_text(found)
+    arguments.deliver(args, show_verification.verification_dict(found), text)
     return DONE if found.ok else CRASHED
 
 
@@ -218,8 +226,12 @@ def _analyze(args: argparse.Namespace) -> int:
 
     def job() -> AnalyzeJob:
         path = find(args.file)
-        line = ["analyze", arguments.operand(str(path)), f"--pulse={pulse}"]
-        line += [f"--{flag}" for flag in ("quiet", "json") if getattr(args, flag)]
+        line = [
+            "analyze",
+            arguments.operand(str(path)),
+            f"--pulse={pulse}",
+            *arguments.given_flags(args, "quiet", "json"),
+        ]
         return AnalyzeJob(path, Path(pulse), line)
 
     observer = AnalysisObserver(quiet=args.quiet, json=args.json)
@@ -237,7 +249,14 @@ def _export(args: argparse.Namespace) -> int:
     ending = ".joint.json" if args.to == "joint" else f".{args.to}"
     target = args.output or file.with_suffix(ending)
     columns = None if args.columns is None else args.columns.split(",")
-    streams.tell(str(export(file, target, kind=args.to, rows=args.rows, columns=columns)))
+    written = export(
+        file,
+        target,
+        kind=args.to,
+        rows=args.rows,
+        columns=columns,
+    )
+    streams.tell(str(written))
     return DONE
 
 

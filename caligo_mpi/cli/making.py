@@ -13,6 +13,7 @@ from .arguments import whole
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
     from typing import Literal
 
     from ..config.protocol import ProtocolConfig
@@ -39,13 +40,21 @@ def _add_generate(verb: AddVerb) -> None:
     arguments.add_config(sub)
     arguments.add_output(sub)
     for flag, key in (("--restarts", "faults.restarts"), ("--retries", "faults.retries")):
-        override = f"{key}={{}}".format
         sub.add_argument(
-            flag, dest="overrides", action="append", type=override, metavar="K", help=f"set {key}"
+            flag,
+            dest="overrides",
+            action="append",
+            type=f"{key}={{}}".format,
+            metavar="K",
+            help=f"set {key}",
         )
     survive = "faults.mode=survive"
     sub.add_argument(
-        "--survive", dest="overrides", action="append_const", const=survive, help=f"set {survive}"
+        "--survive",
+        dest="overrides",
+        action="append_const",
+        const=survive,
+        help=f"set {survive}",
     )
     arguments.add_mpi(sub)
     only = "simulate this chunk alone, here; write nothing"
@@ -126,18 +135,35 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
     from ..runs.distill import DistillJob, prepare
     from ..store import output_name
 
-    path = output_name(default_output(args.run) if args.output is None else args.output)
+    output = default_output(args.run) if args.output is None else args.output
+    path = output_name(output)
     config, chosen = _protocol(args)
     plan = prepare(args.run, config, yes=args.yes, chosen=chosen)
     if chosen and not args.ranks:  # rank 0 of those that are launched says it
         streams.say(chosen)
-    by = f"--mode={config.mode}" if args.config is None else f"--config={args.config}"
-    files = [arguments.operand(args.run), by]
-    agreed = ["--yes"] if args.yes else []
-    line = ["distill", *files, *agreed, *arguments.rank_arguments(args, path)]
-    mpi = mpi_settings(arguments.mpi_overrides(args))
-    restarts = restarts_setting() if args.restarts is None else args.restarts
-    return DistillJob(plan, path, line, restarts=restarts, forced=args.force, mpi=mpi)
+    restarts = args.restarts
+    if restarts is None:
+        restarts = restarts_setting()
+    return DistillJob(
+        plan,
+        path,
+        _distill_line(args, path, config),
+        restarts=restarts,
+        forced=args.force,
+        mpi=mpi_settings(arguments.mpi_overrides(args)),
+    )
+
+
+def _distill_line(args: argparse.Namespace, path: Path, config: ProtocolConfig) -> list[str]:
+    """The command line for ranks."""
+    line = ["distill", arguments.operand(args.run)]
+    if args.config is None:
+        line.append(f"--mode={config.mode}")
+    else:
+        line.append(f"--config={args.config}")
+    if args.yes:
+        line.append("--yes")
+    return line + arguments.rank_arguments(args, path)
 
 
 def _protocol(args: argparse.Namespace) -> tuple[ProtocolConfig, str]:
@@ -177,9 +203,12 @@ def _resume(args: argparse.Namespace) -> int:
     from ..runs.execute import Task, execute
     from .observer import TerminalObserver
 
-    flags = [f"--{flag}" for flag in ("yes", "quiet", "json") if getattr(args, flag)]
-    line = ["resume", arguments.operand(args.file), *flags]
-    line += arguments.mpi_flags(args)
+    line = [
+        "resume",
+        arguments.operand(args.file),
+        *arguments.given_flags(args, "yes", "quiet", "json"),
+        *arguments.mpi_flags(args),
+    ]
     overrides = arguments.mpi_overrides(args)
 
     def distill_job() -> DistillJob:
@@ -190,8 +219,10 @@ def _resume(args: argparse.Namespace) -> int:
 
     with TerminalObserver(quiet=args.quiet, json=args.json) as observer:
         if resume.holds_keys(args.file):
-            return execute(Task(distill_job, Finished, observer), args.ranks)
-        return execute(Task(generate_job, ChunkResult, observer), args.ranks)
+            task = Task(distill_job, Finished, observer)
+        else:
+            task = Task(generate_job, ChunkResult, observer)
+        return execute(task, args.ranks)
 
 
 # ── slurm, sequential ────────────────────────────────────────────────────────────────────────────
@@ -234,10 +265,18 @@ def _expected_seconds(foreseen: Forecast, ranks: int) -> float:
     from ..runs import slurm
 
     chunks = foreseen.chunks
-    nbytes = foreseen.file_bytes / chunks
     writers: Literal["gather", "none"] = "gather" if foreseen.carries else "none"
-    workload = Workload(chunks, foreseen.seconds / chunks, nbytes, writers=writers)
-    costs = Costs(write=slurm.WRITING, file_system=slurm.WRITING, start=slurm.START)
+    workload = Workload(
+        chunks,
+        foreseen.seconds / chunks,
+        foreseen.file_bytes / chunks,
+        writers=writers,
+    )
+    costs = Costs(
+        write=slurm.WRITING,
+        file_system=slurm.WRITING,
+        start=slurm.START,
+    )
     return predict(workload, costs, ranks=ranks).seconds
 
 

@@ -60,12 +60,15 @@ def _lines() -> Report:
 
     def report(progress: Progress) -> None:
         nonlocal last
-        if time.monotonic() - last >= LINE_SECONDS:
-            last = time.monotonic()
-            left = (progress.total - progress.pairs) / progress.launched * progress.seconds
-            percent = 100 * progress.pairs / progress.total
-            done = f"{progress.pairs:,} of {counted(progress.total, 'pair')} ({percent:.1f} %)"
-            streams.note(f"{done}, {_rate(progress)}, {duration(left)} left")
+        if time.monotonic() - last < LINE_SECONDS:
+            return
+        last = time.monotonic()
+        seconds_per_pair = progress.seconds / progress.launched
+        left = (progress.total - progress.pairs) * seconds_per_pair
+        percent = 100 * progress.pairs / progress.total
+        whole = counted(progress.total, "pair")
+        done = f"{progress.pairs:,} of {whole} ({percent:.1f} %)"
+        streams.note(f"{done}, {_rate(progress)}, {duration(left)} left")
 
     return report
 

@@ -14,7 +14,7 @@ from ..pairs import Tally
 from ..runs.forecast import Forecast
 from ..runs.generate import Summary
 from ..runs.sequential import Sequential
-from ..store import LABEL, Status, Verification
+from ..store import LABEL, Status
 from .show_ranks import rank_lines, ranks_list
 from .show_until import until_dict, until_forecast, until_lines
 
@@ -43,16 +43,21 @@ def summary_text(summary: Summary) -> str:
     else:
         state = f"stopped; {so_far(status.chunks_done, status.chunks_total, 'chunk')}"
         last = "  run the same command again to go on"
-    pairs, rows = counted(status.pairs_done, "pair"), counted(status.rows, "row")
+    pairs = counted(status.pairs_done, "pair")
+    rows = counted(status.rows, "row")
     head = f"{status.path}: {state}, {pairs} simulated, {rows}"
     if status.info.is_law:
         head = f"{status.path}: {state}, {LABEL}: counts of {pairs}, {rows}"
     elif summary.launched:
-        speed = rate(summary.launched / max(summary.seconds, 1e-9))
-        head += f"; {duration(summary.seconds)}, {speed}"
-    qbers = _qber_lines(status.tally, summary.expected)
-    times = _time_lines(status, summary.expected)
-    lines = [head, *qbers, *times, *until_lines(status), last]
+        speed = summary.launched / max(summary.seconds, 1e-9)
+        head += f"; {duration(summary.seconds)}, {rate(speed)}"
+    lines = [
+        head,
+        *_qber_lines(status.tally, summary.expected),
+        *_time_lines(status, summary.expected),
+        *until_lines(status),
+        last,
+    ]
     return "\n".join(lines)
 
 
@@ -87,17 +92,21 @@ def time_sigma(status: Status, expected: Expected) -> float | None:
 def _requests(status: Status, hold: int) -> int:
     """How many requests the chunks that are there took; each chunk begins with a new one."""
     size = status.info.chunk_size
-    whole = status.pairs_done // size
-    last = status.pairs_done - whole * size
-    return whole * -(-size // hold) + -(-last // hold)
+    whole, last = divmod(status.pairs_done, size)
+    requests_per_chunk = -(-size // hold)
+    requests_of_last = -(-last // hold)
+    return whole * requests_per_chunk + requests_of_last
 
 
 def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
     """For each basis, the measured QBER beside its closed form."""
     for basis, sifted, errors, closed_form in _bases(tally, expected):
-        measured = f"QBER {100 * errors / sifted:.4f} %" if sifted else "no QBER"
+        measured = "no QBER"
+        if sifted:
+            measured = f"QBER {100 * errors / sifted:.4f} %"
+        wrong = counted(errors, "error")
         theory = _theory(errors, sifted, closed_form)
-        yield f"  {basis}: {sifted:,} sifted, {counted(errors, 'error')}, {measured} ({theory})"
+        yield f"  {basis}: {sifted:,} sifted, {wrong}, {measured} ({theory})"
 
 
 def _theory(errors: int, sifted: int, closed_form: float) -> str:
@@ -179,32 +188,41 @@ def _kept_dict(status: Status) -> dict[str, Any]:
 
 def status_text(status: Status) -> str:
     """What ``status`` prints."""
-    tally = status.tally
-    percent = 100 * status.pairs_done / status.pairs
-    pairs = f"{status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %)"
-    chunks = f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}"
-    age = duration(max(0.0, time.time() - status.last_commit))
-    launches = counted(len(status.runs), "launch", "launches")
-    launches += f", {counted(len(status.faults), 'fault')}"
     lines = [
         f"{status.path}: {_state(status)}",
-        f"  {pairs}, {counted(status.rows, 'row')}, {chunks}",
-        f"  Z: {_measured(tally.sifted_z, tally.errors_z)}",
-        f"  X: {_measured(tally.sifted_x, tally.errors_x)}",
+        *_progress_lines(status),
         f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
-        f"  {launches}, last commit {age} ago",
+        _launches_line(status),
     ]
     if status.info.is_law:
         lines.append(f"  {LABEL}: counts drawn from their law, there are no pairs")
     elif not status.info.has_columns:
-        lines.append(
-            f"  keeps records only; with its bits it would take {_bytes(status.full_bytes)}"
-        )
+        full = _bytes(status.full_bytes)
+        lines.append(f"  keeps records only; with its bits it would take {full}")
     lines += rank_lines(status.metrics, status.runs)
     lines += until_lines(status)
     if status.complete:
         lines.append(f"  data digest {status.data_digest}")
     return "\n".join(lines)
+
+
+def _progress_lines(status: Status) -> Iterator[str]:
+    """How much is in, and what was measured in it."""
+    percent = 100 * status.pairs_done / status.pairs
+    pairs = f"{status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %)"
+    rows = counted(status.rows, "row")
+    chunks = f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}"
+    yield f"  {pairs}, {rows}, {chunks}"
+    tally = status.tally
+    yield f"  Z: {_measured(tally.sifted_z, tally.errors_z)}"
+    yield f"  X: {_measured(tally.sifted_x, tally.errors_x)}"
+
+
+def _launches_line(status: Status) -> str:
+    launches = counted(len(status.runs), "launch", "launches")
+    faults = counted(len(status.faults), "fault")
+    age = max(0.0, time.time() - status.last_commit)
+    return f"  {launches}, {faults}, last commit {duration(age)} ago"
 
 
 def _bytes(size: int) -> str:
@@ -214,7 +232,9 @@ def _bytes(size: int) -> str:
 def _state(status: Status) -> str:
     if status.complete:
         return "complete"
-    return f"being written by {status.owner}" if status.owner else "stopped"
+    if status.owner:
+        return f"being written by {status.owner}"
+    return "stopped"
 
 
 def _measured(sifted: int, errors: int) -> str:
@@ -256,13 +276,16 @@ def sequential_dict(outcome: Sequential) -> dict[str, Any]:
 
 def sequential_text(outcome: Sequential) -> str:
     """What ``sequential`` prints."""
-    verdict = f"aborted: {outcome.abort}" if outcome.abort else "Alice and Bob go on"
-    test = f"{counted(outcome.tested, 'row')}, {counted(outcome.errors, 'error')}"
+    rows = counted(outcome.tested, "row")
+    errors = counted(outcome.errors, "error")
+    test = f"{rows}, {errors}"
     if outcome.tested:
         test += f", QBER {100 * outcome.errors / outcome.tested:.4f} %"
+    verdict = f"aborted: {outcome.abort}" if outcome.abort else "Alice and Bob go on"
+    messages = counted(outcome.messages, "message")
     lines = [
         status_text(outcome.status),
-        f"  {counted(outcome.messages, 'message')} in {outcome.duration_ns:.6g} ns of simulated time",
+        f"  {messages} in {outcome.duration_ns:.6g} ns of simulated time",
         f"  test: {test}; {verdict}",
     ]
     return "\n".join(lines)
@@ -270,7 +293,8 @@ def sequential_text(outcome: Sequential) -> str:
 
 def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
     """What ``validate --json`` prints."""
-    return {
+    expected = plan.expected
+    out = {
         "config": config.resolved(),
         "pairs": plan.pairs,
         "rows": plan.rows,
@@ -279,11 +303,13 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
         "full_bytes": plan.full_bytes,
         "rank_bytes": plan.rank_bytes,
         "seconds_on_one_rank": plan.seconds,
-        "qber_z": _number(plan.expected.qber_z),
-        "qber_x": _number(plan.expected.qber_x),
-        "coincidence": plan.expected.coincidence,
-        **({} if math.isnan(plan.expected.request_ns) else _times_dict(plan.expected)),
+        "qber_z": _number(expected.qber_z),
+        "qber_x": _number(expected.qber_x),
+        "coincidence": expected.coincidence,
     }
+    if not math.isnan(expected.request_ns):
+        out |= _times_dict(expected)
+    return out
 
 
 def _times_dict(expected: Expected) -> dict[str, Any]:
@@ -305,21 +331,31 @@ def forecast_text(config: RunConfig, plan: Forecast) -> str:
     """What ``validate`` prints: the resolved configuration as YAML, then comments."""
     qber_z = f"QBER_Z {100 * plan.expected.qber_z:.4f} %"
     qber_x = f"QBER_X {100 * plan.expected.qber_x:.4f} %"
-    size = f"{_bytes(plan.file_bytes)} in {counted(plan.chunks, 'chunk')}"
-    if config.output.keep == "records":
-        size += f", records only; with its bits {_bytes(plan.full_bytes)}"
+    rows = counted(round(plan.rows), "row")
     lines = [
         dump_config(config).rstrip(),
         *until_forecast(config, plan),
-        f"# expected: {counted(round(plan.rows), 'row')}, {qber_z}, {qber_x}",
+        f"# expected: {rows}, {qber_z}, {qber_x}",
         *_forecast_of_times(plan.expected),
+        *_forecast_of_size(config, plan),
     ]
+    return "\n".join(lines)
+
+
+def _forecast_of_size(config: RunConfig, plan: Forecast) -> Iterator[str]:
+    """What the file will weigh, and what it takes to make it."""
+    full = _bytes(plan.full_bytes)
     if config.output.keep == "counts":
-        full = f"the file with its bits would take {_bytes(plan.full_bytes)}"
-        return "\n".join([*lines, f"# {LABEL}: counts drawn from their law, in no time; {full}"])
-    memory = f"each rank holds a few chunks of {quantity(plan.rank_bytes)}B"
+        without = f"the file with its bits would take {full}"
+        yield f"# {LABEL}: counts drawn from their law, in no time; {without}"
+        return
+    size = f"{_bytes(plan.file_bytes)} in {counted(plan.chunks, 'chunk')}"
+    if config.output.keep == "records":
+        size += f", records only; with its bits {full}"
+    memory = f"each rank holds a few chunks of {_bytes(plan.rank_bytes)}"
     spent = f"about {duration(plan.seconds)} on one rank of this machine, less with more"
-    return "\n".join([*lines, f"# file: {size}; {memory}", f"# time: {spent}"])
+    yield f"# file: {size}; {memory}"
+    yield f"# time: {spent}"
 
 
 def _forecast_of_times(expected: Expected) -> Iterator[str]:
@@ -328,59 +364,6 @@ def _forecast_of_times(expected: Expected) -> Iterator[str]:
         return
     spread = expected.request_variance_ns2**0.5
     one = "a pair takes" if expected.hold == 1 else f"{expected.hold} pairs take"
-    yield (
-        f"# times: {one} {expected.request_ns:.6g} ns (standard deviation {spread:.6g} ns), "
-        f"{_row_rate(expected):.6g} rows per second of simulated time"
-    )
-
-
-def verification_dict(found: Verification) -> dict[str, Any]:
-    """What ``verify --json`` prints."""
-    return {
-        "path": str(found.path),
-        "ok": found.ok,
-        "complete": found.complete,
-        "chunks": found.chunks,
-        "damaged_records": list(found.records),
-        "damaged_data": list(found.data),
-        "digest_fits": found.digest_fits,
-        "provenance_fits": found.provenance_fits,
-        "layout_is_ours": not found.moved,
-        "keep": found.keep,
-        "resampled": list(found.resampled),
-        "differing": list(found.differing),
-    }
-
-
-def verification_text(found: Verification) -> str:
-    """What ``verify`` prints."""
-    kind = "complete file" if found.complete else "partial file"
-    verdict = "all is well" if found.ok else "DAMAGED"
-    lines = [f"{found.path}: {kind}, {counted(found.chunks, 'chunk')}, {verdict}"]
-    for name, chunks in (
-        ("damaged records", found.records),
-        ("damaged data", found.data),
-        ("simulated again", found.resampled),
-        ("came out otherwise when simulated again", found.differing),
-    ):
-        if chunks:
-            listed = ", ".join(map(str, chunks[:20]))
-            more = ", …" if len(chunks) > 20 else ""
-            lines.append(f"  {name}: {len(chunks)} ({listed}{more})")
-    if found.keep == "records" and not found.resampled:
-        lines.append(
-            "  keeps records only: there are no rows to check; --resample N simulates N chunks again"
-        )
-    if found.keep == "counts":
-        lines.append(f"  {LABEL}: counts drawn from their law, there are no rows to check")
-    if found.digest_fits is False:
-        lines.append("  the data digest does not fit the chunk checksums")
-    if found.provenance_fits is False:
-        lines.append(
-            "  provenance was changed: attributes, /runs or /faults are not as they were written"
-        )
-    if found.moved:
-        lines.append(
-            "  the layout is not ours: another tool rewrote the file, whose contents are the same"
-        )
-    return "\n".join(lines)
+    each = f"{expected.request_ns:.6g} ns (standard deviation {spread:.6g} ns)"
+    per_second = f"{_row_rate(expected):.6g} rows per second of simulated time"
+    yield f"# times: {one} {each}, {per_second}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -23,29 +24,39 @@ class AnalysisObserver(TerminalObserver):
         """The analysis is there."""
         self._stack.close()
         assert isinstance(summary, Analysis)
-        streams.deliver(in_form(summary.as_dict(), analysis_text(summary), json=self.json))
+        values = summary.as_dict()
+        text = analysis_text(summary)
+        streams.deliver(in_form(values, text, json=self.json))
 
 
 def analysis_text(found: Analysis) -> str:
     """All of it, at most 80 columns wide but for the file's name."""
     lines = [_head(found)]
     for cause in found.causes:
-        lines += textwrap.wrap(cause, _WIDTH, initial_indent="  => ", subsequent_indent="     ")
-    lines.append(f"  {'check':<{_NAME}} {'chance':>{_P}}  what was looked at, and its worst")
+        lines += _wrapped(cause, first="  => ", further="     ")
+    title = f"{'check':<{_NAME}} {'chance':>{_P}}"
+    lines.append(f"  {title}  what was looked at, and its worst")
     for check in sorted(found.checks, key=_order):
         lines += _check_lines(check)
-    lines += [_qber_line(rate) for rate in found.qber]
+    for rate in found.qber:
+        lines.append(_qber_line(rate))
     for note in found.notes:
-        lines += textwrap.wrap(note, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        lines += _wrapped(note, first="  ", further="  ")
     return "\n".join(lines)
+
+
+def _wrapped(words: str, *, first: str, further: str) -> list[str]:
+    return textwrap.wrap(words, _WIDTH, initial_indent=first, subsequent_indent=further)
 
 
 def _head(found: Analysis) -> str:
     kind = "complete" if found.complete else "partial"
-    size = f"{counted(found.rows, 'row')} in {counted(found.chunks, 'chunk')}"
-    findings = len(found.findings)
-    verdict = "sound" if found.sound else counted(findings, "FINDING", "FINDINGS")
-    return f"{found.path}: {verdict}\n  {kind}, {size}, engine {found.engine}"
+    rows = counted(found.rows, "row")
+    chunks = counted(found.chunks, "chunk")
+    verdict = "sound"
+    if not found.sound:
+        verdict = counted(len(found.findings), "FINDING", "FINDINGS")
+    return f"{found.path}: {verdict}\n  {kind}, {rows} in {chunks}, engine {found.engine}"
 
 
 def _order(check: Check) -> int:
@@ -57,8 +68,11 @@ def _order(check: Check) -> int:
 
 def _check_lines(check: Check) -> Iterator[str]:
     mark = "!" if check.finding else " "
-    head = f"{mark} {check.name:<{_NAME}} {_chance(check.p):>{_P}}  "
-    words = check.found if not check.where else f"{check.found}; {check.where}"
+    chance = _chance(check.p)
+    head = f"{mark} {check.name:<{_NAME}} {chance:>{_P}}  "
+    words = check.found
+    if check.where:
+        words += f"; {check.where}"
     room = _WIDTH - len(head)
     first, *others = textwrap.wrap(words, room) or [""]
     yield (head + first).rstrip()
@@ -82,8 +96,9 @@ def _chance(p: float | None) -> str:
 def _qber_line(rate: Qber) -> str:
     if rate.value is None:
         return f"  {rate.basis}: no sifted pairs"
+    measured = f"{100 * rate.value:.4f} %"
     interval = f"{100 * rate.low:.4f} to {100 * rate.high:.4f} %"
-    words = f"  {rate.basis}: QBER {100 * rate.value:.4f} % (95 %: {interval}"
-    if rate.expected is not None and rate.expected == rate.expected:
-        words += f"; closed form {100 * rate.expected:.4f} %"
-    return f"{words})"
+    about = f"95 %: {interval}"
+    if rate.expected is not None and not math.isnan(rate.expected):
+        about += f"; closed form {100 * rate.expected:.4f} %"
+    return f"  {rate.basis}: QBER {measured} ({about})"

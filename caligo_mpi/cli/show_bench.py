@@ -13,53 +13,71 @@ from ..machine.wording import counted, duration, quantity, rate
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, the first to the left and the others to the right."""
-    columns = list(zip(head, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = []
+    for column in zip(head, *rows, strict=True):
+        widths.append(max(map(len, column)))
     lines = []
     for row in (head, *rows):
-        cells = [f"{row[0]:<{widths[0]}}"]
-        cells += [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
+        cells = [row[0].ljust(widths[0])]
+        for cell, width in zip(row[1:], widths[1:], strict=True):
+            cells.append(cell.rjust(width))
+        line = "  ".join(cells)
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 
 def plan_text(planned: Planned, outlooks: Sequence[Outlook]) -> str:
     """What ``bench --plan`` prints."""
+    bench = planned.bench
     names = varying(planned.cases)
-    rounds = planned.bench.warmup + planned.bench.repeats
-    rows = []
-    problems = []
-    total = 0.0
-    for one in outlooks:
-        cells = [one.case.engine, *(shown(one.case.parameters[name]) for name in names)]
-        if one.problem:
-            rows.append([*cells, one.problem[0], "", ""])
-            problems.append(f"{one.case.engine}: {one.problem[1]}")
-            continue
-        total += rounds * one.forecast.seconds
-        memory = f"{one.forecast.bytes >> 20} MiB"
-        rows.append([*cells, duration(one.forecast.seconds), memory, one.forecast.source])
+    rows = [_plan_row(one, names) for one in outlooks]
     head = ["engine", *map(_title, names), "a run", "memory", "estimate"]
-    runs = counted(rounds * (len(outlooks) - len(problems)), "run")
-    last = f"{runs} ({planned.bench.warmup} + {planned.bench.repeats} of each), about {duration(total)}"
+    problems = []
+    seconds = 0.0
+    for one in outlooks:
+        if one.problem:
+            problems.append(f"{one.case.engine}: {one.problem[1]}")
+        else:
+            seconds += (bench.warmup + bench.repeats) * one.forecast.seconds
+    usable = len(outlooks) - len(problems)
+    runs = counted((bench.warmup + bench.repeats) * usable, "run")
+    each = f"{bench.warmup} + {bench.repeats} of each"
+    last = f"{runs} ({each}), about {duration(seconds)}"
     return "\n".join([table(head, rows), *dict.fromkeys(problems), last])
+
+
+def _plan_row(one: Outlook, names: Sequence[str]) -> list[str]:
+    cells = [one.case.engine, *_parameters(one.case.parameters, names)]
+    if one.problem:
+        state = one.problem[0]
+        return [*cells, state, "", ""]
+    memory = f"{one.forecast.bytes >> 20} MiB"
+    return [*cells, duration(one.forecast.seconds), memory, one.forecast.source]
+
+
+def _parameters(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those of a case's parameters that vary, for people."""
+    return [shown(values[name]) for name in names]
 
 
 def plan_dict(outlooks: Sequence[Outlook]) -> list[dict[str, Any]]:
     """The same for machines."""
-    return [
-        {
-            "case": one.case.id,
-            "engine": one.case.engine,
-            "parameters": one.case.parameters,
-            "state": one.problem[0] if one.problem else OK,
-            "problem": one.problem[1] if one.problem else None,
-            "seconds": one.forecast.seconds,
-            "bytes": one.forecast.bytes,
-            "estimate": one.forecast.source,
-        }
-        for one in outlooks
-    ]
+    found = []
+    for one in outlooks:
+        state, problem = one.problem or (OK, None)
+        found.append(
+            {
+                "case": one.case.id,
+                "engine": one.case.engine,
+                "parameters": one.case.parameters,
+                "state": state,
+                "problem": problem,
+                "seconds": one.forecast.seconds,
+                "bytes": one.forecast.bytes,
+                "estimate": one.forecast.source,
+            }
+        )
+    return found
 
 
 def run_text(case: Case, names: list[str], record: Mapping[str, Any], measure: str) -> str:
@@ -68,58 +86,76 @@ def run_text(case: Case, names: list[str], record: Mapping[str, Any], measure: s
     what = f"{label(case, names)}, {kind}"
     if record["state"] != OK:
         return f"{what}: {record['state']}: {record['problem']}"
-    seconds = record["seconds"][measure]
-    speed = rate(case.pairs / seconds) if seconds else "no time"
-    return f"{what}: {speed}, process {duration(record['seconds']['process'])}"
+    seconds = record["seconds"]
+    measured = seconds[measure]
+    speed = rate(case.pairs / measured) if measured else "no time"
+    return f"{what}: {speed}, process {duration(seconds['process'])}"
 
 
 def summary_text(
-    summary: Mapping[str, Any], comparison: Mapping[str, Any], cases: list[Case], folder: str
+    summary: Mapping[str, Any],
+    comparison: Mapping[str, Any],
+    cases: list[Case],
+    folder: str,
 ) -> str:
     """The table at the end of a bench."""
+    entries = summary["cases"]
     names = varying(cases)
     ratios = _ratios(comparison)
-    rows = [_row(entry, names, ratios) for entry in summary["cases"]]
-    head = ["engine", *map(_title, names), "pairs/s", "95 %", "over ref", "σ Z", "σ X", "memory"]
-    problems = [
-        f"{entry['engine']}: {entry['state']}: {entry['problem']}"
-        for entry in summary["cases"]
-        if entry["problem"]
-    ]
+    rows = [_row(entry, names, ratios) for entry in entries]
+    measured = ["pairs/s", "95 %", "over ref", "σ Z", "σ X", "memory"]
+    head = ["engine", *map(_title, names), *measured, "state"]
+    problems = []
+    for entry in entries:
+        if entry["problem"]:
+            problems.append(f"{entry['engine']}: {entry['state']}: {entry['problem']}")
     fits = [_fit(one) for one in summary["fits"]]
-    states = ", ".join(f"{number} {state}" for state, number in summary["states"].items())
-    last = f"{folder}: {counted(len(summary['cases']), 'case')}: {states}"
+    states = [f"{number} {state}" for state, number in summary["states"].items()]
+    last = f"{folder}: {counted(len(entries), 'case')}: {', '.join(states)}"
     if not summary["finished"]:
         last += "; stopped, run the same command again to go on"
-    return "\n".join([table([*head, "state"], rows), *dict.fromkeys(problems), *fits, last])
+    return "\n".join([table(head, rows), *dict.fromkeys(problems), *fits, last])
 
 
 def _ratios(comparison: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-    return {
-        (row["engine"], repr(point["parameters"])): row["over_reference"]
-        for point in comparison["points"]
-        for row in point["engines"]
-    }
+    """Speeds over the reference's, by engine and parameters."""
+    found = {}
+    for point in comparison["points"]:
+        parameters = repr(point["parameters"])
+        for row in point["engines"]:
+            found[row["engine"], parameters] = row["over_reference"]
+    return found
 
 
 def _row(
-    entry: Mapping[str, Any], names: list[str], ratios: Mapping[tuple[str, str], Any]
+    entry: Mapping[str, Any],
+    names: list[str],
+    ratios: Mapping[tuple[str, str], Any],
 ) -> list[str]:
-    speed = entry["pairs_per_second"]
-    ratio = ratios.get((entry["engine"], repr(entry["parameters"])))
+    engine = entry["engine"]
+    parameters = entry["parameters"]
+    ratio = ratios.get((engine, repr(parameters)))
     rates = entry["rates"] or {}
     peak = entry["peak_bytes"]
     return [
-        entry["engine"],
-        *(shown(entry["parameters"][name]) for name in names),
-        quantity(speed["value"]).strip() if speed else "-",
-        f"{quantity(speed['low']).strip()} … {quantity(speed['high']).strip()}" if speed else "-",
+        engine,
+        *_parameters(parameters, names),
+        *_speed(entry["pairs_per_second"]),
         f"{ratio['value']:.3g}" if ratio else "-",
         _sigma(rates.get("sigma_qber_z")),
         _sigma(rates.get("sigma_qber_x")),
         f"{int(peak) >> 20} MiB" if peak else "-",
         entry["state"],
     ]
+
+
+def _speed(measured: Mapping[str, float] | None) -> tuple[str, str]:
+    """Pairs per second, and their interval."""
+    if not measured:
+        return "-", "-"
+    low = quantity(measured["low"]).strip()
+    high = quantity(measured["high"]).strip()
+    return quantity(measured["value"]).strip(), f"{low} … {high}"
 
 
 def _sigma(value: float | None) -> str:
@@ -133,33 +169,37 @@ def _title(name: str) -> str:
 def _fit(one: Mapping[str, Any]) -> str:
     """A serial fraction in a line."""
     fraction = one["serial_fraction"]
+    value = f"{100 * fraction['value']:.1f} %"
+    interval = f"{100 * fraction['low']:.1f} … {100 * fraction['high']:.1f} %"
     ranks = ", ".join(map(str, one["parameters"]["ranks"]))
-    return (
-        f"{one['engine']}: serial fraction {100 * fraction['value']:.1f} % "
-        f"({100 * fraction['low']:.1f} … {100 * fraction['high']:.1f} %), {one['law']}, ranks {ranks}"
-    )
+    return f"{one['engine']}: serial fraction {value} ({interval}), {one['law']}, ranks {ranks}"
 
 
 def differences_text(
-    differences: Sequence[Difference], first: Mapping[str, Any], second: Mapping[str, Any]
+    differences: Sequence[Difference],
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
 ) -> str:
     """What ``bench --compare`` prints."""
-    rows = []
-    for one in differences:
-        ratio = f"{one.ratio.value:.3f}" if one.ratio else "-"
-        interval = f"{one.ratio.low:.3f} … {one.ratio.high:.3f}" if one.ratio else one.why
-        about = " ".join(
-            f"{name}={shown(value)}"
-            for name, value in one.parameters.items()
-            if value not in (None, "", False)
-        )
-        rows.append([f"{one.engine} {about}", ratio, interval, one.verdict])
     lines = [f"speed of {second['id']} over {first['id']}"]
     if first["machine"]["processor"] != second["machine"]["processor"]:
         lines.append("the machines differ: only what was measured on one of them can be compared")
-    if rows:
+    if differences:
+        rows = [_difference_row(one) for one in differences]
         lines.append(table(["case", "ratio", "99 %", "verdict"], rows))
     return "\n".join(lines)
+
+
+def _difference_row(one: Difference) -> list[str]:
+    given = []
+    for name, value in one.parameters.items():
+        if value not in (None, "", False):
+            given.append(f"{name}={shown(value)}")
+    case = f"{one.engine} {' '.join(given)}"
+    if not one.ratio:
+        return [case, "-", one.why, one.verdict]
+    interval = f"{one.ratio.low:.3f} … {one.ratio.high:.3f}"
+    return [case, f"{one.ratio.value:.3f}", interval, one.verdict]
 
 
 def differences_dict(differences: Sequence[Difference]) -> list[dict[str, Any]]:

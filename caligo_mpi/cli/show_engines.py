@@ -12,12 +12,15 @@ def engines_text(engines: dict[str, str | None], uses: dict[str, str]) -> str:
     width = max(map(len, ["engine", *engines]))
     lines = [f"{'engine':<{width}}  state"]
     for name, missing in engines.items():
-        used = f"usable, {uses[name]}" if uses[name] else "usable"
-        state = "not usable here" if missing else used
+        state = "usable"
+        if missing:
+            state = "not usable here"
+        elif uses[name]:
+            state = f"usable, {uses[name]}"
         lines += _hanging(state, name, width, 0)
-        for clause in re.split(r"; |, (?=to get it)", missing or ""):
-            if clause:
-                lines += _hanging(clause, "", width, 2)
+        clauses = re.split(r"; |, (?=to get it)", missing or "")
+        for clause in filter(None, clauses):
+            lines += _hanging(clause, "", width, 2)
     return "\n".join(lines)
 
 
@@ -26,5 +29,7 @@ def _hanging(text: str, name: str, width: int, indent: int) -> list[str]:
     room = 77 - width - indent - indent // 2
     first, *further = wrapped(text, room)
     shift = " " * (indent + 2)
-    lines = [f"{name:<{width}}{shift}{first}"]
-    return lines + [f"{'':{width}}{shift}  {line}" for line in further]
+    lines = [name.ljust(width) + shift + first]
+    for line in further:
+        lines.append(" " * width + shift + "  " + line)
+    return lines

@@ -17,25 +17,27 @@ from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
 
 def distilled_text(done: Distilled) -> str:
     """The last words of ``distill``."""
-    state = (
-        "complete"
-        if done.keys
-        else f"stopped; {so_far(done.blocks_done, done.info.blocks, 'block')}"
-    )
-    pairs, blocks = counted(done.info.rows, "pair"), counted(done.info.blocks, "block")
-    head = f"{done.path}: {state}, {done.info.mode}, {pairs} in {blocks}"
+    info = done.info
+    if done.keys:
+        state = "complete"
+        rest = _key_lines(done.keys)
+    else:
+        state = f"stopped; {so_far(done.blocks_done, info.blocks, 'block')}"
+        rest = ["  run the same command again to go on"]
+    pairs = counted(info.rows, "pair")
+    blocks = counted(info.blocks, "block")
+    head = f"{done.path}: {state}, {info.mode}, {pairs} in {blocks}"
     if done.launched:
-        head += f"; {duration(done.seconds)}, {rate(done.launched / max(done.seconds, 1e-9))}"
-    return "\n".join(
-        [head, *(_key_lines(done.keys) if done.keys else ["  run the same command again to go on"])]
-    )
+        speed = done.launched / max(done.seconds, 1e-9)
+        head += f"; {duration(done.seconds)}, {rate(speed)}"
+    return "\n".join([head, *rest])
 
 
 def distilled_dict(done: Distilled) -> dict[str, Any]:
     """The same for machines."""
-    out = {"path": str(done.path), **_keys_dict(done.info, done.keys, done.blocks_done)}
     return {
-        **out,
+        "path": str(done.path),
+        **_keys_dict(done.info, done.keys, done.blocks_done),
         "launched": done.launched,
         "seconds": done.seconds,
         "messages": list(done.messages),
@@ -44,45 +46,49 @@ def distilled_dict(done: Distilled) -> dict[str, Any]:
 
 def keys_status_text(status: KeysStatus) -> str:
     """What ``status`` prints of a keys file."""
-    state = (
-        "complete"
-        if status.keys
-        else f"being written by {status.owner}"
-        if status.owner
-        else "stopped"
-    )
     info = status.info
+    blocks = f"{status.blocks_done:,} of {counted(info.blocks, 'block')}"
+    pairs = counted(info.rows, "pair")
     lines = [
-        f"{status.path}: {state}, {info.mode} on {info.source}",
-        f"  {status.blocks_done:,} of {counted(info.blocks, 'block')}, {counted(info.rows, 'pair')}, seed {info.seed}, "
-        f"config {info.config_digest[:16]}",
+        f"{status.path}: {_state(status)}, {info.mode} on {info.source}",
+        f"  {blocks}, {pairs}, seed {info.seed}, config {info.config_digest[:16]}",
     ]
-    return "\n".join(lines + (_key_lines(status.keys) if status.keys else []))
+    if status.keys:
+        lines += _key_lines(status.keys)
+    return "\n".join(lines)
+
+
+def _state(status: KeysStatus) -> str:
+    if status.keys:
+        return "complete"
+    if status.owner:
+        return f"being written by {status.owner}"
+    return "stopped"
 
 
 def keys_status_dict(status: KeysStatus) -> dict[str, Any]:
     """What ``status --json`` prints of a keys file."""
-    out = {"path": str(status.path), **_keys_dict(status.info, status.keys, status.blocks_done)}
-    return {**out, "owner": status.owner}
+    return {
+        "path": str(status.path),
+        **_keys_dict(status.info, status.keys, status.blocks_done),
+        "owner": status.owner,
+    }
 
 
 def keys_verification_text(found: KeysVerification) -> str:
     """What ``verify`` prints of a keys file."""
     kind = "complete keys file" if found.complete else "partial keys file"
-    lines = [
-        f"{found.path}: {kind}, {counted(found.blocks, 'block')}, {'all is well' if found.ok else 'DAMAGED'}"
-    ]
-    for fits, sentence in (
-        (found.checksum_fits, "the checksum does not fit the contents"),
-        (found.digest_fits, "the keys digest does not fit the keys"),
-        (found.agree, "Bob does not have the key that he should"),
-    ):
-        if fits is False:
-            lines.append(f"  {sentence}")
+    verdict = "all is well" if found.ok else "DAMAGED"
+    lines = [f"{found.path}: {kind}, {counted(found.blocks, 'block')}, {verdict}"]
+    if found.checksum_fits is False:
+        lines.append("  the checksum does not fit the contents")
+    if found.digest_fits is False:
+        lines.append("  the keys digest does not fit the keys")
+    if found.agree is False:
+        lines.append("  Bob does not have the key that he should")
     if found.torn:
-        lines.append(
-            f"  {counted(found.torn, 'byte')} behind the last whole block; distilling again drops them"
-        )
+        torn = counted(found.torn, "byte")
+        lines.append(f"  {torn} behind the last whole block; distilling again drops them")
     return "\n".join(lines)
 
 
@@ -101,77 +107,98 @@ def keys_verification_dict(found: KeysVerification) -> dict[str, Any]:
 
 
 def _key_lines(keys: KeysReport) -> list[str]:
-    blocks = keys.blocks
-    sifted, tested, errors = (int(blocks[name].sum()) for name in ("sifted", "tested", "errors"))
-    lines = [
-        f"  {sifted:,} sifted; {tested:,} tested, {counted(errors, 'error')}"
-        + _percent(", QBER", errors, tested)
+    return [
+        *_error_lines(keys),
+        *_made_lines(keys),
+        *_abort_lines(keys),
+        f"  keys digest {keys.digest}",
     ]
-    told = "; ".join(
-        f"{basis}: {part:,} of {whole:,}" + _percent(",", part, whole)
-        for basis, part, whole in _disclosed(keys)
-    )
+
+
+def _error_lines(keys: KeysReport) -> Iterator[str]:
+    """What was sifted, tested and told, and what the reconciliation cost."""
+    names = ("sifted", "tested", "errors")
+    sifted, tested, errors = (_sum_of(keys, name) for name in names)
+    qber = _percent(", QBER", errors, tested)
+    yield f"  {sifted:,} sifted; {tested:,} tested, {counted(errors, 'error')}{qber}"
+    told = []
+    for basis, part, whole in _disclosed(keys):
+        told.append(f"{basis}: {part:,} of {whole:,}" + _percent(",", part, whole))
     if told:
-        lines.append(f"  errors in disclosed bits: {told}")
+        yield f"  errors in disclosed bits: {'; '.join(told)}"
     if (found := _efficiency(keys)) is not None:
-        mean, least, most, frames = found
-        lines.append(
-            f"  reconciliation f = {mean:.4f} ({least:.4f} to {most:.4f} in {counted(frames, 'frame')})"
-        )
+        mean, least, most, number = found
+        frames = counted(number, "frame")
+        yield f"  reconciliation f = {mean:.4f} ({least:.4f} to {most:.4f} in {frames})"
+
+
+def _made_lines(keys: KeysReport) -> Iterator[str]:
+    """The key, and what it is worth."""
     quality = keys.info.security.get("preparation_quality", 1)
     if quality != 1:
-        lines.append(
+        yield (
             f"  preparation quality {quality:.4f} bits per key bit: Alice's read-out favors a bit"
         )
-    if keys.key_bits:
-        lines.append(
-            f"  key: {counted(keys.key_bits, 'bit')}"
-            + _whose(keys)
-            + _percent(";", keys.key_bits, sifted, " of sifted")
-        )
-        lines += _rate_lines(keys)
-    else:
-        lines.append("  key: none")
-    return [*lines, *_abort_lines(keys), f"  keys digest {keys.digest}"]
+    if not keys.key_bits:
+        yield "  key: none"
+        return
+    length = counted(keys.key_bits, "bit")
+    share = _percent(";", keys.key_bits, _sum_of(keys, "sifted"), " of sifted")
+    yield f"  key: {length}{_whose(keys)}{share}"
+    yield from _rate_lines(keys)
+
+
+def _sum_of(keys: KeysReport, name: str) -> int:
+    """The sum of a column of the table of blocks."""
+    return int(keys.blocks[name].sum())
 
 
 def _abort_lines(keys: KeysReport) -> Iterator[str]:
     for (step, reason), rows in _aborts(keys).items():
-        numbers = ", ".join(
-            f"{name}={value:.6g}" for name, value in json.loads(rows[0]["abort_numbers"]).items()
-        )
-        where = f"{counted(len(rows), 'block')} from block {rows[0]['index']} on"
-        yield f"  aborted, {where}: {step}: {reason} ({numbers})"
+        first = rows[0]
+        numbers = []
+        for name, value in json.loads(first["abort_numbers"]).items():
+            numbers.append(f"{name}={value:.6g}")
+        where = f"{counted(len(rows), 'block')} from block {first['index']} on"
+        yield f"  aborted, {where}: {step}: {reason} ({', '.join(numbers)})"
         if helps := remedy(reason):
             yield f"    what helps: {helps}"
 
 
 def _disclosed(keys: KeysReport) -> Iterator[tuple[str, int, int]]:
     """Basis, errors, bits of all that was told; nothing from older files."""
+    known = keys.blocks.dtype.names or ()
     for basis in "ZX":
-        wrong, whole = f"errors_{basis.lower()}", f"tested_{basis.lower()}"
-        if wrong in (keys.blocks.dtype.names or ()):
-            yield basis, int(keys.blocks[wrong].sum()), int(keys.blocks[whole].sum())
+        errors = f"errors_{basis.lower()}"
+        tested = f"tested_{basis.lower()}"
+        if errors in known:
+            yield basis, _sum_of(keys, errors), _sum_of(keys, tested)
 
 
 def _efficiency(keys: KeysReport) -> tuple[float, float, float, int] | None:
     """Mean f (all that was told, by the entropy of all errors), least, most, and of how many frames."""
-    frames = keys.frames
-    if frames is None or not len(frames := frames[np.isfinite(frames["efficiency"])]):
+    if keys.frames is None:
         return None
-    total = (np.array([float(frames[name].sum())]) for name in ("leak_bits", "bits", "corrected"))
+    known = np.isfinite(keys.frames["efficiency"])
+    frames = keys.frames[known]
+    if not len(frames):
+        return None
+    sums = []
+    for name in ("leak_bits", "bits", "corrected"):
+        total = float(frames[name].sum())
+        sums.append(np.array([total]))
+    mean = float(efficiency(*sums)[0])
     of_frames = frames["efficiency"]
-    return float(efficiency(*total)[0]), float(of_frames.min()), float(of_frames.max()), len(frames)
+    return mean, float(of_frames.min()), float(of_frames.max()), len(frames)
 
 
 def _rate_lines(keys: KeysReport) -> Iterator[str]:
-    if keys.per_emission is not None:
-        simulated = (
-            f"; {quantity(keys.per_second)}bit/s of simulated time"
-            if keys.per_second is not None
-            else ""
-        )
-        yield f"  secret bits per emission: {keys.per_emission:.4g}{simulated}"
+    if keys.per_emission is None:
+        return
+    line = f"  secret bits per emission: {keys.per_emission:.4g}"
+    if keys.per_second is not None:
+        line += f"; {quantity(keys.per_second)}bit/s of simulated time"
+    yield line
 
 
 def _percent(before: str, part: int, whole: int, after: str = "") -> str:
@@ -180,16 +207,22 @@ def _percent(before: str, part: int, whole: int, after: str = "") -> str:
 
 def _whose(keys: KeysReport) -> str:
     if keys.choice is None:
-        return ", Alice's and Bob's are " + ("equal" if keys.agree else "DIFFERENT")
-    got = "" if keys.hidden["decoded"].all() else ", but decoding failed: his are random bits"
-    return f" in each of Alice's strings; Bob has number {keys.choice}{got}"
+        verdict = "equal" if keys.agree else "DIFFERENT"
+        return f", Alice's and Bob's are {verdict}"
+    words = f" in each of Alice's strings; Bob has number {keys.choice}"
+    if not keys.hidden["decoded"].all():
+        words += ", but decoding failed: his are random bits"
+    return words
 
 
 def _aborts(keys: KeysReport) -> dict[tuple[str, str], list[Any]]:
     """Aborted blocks by step and reason."""
     found: dict[tuple[str, str], list[Any]] = {}
-    for row in keys.blocks[keys.blocks["abort_step"] != b""]:
-        found.setdefault((row["abort_step"].decode(), row["abort_reason"].decode()), []).append(row)
+    aborted = keys.blocks[keys.blocks["abort_step"] != b""]
+    for row in aborted:
+        step = row["abort_step"].decode()
+        reason = row["abort_reason"].decode()
+        found.setdefault((step, reason), []).append(row)
     return found
 
 
@@ -206,7 +239,9 @@ def _keys_dict(info: KeysInfo, keys: KeysReport | None, done: int) -> dict[str, 
         "config_digest": info.config_digest,
         "security": dict(info.security),
     }
-    return out | (_made_dict(keys) if keys else {})
+    if keys:
+        out |= _made_dict(keys)
+    return out
 
 
 #: Columns of the table of blocks of which `_made_dict` gives the sums.
@@ -217,25 +252,38 @@ _SUMS = (
 
 def _made_dict(keys: KeysReport) -> dict[str, Any]:
     """What finished keys are and how they came to be."""
-    out: dict[str, Any] = {name: int(keys.blocks[name].sum()) for name in _SUMS}
-    out["qber"] = out["errors"] / out["tested"] if out["tested"] else None
+    out: dict[str, Any] = {name: _sum_of(keys, name) for name in _SUMS}
+    out["qber"] = _ratio(out["errors"], out["tested"])
     for basis, wrong, whole in _disclosed(keys):
-        out[f"qber_{basis.lower()}"] = wrong / whole if whole else None
-    found = _efficiency(keys)
-    names = ("efficiency", "efficiency_min", "efficiency_max")
-    out |= dict(zip(names, found[:3] if found else (None,) * 3, strict=True))
-    out |= {"key_per_emission": keys.per_emission, "key_per_second": keys.per_second}
+        out[f"qber_{basis.lower()}"] = _ratio(wrong, whole)
+    mean, least, most, _ = _efficiency(keys) or (None, None, None, 0)
+    out["efficiency"] = mean
+    out["efficiency_min"] = least
+    out["efficiency_max"] = most
+    out["key_per_emission"] = keys.per_emission
+    out["key_per_second"] = keys.per_second
     out["key_bits"] = keys.key_bits
-    out["key"] = "none" if not keys.key_bits else "equal" if keys.agree else "different"
-    out["aborts"] = [
-        {
-            "block": int(row["index"]),
-            "step": row["abort_step"].decode(),
-            "reason": row["abort_reason"].decode(),
-            "numbers": json.loads(row["abort_numbers"]),
-            "remedy": remedy(row["abort_reason"].decode()),
-        }
-        for rows in _aborts(keys).values()
-        for row in rows
-    ]
-    return {**out, "keys_digest": keys.digest}
+    out["key"] = "none"
+    if keys.key_bits:
+        out["key"] = "equal" if keys.agree else "different"
+    out["aborts"] = []
+    for rows in _aborts(keys).values():
+        out["aborts"] += [_abort_dict(row) for row in rows]
+    out["keys_digest"] = keys.digest
+    return out
+
+
+def _abort_dict(row: np.void) -> dict[str, Any]:
+    """A block that was aborted."""
+    reason = row["abort_reason"].decode()
+    return {
+        "block": int(row["index"]),
+        "step": row["abort_step"].decode(),
+        "reason": reason,
+        "numbers": json.loads(row["abort_numbers"]),
+        "remedy": remedy(reason),
+    }
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -22,19 +22,20 @@ def rank_lines(metrics: Rows, runs: Rows) -> Iterator[str]:
     """A summary of the last launch that told, and a line for each of its ranks."""
     if not len(metrics):
         return
-    rows = metrics[metrics["run"] == metrics["run"].max()]
+    last = metrics["run"].max()
+    rows = metrics[metrics["run"] == last]
     whole = together(rows)
     ranks = counted(int(rows["ranks"].sum()), "rank")
-    yield (
-        f"  last launch: {ranks}, efficiency {100 * whole['efficiency']:.0f} %, "
-        f"load balance {100 * whole['balance']:.0f} %"
-    )
-    if binding := _binding(runs, int(rows["run"][0])):
+    efficiency = f"efficiency {100 * whole['efficiency']:.0f} %"
+    balance = f"load balance {100 * whole['balance']:.0f} %"
+    yield f"  last launch: {ranks}, {efficiency}, {balance}"
+    if binding := _binding(runs, int(last)):
         yield f"    binding {binding}"
     for row in rows[:_MOST]:
         yield f"    {_name(row)}: {_split(row)}; {_traffic(row)}{_place(row)}"
     if len(rows) > _MOST:
-        yield f"    … {counted(len(rows) - _MOST, 'rank')} more; --json has them all"
+        more = counted(len(rows) - _MOST, "rank")
+        yield f"    … {more} more; --json has them all"
 
 
 def _binding(runs: Rows, launch: int) -> str:
@@ -50,46 +51,59 @@ def _binding(runs: Rows, launch: int) -> str:
 
 def together(rows: Rows) -> dict[str, float]:
     """Of all ranks of a launch: the share of their time in which they simulated, and the mean load over the most."""
-    ranks = rows["ranks"].astype(float)
+    busy = float(rows["busy"].sum())
     seconds = float(rows["seconds"].sum())
+    ranks = rows["ranks"].astype(float)
+    load = (rows["balance"] * ranks).sum()
     return {
-        "efficiency": float(rows["busy"].sum()) / seconds if seconds else 0.0,
-        "balance": float((rows["balance"] * ranks).sum() / ranks.sum()),
+        "efficiency": busy / seconds if seconds else 0.0,
+        "balance": float(load / ranks.sum()),
     }
 
 
 def ranks_list(metrics: Rows) -> list[dict[str, Any]]:
     """Every row of ``/metrics`` for machines."""
-    names = [
-        name
-        for name in metrics.dtype.names or ()
-        if name not in ("reserved", "row_checksum", "host", "cores")
-    ]
+    numbers = []
+    for name in metrics.dtype.names or ():
+        if name not in ("reserved", "row_checksum", "host", "cores"):
+            numbers.append(name)
     found = []
     for row in metrics:
-        values = {name: row[name].item() for name in names}
-        places = {name: row[name].decode("utf-8", "replace") for name in ("host", "cores")}
-        found.append({**values, **places})
+        values: dict[str, Any] = {name: row[name].item() for name in numbers}
+        for name in ("host", "cores"):
+            values[name] = _text(row, name)
+        found.append(values)
     return found
 
 
 def _name(row: np.void) -> str:
-    first, ranks = int(row["rank"]), int(row["ranks"])
+    first = int(row["rank"])
+    ranks = int(row["ranks"])
     return f"rank {first}" if ranks == 1 else f"ranks from {first}, {ranks} together"
 
 
 def _split(row: np.void) -> str:
     """How the rank's time was spent, in percent."""
-    seconds = max(float(row["seconds"]), 1e-9)
-    parts = ", ".join(f"{100 * float(row[name]) / seconds:.0f} % {name}" for name in _TIMES)
-    return f"{duration(float(row['seconds']))}: {parts}"
+    seconds = float(row["seconds"])
+    shares = []
+    for name in _TIMES:
+        percent = 100 * float(row[name]) / max(seconds, 1e-9)
+        shares.append(f"{percent:.0f} % {name}")
+    return f"{duration(seconds)}: {', '.join(shares)}"
 
 
 def _traffic(row: np.void) -> str:
-    sent = f"{counted(int(row['messages']), 'message')} of {quantity(int(row['bytes']))}B"
-    return f"{sent}, {quantity(int(row['peak_memory']))}B of memory at most"
+    messages = counted(int(row["messages"]), "message")
+    sent = quantity(int(row["bytes"]))
+    memory = quantity(int(row["peak_memory"]))
+    return f"{messages} of {sent}B, {memory}B of memory at most"
 
 
 def _place(row: np.void) -> str:
-    host, cores = (row[name].decode("utf-8", "replace") for name in ("host", "cores"))
-    return f"; {host}:{cores}" if host else ""
+    host = _text(row, "host")
+    return f"; {host}:{_text(row, 'cores')}" if host else ""
+
+
+def _text(row: np.void, name: str) -> str:
+    text: str = row[name].decode("utf-8", "replace")
+    return text

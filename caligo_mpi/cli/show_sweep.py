@@ -23,58 +23,80 @@ def sweep_text(done: SweepSummary) -> str:
     state = "complete" if done.complete else "not finished"
     head = f"{done.directory}: {state}, {_states(done.table)}"
     if done.launched:
-        head += f"; {quantity(done.launched).rstrip()} pairs simulated in {duration(done.seconds)}"
-    lines = [head, *_rows(done.table), *_worst(done.table)]
-    if not done.complete:
-        lines.append("  run the same command again to go on")
-    else:
-        lines.append(f"  {done.directory / 'results.csv'}")
-    return "\n".join(lines)
+        pairs = quantity(done.launched).rstrip()
+        head += f"; {pairs} pairs simulated in {duration(done.seconds)}"
+    last = "  run the same command again to go on"
+    if done.complete:
+        last = f"  {done.directory / 'results.csv'}"
+    return "\n".join([head, *_rows(done.table), *_worst(done.table), last])
 
 
 def sweep_dict(done: SweepSummary) -> dict[str, Any]:
     """The same for machines."""
+    table = done.table
+    points = []
+    for row in table.rows:
+        points.append({name: row.get(name) for name in table.columns})
     return {
         "path": str(done.directory),
         "complete": done.complete,
-        **{state: done.table.count(state) for state in STATES},
+        **{state: table.count(state) for state in STATES},
         "launched": done.launched,
         "seconds": done.seconds,
-        "points": [{name: row.get(name) for name in done.table.columns} for row in done.table.rows],
+        "points": points,
         "messages": list(done.messages),
     }
 
 
 def status_text(summary: SweepSummary, owner: str) -> str:
     """What ``status`` prints of a sweep's directory."""
-    state = "complete" if summary.complete else f"being written by {owner}" if owner else "stopped"
-    lines = [f"{summary.directory}: {state}, {_states(summary.table)}"]
+    state = "stopped"
+    if summary.complete:
+        state = "complete"
+    elif owner:
+        state = f"being written by {owner}"
+    table = summary.table
+    lines = [f"{summary.directory}: {state}, {_states(table)}"]
     for wanted in STATES[1:]:
-        numbers = [row["point"] for row in summary.table.rows if row["state"] == wanted]
+        numbers = [row["point"] for row in _in_state(table, wanted)]
         if numbers:
             lines.append(f"  {wanted}: {ranges_text(numbers)}")
-    lines += [f"  {row['error']}" for row in summary.table.rows if row["state"] == "failed"][:5]
-    return "\n".join([*lines, *_rows(summary.table)])
+    for row in _in_state(table, "failed")[:5]:
+        lines.append(f"  {row['error']}")
+    return "\n".join([*lines, *_rows(table)])
+
+
+def _in_state(table: Table, state: str) -> list[dict[str, Any]]:
+    return [row for row in table.rows if row["state"] == state]
 
 
 def _states(table: Table) -> str:
-    told = [f"{table.count(state):,} {state}" for state in STATES if table.count(state)]
+    """How many points there are, and how many in each state."""
+    told = []
+    for state in STATES:
+        if number := table.count(state):
+            told.append(f"{number:,} {state}")
     law = f", {LABEL}" if "law" in table.columns else ""
     return f"{counted(len(table.rows), 'point')} ({', '.join(told)}){law}"
 
 
 def _rows(table: Table) -> Iterator[str]:
     """The points as a small table: parameters, QBER per basis with its interval, and the key."""
-    rows = [row for row in table.rows if row["state"] == "done"]
+    rows = _in_state(table, "done")
     if not rows:
         return
     names = [*table.axes, "QBER Z", "QBER X"]
     has_key = "key_bits" in table.columns
-    names += ["key bits", "key/sifted", "formula"] if has_key else []
-    cells = [names, *(_cells(table, row, has_key) for row in rows[:_LISTED])]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
-    for line in cells:
-        padded = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+    if has_key:
+        names += ["key bits", "key/sifted", "formula"]
+    lines = [names]
+    for row in rows[:_LISTED]:
+        lines.append(_cells(table, row, has_key))
+    widths = []
+    for column in zip(*lines, strict=True):
+        widths.append(max(map(len, column)))
+    for line in lines:
+        padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
         yield "  " + "  ".join(padded)
     if len(rows) > _LISTED:
         yield f"  … {len(rows) - _LISTED} more"
@@ -84,13 +106,16 @@ def _cells(table: Table, row: dict[str, Any], has_key: bool) -> list[str]:
     cells = [_value(row[name]) for name in table.axes]
     cells += [_percent(row, basis) for basis in ("z", "x")]
     if has_key:
-        key = row.get("key_bits")
-        cells.append("-" if key is None else f"{key:,}")
-        share = row.get("key_per_sifted")
-        cells.append("-" if share is None else f"{share:.4f}")
-        finite = row.get("finite_per_sifted")
-        cells.append("-" if finite is None else f"{finite:.4f}")
+        cells += [
+            _or_dash(row.get("key_bits"), ","),
+            _or_dash(row.get("key_per_sifted"), ".4f"),
+            _or_dash(row.get("finite_per_sifted"), ".4f"),
+        ]
     return cells
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def _value(value: Any) -> str:
@@ -98,41 +123,45 @@ def _value(value: Any) -> str:
 
 
 def _percent(row: dict[str, Any], basis: str) -> str:
-    rate = row[f"qber_{basis}"]
+    name = f"qber_{basis}"
+    rate = row[name]
     if rate is None:
         return "-"
-    half = (row[f"qber_{basis}_high"] - row[f"qber_{basis}_low"]) / 2
+    low = row[f"{name}_low"]
+    high = row[f"{name}_high"]
+    half = (high - low) / 2
     return f"{100 * rate:.4f} ± {100 * half:.2g} %"
 
 
 def _worst(table: Table) -> Iterator[str]:
     """How far the measured rates are off the closed forms."""
-    scores = [
-        (abs(row[name]), row["point"])
-        for row in table.rows
-        for name in ("z_score_z", "z_score_x")
-        if row.get(name) is not None
-    ]
-    if scores:
-        score, point = max(scores)
-        yield f"  largest distance from the closed forms: {score:.2f} σ of {len(scores)}, at point {point}"
+    scores = []
+    for row in table.rows:
+        for name in ("z_score_z", "z_score_x"):
+            if row.get(name) is not None:
+                scores.append((abs(row[name]), row["point"]))
+    if not scores:
+        return
+    score, point = max(scores)
+    distance = f"{score:.2f} σ of {len(scores)}"
+    yield f"  largest distance from the closed forms: {distance}, at point {point}"
 
 
 def plan_text(found: SweepPlan) -> str:
     """What ``sweep --plan`` prints."""
     hours = found.seconds / 3600
-    keys = (
-        f", of which the protocol takes {duration(found.key_seconds)}" if found.key_seconds else ""
-    )
-    return "\n".join(
-        [
-            f"points: {found.points:,}",
-            f"pairs: {found.pairs:,} in {counted(found.chunks, 'chunk')}",
-            f"time: about {hours:.3g} core-hours ({duration(found.seconds)} of one core{keys})",
-            f"disk: {quantity(found.disk)}B",
-            f"memory: {quantity(found.memory)}B per rank",
-        ]
-    )
+    chunks = counted(found.chunks, "chunk")
+    spent = f"{duration(found.seconds)} of one core"
+    if found.key_seconds:
+        spent += f", of which the protocol takes {duration(found.key_seconds)}"
+    lines = [
+        f"points: {found.points:,}",
+        f"pairs: {found.pairs:,} in {chunks}",
+        f"time: about {hours:.3g} core-hours ({spent})",
+        f"disk: {quantity(found.disk)}B",
+        f"memory: {quantity(found.memory)}B per rank",
+    ]
+    return "\n".join(lines)
 
 
 def plan_dict(found: SweepPlan) -> dict[str, Any]:

@@ -24,7 +24,10 @@ def until_dict(status: Status) -> dict[str, Any] | None:
     found = report(status)
     if found is None:
         return None
-    return {**found, "relative_error": _decision(found).relative_error if found["errors"] else None}
+    found["relative_error"] = None
+    if found["errors"]:
+        found["relative_error"] = _decision(found).relative_error
+    return found
 
 
 def until_lines(status: Status) -> list[str]:
@@ -33,30 +36,48 @@ def until_lines(status: Status) -> list[str]:
     if found is None:
         return []
     goal = Goal(**found["goal"])
-    now = _decision(found)
-    state = "not yet"
-    if not status.complete:
-        state += f"; the file has room for {counted(status.chunks_total, 'chunk')} and grows"
-        state += f", to {counted(found['max_pairs'], 'pair')} at most"
+    return [
+        f"  until {goal}: {_state(status, found)}",
+        f"  {goal.of}: {_estimate(goal, found)}",
+    ]
+
+
+def _state(status: Status, found: dict[str, Any]) -> str:
+    """Whether the goal is met, and how far the run may go."""
     if found["met"]:
         after = counted(found["met_after_chunks"], "chunk")
-        state = f"{_MET[found['met']]} after {after}"
-    lines = [f"  until {goal}: {state}"]
+        return f"{_MET[found['met']]} after {after}"
+    if status.complete:
+        return "not yet"
+    room = counted(status.chunks_total, "chunk")
+    most = counted(found["max_pairs"], "pair")
+    return f"not yet; the file has room for {room} and grows, to {most} at most"
+
+
+def _estimate(goal: Goal, found: dict[str, Any]) -> str:
+    """The rate with its interval and its relative error."""
+    now = _decision(found)
     if now.rate is None:
-        return [*lines, f"  {goal.of}: nothing sifted"]
-    percent = f"{100 * goal.confidence:g} %"
-    interval = f"{100 * now.low:.4g} to {100 * now.high:.4g} % ({percent})"
-    shown = f"  {goal.of}: {100 * now.rate:.4g} %, {interval}"
+        return "nothing sifted"
+    limits = f"{100 * now.low:.4g} to {100 * now.high:.4g} %"
+    words = f"{100 * now.rate:.4g} %, {limits} ({100 * goal.confidence:g} %)"
     if now.errors:
-        shown += f", relative error {now.relative_error:.3g}"
+        words += f", relative error {now.relative_error:.3g}"
     if found["estimate"] != now.rate:
-        shown += f"; without the bias of stopping by errors {100 * found['estimate']:.6g} %"
-    return [*lines, shown]
+        unbiased = f"{100 * found['estimate']:.6g} %"
+        words += f"; without the bias of stopping by errors {unbiased}"
+    return words
 
 
 def _decision(found: dict[str, Any]) -> Decision:
-    names = ("chunks", "pairs", "sifted", "errors", "low", "high")
-    return Decision(*(found[name] for name in names))
+    return Decision(
+        chunks=found["chunks"],
+        pairs=found["pairs"],
+        sifted=found["sifted"],
+        errors=found["errors"],
+        low=found["low"],
+        high=found["high"],
+    )
 
 
 def until_forecast(config: RunConfig, plan: Forecast) -> list[str]:

@@ -27,10 +27,11 @@ def text(name: str | None) -> str:
     if name is None:
         return Path(_PACKAGE, "config/starter.yaml").read_text("utf-8")
     whole = Path(_files()[name]).read_text("utf-8")
-    # Editors would not find the schema from elsewhere.
-    return "".join(
-        line for line in whole.splitlines(keepends=True) if "yaml-language-server" not in line
-    )
+    kept = []
+    for line in whole.splitlines(keepends=True):
+        if "yaml-language-server" not in line:  # editors would not find the schema from elsewhere
+            kept.append(line)
+    return "".join(kept)
 
 
 def _files() -> dict[str, str]:

@@ -10,6 +10,7 @@ from .arguments import whole
 TYPE_CHECKING = False  # typing's own costs as much to import as the rest of a start
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from ..config.points import Point
     from ..config.sweep import SweepConfig
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 
 def add_verbs(verb: AddVerb) -> None:
     """Declare them."""
+    _add_sweep(verb)
+    sub = verb("merge", _merge)
+    sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
+    sub.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to make")
+    arguments.add_json(sub)
+
+
+def _add_sweep(verb: AddVerb) -> None:
     sub = verb("sweep", _sweep)
-    sub.add_argument(
-        "config", metavar="SWEEP", help="YAML file, such as configs/sweep-fidelity.yaml"
-    )
+    file = "YAML file, such as configs/sweep-fidelity.yaml"
+    sub.add_argument("config", metavar="SWEEP", help=file)
     arguments.add_set(sub, example="base.pairs=1e6")
     sub.add_argument("-o", "--output", metavar="DIR", help="directory of the results")
     sub.add_argument("--plan", action="store_true", help="say what it takes; run nothing")
@@ -37,10 +45,6 @@ def add_verbs(verb: AddVerb) -> None:
     either.add_argument("--fail-fast", action="store_true", help="stop when a point fails")
     arguments.add_mpi(sub)
     arguments.add_execution(sub, aside="set the file of another sweep aside and start anew")
-    sub = verb("merge", _merge)
-    sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
-    sub.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to make")
-    arguments.add_json(sub)
 
 
 def _sweep(args: argparse.Namespace) -> int:
@@ -70,24 +74,44 @@ def _sweep_job(args: argparse.Namespace) -> SweepJob:
     if not args.output:
         raise ConfigError("output is not given; name the directory of the results with -o DIR")
     sweep = load_sweep(args.config, [*sweep_settings(), *args.overrides])
-    chosen = sweep.points if args.point is None else (_point(sweep, args.point),)
+    chosen = _chosen(sweep, args)
     directory = Path(args.output)
     require_fit(sweep, chosen, directory)
-    line = ["sweep", arguments.operand(args.config), *arguments.rank_arguments(args, directory)]
-    line += [] if args.point is None else [f"--point={args.point}"]
-    line += ["--fail-fast"] if args.fail_fast else []
-    mpi = mpi_settings(arguments.mpi_overrides(args), chosen[0].config.mpi)
-    flags = {"forced": args.force, "fail_fast": args.fail_fast}
-    return SweepJob(sweep, chosen, directory, line, mpi=mpi, **flags)
+    return SweepJob(
+        sweep,
+        chosen,
+        directory,
+        _sweep_line(args, directory),
+        mpi=mpi_settings(arguments.mpi_overrides(args), chosen[0].config.mpi),
+        forced=args.force,
+        fail_fast=args.fail_fast,
+    )
+
+
+def _sweep_line(args: argparse.Namespace, directory: Path) -> list[str]:
+    """The command line for ranks."""
+    line = ["sweep", arguments.operand(args.config)]
+    line += arguments.rank_arguments(args, directory)
+    if args.point is not None:
+        line.append(f"--point={args.point}")
+    if args.fail_fast:
+        line.append("--fail-fast")
+    return line
+
+
+def _chosen(sweep: SweepConfig, args: argparse.Namespace) -> tuple[Point, ...]:
+    """All points, or the one that the command line names."""
+    if args.point is None:
+        return sweep.points
+    return (_point(sweep, args.point),)
 
 
 def _point(sweep: SweepConfig, number: int) -> Point:
     from ..errors import ConfigError
 
-    if number >= len(sweep.points):
-        raise ConfigError(
-            f"point={number} is not a point of {sweep.source}; they are 0 to {len(sweep.points) - 1}"
-        )
+    last = len(sweep.points) - 1
+    if number > last:
+        raise ConfigError(f"point={number} is not a point of {sweep.source}; they are 0 to {last}")
     return sweep.points[number]
 
 
@@ -99,11 +123,16 @@ def _print_point(args: argparse.Namespace) -> int:
 
     if args.point is None:
         raise ConfigError("--config prints the configuration of a point; name it with --point K")
-    point = _point(load_sweep(args.config, args.overrides), args.point)
+    sweep = load_sweep(args.config, args.overrides)
+    point = _point(sweep, args.point)
     streams.deliver(dump_config(point.config), end="")
-    if point.protocol is not None:
-        protocol = dump_yaml(point.protocol.resolved()).splitlines()
-        streams.deliver("\n".join(["# distill it with:", *(f"# {line}" for line in protocol)]))
+    if point.protocol is None:
+        return DONE
+    protocol = dump_yaml(point.protocol.resolved())
+    lines = ["# distill it with:"]
+    for line in protocol.splitlines():
+        lines.append(f"# {line}")
+    streams.deliver("\n".join(lines))
     return DONE
 
 
@@ -115,7 +144,7 @@ def _plan(args: argparse.Namespace) -> int:
     from . import show_sweep
 
     sweep = load_sweep(args.config, args.overrides)
-    chosen = sweep.points if args.point is None else (_point(sweep, args.point),)
+    chosen = _chosen(sweep, args)
     require_fit(sweep, chosen, Path(args.output or "."))
     found = plan(sweep, chosen)
     arguments.deliver(args, show_sweep.plan_dict(found), show_sweep.plan_text(found))
@@ -139,13 +168,20 @@ def slurm_command(args: argparse.Namespace) -> tuple[Forecast, Command]:
     from ..runs import slurm
     from ..runs.sweeps.plan import as_forecast, plan
 
-    args.force, args.fail_fast, args.point, args.quiet, args.json = False, False, None, False, False
-    args.binding = args.metrics = None
+    # What the verb `sweep` would have parsed.
+    args.force = args.fail_fast = args.quiet = args.json = False
+    args.point = args.binding = args.metrics = None
     job = _sweep_job(args)
     job.preflight()
     found = plan(job.sweep, job.points)
-    about = f"{found.points:,} points with {found.pairs:,} pairs, {quantity(found.disk)}B"
-    command = slurm.Command(args.config, job.directory, args.overrides, verb="sweep", about=about)
+    disk = f"{quantity(found.disk)}B"
+    command = slurm.Command(
+        args.config,
+        job.directory,
+        args.overrides,
+        verb="sweep",
+        about=f"{found.points:,} points with {found.pairs:,} pairs, {disk}",
+    )
     return as_forecast(found), command
 
 

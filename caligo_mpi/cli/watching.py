@@ -58,22 +58,25 @@ class View:
 
     def rows(self) -> list[tuple[Look, float | None]]:
         """The last look at each file, and its rate now."""
-        return [
-            (looks[-1], rate_between(looks[0] if len(looks) > 1 else None, looks[-1]))
-            for looks in self._looks.values()
-        ]
+        found = []
+        for looks in self._looks.values():
+            first = looks[0] if len(looks) > 1 else None
+            last = looks[-1]
+            found.append((last, rate_between(first, last)))
+        return found
 
 
 def sentence(seen: Look, now: float | None) -> str:
     """One file in one line."""
     if not seen.total:
-        return f"{seen.path}: {seen.state}" + (f" ({seen.problem})" if seen.problem else "")
-    parts = [
-        f"{100 * seen.done / seen.total:.1f} % of {counted(seen.total, seen.noun)}",
-        *_rates(seen, now),
-    ]
+        problem = f" ({seen.problem})" if seen.problem else ""
+        return f"{seen.path}: {seen.state}{problem}"
+    percent = 100 * seen.done / seen.total
+    whole = counted(seen.total, seen.noun)
+    parts = [f"{percent:.1f} % of {whole}", *_rates(seen, now)]
     if seen.ranks:
-        parts.append(counted(seen.ranks, "rank") + (f", slow: {_slow(seen)}" if seen.slow else ""))
+        slow = f", slow: {_slow(seen)}" if seen.slow else ""
+        parts.append(counted(seen.ranks, "rank") + slow)
     if seen.last_commit and not seen.is_over:
         parts.append(f"last commit {_age(seen)} ago")
     if seen.faults:
@@ -103,7 +106,8 @@ def _left(seen: Look, now: float | None) -> float | None:
 
 def _slow(seen: Look) -> str:
     listed = ", ".join(map(str, seen.slow[:5]))
-    return f"rank {listed}" + (" …" if len(seen.slow) > 5 else "")
+    more = " …" if len(seen.slow) > 5 else ""
+    return f"rank {listed}{more}"
 
 
 def _age(seen: Look) -> str:
@@ -142,31 +146,41 @@ def _table(rows: Sequence[tuple[Look, float | None]]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ("file", "state", "done", "now", "average", "left", "ranks", "commit", "faults"):
-        table.add_column(
-            name, justify="left" if name in ("file", "state") else "right", overflow="fold"
-        )
+    for name in ("file", "state"):
+        table.add_column(name, justify="left", overflow="fold")
+    for name in ("done", "now", "average", "left", "ranks", "commit", "faults"):
+        table.add_column(name, justify="right", overflow="fold")
     for seen, now in rows:
-        table.add_row(*map(streams.plain, _cells(seen, now)))
+        cells = map(streams.plain, _cells(seen, now))
+        table.add_row(*cells)
     return table
 
 
 def _cells(seen: Look, now: float | None) -> list[str]:
     if not seen.total:
         return [str(seen.path), seen.state, *["–"] * 7]
+    percent = 100 * seen.done / seen.total
     left = _left(seen, now)
-    ranks = f"{seen.ranks}, slow: {_slow(seen)}" if seen.slow else str(seen.ranks or "–")
+    ranks = str(seen.ranks or "–")
+    if seen.slow:
+        ranks = f"{seen.ranks}, slow: {_slow(seen)}"
     return [
         str(seen.path),
         seen.state,
-        f"{_bar(seen)} {100 * seen.done / seen.total:.1f} %",
-        rate(now).removesuffix(" pairs/s") + "/s" if now is not None and not seen.is_over else "–",
-        rate(seen.average).removesuffix(" pairs/s") + "/s" if seen.average is not None else "–",
+        f"{_bar(seen)} {percent:.1f} %",
+        "–" if seen.is_over else _per_second(now),
+        _per_second(seen.average),
         duration(left) if left is not None else "–",
         ranks,
         _age(seen) if seen.last_commit else "–",
         str(seen.faults),
     ]
+
+
+def _per_second(speed: float | None) -> str:
+    if speed is None:
+        return "–"
+    return rate(speed).removesuffix(" pairs/s") + "/s"
 
 
 def _bar(seen: Look) -> str:

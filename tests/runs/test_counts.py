@@ -11,7 +11,7 @@ from helpers import Recorder, names
 
 import caligo_mpi
 from caligo_mpi import store
-from caligo_mpi.cli import show
+from caligo_mpi.cli import show, show_verification
 from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.runs.again import export
 from caligo_mpi.runs.auto import settle_engine
@@ -67,7 +67,7 @@ def test_it_is_labelled_wherever_it_is_shown(path, caligo):
     assert LABEL in shown["engine"]
     assert sum(shown["outcome_counts"]) == shown["rows"]
     assert LABEL in show.forecast_text(config(), forecast(config()))
-    assert LABEL in show.verification_text(verify(path))
+    assert LABEL in show_verification.verification_text(verify(path))
 
 
 def test_there_are_no_pairs_in_it(path, tmp_path):

@@ -17,7 +17,7 @@ from helpers import Recorder, identity, names, one_sentence
 
 import caligo_mpi
 from caligo_mpi import store
-from caligo_mpi.cli import show
+from caligo_mpi.cli import show, show_verification
 from caligo_mpi.errors import ConfigError
 from caligo_mpi.pairs import Chunk, ChunkResult
 from caligo_mpi.runs.again import Simulator, export
@@ -78,7 +78,7 @@ def test_all_that_reads_pairs_reads_it(both, tmp_path, kind):
     for source in (path, full):
         export(source, source.with_suffix(".npz"), kind="npz")
     assert path.with_suffix(".npz").read_bytes() == full.with_suffix(".npz").read_bytes()
-    assert "there are no rows to check" in show.verification_text(verify(path))
+    assert "there are no rows to check" in show_verification.verification_text(verify(path))
     found = verify(path, resample=3)
     assert found.ok
     assert len(found.resampled) == 3
