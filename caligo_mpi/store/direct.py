@@ -57,11 +57,12 @@ class ColumnWriter:
     """One rank's writing into the columns of the partial file."""
 
     def __init__(self, fd: int, places: Places) -> None:
-        self._fd, self._places = fd, places
+        self._fd = fd
+        self._places = places
         self._thread = ThreadPoolExecutor(1)
         weakref.finalize(self, _close, self._thread, fd)
         self._bits = [start for column, start in places.columns if column.is_bit]
-        self._numbers = [(c, start) for c, start in places.columns if not c.is_bit]
+        self._numbers = [place for place in places.columns if not place[0].is_bit]
 
     def is_right(self) -> bool:
         """Whether this is the file that rank 0 has open, and not one of the same name on another disk."""
@@ -81,13 +82,20 @@ class ColumnWriter:
             return result
         try:
             edges = self._write_bits(pairs, row)
-            for column, start in self._numbers:
-                values = as_bytes(pairs.beside[column.name])
-                write_at(self._fd, values, start + column.kind.itemsize * row)
+            self._write_numbers(pairs, row)
             self.sync()
         except OSError:
             return result
         return _written(result, row, edges)
+
+    def _write_numbers(self, pairs: Pairs, row: int) -> None:
+        if not self._numbers:
+            return
+        beside = pairs.beside
+        for column, start in self._numbers:
+            values = as_bytes(beside[column.name])
+            at = start + column.kind.itemsize * row
+            write_at(self._fd, values, at)
 
     def stream(self, row: int, rows: int) -> Stream:
         """The writing of a lossless chunk while it is simulated."""
@@ -108,8 +116,10 @@ class ColumnWriter:
             os.posix_fallocate(self._fd, start + first, size)
 
     def _write_part(self, columns: U8, row: int, part: range) -> None:
+        first = (row >> 3) + part.start
         for start, column in zip(self._bits, columns, strict=True):
-            write_at(self._fd, column[part.start : part.stop], start + (row >> 3) + part.start)
+            piece = column[part.start : part.stop]
+            write_at(self._fd, piece, start + first)
 
     def sync(self) -> None:
         """Press everything to the disk, where that is wanted."""
@@ -125,17 +135,21 @@ class ColumnWriter:
         edges = np.zeros((len(self._bits), 2), np.uint8)
         if not pairs.count:
             return edges
-        lead, end = row & 7, row + pairs.count
+        lead = row & 7
+        end = row + pairs.count
         size = bits.nbytes(lead + pairs.count)
-        moved = bits.shift_in(pairs.packed, lead)[:, :size]
-        first, last = int(lead > 0), size - int(end & 7 > 0)
+        moved = bits.shift_in(pairs.packed, lead)
+        moved = moved[:, :size]
+        first = 1 if lead else 0
+        last = size - 1 if end & 7 else size
         if first:
             edges[:, 0] = moved[:, 0]
-        if last >= first and last < size:
+        if first <= last < size:
             edges[:, 1] = moved[:, -1]
+        at = (row >> 3) + first
         for start, column in zip(self._bits, moved, strict=True):
             whole = np.ascontiguousarray(column[first:last])
-            write_at(self._fd, whole, start + (row >> 3) + first)
+            write_at(self._fd, whole, start + at)
         return edges
 
 
@@ -143,26 +157,33 @@ class Stream:
     """A lossless chunk that is written while it is simulated: `made` is told of its columns, a thread writes them."""
 
     def __init__(self, writer: ColumnWriter, row: int, rows: int) -> None:
-        self._writer, self._row, self._rows = writer, row, rows
+        self._writer = writer
+        self._row = row
+        self._rows = rows
         self._sent = 0
+        self._writing: list[Future[None]] = []
         reserving = writer.reserve(row, rows)
-        self._writing = [reserving] if reserving else []
+        if reserving:
+            self._writing.append(reserving)
 
     def made(self, columns: U8, size: int) -> None:
         """The first ``size`` bytes of each column are final."""
         whole = min(size, self._rows >> 3)
-        if whole - self._sent < _PIECE and size < bits.nbytes(self._rows):
+        is_last = size >= bits.nbytes(self._rows)
+        if whole - self._sent < _PIECE and not is_last:
             return
         if whole > self._sent and self._writer.fits(self._row, self._rows):
             part = range(self._sent, whole)
-            self._writing.append(self._writer.submit(columns, self._row, part))
+            writing = self._writer.submit(columns, self._row, part)
+            self._writing.append(writing)
             self._sent = whole
 
     def finish(self, result: ChunkResult) -> ChunkResult:
         """Wait until all is written; the result then says so, or is to be carried."""
         pairs = result.pairs
         problems = [writing.exception() for writing in self._writing]
-        if pairs is None or any(problems) or self._sent < self._rows >> 3:
+        is_sent = self._sent >= self._rows >> 3
+        if pairs is None or any(problems) or not is_sent:
             return self._writer.write(result, self._row)
         edges = np.zeros((len(pairs.columns), 2), np.uint8)
         if self._rows & 7:

@@ -55,68 +55,88 @@ class Launches:
         """Where the file has this launch's id, and the id; None where the table is full."""
         if self.number >= TABLE_ROWS:
             return None
-        row = self._layout.offsets["runs"] + self.number * RUN_DTYPE.itemsize
         fields = RUN_DTYPE.fields
         assert fields is not None
-        return row + fields["id"][1], self._row["id"].tobytes()
+        offset = fields["id"][1]
+        return self._place + offset, self._row["id"].tobytes()
+
+    @property
+    def _place(self) -> int:
+        """Where the file has this launch's row."""
+        return self._layout.offsets["runs"] + self.number * RUN_DTYPE.itemsize
 
     def note_commit(self) -> None:
         """Say that something was committed now."""
         self._row["last_commit"] = time.time()
         if self.number < TABLE_ROWS:
-            place = self._layout.offsets["runs"] + self.number * RUN_DTYPE.itemsize
-            write_at(self._fd, self._row, place)
+            write_at(self._fd, self._row, self._place)
 
     def fault(self, what: str, *, rank: int, host: str, chunks: int) -> None:
         """Add a row to ``/faults``."""
         row = np.zeros(1, FAULT_DTYPE)
-        row["time"], row["run"], row["rank"], row["chunks"] = time.time(), self.number, rank, chunks
-        row["host"], row["what"] = _text(host or socket.gethostname(), 64), _text(what, 256)
+        row["time"] = time.time()
+        row["run"] = self.number
+        row["rank"] = rank
+        row["chunks"] = chunks
+        row["host"] = _text(host or socket.gethostname(), 64)
+        row["what"] = _text(what, 256)
         self._add("faults", row)
 
     def metrics(self, rows: NDArray[np.void]) -> None:
         """Write what ranks did so far over what they had done before; not in files without room for it."""
-        if not self._layout.info.metrics:
+        there = self._layout.info.metrics
+        if not there:
             return
         place = self._layout.offsets["metrics"]
         if self._metrics is None:
-            there = self._layout.info.metrics
             used = used_rows(self._fd, place, there)
-            ranks = int(self._row["ranks"][0])
-            self._metrics = used, share(ranks, used=used, rows=there)
+            self._metrics = used, share(self.ranks, used=used, rows=there)
         first, most = self._metrics
         write_metrics(self._fd, place, fold(rows, most), run=self.number, first=first)
 
     def _add(self, name: str, row: NDArray[Any]) -> int:
         """Write the next row of a table and give its number; a full table only counts."""
+        offsets = self._layout.offsets
         used = len(read_table(self._fd, self._layout, name))
         if used < TABLE_ROWS:
-            write_at(self._fd, row, self._layout.offsets[name] + used * row.dtype.itemsize)
+            place = offsets[name] + used * row.dtype.itemsize
+            write_at(self._fd, row, place)
             return used
         overflow = np.zeros(1, OVERFLOW_DTYPE)
-        read_at(self._fd, overflow, self._layout.offsets["overflow"])
+        read_at(self._fd, overflow, offsets["overflow"])
         overflow[name] += 1
-        write_at(self._fd, overflow, self._layout.offsets["overflow"])
+        write_at(self._fd, overflow, offsets["overflow"])
         return used + int(overflow[name][0]) - 1
 
 
 def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
     """A row of ``/runs``; what it has no field for goes into ``software``, as much as fits."""
     row = np.zeros(1, RUN_DTYPE)
-    row["started"] = row["last_commit"] = time.time()
-    row["ranks"], row["pid"] = launch.get("ranks", 1), launch.get("pid", os.getpid())
-    row["id"], row["host"] = (
-        _text(launch["id"], 40),
-        _text(launch.get("host", socket.gethostname()), 64),
-    )
-    row["job"], row["mpi"] = _text(launch.get("job", ""), 32), _text(launch.get("mpi", ""), 64)
-    rest = {key: value for key, value in launch.items() if key not in (RUN_DTYPE.names or ())}
-    while len(text := json.dumps(rest, default=str).encode()) > 512:
-        rest.popitem()
-    row["software"] = text
+    now = time.time()
+    row["started"] = now
+    row["last_commit"] = now
+    row["ranks"] = launch.get("ranks", 1)
+    row["pid"] = launch.get("pid", os.getpid())
+    row["id"] = _text(launch["id"], 40)
+    row["host"] = _text(launch.get("host", socket.gethostname()), 64)
+    row["job"] = _text(launch.get("job", ""), 32)
+    row["mpi"] = _text(launch.get("mpi", ""), 64)
+    row["software"] = _rest(launch)
     return row
+
+
+def _rest(launch: Mapping[str, object]) -> bytes:
+    """What a row has no field for, as JSON: as much of it as fits."""
+    fields = RUN_DTYPE.names or ()
+    rest = {key: value for key, value in launch.items() if key not in fields}
+    while True:
+        text = json.dumps(rest, default=str).encode()
+        if len(text) <= 512:
+            return text
+        rest.popitem()
 
 
 def _text(value: object, size: int) -> bytes:
     """At most ``size`` bytes of UTF-8, cut between characters."""
-    return str(value).encode()[:size].decode(errors="ignore").encode()
+    cut = str(value).encode()[:size]
+    return cut.decode(errors="ignore").encode()

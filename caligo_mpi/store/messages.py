@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ _MOST_MEMBERS = 64
 
 # Of IEEE floats: offset, bits, and where exponent and mantissa stand and end, and the exponent's bias.
 _FLOATS = {4: (0, 32, 23, 8, 0, 23, 127), 8: (0, 64, 52, 11, 0, 52, 1023)}
+
+_MASK = 0xFFFFFFFF
 
 
 class Broken(ValueError):
@@ -57,12 +60,14 @@ class Reader:
         """The next bytes."""
         if size > self.left:
             raise Broken("a header message ends too early")
+        start = self._at
         self._at += size
-        return self._data[self._at - size : self._at]
+        return self._data[start : self._at]
 
     def unpack(self, form: str) -> tuple[int, ...]:
         """The next integers."""
-        return struct.unpack(form, self.take(struct.calcsize(form)))
+        size = struct.calcsize(form)
+        return struct.unpack(form, self.take(size))
 
     def number(self, width: int) -> int:
         """The next unsigned integer of ``width`` bytes."""
@@ -73,7 +78,9 @@ class Reader:
         end = self._data.find(b"\0", self._at)
         if end < 0:
             raise Broken("a name in a header message does not end")
-        return _text(self.take(end + 1 - self._at)[:-1])
+        text = self.take(end - self._at)
+        self.take(1)
+        return _text(text)
 
 
 def lookup3(data: bytes) -> int:
@@ -82,34 +89,48 @@ def lookup3(data: bytes) -> int:
     >>> hex(lookup3(b"Four score and seven years ago"))
     '0x17770551'
     """
-    mask = 0xFFFFFFFF
-    a = b = c = (0xDEADBEEF + len(data)) & mask
+    start = (0xDEADBEEF + len(data)) & _MASK
     if not data:
-        return c
-    words = struct.unpack(f"<{-(-len(data) // 12) * 3}I", data + b"\0" * (-len(data) % 12))
-    last = len(words) - 3
-    for at in range(0, last, 3):
-        a, b, c = a + words[at], b + words[at + 1], (c + words[at + 2]) & mask
-        a = (a - c & mask) ^ (c << 4 & mask | c >> 28)
+        return start
+    padded = data + b"\0" * (-len(data) % 12)
+    words: tuple[int, ...] = struct.unpack(f"<{len(padded) // 4}I", padded)
+    a, b, c = _mixed(words[:-3], start)
+    a = a + words[-3] & _MASK
+    b = b + words[-2] & _MASK
+    c = c + words[-1] & _MASK
+    for turn in (14, 11, 25, 16, 4, 14, 24):
+        turned = b << turn & _MASK | b >> 32 - turn
+        a, b, c = b, (c ^ b) - turned & _MASK, a
+    return b
+
+
+def _mixed(words: Sequence[int], start: int) -> tuple[int, int, int]:
+    """The state of `lookup3` after all words but the last three; written out, since it takes most of the time."""
+    mask = _MASK
+    a = b = c = start
+    for at in range(0, len(words), 3):
+        a = a + words[at]
+        b = b + words[at + 1]
+        c = c + words[at + 2] & mask
+        turned = c << 4 & mask | c >> 28
+        a = (a - c & mask) ^ turned
         c = c + b & mask
-        b = (b - a & mask) ^ (a << 6 & mask | a >> 26)
+        turned = a << 6 & mask | a >> 26
+        b = (b - a & mask) ^ turned
         a = a + c & mask
-        c = (c - b & mask) ^ (b << 8 & mask | b >> 24)
+        turned = b << 8 & mask | b >> 24
+        c = (c - b & mask) ^ turned
         b = b + a & mask
-        a = (a - c & mask) ^ (c << 16 & mask | c >> 16)
+        turned = c << 16 & mask | c >> 16
+        a = (a - c & mask) ^ turned
         c = c + b & mask
-        b = (b - a & mask) ^ (a << 19 & mask | a >> 13)
+        turned = a << 19 & mask | a >> 13
+        b = (b - a & mask) ^ turned
         a = a + c & mask
-        c = (c - b & mask) ^ (b << 4 & mask | b >> 28)
+        turned = b << 4 & mask | b >> 28
+        c = (c - b & mask) ^ turned
         b = b + a & mask
-    a, b, c = a + words[last] & mask, b + words[last + 1] & mask, c + words[last + 2] & mask
-    c = (c ^ b) - (b << 14 & mask | b >> 18) & mask
-    a = (a ^ c) - (c << 11 & mask | c >> 21) & mask
-    b = (b ^ a) - (a << 25 & mask | a >> 7) & mask
-    c = (c ^ b) - (b << 16 & mask | b >> 16) & mask
-    a = (a ^ c) - (c << 4 & mask | c >> 28) & mask
-    b = (b ^ a) - (a << 14 & mask | a >> 18) & mask
-    return int((c ^ b) - (b << 24 & mask | b >> 8) & mask)
+    return a, b, c
 
 
 def require_no_heap(body: bytes | None, *, flags: int, index_bytes: int) -> None:
@@ -128,10 +149,15 @@ def require_no_heap(body: bytes | None, *, flags: int, index_bytes: int) -> None
 def link(reader: Reader) -> tuple[str, int]:
     """A member's name and address; soft and external links are `Unknown`."""
     version, flags = reader.unpack("<BB")
-    kind = reader.number(1) if flags & 0x08 else 0
-    reader.take(8 * bool(flags & 0x04))
-    reader.take(bool(flags & 0x10))
-    name = _text(reader.take(reader.number(1 << (flags & 3))))
+    kind = 0
+    if flags & 0x08:
+        kind = reader.number(1)
+    if flags & 0x04:
+        reader.take(8)
+    if flags & 0x10:
+        reader.take(1)
+    length = reader.number(1 << (flags & 3))
+    name = _text(reader.take(length))
     if version != 1 or kind != 0:
         raise Unknown(f"{name!r} is no hard link")
     if not name or "/" in name:
@@ -153,39 +179,66 @@ def dataspace(reader: Reader) -> tuple[int, ...]:
 def datatype(reader: Reader, depth: int = 0) -> np.dtype[Any]:
     """The type as numpy's: little-endian integers and floats, text of fixed length, tables of these."""
     head, low, high, _, size = reader.unpack("<BBBBI")
-    form, version = head & 15, head >> 4
-    if (
-        form == 0
-        and not low & ~0x08
-        and size in (1, 2, 4, 8)
-        and reader.unpack("<HH") == (0, 8 * size)
-    ):
-        return np.dtype(f"<{'i' if low & 0x08 else 'u'}{size}")
-    is_float = form == 1 and size in _FLOATS and not low & 0x41
-    if is_float and reader.unpack("<HHBBBBI") == _FLOATS[size]:
-        return np.dtype(f"<f{size}")
-    if form == 3 and 0 < size < 1 << 24:
-        return np.dtype(f"S{size}")
-    if form == 6 and version == 3 and depth == 0:
-        return _table(reader, members=low | high << 8, size=size)
-    raise Unknown(f"it has a type of class {form} and {size} bytes")
+    form = head & 15
+    version = head >> 4
+    found: np.dtype[Any] | None = None
+    if form == 0:
+        found = _integer(reader, low, size)
+    elif form == 1:
+        found = _float(reader, low, size)
+    elif form == 3 and 0 < size < 1 << 24:
+        found = np.dtype(f"S{size}")
+    elif form == 6 and version == 3 and depth == 0:
+        found = _table(reader, members=low | high << 8, size=size)
+    if found is None:
+        raise Unknown(f"it has a type of class {form} and {size} bytes")
+    return found
+
+
+def _integer(reader: Reader, low: int, size: int) -> np.dtype[Any] | None:
+    if low & ~0x08 or size not in (1, 2, 4, 8):
+        return None
+    if reader.unpack("<HH") != (0, 8 * size):
+        return None
+    sign = "i" if low & 0x08 else "u"
+    return np.dtype(f"<{sign}{size}")
+
+
+def _float(reader: Reader, low: int, size: int) -> np.dtype[Any] | None:
+    if size not in _FLOATS or low & 0x41:
+        return None
+    if reader.unpack("<HHBBBBI") != _FLOATS[size]:
+        return None
+    return np.dtype(f"<f{size}")
 
 
 def _table(reader: Reader, *, members: int, size: int) -> np.dtype[Any]:
     if not 0 < members <= _MOST_MEMBERS or size >= 1 << 24:
         raise Unknown(f"it has a table of {members} columns")
     width = (size.bit_length() + 7) // 8
-    names, offsets, formats, end = [], [], [], 0
+    names = []
+    formats = []
+    offsets = []
+    end = 0
     for _ in range(members):
         names.append(reader.name())
-        offsets.append(reader.number(width))
-        formats.append(datatype(reader, 1))
-        if offsets[-1] != end:
+        offset = reader.number(width)
+        kind = datatype(reader, 1)
+        if offset != end:
             raise Unknown("it has a table with gaps")
-        end += formats[-1].itemsize
+        offsets.append(offset)
+        formats.append(kind)
+        end += kind.itemsize
     if end != size or len(set(names)) != members or not all(names):
         raise Broken(f"the columns of a table take {end} bytes of {size}")
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+    return np.dtype(
+        {
+            "names": names,
+            "formats": formats,
+            "offsets": offsets,
+            "itemsize": size,
+        }
+    )
 
 
 def layout(reader: Reader, kind: np.dtype[Any], shape: tuple[int, ...], file_size: int) -> int:
@@ -214,12 +267,16 @@ def attribute(reader: Reader) -> tuple[str, Value]:
     if version != 3 or flags:
         raise Unknown(f"it has attributes of version {version}")
     reader.take(1)
-    name = Reader(reader.take(name_size)).name()
-    kind = datatype(Reader(reader.take(type_size)))
-    shape = dataspace(Reader(reader.take(space_size)))
+    name_part = Reader(reader.take(name_size))
+    type_part = Reader(reader.take(type_size))
+    space_part = Reader(reader.take(space_size))
+    name = name_part.name()
+    kind = datatype(type_part)
+    shape = dataspace(space_part)
     raw = reader.take(kind.itemsize * math.prod(shape))
     if kind.kind == "S" and not shape:
-        return name, _text(raw.rstrip(b"\0"))
+        text = raw.rstrip(b"\0")
+        return name, _text(text)
     if kind.kind not in "iuf" or len(shape) > 1:
         raise Unknown(f"its attribute {name} has a type that we do not write")
     value: Value = np.frombuffer(raw, kind).reshape(shape).tolist()

@@ -34,18 +34,31 @@ class Pieces:
     """The readable chunks of one open file: ``chunks`` of them, with ``rows`` rows."""
 
     def __init__(
-        self, path: Path, layout: Layout, fd: int, simulator: Simulator | None = None
+        self,
+        path: Path,
+        layout: Layout,
+        fd: int,
+        simulator: Simulator | None = None,
     ) -> None:
-        self._path, self._layout, self._fd = path, layout, fd
+        self._path = path
+        self._layout = layout
+        self._fd = fd
         self._again = Again(path, layout, fd, simulator)
-        self.chunks, self.rows = len(layout.info.partition), layout.rows
+        self.chunks = len(layout.info.partition)
+        self.rows = layout.rows
         if not layout.data_digest:
             state = scan(fd, layout)
             self.chunks = state.holes[0] if state.holes else state.next
             self.rows = self.first_row(self.chunks)
 
     def pieces(
-        self, start: int, stop: int, *, verify: bool, reuse: bool = False, span: int = SPAN_ROWS
+        self,
+        start: int,
+        stop: int,
+        *,
+        verify: bool,
+        reuse: bool = False,
+        span: int = SPAN_ROWS,
     ) -> Iterator[Pairs]:
         """Rows ``start`` to ``stop`` in pieces as they are read, of ``span`` rows where none are verified.
 
@@ -57,28 +70,38 @@ class Pieces:
             rows = range(start, stop, span)
             yield from _unverified(self._fd, self._layout, rows, reuse=reuse)
         elif start < stop:
-            chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
+            chunks = self._chunks_of(start, stop)
             for records, pairs in self._verified(chunks, reuse=reuse):
                 row = int(records["row"][0])
-                yield pairs.part(max(0, start - row), min(pairs.count, stop - row))
+                yield _between(pairs, start - row, stop - row)
 
     def simulated(self, start: int, stop: int) -> Iterator[Pairs]:
         """The same where the file keeps records only."""
         if start < stop:
-            chunks = range(self._chunk_of(start), self._chunk_of(stop - 1) + 1)
+            chunks = self._chunks_of(start, stop)
             for row, pairs in self._again.pieces(chunks):
-                yield pairs.part(max(0, start - row), min(pairs.count, stop - row))
+                yield _between(pairs, start - row, stop - row)
+
+    def _chunks_of(self, start: int, stop: int) -> range:
+        """The chunks that hold the rows ``start`` to ``stop``."""
+        first = self._chunk_of(start)
+        last = self._chunk_of(stop - 1)
+        return range(first, last + 1)
 
     def simulated_bits(self, spec: ColumnSpec, start: int, stop: int) -> U8:
         """A column of bits, packed from bit 0."""
-        number = [column for column in self._layout.info.table if column.is_bit].index(spec)
+        packed = [column for column in self._layout.info.table if column.is_bit]
+        number = packed.index(spec)
         parts = ((part.packed[number], part.count) for part in self.simulated(start, stop))
-        return np.concatenate([np.empty(0, np.uint8), *bits.joined(parts)])
+        nothing = np.empty(0, np.uint8)
+        return np.concatenate([nothing, *bits.joined(parts)])
 
     def simulated_numbers(self, spec: ColumnSpec, start: int, stop: int) -> NDArray[Any]:
         """A column of numbers."""
-        found = [part.beside[spec.name] for part in self.simulated(start, stop)]
-        return np.concatenate([np.empty(0, spec.kind), *found])
+        found = [np.empty(0, spec.kind)]
+        for part in self.simulated(start, stop):
+            found.append(part.beside[spec.name])
+        return np.concatenate(found)
 
     def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
         due = chunks.start
@@ -97,7 +120,8 @@ class Pieces:
         """The chunk that holds ``row``: the last one that begins at or before it and is not empty there."""
         if not self._layout.info.has_index:
             return row // self._layout.info.chunk_size
-        low, high = 0, self.chunks
+        low = 0
+        high = self.chunks
         while high - low > 1:
             middle = (low + high) // 2
             if self.first_row(middle) <= row:
@@ -113,6 +137,11 @@ class Pieces:
     def _damage(self, chunk: int, what: str) -> StoreError:
         remedy = _RESTORE if self._layout.data_digest else _RESUME
         return StoreError(f"{self._path}: chunk {chunk} is damaged ({what}); {remedy}")
+
+
+def _between(pairs: Pairs, start: int, stop: int) -> Pairs:
+    """Those of the rows that are from ``start`` to ``stop``, which may reach beyond them."""
+    return pairs.part(max(0, start), min(pairs.count, stop))
 
 
 def _unverified(fd: int, layout: Layout, rows: range, *, reuse: bool) -> Iterator[Pairs]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,12 +48,15 @@ class PairsKind:
         """A partial file that holds nothing which the finished one has not."""
         final = layouts.read(final_path(part)).info
         fd, layout = layouts.read_open(part)
+        found = layout.info
         try:
-            if layout.info.config_digest != final.config_digest:
+            if found.config_digest != final.config_digest:
                 return False
-            if layout.info.pairs == final.pairs:
+            if found.pairs == final.pairs:
                 return True
-            return bool(final.until) and scan(fd, layout).next <= len(final.partition)
+            if not final.until:
+                return False
+            return scan(fd, layout).next <= len(final.partition)
         finally:
             os.close(fd)
 
@@ -71,21 +73,31 @@ def room(path: str | os.PathLike[str], info: RunInfo, *, least: int) -> int:
     the finished file has.  A file that ends within a chunk is to be extended.
     """
     path = output_name(path)
-    for name in (part_path(path), path):
-        with suppress(StoreError):
-            found = layouts.read(name).info
-            if found.config_digest == info.config_digest:
-                is_whole = not found.pairs % info.chunk_size or found.pairs == info.pairs
-                if name != path and is_whole:
-                    return found.pairs
-                return grown(found.pairs, info, least=least)
+    part = _info_of(part_path(path), info)
+    if part is not None:
+        ends_within_chunk = part.pairs % info.chunk_size and part.pairs != info.pairs
+        if not ends_within_chunk:
+            return part.pairs
+    found = part or _info_of(path, info)
+    if found is not None:
+        return grown(found.pairs, info, least=least)
     return min(least, info.pairs)
+
+
+def _info_of(path: Path, info: RunInfo) -> RunInfo | None:
+    """What a file of the same run says of it; None where there is none that can be read."""
+    try:
+        found = layouts.read(path).info
+    except StoreError:
+        return None
+    return found if found.config_digest == info.config_digest else None
 
 
 def grown(pairs: int, info: RunInfo, *, least: int) -> int:
     """The next size of a partial file: at least ``least``, at least twice as large, of whole chunks."""
     chunks = -(-pairs // info.chunk_size)
-    return min(info.pairs, max(least, 2 * chunks * info.chunk_size))
+    twice = 2 * chunks * info.chunk_size
+    return min(info.pairs, max(least, twice))
 
 
 def prepare(claimed: Output, info: RunInfo) -> Layout:
@@ -97,7 +109,8 @@ def prepare(claimed: Output, info: RunInfo) -> Layout:
         _require_rest(claimed.part, found)
         return found
     if claimed.extends:
-        return _extended(claimed, claimed.path, layouts.read(claimed.path), info)
+        found = layouts.read(claimed.path)
+        return _extended(claimed, claimed.path, found, info)
     PairsKind(info).require_room(claimed.path)
     layout = layouts.create(claimed.making, info, capacity=info.capacity)
     claimed.begin()
@@ -112,9 +125,10 @@ def _require_extendable(path: Path, final: Layout, info: RunInfo) -> None:
             f"{path} is a partial file under a finished one's name; "
             f"rename it to {part_path(path).name} and run the same command again to go on with it"
         )
-    if final.info.pairs < info.pairs or info.has_columns:
+    is_to_grow = final.info.pairs < info.pairs
+    if is_to_grow or info.has_columns:
         _require_same_keep(path, final.info, info)
-    if final.moved and final.info.pairs < info.pairs:
+    if is_to_grow and final.moved:
         raise StoreError(
             f"{path} was rewritten by another tool, which laid it out otherwise than we do: it is read, but cannot be "
             f"extended from pairs={final.info.pairs} to {info.pairs}; "
@@ -155,24 +169,32 @@ def _other_run(found: RunInfo, asked: RunInfo) -> str:
         versions = f"{found.stream_version} there and {asked.stream_version} here"
         return f"random stream {versions}: other releases of {asked.engine} made them"
     if found.is_law != asked.is_law:
-        there, here = (LABEL if info.is_law else "bits" for info in (found, asked))
-        return f"{there} there and {here} here: output.keep={found.keep} and {asked.keep}"
-    decisive = ["seed", "chunk_size", "engine", *(["pairs"] if found.is_law else [])]
+        kinds = f"{_holds(found)} there and {_holds(asked)} here"
+        return f"{kinds}: output.keep={found.keep} and {asked.keep}"
+    decisive = ["seed", "chunk_size", "engine"]
+    if found.is_law:
+        decisive.append("pairs")
     told = differences(found.config, asked.config, only=decisive)
-    return (
-        told or f"config_digest={found.config_digest[:12]}, this one is {asked.config_digest[:12]}"
-    )
+    if told:
+        return told
+    return f"config_digest={found.config_digest[:12]}, this one is {asked.config_digest[:12]}"
+
+
+def _holds(info: RunInfo) -> str:
+    return LABEL if info.is_law else "bits"
 
 
 def _space(info: RunInfo) -> int:
     """Bytes a run needs; one with lost pairs is copied to its exact size when it is complete."""
+    size = layouts.file_size(info, info.capacity)
     is_copied = info.has_index and info.has_columns
-    return layouts.file_size(info, info.capacity) * (2 if is_copied else 1)
+    return 2 * size if is_copied else size
 
 
 def _require_rest(part: Path, layout: Layout) -> None:
     """A resumed run needs only what is not yet allocated."""
-    missing = _space(layout.info) - part.stat().st_blocks * 512
+    allocated = part.stat().st_blocks * 512
+    missing = _space(layout.info) - allocated
     require_space(part.parent, max(0, missing), f"the rest of {part}")
 
 
@@ -193,7 +215,8 @@ def extend(claimed: Output, source: Path, old: Layout, info: RunInfo) -> tuple[L
     # Bits are decided by the thresholds the run began with, and its rows have the columns it began with.
     info = replace(info, thresholds=old.info.thresholds, declared=old.info.declared)
     new = layouts.create(claimed.making, info, capacity=info.capacity)
-    read_fd, write_fd = os.open(source, os.O_RDONLY), os.open(claimed.making, os.O_RDWR)
+    read_fd = os.open(source, os.O_RDONLY)
+    write_fd = os.open(claimed.making, os.O_RDWR)
     try:
         kept = _copy_whole_chunks(read_fd, old, write_fd, new)
     finally:
@@ -205,10 +228,12 @@ def extend(claimed: Output, source: Path, old: Layout, info: RunInfo) -> tuple[L
 
 def _copy_whole_chunks(source: int, old: Layout, target: int, new: Layout) -> int:
     """Copy, then check every copied chunk; damaged ones are left to be redone."""
-    state = scan(source, old, old.info.pairs // old.info.chunk_size)
+    whole = old.info.pairs // old.info.chunk_size
+    state = scan(source, old, whole)
     copy_rows(source, old, target, new, state.rows)
     copy_tables(source, old, target, new, state.next)
-    bad = list(damaged_chunks(target, new, range(state.next)))
+    copied = range(state.next)
+    bad = list(damaged_chunks(target, new, copied))
     for index in bad:
         mark_for_redoing(target, new, index)
     return state.next - len(state.holes) - len(bad)

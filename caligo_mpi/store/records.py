@@ -32,14 +32,20 @@ SPAN_ROWS = 1 << 23
 
 def seal(record: Records) -> None:
     """Set the checksum of one record over all that stands before it."""
-    record["record_checksum"] = xxhash.xxh3_64_intdigest(record.tobytes()[:_SEALED])
+    covered = record.tobytes()[:_SEALED]
+    record["record_checksum"] = xxhash.xxh3_64_intdigest(covered)
 
 
 def read_records(fd: int, layout: Layout, start: int, stop: int) -> Records:
     """Records ``start`` to ``stop`` as they are in the file."""
     records = np.empty(stop - start, CHUNK_DTYPE)
-    read_at(fd, records, layout.offsets["chunks"] + start * CHUNK_DTYPE.itemsize)
+    read_at(fd, records, _place_of(layout, start))
     return records
+
+
+def _place_of(layout: Layout, index: int) -> int:
+    """The byte at which a chunk's record begins."""
+    return layout.offsets["chunks"] + index * CHUNK_DTYPE.itemsize
 
 
 def end_of(fd: int, layout: Layout, index: int) -> int:
@@ -53,7 +59,8 @@ def end_of(fd: int, layout: Layout, index: int) -> int:
 def batches(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Records]]:
     """The records of ``chunks``, some at a time, each batch with its first index."""
     for start in chunks[::_BATCH]:
-        yield start, read_records(fd, layout, start, min(start + _BATCH, chunks.stop))
+        stop = min(start + _BATCH, chunks.stop)
+        yield start, read_records(fd, layout, start, stop)
 
 
 def recorded(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Records]]:
@@ -65,28 +72,42 @@ def recorded(fd: int, layout: Layout, chunks: range) -> Iterator[tuple[int, Reco
 def sealed(records: Records) -> NDArray[np.bool_]:
     """Which records carry their own checksum."""
     view = records.view(np.uint8).data
-    size, digest = CHUNK_DTYPE.itemsize, xxhash.xxh3_64_intdigest
-    sums = [digest(view[at : at + _SEALED]) for at in range(0, len(view), size)]
+    digest = xxhash.xxh3_64_intdigest
+    starts = range(0, len(view), CHUNK_DTYPE.itemsize)
+    sums = [digest(view[at : at + _SEALED]) for at in starts]
     same: NDArray[np.bool_] = np.array(sums, np.uint64) == records["record_checksum"]
     return same
 
 
 def intact(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
     """Which records are committed and fit their place; ``first`` is the index of the first one."""
-    info = layout.info
-    index = np.arange(first, first + len(records), dtype=np.uint64)
-    start = index * np.uint64(info.chunk_size)
-    count = np.minimum(np.uint64(info.chunk_size), np.uint64(info.pairs) - start)
-    good: NDArray[np.bool_] = (
-        (records["done"] == 1) & (records["index"] == index) & (records["start"] == start)
-    )
-    good &= (records["count"] == count) & (records["rows"] <= count)
-    good &= records["row"] + records["rows"] <= np.uint64(layout.capacity)
-    if not info.has_index:
-        good &= (records["row"] == start) & (records["rows"] == count)
+    good = _fitting(records, first, layout)
     good[good] = sealed(records[good])
     # A record that does not begin where an intact one ends is not to be trusted either.
-    good[1:] &= ~good[:-1] | (records["row"][1:] == records["row"][:-1] + records["rows"][:-1])
+    ends = records["row"] + records["rows"]
+    follows = records["row"][1:] == ends[:-1]
+    good[1:] &= ~good[:-1] | follows
+    return good
+
+
+def _fitting(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
+    """Which records say what can be at their place."""
+    info = layout.info
+    size = np.uint64(info.chunk_size)
+    index = np.arange(first, first + len(records), dtype=np.uint64)
+    start = index * size
+    count = np.minimum(size, np.uint64(info.pairs) - start)
+    row = records["row"]
+    rows = records["rows"]
+    good: NDArray[np.bool_] = records["done"] == 1
+    good &= records["index"] == index
+    good &= records["start"] == start
+    good &= records["count"] == count
+    good &= rows <= count
+    good &= row + rows <= np.uint64(layout.capacity)
+    if not info.has_index:
+        good &= row == start
+        good &= rows == count
     return good
 
 
@@ -122,17 +143,20 @@ def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
             suspect[suspect] = ~sealed(records[suspect])
             broken += _ranges(suspect, first)
             if good.any():
-                last = int(np.flatnonzero(good)[-1])
-                after = first + last + 1
-                rows = int(records["row"][last] + records["rows"][last])
+                position = int(np.flatnonzero(good)[-1])
+                last = records[position]
+                after = first + position + 1
+                rows = int(last["row"] + last["rows"])
     holes = (range(part.start, min(part.stop, after)) for part in missing)
     return Committed(after, ChunkList(holes), rows, ChunkList(broken))
 
 
 def _ranges(flags: NDArray[np.bool_], first: int) -> list[range]:
     """Where the flags are set, counted from ``first``."""
-    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)) + first
-    return [range(begin, end) for begin, end in edges.reshape(-1, 2).tolist()]
+    steps = np.diff(flags.astype(np.int8), prepend=0, append=0)
+    edges = np.flatnonzero(steps) + first
+    pairs = edges.reshape(-1, 2).tolist()
+    return [range(begin, end) for begin, end in pairs]
 
 
 def _written(fd: int, layout: Layout, chunks: range) -> Iterator[range]:
@@ -140,8 +164,9 @@ def _written(fd: int, layout: Layout, chunks: range) -> Iterator[range]:
 
     A file has holes where nothing was; where a file system does not tell, all of it counts as data.
     """
-    base, size = layout.offsets["chunks"], CHUNK_DTYPE.itemsize
-    end = base + chunks.stop * size
+    size = CHUNK_DTYPE.itemsize
+    base = _place_of(layout, 0)
+    end = _place_of(layout, chunks.stop)
     first = chunks.start
     while first < chunks.stop:
         extent = _data_from(fd, base + first * size, end)
@@ -160,8 +185,12 @@ def _data_from(fd: int, at: int, end: int) -> tuple[int, int] | None:
         begin = os.lseek(fd, at, os.SEEK_DATA)
         stop = os.lseek(fd, begin, os.SEEK_HOLE)
     except OSError as error:
-        return None if error.errno == errno.ENXIO else (at, end)
-    return (begin, min(stop, end)) if begin < end else None
+        if error.errno == errno.ENXIO:
+            return None
+        return at, end
+    if begin >= end:
+        return None
+    return begin, min(stop, end)
 
 
 def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | None = None) -> Pairs:
@@ -169,26 +198,29 @@ def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | Non
 
     With ``buffer`` (columns of bits by enough bytes) the columns may be views of it, valid until it is used again.
     """
-    table = layout.info.table
-    packed = [column for column in table if column.is_bit]
-    lead, size = row & 7, bits.nbytes((row & 7) + count)
-    raw = np.empty((len(packed), size), np.uint8) if buffer is None else buffer[:, :size]
-    for column, values in zip(packed, raw, strict=True):
-        read_at(fd, values, layout.offsets[place(column)] + (row >> 3))
+    lead = row & 7
+    size = bits.nbytes(lead + count)
+    if buffer is None:
+        buffer = np.empty((bit_columns(layout), size), np.uint8)
+    raw = buffer[:, :size]
+    numbers = {}
+    bit_rows = iter(raw)
+    for column in layout.info.table:
+        if column.is_bit:
+            start = layout.offsets[place(column)]
+            read_at(fd, next(bit_rows), start + (row >> 3))
+        else:
+            numbers[column.name] = read_numbers(fd, layout, column, row, count)
     if lead or count & 7:
         raw = np.stack([bits.extract(column, lead, count) for column in raw])
-    numbers = {
-        column.name: read_numbers(fd, layout, column, row, count)
-        for column in table
-        if not column.is_bit
-    }
-    return Pairs.of_table(table, raw, count, numbers)
+    return Pairs.of_table(layout.info.table, raw, count, numbers)
 
 
 def read_numbers(fd: int, layout: Layout, column: ColumnSpec, row: int, count: int) -> NDArray[Any]:
     """Rows ``row`` to ``row + count`` of a column of numbers."""
     values = np.empty(count, column.kind)
-    read_at(fd, values, layout.offsets[place(column)] + column.kind.itemsize * row)
+    start = layout.offsets[place(column)]
+    read_at(fd, values, start + column.kind.itemsize * row)
     return values
 
 
@@ -198,29 +230,37 @@ def bit_columns(layout: Layout) -> int:
 
 
 def spans(
-    fd: int, layout: Layout, chunks: range, *, reuse: bool = False
+    fd: int,
+    layout: Layout,
+    chunks: range,
+    *,
+    reuse: bool = False,
 ) -> Iterator[tuple[Records, Pairs]]:
     """The rows of the intact chunks among ``chunks``: neighbors together, up to `SPAN_ROWS` rows or one chunk.
 
     With ``reuse`` a span's columns are valid only until the next one.
     """
     columns = bit_columns(layout)
-    buffer = np.empty((columns, 0), np.uint8)
+    buffer: U8 | None = None
     for first, records in batches(fd, layout, chunks):
-        for group in _groups(records[:], intact(records, first, layout)):
-            row, rows = int(group["row"][0]), int(group["rows"].sum())
-            if reuse and bits.nbytes(rows + 7) > buffer.shape[1]:
-                buffer = np.empty((columns, bits.nbytes(rows + 7)), np.uint8)
-            yield group, read_rows(fd, layout, row, rows, buffer=buffer if reuse else None)
+        good = intact(records, first, layout)
+        for group in _groups(records, good):
+            row = int(group["row"][0])
+            rows = int(group["rows"].sum())
+            size = bits.nbytes(rows + 7)
+            if reuse and (buffer is None or size > buffer.shape[1]):
+                buffer = np.empty((columns, size), np.uint8)
+            yield group, read_rows(fd, layout, row, rows, buffer=buffer)
 
 
 def _groups(records: Records, good: NDArray[np.bool_]) -> Iterator[Records]:
     """Runs of good records, each of at most `SPAN_ROWS` rows or one chunk."""
-    edges = np.flatnonzero(np.diff(good.astype(np.int8), prepend=0, append=0))
-    for begin, end in edges.reshape(-1, 2).tolist():
-        while begin < end:
-            total = np.cumsum(records["rows"][begin:end])
-            size = max(1, int(np.searchsorted(total, SPAN_ROWS, side="right")))
+    for run in _ranges(good, 0):
+        begin = run.start
+        while begin < run.stop:
+            total = np.cumsum(records["rows"][begin : run.stop])
+            fitting = np.searchsorted(total, SPAN_ROWS, side="right")
+            size = max(1, int(fitting))
             yield records[begin : begin + size]
             begin += size
 
@@ -228,13 +268,14 @@ def _groups(records: Records, good: NDArray[np.bool_]) -> Iterator[Records]:
 def damaged(records: Records, pairs: Pairs) -> list[int]:
     """Positions in ``records`` whose rows do not have their checksum; ``pairs`` holds the rows of all of them."""
     ends = np.cumsum(records["rows"], dtype=np.int64).tolist()
-    starts = [0, *ends[:-1]]
     sums = records["checksum"].tolist()
-    return [
-        position
-        for position, (start, end) in enumerate(zip(starts, ends, strict=True))
-        if pairs.part(start, end).checksum() != sums[position]
-    ]
+    found = []
+    start = 0
+    for position, end in enumerate(ends):
+        if pairs.part(start, end).checksum() != sums[position]:
+            found.append(position)
+        start = end
+    return found
 
 
 def damaged_chunks(fd: int, layout: Layout, chunks: range) -> Iterator[int]:
@@ -253,7 +294,8 @@ def data_digest(config_digest: str, checksums: Iterable[NDArray[np.uint64]]) -> 
     """SHA-256 over the configuration's digest and the chunk checksums in order: the identity of a run's data."""
     digest = hashlib.sha256(config_digest.encode())
     for part in checksums:
-        digest.update(np.ascontiguousarray(part, "<u8").tobytes())
+        little = np.ascontiguousarray(part, "<u8")
+        digest.update(little.tobytes())
     return digest.hexdigest()
 
 
@@ -261,17 +303,15 @@ def table_digest(fd: int, layout: Layout, stop: int | None = None) -> str:
     """`data_digest` of the file's records, or of those below ``stop``."""
     info: RunInfo = layout.info
     every = range(len(info.partition))[:stop]
-    return data_digest(
-        info.config_digest, (records["checksum"] for _, records in batches(fd, layout, every))
-    )
+    checksums = (records["checksum"] for _, records in batches(fd, layout, every))
+    return data_digest(info.config_digest, checksums)
 
 
 def write_record(fd: int, layout: Layout, record: Records) -> None:
     """Seal one record and write it to its place."""
     seal(record)
-    write_at(
-        fd, record.tobytes(), layout.offsets["chunks"] + int(record["index"]) * CHUNK_DTYPE.itemsize
-    )
+    index = int(record["index"])
+    write_at(fd, record.tobytes(), _place_of(layout, index))
 
 
 def mark_for_redoing(fd: int, layout: Layout, index: int) -> None:

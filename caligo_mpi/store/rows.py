@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..pairs import CHUNK_DTYPE, Pairs, bits
+from ..pairs import CHUNK_DTYPE, ColumnSpec, Pairs, bits
 from ..pairs.bits import U8
 from ..pairs.table import as_bytes
 from .files import copy_bytes, read_at, write_at
@@ -21,17 +21,22 @@ class RowWriter:
     def __init__(self, fd: int, layout: Layout, row: int) -> None:
         self.row = row
         self._fd = fd
-        table = layout.info.stored
-        self._bits = [layout.offsets[place(column)] for column in table if column.is_bit]
-        self._numbers = [
-            (column, layout.offsets[place(column)]) for column in table if not column.is_bit
-        ]
-        self._stage = np.zeros((len(self._bits), bits.nbytes(_STAGE_ROWS) + 1), np.uint8)
+        self._bits: list[int] = []
+        self._numbers: list[tuple[ColumnSpec, int]] = []
+        for column in layout.info.stored:
+            start = layout.offsets[place(column)]
+            if column.is_bit:
+                self._bits.append(start)
+            else:
+                self._numbers.append((column, start))
+        stage_bytes = bits.nbytes(_STAGE_ROWS) + 1
+        self._stage = np.zeros((len(self._bits), stage_bytes), np.uint8)
         self._staged: list[Pairs] = []
         self._stage_row = row
         # The bits of the last, partly filled byte of each column; the next append writes that byte again.
-        is_inside = row & 7 and layout.info.has_columns
-        self._last = self._bytes_at(row >> 3) if is_inside else self._no_bits()
+        self._last = self._no_bits()
+        if row & 7 and layout.info.has_columns:
+            self._last = self._bytes_at(row >> 3)
 
     def skip(self, rows: int) -> None:
         """Count rows of a file without columns."""
@@ -45,7 +50,8 @@ class RowWriter:
             self.flush()
         lead = self.row & 7
         size = bits.nbytes(lead + pairs.count)
-        shifted = bits.shift_in(pairs.packed, lead, self._last)[:, :size]
+        shifted = bits.shift_in(pairs.packed, lead, self._last)
+        shifted = shifted[:, :size]
         if pairs.count > _STAGE_ROWS - 8:
             self._write(shifted, self.row)
             self._write_numbers([pairs], self.row)
@@ -62,7 +68,8 @@ class RowWriter:
         if not rows:
             return
         self.flush()
-        lead, end = self.row & 7, self.row + rows
+        lead = self.row & 7
+        end = self.row + rows
         last = edges[:, 1]
         if lead:
             kept = np.uint8((1 << lead) - 1)
@@ -86,20 +93,25 @@ class RowWriter:
 
     def rewrite(self, pairs: Pairs, row: int) -> None:
         """Write rows where they stood; their neighbors' bits in shared bytes stay."""
-        end = row + pairs.count
         if pairs.count:
-            lead = row & 7
-            size = bits.nbytes(lead + pairs.count)
-            before = self._bytes_at(row >> 3)
-            shifted = bits.shift_in(pairs.packed, lead, before).copy()
-            shifted = shifted[:, :size]
-            if end & 7:
-                above = np.uint8(0xFF & -1 << (end & 7))
-                shifted[:, -1] |= self._bytes_at(end >> 3) & above
-            self._write(shifted, row)
+            self._write(self._with_neighbors(pairs, row), row)
             self._write_numbers([pairs], row)
         if self.row & 7:
             self._last = self._bytes_at(self.row >> 3)
+
+    def _with_neighbors(self, pairs: Pairs, row: int) -> U8:
+        """The bytes of rows that stand from ``row`` on, with the file's bits before and behind them."""
+        end = row + pairs.count
+        lead = row & 7
+        size = bits.nbytes(lead + pairs.count)
+        before = self._bytes_at(row >> 3)
+        shifted = bits.shift_in(pairs.packed, lead, before).copy()
+        shifted = shifted[:, :size]
+        used = end & 7
+        if used:
+            above = np.uint8(0xFF & -1 << used)
+            shifted[:, -1] |= self._bytes_at(end >> 3) & above
+        return shifted
 
     def _bytes_at(self, byte: int) -> U8:
         found = np.empty((len(self._bits), 1), np.uint8)
@@ -117,8 +129,10 @@ class RowWriter:
             return
         named = [part.beside for part in parts]
         for column, start in self._numbers:
-            values = np.concatenate([values[column.name] for values in named])
-            write_at(self._fd, as_bytes(values), start + column.kind.itemsize * row)
+            columns = [values[column.name] for values in named]
+            values = np.concatenate(columns)
+            at = start + column.kind.itemsize * row
+            write_at(self._fd, as_bytes(values), at)
 
     def _no_bits(self) -> U8:
         return np.zeros(len(self._bits), np.uint8)

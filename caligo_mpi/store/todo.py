@@ -75,21 +75,24 @@ def damage(state: Committed, bad: list[int]) -> tuple[int, str, str]:
     beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
     number = len(state.holes) + len(bad) + len(beyond)
     damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
-    more = ", …" if number > _LISTED else ""
-    listed = ", ".join(map(str, damaged[:_LISTED])) + more
-    again = f"{counted(number, 'damaged chunk')} {'is' if number == 1 else 'are'} redone"
+    listed = ", ".join(map(str, damaged[:_LISTED]))
+    if number > _LISTED:
+        listed += ", …"
+    verb = "is" if number == 1 else "are"
+    again = f"{counted(number, 'damaged chunk')} {verb} redone"
     return number, listed, f"{again}: {listed}"
 
 
 def _undone(state: Committed, bad: Sequence[int]) -> list[range]:
     """Chunks below ``state.next`` to be done again, in order, neighbors together."""
-    parts = sorted([*state.holes.ranges, *(range(index, index + 1) for index in bad)], key=_start)
+    single = [range(index, index + 1) for index in bad]
+    parts = sorted([*state.holes.ranges, *single], key=_start)
     joined: list[range] = []
     for part in parts:
         if joined and part.start <= joined[-1].stop:
-            joined[-1] = range(joined[-1].start, max(part.stop, joined[-1].stop))
-        else:
-            joined.append(part)
+            before = joined.pop()
+            part = range(before.start, max(part.stop, before.stop))
+        joined.append(part)
     return joined
 
 
