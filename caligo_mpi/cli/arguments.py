@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         """Adds a verb to the command line."""
 
         def __call__(
-            self, name: str, function: Callable[[argparse.Namespace], int]
+            self,
+            name: str,
+            function: Callable[[argparse.Namespace], int],
         ) -> argparse.ArgumentParser:
             """The verb's own parser."""
             ...

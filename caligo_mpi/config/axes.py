@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import decimal
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -94,7 +94,9 @@ class AxisConfig(_Named):
         else:
             assert self.logspace is not None
             found = _grid(*self.logspace, log=True)
-        return [_rounded(value) for value in found] if self.whole else found
+        if self.whole:
+            return [_rounded(value) for value in found]
+        return found
 
 
 class LatinAxisConfig(_Named):
@@ -151,83 +153,45 @@ class Group:
 
     def rows(self) -> list[tuple[Any, ...]]:
         """A value of each axis per point."""
-        if self.latin is None:
-            return list(zip(*(axis.points() for axis in self.axes), strict=True))  # type: ignore[attr-defined]
-        columns = [
-            _latin(axis, self.size, self.latin.seed, number)
-            for number, axis in enumerate(self.axes)
-        ]
+        columns = []
+        for number, axis in enumerate(self.axes):
+            if self.latin is None:
+                columns.append(axis.points())  # type: ignore[attr-defined]
+            else:
+                columns.append(_latin(axis, self.size, self.latin.seed, number))
         return list(zip(*columns, strict=True))
 
 
 class Problems(Exception):
     """What is wrong with axes: errors as pydantic gives them, and the keys that there are."""
 
-    def __init__(self, errors: list[dict[str, Any]], keys: list[Key]) -> None:
+    def __init__(self, errors: list[dict[str, Any]], keys: Sequence[Key] = ()) -> None:
         super().__init__(errors)
-        self.errors, self.keys = errors, keys
+        self.errors = errors
+        self.keys = list(keys)
 
 
 def read_groups(entries: object) -> list[Group]:
     """The ``axes`` of a sweep, checked; raises `Problems` with all that is wrong."""
     if not isinstance(entries, list) or not entries:
-        sentence = (
-            "must be a list of axes, such as [{path: engine.link.fidelity, values: [0.9, 1]}]"
-        )
-        raise Problems([_problem(("axes",), entries, sentence)], [])
-    groups: list[Group] = []
+        example = "[{path: engine.link.fidelity, values: [0.9, 1]}]"
+        sentence = f"must be a list of axes, such as {example}"
+        raise _problem(("axes",), entries, sentence)
+    return _all_of(_group, entries, ("axes",))
+
+
+def _all_of(
+    read: Callable[[object, tuple[Any, ...]], Any],
+    entries: list[Any],
+    where: tuple[Any, ...],
+) -> list[Any]:
+    """What ``read`` makes of each entry; all that is wrong with any of them is raised together."""
+    found = []
     errors: list[dict[str, Any]] = []
     keys: list[Key] = []
     for number, entry in enumerate(entries):
         try:
-            groups.append(_group(entry, number))
-        except Problems as found:
-            errors += found.errors
-            keys += found.keys
-    if errors:
-        raise Problems(errors, keys)
-    return groups
-
-
-def _group(entry: object, number: int) -> Group:
-    where = ("axes", number)
-    if isinstance(entry, Mapping) and "latin" in entry:
-        return _latin_group(entry, where)
-    if isinstance(entry, Mapping) and "zip" in entry:
-        return _zip_group(entry, where)
-    axis = _section(AxisConfig, entry, where)
-    return Group(f"axes.{number}", (axis,), len(axis))
-
-
-def _zip_group(entry: Mapping[str, Any], where: tuple[Any, ...]) -> Group:
-    inside = entry["zip"]
-    if len(entry) > 1 or not isinstance(inside, list) or not inside:
-        raise Problems([_problem((*where, "zip"), inside, "must be a list of axes, alone")], [])
-    axes = _sections(AxisConfig, inside, (*where, "zip"))
-    sizes = {len(axis) for axis in axes}
-    if len(sizes) > 1:
-        told = ", ".join(f"{axis.path} has {len(axis)}" for axis in axes)
-        sentence = f"axes of different lengths ({told}); zipped ones need as many values each"
-        raise Problems([_problem((*where, "zip"), None, sentence)], [])
-    return Group(".".join(map(str, where)), tuple(axes), sizes.pop())
-
-
-def _latin_group(entry: Mapping[str, Any], where: tuple[Any, ...]) -> Group:
-    if len(entry) > 1:
-        raise Problems([_problem((*where, "latin"), None, "must stand alone in its entry")], [])
-    cube = _section(LatinConfig, entry["latin"], (*where, "latin"))
-    inside = (*where, "latin", "axes")
-    if not cube.axes:
-        raise Problems([_problem(inside, None, "a hypercube without axes; give it one")], [])
-    axes = _sections(LatinAxisConfig, cube.axes, inside)
-    return Group(".".join(map(str, where)), tuple(axes), cube.points, cube)
-
-
-def _sections(kind: type[Any], entries: list[Any], where: tuple[Any, ...]) -> list[Any]:
-    found, errors, keys = [], [], []
-    for number, entry in enumerate(entries):
-        try:
-            found.append(_section(kind, entry, (*where, number)))
+            found.append(read(entry, (*where, number)))
         except Problems as problems:
             errors += problems.errors
             keys += problems.keys
@@ -236,22 +200,66 @@ def _sections(kind: type[Any], entries: list[Any], where: tuple[Any, ...]) -> li
     return found
 
 
+def _group(entry: object, where: tuple[Any, ...]) -> Group:
+    if isinstance(entry, Mapping) and "latin" in entry:
+        return _latin_group(entry, where)
+    if isinstance(entry, Mapping) and "zip" in entry:
+        return _zip_group(entry, where)
+    axis = _section(AxisConfig, entry, where)
+    return Group(_dotted(where), (axis,), len(axis))
+
+
+def _dotted(where: tuple[Any, ...]) -> str:
+    return ".".join(map(str, where))
+
+
+def _zip_group(entry: Mapping[str, Any], where: tuple[Any, ...]) -> Group:
+    inside = entry["zip"]
+    place = (*where, "zip")
+    if len(entry) > 1 or not isinstance(inside, list) or not inside:
+        raise _problem(place, inside, "must be a list of axes, alone")
+    axes = _sections(AxisConfig, inside, place)
+    sizes = {len(axis) for axis in axes}
+    if len(sizes) > 1:
+        told = ", ".join(f"{axis.path} has {len(axis)}" for axis in axes)
+        sentence = f"axes of different lengths ({told}); zipped ones need as many values each"
+        raise _problem(place, None, sentence)
+    return Group(_dotted(where), tuple(axes), sizes.pop())
+
+
+def _latin_group(entry: Mapping[str, Any], where: tuple[Any, ...]) -> Group:
+    place = (*where, "latin")
+    if len(entry) > 1:
+        raise _problem(place, None, "must stand alone in its entry")
+    cube = _section(LatinConfig, entry["latin"], place)
+    inside = (*place, "axes")
+    if not cube.axes:
+        raise _problem(inside, None, "a hypercube without axes; give it one")
+    axes = _sections(LatinAxisConfig, cube.axes, inside)
+    return Group(_dotted(where), tuple(axes), cube.points, cube)
+
+
+def _sections(kind: type[Any], entries: list[Any], where: tuple[Any, ...]) -> list[Any]:
+    return _all_of(partial(_section, kind), entries, where)
+
+
 def _section(kind: type[Any], entry: object, where: tuple[Any, ...]) -> Any:
     if not isinstance(entry, Mapping):
-        raise Problems([_problem(where, entry, "must be a section with the path of a key")], [])
+        raise _problem(where, entry, "must be a section with the path of a key")
     try:
         return kind.model_validate(dict(entry))
     except ValidationError as invalid:
-        errors = [
-            {**error, "loc": (*where, *error["loc"])} for error in invalid.errors(include_url=False)
-        ]
-        prefix = ".".join(map(str, where)) + "."
-        raise Problems(errors, list(keys_of(kind, prefix))) from None
+        errors = []
+        for error in invalid.errors(include_url=False):
+            place = (*where, *error["loc"])
+            errors.append({**error, "loc": place})
+        keys = keys_of(kind, f"{_dotted(where)}.")
+        raise Problems(errors, list(keys)) from None
 
 
-def _problem(loc: tuple[Any, ...], value: object, sentence: str) -> dict[str, Any]:
+def _problem(loc: tuple[Any, ...], value: object, sentence: str) -> Problems:
     kind = "none" if value is None else "rule"
-    return {"type": kind, "loc": loc, "input": value, "msg": sentence}
+    return Problems([{"type": kind, "loc": loc, "input": value, "msg": sentence}])
 
 
 # ── values, the same on every machine ────────────────────────────────────────────────────────────
@@ -265,17 +273,21 @@ def _grid(first: float, last: float, count: int, *, log: bool) -> list[float]:
     """
     if count == 1:
         return [first]
-    shares = [Decimal(i) / (count - 1) for i in range(count)]
-    inner = [_between(first, last, share, log=log) for share in shares[1:-1]]
-    return [first, *inner, last]
+    found = [first]
+    for i in range(1, count - 1):
+        share = Decimal(i) / (count - 1)
+        found.append(_between(first, last, share, log=log))
+    return [*found, last]
 
 
 def _between(first: float, last: float, share: Decimal, *, log: bool) -> float:
     with decimal.localcontext(_CONTEXT):
-        low, high = Decimal(repr(first)), Decimal(repr(last))
+        low = Decimal(repr(first))
+        high = Decimal(repr(last))
         exact = low + (high - low) * share
         if log:
-            exact = (low.ln() + (high.ln() - low.ln()) * share).exp()
+            ratio = high.ln() - low.ln()
+            exact = (low.ln() + ratio * share).exp()
         return float(_DIGITS.plus(exact))
 
 
@@ -283,14 +295,15 @@ def _latin(axis: Any, count: int, seed: int, number: int) -> list[Any]:
     """A value in each of ``count`` equal parts of the axis' range, in a random order."""
     source = np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(number,)))
     order = np.argsort(source.random_raw(count), kind="stable").tolist()
-    offsets = [Decimal(int(word)) / _WORD for word in source.random_raw(count)]
+    words = source.random_raw(count)
     low, high = axis.range
-    log = axis.scale == "log"
-    parts = itertools.starmap(
-        lambda part, offset: (part + offset) / count, zip(order, offsets, strict=True)
-    )
-    found = [_between(low, high, share, log=log) for share in parts]
-    return [_rounded(value) for value in found] if axis.whole else found
+    found = []
+    for part, word in zip(order, words, strict=True):
+        offset = Decimal(int(word)) / _WORD
+        share = (part + offset) / count
+        value = _between(low, high, share, log=axis.scale == "log")
+        found.append(_rounded(value) if axis.whole else value)
+    return found
 
 
 def _rounded(value: Any) -> Any:

@@ -93,17 +93,26 @@ def complain(
         path = _path(error["loc"])
         if _is_absence(error) and path != "engine" and any(_inside(new, path) for new in answered):
             continue  # an answer to an old name says already what to add
-        from_command = any(_inside(path, one) or _inside(one, path) for one in overrides)
-        prefix = "--set " if from_command else ""
+        prefix = "--set " if _is_of_command(path, overrides) else ""
         for line in _lines(error, path, given=given, keys=keys, answered=answered, answers=answers):
             lines[prefix + line] = None
-    told = list(lines)
-    if len(told) == 1:
-        return f"{source}: {told[0]}"
-    header = f"{source}: {len(told) + untold} errors"
+    return _message(list(lines), untold, source)
+
+
+def _is_of_command(path: str, overrides: Sequence[str]) -> bool:
+    """Whether an override gave the value at ``path``, a part of it, or a section around it."""
+    return any(_inside(path, one) or _inside(one, path) for one in overrides)
+
+
+def _message(lines: list[str], untold: int, source: str) -> str:
+    if len(lines) == 1:
+        return f"{source}: {lines[0]}"
+    told = [f"{source}: {len(lines) + untold} errors"]
+    for line in lines:
+        told.append(f"  {line}")
     if untold:
-        told.append(f"and {untold} more")
-    return "\n".join([header, *(f"  {line}" for line in told)])
+        told.append(f"  and {untold} more")
+    return "\n".join(told)
 
 
 def _is_absence(error: Mapping[str, Any]) -> bool:
@@ -125,15 +134,17 @@ def _lines(
         return
     value = error["input"]
     valid = [key.path for key in keys if not key.unmet(given)]
-    names = _names(path, error["loc"][-1], value)
-    old = [(below, name) for below, name in names if _is_old(name, keys, answers)]
-    for below, name in old:
+    has_old = False
+    for below, name in _names(path, error["loc"][-1], value):
+        if not _is_old(name, keys, answers):
+            continue
+        has_old = True
         new, meaning = answers[name.lower()]
         answered.update(new)
         use = [path for path in new if path in valid] or new
         remedy = f"use {', '.join(use)}: " if use else ""
         yield f"{below}: not a key; {remedy}{meaning}"
-    if not old:
+    if not has_old:
         nearest = _nearest(path, valid, given=given, keys=keys)
         yield f"{path}{equals(value)}: unknown key; {nearest}"
 
@@ -177,19 +188,9 @@ def _is_old(name: str, keys: Sequence[Key], answers: Answers) -> bool:
 def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[Key]) -> str:
     """What to write instead of the unknown key at ``path``."""
     section, _, name = path.rpartition(".")
-    here = [key.unmet(given) for key in keys if key.path == path]
-    # Of engines, one that stands for itself: other simulators have the noise engine's keys.
-    here = [unmet for unmet in here if " or " not in unmet.get("engine.name", "")] or here
-    here = [unmet for unmet in here if unmet.get("engine.name") != "sequence"] or here
-    if here:
-        nearest = [unmet for unmet in here if "engine.name" not in unmet] or here
-        choices = [
-            ", ".join(f"{key}: {values}" for key, values in unmet.items()) for unmet in nearest
-        ]
-        wanted = " or ".join(dict.fromkeys(choices))
-        simulates_time = look_up(given, ("engine", "name")) in ("netsquid", "auto")
-        reason = f" ({_REASONS[name]})" if simulates_time and name in _REASONS else ""
-        return f"only with {wanted}{reason}"
+    unmet = [key.unmet(given) for key in keys if key.path == path]
+    if unmet:
+        return f"only with {_choices(unmet)}{_reason(name, given)}"
     elsewhere = [other for other in valid if _last(other) == name]
     if elsewhere:
         return f"it belongs to {' or '.join(dict.fromkeys(elsewhere))}"
@@ -204,6 +205,27 @@ def _nearest(path: str, valid: Sequence[str], *, given: object, keys: Sequence[K
     return f"known here: {', '.join(siblings.values())}"
 
 
+def _choices(unmet: Sequence[Mapping[str, str]]) -> str:
+    """What would have to be chosen for a key: of several ways, those that are nearest."""
+    # Of engines, one that stands for itself: other simulators have the noise engine's keys.
+    ways = [way for way in unmet if " or " not in way.get("engine.name", "")] or unmet
+    ways = [way for way in ways if way.get("engine.name") != "sequence"] or ways
+    ways = [way for way in ways if "engine.name" not in way] or ways
+    told = []
+    for way in ways:
+        choices = [f"{key}: {values}" for key, values in way.items()]
+        told.append(", ".join(choices))
+    return " or ".join(dict.fromkeys(told))
+
+
+def _reason(name: str, given: object) -> str:
+    """Why an engine that simulates time lacks a key; empty where that is plain."""
+    engine = look_up(given, ("engine", "name"))
+    if engine not in ("netsquid", "auto") or name not in _REASONS:
+        return ""
+    return f" ({_REASONS[name]})"
+
+
 def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:
     """(``path=value``, name) of a key and of the keys below it, as deep as sections go."""
     level = [(path, str(name), value)]
@@ -211,8 +233,10 @@ def _names(path: str, name: object, value: object) -> Iterator[tuple[str, str]]:
         deeper = []
         for where, own_name, item in level:
             yield where + equals(item), own_name
-            if isinstance(item, Mapping):
-                deeper += [(f"{where}.{_word(key)}", str(key), item[key]) for key in item]
+            if not isinstance(item, Mapping):
+                continue
+            for key, inner in item.items():
+                deeper.append((f"{where}.{_word(key)}", str(key), inner))
         level = deeper
 
 

@@ -32,7 +32,10 @@ def tidy(part: Any) -> Any:
         return [tidy(item) for item in part]
     if not isinstance(part, dict):
         return part
-    noise = {"title"} if isinstance(part.get("title"), str) else set()
-    if isinstance(part.get("default"), dict) or part.get("default", 0) is None:
+    noise = set()
+    if isinstance(part.get("title"), str):
+        noise.add("title")
+    default = part.get("default", 0)
+    if default is None or isinstance(default, dict):
         noise.add("default")
     return {key: tidy(value) for key, value in part.items() if key not in noise}

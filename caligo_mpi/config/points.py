@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
 from .axes import Group
-from .complaints import equals
+from .complaints import equals, look_up
 from .protocol import ProtocolConfig, parse_protocol
 from .run import SHORTHANDS, Keep, OutputConfig, RunConfig, validated
 
@@ -46,13 +46,15 @@ def make_points(
     """All points, whose runs ``keep`` so much; one `ConfigError` has everything that is wrong at any of them."""
     base = {key: value for key, value in base.items() if key != "output"}
     paths = [axis.path for group in groups for axis in group.axes]
+    rows = [group.rows() for group in groups]
     points: list[Point] = []
     wrong: dict[str, list[int]] = {}
     count = 0
-    for row in itertools.product(*(group.rows() for group in groups)):
-        values = dict(zip(paths, itertools.chain.from_iterable(row), strict=True))
+    for row in itertools.product(*rows):
+        values = itertools.chain.from_iterable(row)
+        parameters = dict(zip(paths, values, strict=True))
         try:
-            points.append(_point(count, values, base, protocol, keep))
+            points.append(_point(count, parameters, base, protocol, keep))
         except ConfigError as error:
             for line in _lines(str(error)):
                 wrong.setdefault(line, []).append(count)
@@ -101,26 +103,35 @@ def _point(
         )
     plan = None
     if protocol is not None:
-        seeded = {"seed": 0, **of_protocol}
-        plan = parse_protocol(seeded)
+        plan = parse_protocol({"seed": 0, **of_protocol})
     parameters = {path: _resolved(path, config, plan) for path in values}
-    key = _digest(parameters)
-    others = {path: value for path, value in parameters.items() if path != "seed"}
-    seed = int(_digest([config.seed, others]), 16) >> (256 - _SEED_BITS)
+    seed = _seed(config.seed, parameters)
     if plan is not None and "seed" not in of_protocol:
         plan = plan.model_copy(update={"seed": seed})
-    run = config.model_copy(update={"seed": seed, "output": OutputConfig(keep=keep)})
-    return Point(index, key[:16], parameters, run, plan, config.seed)
+    output = OutputConfig(keep=keep)
+    return Point(
+        index=index,
+        key=_digest(parameters)[:16],
+        parameters=parameters,
+        config=config.model_copy(update={"seed": seed, "output": output}),
+        protocol=plan,
+        sweep_seed=config.seed,
+    )
+
+
+def _seed(sweep_seed: int, parameters: Mapping[str, Any]) -> int:
+    """A point's own seed, from the sweep's and from its parameters."""
+    others = {path: value for path, value in parameters.items() if path != "seed"}
+    digest = _digest([sweep_seed, others])
+    return int(digest, 16) >> (256 - _SEED_BITS)
 
 
 def _resolved(path: str, config: RunConfig, plan: ProtocolConfig | None) -> Any:
     """The value at a path as the run has it: numbers are equal however they were written."""
-    found: Any = config.resolved()
     if path.startswith("protocol.") and plan is not None:
-        found, path = plan.resolved(), path.removeprefix("protocol.")
-    for name in path.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+        _, *names = path.split(".")
+        return look_up(plan.resolved(), names)
+    return look_up(config.resolved(), path.split("."))
 
 
 def _digest(values: object) -> str:
@@ -131,26 +142,24 @@ def _digest(values: object) -> str:
 # ── what is wrong ────────────────────────────────────────────────────────────────────────────────
 
 
-def _lines(message: str) -> Iterator[str]:
+def _lines(message: str) -> list[str]:
     """The errors of one point, without the name of where they come from."""
     first, *rest = message.split("\n")
     if rest:
-        yield from (line.strip() for line in rest)
-    else:
-        yield first.removeprefix(": ").removeprefix("protocol configuration: ")
+        return [line.strip() for line in rest]
+    return [first.removeprefix(": ").removeprefix("protocol configuration: ")]
 
 
 def _complaint(wrong: Mapping[str, Sequence[int]], count: int, source: str) -> str:
     """One message for the errors of all points, those of the same wording together."""
-    numbers = sorted({number for some in wrong.values() for number in some})
-    told = [
-        f"{_where(some, count)}: {line}"
-        for line, some in itertools.islice(wrong.items(), _MOST_LINES)
-    ]
+    told = []
+    for line, some in itertools.islice(wrong.items(), _MOST_LINES):
+        told.append(f"{_where(some, count)}: {line}")
     if len(wrong) > len(told):
         told.append(f"and {len(wrong) - len(told)} errors more")
     if len(told) == 1:
         return f"{source}: {told[0]}"
+    numbers = sorted(set(itertools.chain.from_iterable(wrong.values())))
     head = f"{source}: {len(numbers)} of {count} points are wrong ({ranges_text(numbers)})"
     return "\n  ".join([head, *told])
 
@@ -158,7 +167,8 @@ def _complaint(wrong: Mapping[str, Sequence[int]], count: int, source: str) -> s
 def _where(numbers: Sequence[int], count: int) -> str:
     if len(numbers) == count:
         return "every point" if count > 1 else "the only point"
-    return ("point " if len(numbers) == 1 else "points ") + ranges_text(numbers)
+    noun = "point" if len(numbers) == 1 else "points"
+    return f"{noun} {ranges_text(numbers)}"
 
 
 def ranges_text(numbers: Sequence[int], most: int = 12) -> str:

@@ -68,7 +68,12 @@ def _parse(data: object, overrides: Sequence[str], *, source: str) -> RunConfig:
     if isinstance(data, Mapping):
         for override in overrides:
             data = overridden(data, override)
-    return validated(data, source=source, overrides=overridden_paths(overrides), installed=True)
+    return validated(
+        data,
+        source=source,
+        overrides=overridden_paths(overrides),
+        installed=True,
+    )
 
 
 def overridden_paths(overrides: Sequence[str]) -> list[str]:
@@ -77,7 +82,10 @@ def overridden_paths(overrides: Sequence[str]) -> list[str]:
 
 
 def overridden(
-    data: Mapping[str, Any], override: str, *, example: str = "engine.link.fidelity=0.97"
+    data: Mapping[str, Any],
+    override: str,
+    *,
+    example: str = "engine.link.fidelity=0.97",
 ) -> dict[str, Any]:
     """A copy of ``data`` in which one ``path=value`` holds.
 
@@ -103,11 +111,11 @@ def overridden(
         if isinstance(inner, str) and depth == 0 and name in SHORTHANDS:
             inner = {SHORTHANDS[name]: inner}
         if inner is not None and not isinstance(inner, Mapping):
-            where = ".".join(names[: depth + 1]) + equals(inner)
+            upto = ".".join(names[: depth + 1])
+            where = upto + equals(inner)
             below = names[depth + 1]
             raise ConfigError(f"--set {override}: {where} is not a section, it has no key {below}")
-        inner = dict(inner or {})
-        section[name] = inner
-        section = inner
+        section[name] = dict(inner or {})
+        section = section[name]
     section[names[-1]] = value
     return out

@@ -147,12 +147,16 @@ class _Shorthand:
     choices: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self,
+        source: Any,
+        handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._expand, handler(source))
 
     def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+        self,
+        schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
     ) -> dict[str, Any]:
         text = {"enum": [*self.choices]} if self.choices else {}
         return {"anyOf": [{**text, "type": "string"}, handler(schema)]}
@@ -299,7 +303,11 @@ def _with_pairs(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def validated(
-    data: object, *, source: str, overrides: Sequence[str] = (), installed: bool = False
+    data: object,
+    *,
+    source: str,
+    overrides: Sequence[str] = (),
+    installed: bool = False,
 ) -> RunConfig:
     """The configuration in ``data``, whose engine must be ``installed`` if so told."""
     if not isinstance(data, Mapping):

@@ -63,22 +63,28 @@ class Range:
         return f"{from_low} {self.low:_} {to_high} {self.high:_}"
 
     def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
+        self,
+        source: Any,
+        handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
         read = self._integer if source is int else self._real
         return core_schema.no_info_before_validator_function(read, handler(source))
 
     def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+        self,
+        schema: CoreSchema,
+        handler: GetJsonSchemaHandler,
     ) -> dict[str, Any]:
         out = handler(schema)
         # The bounds bind numbers only, the pattern text only.
-        bounds = {"exclusiveMinimum" if self.open_low else "minimum": self.low}
+        out["type"] = [out["type"], "string"]
+        out["pattern"] = f"^{_NUMBER}$"
+        out["exclusiveMinimum" if self.open_low else "minimum"] = self.low
         if self.high is not None:
-            bounds["exclusiveMaximum" if self.open_high else "maximum"] = self.high
+            out["exclusiveMaximum" if self.open_high else "maximum"] = self.high
         if self.multiple_of > 1:
-            bounds["multipleOf"] = self.multiple_of
-        return out | {"type": [out["type"], "string"], "pattern": f"^{_NUMBER}$"} | bounds
+            out["multipleOf"] = self.multiple_of
+        return out
 
     def _integer(self, value: object) -> int:
         number = whole_number(value)
@@ -197,8 +203,9 @@ def at_most_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
     """The rule that two of ``names`` exclude each other."""
     both = [name + equals(given[name]) for name in names if name in given]
     if len(both) > 1:
+        found = " and ".join(both)
         remedy = f"keep one of {', '.join(names)}"
-        yield "", f"{' and '.join(both)} exclude each other; {remedy}", "rule"
+        yield "", f"{found} exclude each other; {remedy}", "rule"
 
 
 def exactly_one(given: Mapping[str, Any], *names: str) -> Iterator[Breach]:
@@ -216,7 +223,11 @@ def chosen(section: object, key: str, default: object = None) -> object:
 
 
 def choose_by(
-    key: str, tags: Mapping[str, str], *, default: str | None = None, problem: str
+    key: str,
+    tags: Mapping[str, str],
+    *,
+    default: str | None = None,
+    problem: str,
 ) -> Discriminator:
     """Tells the members of a union of sections apart by the text at ``key``: text → member's tag.
 
@@ -231,7 +242,9 @@ def choose_by(
 
 
 def keys_of(
-    section: type[Section], prefix: str = "", needs: tuple[Need, ...] = ()
+    section: type[Section],
+    prefix: str = "",
+    needs: tuple[Need, ...] = (),
 ) -> Iterator[Key]:
     """Every key in ``section`` and the sections below it, with the choices that bring it in."""
     for name, field in section.model_fields.items():

@@ -136,7 +136,10 @@ class SequenceSideConfig(ReadOutConfig):
 
     def _rules(self) -> Iterator[Breach]:
         yield from memory_rules(
-            self.T1_ns, self.T2_ns, most=2 * self.T1_ns, why="T2 ≤ 2·T1 in any memory"
+            self.T1_ns,
+            self.T2_ns,
+            most=2 * self.T1_ns,
+            why="T2 ≤ 2·T1 in any memory",
         )
 
 

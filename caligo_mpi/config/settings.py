@@ -64,7 +64,9 @@ def variables() -> dict[str, str]:
 
 
 def from_environment(
-    given: Mapping[str, str] | None = None, *, sections: Sequence[str] = tuple(_SECTIONS)
+    given: Mapping[str, str] | None = None,
+    *,
+    sections: Sequence[str] = tuple(_SECTIONS),
 ) -> list[str]:
     """The settings that the environment has, as overrides of these sections: ``path=value``.
 
@@ -73,14 +75,16 @@ def from_environment(
     """
     known = variables()
     given = environment.settings() if given is None else environment.settings(given)
-    for name in sorted(given.keys() - known.keys()):
-        raise EnvironmentProblem(_unknown(name, sorted(known)))
+    for name in sorted(given):
+        if name not in known:
+            raise EnvironmentProblem(_unknown(name, sorted(known)))
     found = []
     for name, text in sorted(given.items()):
-        section, _, key = known[name].partition(".")
+        path = known[name]
+        section, _, key = path.partition(".")
         _require_value(name, section, key, text)
         if section in sections:
-            found.append(f"{known[name]}={json.dumps(text)}")
+            found.append(f"{path}={json.dumps(text)}")
     return found
 
 
@@ -101,10 +105,12 @@ def _require_value(name: str, section: str, key: str, text: str) -> None:
 
 def settled(config: RunConfig, overrides: Sequence[str]) -> RunConfig:
     """A stored configuration with other settings: overrides ``path=value``."""
+    if not overrides:
+        return config
     data: Mapping[str, Any] = config.resolved()
     for override in overrides:
         data = overridden(data, override)
-    return validated(data, source="stored configuration") if overrides else config
+    return validated(data, source="stored configuration")
 
 
 def mpi_settings(overrides: Sequence[str], base: MpiConfig | None = None) -> MpiConfig:
@@ -112,18 +118,23 @@ def mpi_settings(overrides: Sequence[str], base: MpiConfig | None = None) -> Mpi
 
     Raises `ConfigError` where one of them is wrong.
     """
-    data: dict[str, Any] = {"mpi": base.model_dump(exclude_unset=True) if base else {}}
+    # Any run will do around it.
+    engine = {"name": "noise", "link": {"fidelity": 1}}
+    data: dict[str, Any] = {"pairs": 1, "seed": 0, "engine": engine, "mpi": {}}
+    if base is not None:
+        data["mpi"] = base.model_dump(exclude_unset=True)
     for override in [*from_environment(sections=["mpi"]), *overrides]:
         data = overridden(data, override)
-    whole = {"pairs": 1, "seed": 0, "engine": {"name": "noise", "link": {"fidelity": 1}}, **data}
-    return validated(whole, source="settings").mpi
+    return validated(data, source="settings").mpi
 
 
 def restarts_setting() -> int:
     """Launches after the first one, by the environment."""
-    given = dict(one.split("=", 1) for one in from_environment(sections=["faults"]))
-    text = given.get("faults.restarts")
-    section = {} if text is None else {"restarts": json.loads(text)}
+    section = {}
+    for override in from_environment(sections=["faults"]):
+        path, _, value = override.partition("=")
+        if path == "faults.restarts":
+            section["restarts"] = json.loads(value)
     return FaultsConfig.model_validate(section).restarts
 
 

@@ -21,6 +21,7 @@ from ..errors import ConfigError
 
 _MOST_NODES = 100_000  # after aliases are expanded; a configuration has about a hundred
 _PREFIX = "tag:yaml.org,2002:"
+_TEXT, _WHOLE, _MERGE = _PREFIX + "str", _PREFIX + "int", _PREFIX + "merge"
 _SCALARS = {
     "null": re.compile(r"(?:~|null|Null|NULL|)\Z"),
     "bool": re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"),
@@ -123,56 +124,70 @@ def _check(node: yaml.Node, *, sizes: dict[int, int]) -> int:
             raise _Problem(node, "this anchor contains itself; write the section out")
         return sizes[id(node)]
     sizes[id(node)] = 0
-    if node.tag.removeprefix(_PREFIX) not in _KINDS[type(node)]:
-        raise _Problem(
-            node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not supported here; remove it"
-        )
+    if _kind(node) not in _KINDS[type(node)]:
+        raise _Problem(node, f"the tag {_tag(node)} is not supported here; remove it")
     size = 1
-    if isinstance(node, yaml.MappingNode):
-        _check_keys(node)
-        size += sum(_check(child, sizes=sizes) for pair in node.value for child in pair)
-    elif isinstance(node, yaml.SequenceNode):
-        size += sum(_check(child, sizes=sizes) for child in node.value)
-    else:
-        _check_scalar(node)
+    for child in _children(node):
+        size += _check(child, sizes=sizes)
     if size > _MOST_NODES:
         raise _Problem(node, "not a configuration: too many values; write fewer aliases")
     sizes[id(node)] = size
     return size
 
 
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    """The keys and values, or the items, of a node that is in order itself."""
+    if isinstance(node, yaml.MappingNode):
+        _check_keys(node)
+        return [child for pair in node.value for child in pair]
+    if isinstance(node, yaml.SequenceNode):
+        return list(node.value)
+    _check_scalar(node)
+    return []
+
+
+def _kind(node: yaml.Node) -> str:
+    return str(node.tag.removeprefix(_PREFIX))
+
+
+def _tag(node: yaml.Node) -> str:
+    """A node's tag as people write it."""
+    return str(node.tag.replace(_PREFIX, "!!"))
+
+
 def _check_keys(node: yaml.MappingNode) -> None:
     first: dict[str, int] = {}
     for key, value in node.value:
-        if key.tag == _PREFIX + "merge":
+        name = key.value
+        if key.tag == _MERGE:
             _check_merge(value)
-        elif key.tag != _PREFIX + "str" or not isinstance(key, yaml.ScalarNode):
+        elif key.tag != _TEXT or not isinstance(key, yaml.ScalarNode):
             raise _Problem(key, f"the key {_excerpt(key)} is not text; a key is a name")
-        if key.value in first:
-            raise _Problem(
-                key,
-                f"duplicate key {key.value}, first in line {first[key.value]}; keep one of the two",
-            )
-        first[key.value] = key.start_mark.line + 1
+        if name in first:
+            where = f"first in line {first[name]}"
+            raise _Problem(key, f"duplicate key {name}, {where}; keep one of the two")
+        first[name] = key.start_mark.line + 1
 
 
 def _check_merge(value: yaml.Node) -> None:
-    sections = value.value if isinstance(value, yaml.SequenceNode) else [value]
-    for section in sections:
+    for section in _merged(value):
         if not isinstance(section, yaml.MappingNode):
-            raise _Problem(
-                section, f"<< takes a section or a list of sections, not {_excerpt(section)}"
-            )
+            found = _excerpt(section)
+            raise _Problem(section, f"<< takes a section or a list of sections, not {found}")
+
+
+def _merged(value: yaml.Node) -> list[yaml.Node]:
+    """The sections that stand behind ``<<``."""
+    return list(value.value) if isinstance(value, yaml.SequenceNode) else [value]
 
 
 def _check_scalar(node: yaml.Node) -> None:
-    pattern = _SCALARS.get(node.tag.removeprefix(_PREFIX))
-    if pattern and not pattern.match(node.value):
-        raise _Problem(
-            node, f"{node.value[:40]!r} is not {node.tag.replace(_PREFIX, '!!')}; remove the tag"
-        )
-    if len(node.value) > 1000 and node.tag == _PREFIX + "int":
-        raise _Problem(node, f"a number of {len(node.value)} digits; at most 1000 are read")
+    text = node.value
+    pattern = _SCALARS.get(_kind(node))
+    if pattern and not pattern.match(text):
+        raise _Problem(node, f"{text[:40]!r} is not {_tag(node)}; remove the tag")
+    if node.tag == _WHOLE and len(text) > 1000:
+        raise _Problem(node, f"a number of {len(text)} digits; at most 1000 are read")
 
 
 def _value(node: yaml.Node, made: dict[int, Any]) -> Any:
@@ -191,9 +206,8 @@ def _mapping(node: yaml.MappingNode, made: dict[int, Any]) -> dict[str, Any]:
     own: dict[str, Any] = {}
     merged: dict[str, Any] = {}
     for key, value in node.value:
-        if key.tag == _PREFIX + "merge":
-            sections = value.value if isinstance(value, yaml.SequenceNode) else [value]
-            for section in reversed(sections):
+        if key.tag == _MERGE:
+            for section in reversed(_merged(value)):
                 merged |= _value(section, made)
         else:
             own[key.value] = _value(value, made)

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -140,17 +140,18 @@ def _read(data: object, overrides: Sequence[str], *, source: str, folder: Path) 
     sections, groups = _checked(data, source, overrides)
     base = _loaded(sections.base, "base", folder, source)
     protocol = _loaded(sections.protocol, "protocol", folder, source)
-    if sections.seed is not None and base is not None:
-        base = {**base, "seed": sections.seed}
     assert base is not None
+    if sections.seed is not None:
+        base = {**base, "seed": sections.seed}
     _require_few(groups, source)
     axes = _axes(groups, base, protocol, source)
     points = make_points(base, protocol, groups, keep=sections.keep, source=source)
     _require_fit(points, source)
+    varies_seed = any(axis.path == "seed" for axis in axes)
     return SweepConfig(
         source=source,
         base=_shared(base, protocol, axes, sections),
-        seed=points[0].sweep_seed if "seed" not in {axis.path for axis in axes} else 0,
+        seed=0 if varies_seed else points[0].sweep_seed,
         keep=sections.keep,
         axes=axes,
         points=points,
@@ -175,7 +176,9 @@ def _require_fit(points: Sequence[Point], source: str) -> None:
 
 
 def _checked(
-    data: Mapping[str, Any], source: str, overrides: Sequence[str]
+    data: Mapping[str, Any],
+    source: str,
+    overrides: Sequence[str],
 ) -> tuple[SweepSections, list[Group]]:
     """The file's own keys and its axes; all that is wrong with them in one message."""
     errors: list[Any] = []
@@ -215,7 +218,10 @@ def _readable(invalid: ValidationError) -> Iterator[dict[str, Any]]:
 
 
 def _loaded(
-    given: str | dict[str, Any] | None, key: str, folder: Path, source: str
+    given: str | dict[str, Any] | None,
+    key: str,
+    folder: Path,
+    source: str,
 ) -> dict[str, Any] | None:
     """A section that is inline or in a file of its own."""
     if given is None or isinstance(given, dict):
@@ -254,17 +260,16 @@ def _axes(
     found: list[Axis] = []
     for number, group in enumerate(groups):
         for axis in group.axes:
-            if sentence := _misplaced(axis.path, base, protocol) or _taken(axis.path, seen):
-                lines.append(f"{group.where}.path{equals(axis.path)}: {sentence}")
-            seen.setdefault(axis.path, group.where)
-            unit = _unit_of(axis.path) if axis.unit is None else axis.unit
-            found.append(Axis(axis.path, axis.name or "", unit, number))
+            path = axis.path
+            if sentence := _misplaced(path, base, protocol) or _taken(path, seen):
+                lines.append(f"{group.where}.path{equals(path)}: {sentence}")
+            seen.setdefault(path, group.where)
+            unit = _unit_of(path) if axis.unit is None else axis.unit
+            found.append(Axis(path, axis.name or "", unit, number))
+    if len(lines) == 1:
+        raise ConfigError(f"{source}: {lines[0]}")
     if lines:
-        raise ConfigError(
-            f"{source}: {lines[0]}"
-            if len(lines) == 1
-            else "\n  ".join([f"{source}: {len(lines)} errors", *lines])
-        )
+        raise ConfigError("\n  ".join([f"{source}: {len(lines)} errors", *lines]))
     return _named(found, source)
 
 
@@ -297,10 +302,12 @@ def _taken(path: str, seen: Mapping[str, str]) -> str:
 @cache
 def _known() -> dict[str, str]:
     """Every key that an axis may name, with its unit."""
-    keys = [*keys_of(runs.RunConfig), *protocol_keys("protocol.")]
-    return {
-        key.path: _unit(key.meaning) for key in keys if key.path.partition(".")[0] not in _NO_RESULT
-    }
+    found = {}
+    for key in [*keys_of(runs.RunConfig), *protocol_keys("protocol.")]:
+        section = key.path.partition(".")[0]
+        if section not in _NO_RESULT:
+            found[key.path] = _unit(key.meaning)
+    return found
 
 
 def _unit(meaning: str) -> str:
@@ -311,8 +318,9 @@ def _unit(meaning: str) -> str:
     """
     if not meaning.endswith("]"):
         return ""
-    notes = meaning[meaning.rindex("[") + 1 : -1].split(", ")
-    return notes[-1] if notes[-1] in _UNITS else ""
+    notes = meaning[:-1].rpartition("[")[2]
+    last = notes.split(", ")[-1]
+    return last if last in _UNITS else ""
 
 
 _UNITS = ("ns", "km", "dB/km", "Hz", "pairs", "pairs per pulse")
@@ -324,20 +332,19 @@ def _unit_of(path: str) -> str:
 
 def _named(axes: Sequence[Axis], source: str) -> tuple[Axis, ...]:
     """Axes with names: their own, else the last words of their paths that tell them apart."""
-    last = [axis.path.rpartition(".")[2] for axis in axes]
-    named = [
-        Axis(
-            axis.path,
-            axis.name or (axis.path if last.count(word) > 1 else word),
-            axis.unit,
-            axis.group,
-        )
-        for axis, word in zip(axes, last, strict=True)
-    ]
+    words = [axis.path.rpartition(".")[2] for axis in axes]
+    named = []
+    for axis, word in zip(axes, words, strict=True):
+        default = axis.path if words.count(word) > 1 else word
+        named.append(replace(axis, name=axis.name or default))
     names = [axis.name for axis in named]
     for name in names:
-        if names.count(name) > 1 or name in RESERVED:
-            reason = "two axes have it" if names.count(name) > 1 else "a column of results has it"
+        reason = ""
+        if names.count(name) > 1:
+            reason = "two axes have it"
+        elif name in RESERVED:
+            reason = "a column of results has it"
+        if reason:
             raise ConfigError(
                 f"{source}: the name {name} of an axis: {reason}; set name to another"
             )

@@ -187,7 +187,10 @@ class Launcher:
 
 
 def mpirun_command(
-    ranks: int, *, survive: bool = False, export: Iterable[str] = ()
+    ranks: int,
+    *,
+    survive: bool = False,
+    export: Iterable[str] = (),
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of `find`."""
     found = find(ranks, survive=survive, export=export)
@@ -239,7 +242,10 @@ def _version(launcher: str, env: Mapping[str, str]) -> str:
     command = [launcher, "--version"]
     try:
         said = processes.first_words(
-            command, environment.completed(env), most=_PROBE_BYTES, seconds=_PROBE_SECONDS
+            command,
+            environment.completed(env),
+            most=_PROBE_BYTES,
+            seconds=_PROBE_SECONDS,
         )
     except OSError as error:
         raise EnvironmentProblem(

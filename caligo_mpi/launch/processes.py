@@ -38,7 +38,11 @@ def dying_with_parent(parent: int | None = None) -> Callable[[], None]:
 
 
 def first_words(
-    command: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    most: int,
+    seconds: float,
 ) -> str | None:
     """The first bytes that a command prints, as text.
 

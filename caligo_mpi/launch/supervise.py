@@ -149,7 +149,10 @@ def _require_trust(launcher: launch.Launcher, empty: int, what: str) -> None:
 
 
 def _prepared(
-    ranks: int, *, survive: bool, say: Callable[[str], None]
+    ranks: int,
+    *,
+    survive: bool,
+    say: Callable[[str], None],
 ) -> tuple[launch.Launcher, dict[str, str]]:
     """The launcher and its environment.
 
@@ -195,7 +198,9 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     if sys.stderr.isatty():
         own[environment.TERMINAL] = str(streams.width())
     watchdog = Watchdog(
-        path, exit_file, is_stopped=lambda: processes.any_stopped(environment.LAUNCH, identity)
+        path,
+        exit_file,
+        is_stopped=lambda: processes.any_stopped(environment.LAUNCH, identity),
     )
     # A session of its own keeps a terminal's Ctrl-C from mpirun, which would kill the ranks at once.
     process = subprocess.Popen(
@@ -229,7 +234,9 @@ def _judge(said: str, status: int, silent: str, *, has_begun: bool) -> _Ended:
         return _Ended(int(said))
     by_itself = _cause(status) == _EXITED.format(status) and status not in _PASSED_ON
     return _Ended(
-        None, silent or _cause(status), empty=not has_begun and (by_itself or bool(silent))
+        None,
+        silent or _cause(status),
+        empty=not has_begun and (by_itself or bool(silent)),
     )
 
 
@@ -246,7 +253,10 @@ def _cause(status: int) -> str:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], watchdog: Watchdog, *, begun: Callable[[], None]
+    process: subprocess.Popen[bytes],
+    watchdog: Watchdog,
+    *,
+    begun: Callable[[], None],
 ) -> str:
     """Pass stop requests on until the launch has ended, or is silent for too long.
 

@@ -26,7 +26,11 @@ class Watchdog:
     """
 
     def __init__(
-        self, path: Path, exit_file: Path, *, is_stopped: Callable[[], bool] = lambda: False
+        self,
+        path: Path,
+        exit_file: Path,
+        *,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
         self.exit_file = exit_file

@@ -234,7 +234,9 @@ def expanded(path: str, *, what: str) -> str:
 
     # The home directory first: a variable's value is taken as it is.
     return re.sub(
-        r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", value, _from_home(path)
+        r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))",
+        value,
+        _from_home(path),
     )
 
 

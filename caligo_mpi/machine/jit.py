@@ -62,19 +62,27 @@ def is_kept(*files: str) -> bool:
 
 def _folder(files: tuple[str, ...]) -> Path | None:
     """Where to keep code, or ``None``."""
-    key = hashlib.sha256()
-    host = binding.get_host_cpu_features().flatten(), binding.get_host_cpu_name()
-    asked = _settings.CPU_NAME, _settings.CPU_FEATURES
-    key.update(repr((sys.version, numba.__version__, llvmlite.__version__, host, asked)).encode())
-    for file in files:
-        key.update(Path(file).read_bytes())
+    key = _key(files)
     try:
         root = Path(environment.text("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = root / "caligo-mpi" / key.hexdigest()[:16]
+        folder = root / "caligo-mpi" / key
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder if _private(folder) and _private(folder.parent) else None
+        is_ours = _private(folder) and _private(folder.parent)
     except (OSError, RuntimeError):  # no home, no space, not ours
         return None
+    return folder if is_ours else None
+
+
+def _key(files: tuple[str, ...]) -> str:
+    """What tells this source, Python, numba and CPU from every other."""
+    key = hashlib.sha256()
+    versions = (sys.version, numba.__version__, llvmlite.__version__)
+    host = binding.get_host_cpu_features().flatten(), binding.get_host_cpu_name()
+    asked = _settings.CPU_NAME, _settings.CPU_FEATURES
+    key.update(repr((*versions, host, asked)).encode())
+    for file in files:
+        key.update(Path(file).read_bytes())
+    return key.hexdigest()[:16]
 
 
 def _private(folder: Path) -> bool:

@@ -26,34 +26,40 @@ def provenance() -> dict[str, str | int]:
     >>> sorted(provenance().keys() & {"caligo_mpi", "cwd", "host", "time", "user"})
     ['caligo_mpi', 'host', 'time']
     """
-    found: dict[str, str | int] = {"caligo_mpi": __version__, "python": sys.version.split()[0]}
+    found: dict[str, str | int] = {
+        "caligo_mpi": __version__,
+        "python": sys.version.split()[0],
+    }
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    machine = (
-        os.uname()
-    )  # platform.platform() would start a process, and one that runs MPI had better not fork
+    # platform.platform() would start a process, and one that runs MPI had better not fork.
+    machine = os.uname()
     found["platform"] = f"{machine.sysname} {machine.release} {machine.machine}"
-    found |= {"host": machine.nodename, "cpus": os.cpu_count() or 1}
-    found["time"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    found["host"] = machine.nodename
+    found["cpus"] = os.cpu_count() or 1
+    now = datetime.now(timezone.utc)
+    found["time"] = now.isoformat(timespec="seconds")
     if commit := _commit(Path(__file__).parents[2]):
         found["commit"] = commit
     batch = batch_job()
-    if job := next((batch[name] for name in _JOB_IDS if name in batch), None):
-        found["job"] = job
+    ids = [batch[name] for name in _JOB_IDS if name in batch]
+    if ids and ids[0]:
+        found["job"] = ids[0]
     return found | batch
 
 
 def batch_job() -> dict[str, str]:
     """The batch system's names for this job: its variables in lower case; empty outside of jobs."""
-    # Variables may hold bytes that are not text, which neither HDF5 nor JSON would take.
-    return {
-        name.lower(): environment.text(name).encode("utf-8", "replace").decode()
-        for name in environment.JOB
-        if environment.is_set(name)
-    }
+    found = {}
+    for name in environment.JOB:
+        if environment.is_set(name):
+            # Variables may hold bytes that are not text, which neither HDF5 nor JSON would take.
+            raw = environment.text(name).encode("utf-8", "replace")
+            found[name.lower()] = raw.decode()
+    return found
 
 
 def _commit(checkout: Path) -> str | None:
@@ -74,7 +80,11 @@ def _commit(checkout: Path) -> str | None:
 def _resolve(ref: str, git: Path) -> str | None:
     common = git / "commondir"
     shared = git / common.read_text().strip() if common.is_file() else git
-    if (shared / ref).is_file():
-        return (shared / ref).read_text().strip()
-    packed = (shared / "packed-refs").read_text().splitlines()
-    return next((line.split()[0] for line in packed if line.endswith(f" {ref}")), None)
+    loose = shared / ref
+    if loose.is_file():
+        return loose.read_text().strip()
+    packed = (shared / "packed-refs").read_text()
+    for line in packed.splitlines():
+        if line.endswith(f" {ref}"):
+            return line.split()[0]
+    return None

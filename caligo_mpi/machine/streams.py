@@ -36,11 +36,11 @@ def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter = error.object[error.start]
+    behind = error.start + 1
     if 0xDC80 <= ord(letter) <= 0xDCFF:
-        return bytes([ord(letter) - 0xDC00]), error.start + 1
-    return _STAND_INS.get(
-        letter, letter.encode("ascii", "backslashreplace").decode()
-    ), error.start + 1
+        return bytes([ord(letter) - 0xDC00]), behind
+    escaped = letter.encode("ascii", "backslashreplace")
+    return _STAND_INS.get(letter, escaped.decode()), behind
 
 
 codecs.register_error(_HANDLER, _in_other_letters)

@@ -24,26 +24,29 @@ class Topology:
 
     def groups(self, kind: str) -> tuple[Cpus, ...]:
         """Those of a kind: ``core``, ``socket`` or ``numa``."""
-        return {"core": self.cores, "socket": self.sockets, "numa": self.nodes}[kind]
+        kinds = {"core": self.cores, "socket": self.sockets, "numa": self.nodes}
+        return kinds[kind]
 
 
 def topology(allowed: Iterable[int], system: Path = _SYSTEM) -> Topology:
     """The processors in ``allowed``, grouped; what the kernel does not tell is taken for one group of all."""
     cpus = frozenset(allowed)
-    core, socket = {}, {}
-    for cpu in cpus:
-        about = system / "cpu" / f"cpu{cpu}" / "topology"
-        core[cpu] = _list_in(about / "thread_siblings_list") & cpus or frozenset([cpu])
-        socket[cpu] = _text_in(about / "physical_package_id")
-    by_socket: dict[str, set[int]] = {}
+    cores = []
+    sockets: dict[str, set[int]] = {}
     for cpu in sorted(cpus):
-        by_socket.setdefault(socket[cpu], set()).add(cpu)
-    nodes = [_list_in(path) & cpus for path in _node_lists(system)]
-    known = [node for node in nodes if node]
+        about = system / "cpu" / f"cpu{cpu}" / "topology"
+        siblings = _list_in(about / "thread_siblings_list") & cpus
+        cores.append(siblings or frozenset([cpu]))
+        socket = _text_in(about / "physical_package_id")
+        sockets.setdefault(socket, set()).add(cpu)
+    nodes = []
+    for path in _node_lists(system):
+        if node := _list_in(path) & cpus:
+            nodes.append(node)
     return Topology(
-        cores=_ordered(core.values()),
-        sockets=_ordered(map(frozenset, by_socket.values())),
-        nodes=_ordered(known) if known else (cpus,),
+        cores=_ordered(cores),
+        sockets=_ordered(map(frozenset, sockets.values())),
+        nodes=_ordered(nodes) if nodes else (cpus,),
     )
 
 
@@ -55,16 +58,20 @@ def online(system: Path = _SYSTEM) -> Cpus:
 def remote_bytes(cpus: Iterable[int], system: Path = _SYSTEM, maps: Path = _OWN_MAPS) -> int:
     """Bytes of this process's memory on NUMA nodes that none of ``cpus`` belongs to; 0 where nobody tells."""
     allowed = frozenset(cpus)
-    numbers = {int(path.parent.name[4:]): _list_in(path) for path in _node_lists(system)}
-    own = {number for number, node in numbers.items() if node & allowed}
-    if len(numbers) < 2 or not own:
+    nodes = _node_lists(system)
+    own = set()
+    for path in nodes:
+        if _list_in(path) & allowed:
+            own.add(path.parent.name.removeprefix("node"))
+    if len(nodes) < 2 or not own:
         return 0
     remote = 0
     for line in _text_in(maps).splitlines():
         found = re.search(r"kernelpagesize_kB=(\d+)", line)
         page = 1024 * int(found[1]) if found else 4096
-        pages = re.findall(r"\bN(\d+)=(\d+)", line)
-        remote += page * sum(int(count) for node, count in pages if int(node) not in own)
+        for node, count in re.findall(r"\bN(\d+)=(\d+)", line):
+            if node not in own:
+                remote += page * int(count)
     return remote
 
 
@@ -80,7 +87,10 @@ def ranges(numbers: Iterable[int]) -> str:
             parts[-1][1] = number
         else:
             parts.append([number, number])
-    return ",".join(f"{a}" if a == b else f"{a}-{b}" for a, b in parts)
+    words = []
+    for first, last in parts:
+        words.append(f"{first}" if first == last else f"{first}-{last}")
+    return ",".join(words)
 
 
 def in_ranges(text: str) -> Cpus:
@@ -92,7 +102,8 @@ def in_ranges(text: str) -> Cpus:
     found: set[int] = set()
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
+        stop = int(last or first) + 1
+        found.update(range(int(first), stop))
     return frozenset(found)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_PREFIXES = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
+
 
 def quantity(value: float) -> str:
     """A number with a metric prefix.
@@ -9,7 +11,7 @@ def quantity(value: float) -> str:
     >>> quantity(1234567), quantity(12)
     ('1.23 M', '12 ')
     """
-    for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for prefix, size in _PREFIXES.items():
         if value >= size:
             return f"{value / size:.3g} {prefix}"
     return f"{value:.3g} "
@@ -32,7 +34,9 @@ def duration(seconds: float) -> str:
     """
     if seconds < 120:
         return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 10800 else f"{seconds / 3600:.3g} h"
+    if seconds < 10800:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / 3600:.3g} h"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -41,7 +45,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     >>> counted(1, "block"), counted(2000, "rank"), counted(2, "launch", "launches")
     ('1 block', '2,000 ranks', '2 launches')
     """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
+    if number != 1:
+        noun = plural or f"{noun}s"
+    return f"{number:,} {noun}"
 
 
 def so_far(done: int, total: int, noun: str) -> str:
@@ -51,4 +57,5 @@ def so_far(done: int, total: int, noun: str) -> str:
     ('5 of 11 chunks are in', '0 of 1 block is in', '0 of ? chunks are in')
     """
     whole = counted(total, noun) if total else f"? {noun}s"
-    return f"{done:,} of {whole} {'is' if total == 1 else 'are'} in"
+    verb = "is" if total == 1 else "are"
+    return f"{done:,} of {whole} {verb} in"

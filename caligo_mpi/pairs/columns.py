@@ -111,11 +111,11 @@ class Pairs:
                     beside[name] = values.view(np.bool_)
                 else:
                     beside[name] = numbers[name]
-        return cls._of_beside(packed[: len(COLUMNS)], count, beside)
+        return cls.of_beside(packed[: len(COLUMNS)], count, beside)
 
     @classmethod
-    def _of_beside(cls, columns: U8, count: int, beside: dict[str, NDArray[Any]]) -> Pairs:
-        """Rows from the four columns and from those that `beside` gives."""
+    def of_beside(cls, columns: U8, count: int, beside: dict[str, NDArray[Any]]) -> Pairs:
+        """Rows from the four packed columns, and from those beside them by name."""
         index = beside.pop("index", None)
         time = beside.pop("time", None)
         return cls(columns, count, index, time, extra=beside)
@@ -135,7 +135,7 @@ class Pairs:
         beside = {}
         for name, values in self.beside.items():
             beside[name] = values[start:stop]
-        return self._of_beside(columns, count, beside)
+        return self.of_beside(columns, count, beside)
 
     def followed_by(self, other: Pairs) -> Pairs:
         """These rows and those of ``other``, which has the same columns."""
@@ -149,7 +149,7 @@ class Pairs:
         beside = {}
         for name, own in self.beside.items():
             beside[name] = np.concatenate([own, theirs[name]])
-        return self._of_beside(columns[:, : bits.nbytes(count)], count, beside)
+        return self.of_beside(columns[:, : bits.nbytes(count)], count, beside)
 
     def checksum(self) -> int:
         """XXH3-64 over the four packed columns, index, time, declared columns, in the order of the table."""

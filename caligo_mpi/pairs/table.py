@@ -146,7 +146,10 @@ RESERVED = tuple(column.name for column in (*BITS, INDEX, TIME))
 
 
 def table(
-    *, has_index: bool, has_time: bool, declared: tuple[ColumnSpec, ...] = ()
+    *,
+    has_index: bool,
+    has_time: bool,
+    declared: tuple[ColumnSpec, ...] = (),
 ) -> tuple[ColumnSpec, ...]:
     """The columns of a run's rows, in the order of every checksum.
 

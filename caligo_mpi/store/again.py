@@ -24,7 +24,9 @@ class Again:
     """The chunks of one open file, simulated where they are asked for; the last one is kept."""
 
     def __init__(self, path: Path, layout: Layout, fd: int, simulator: Simulator | None) -> None:
-        self._path, self._layout, self._fd = path, layout, fd
+        self._path = path
+        self._layout = layout
+        self._fd = fd
         self._simulator = simulator
         self._simulate: Simulate | None = None
         self._last: tuple[int, Pairs] | None = None
@@ -35,21 +37,24 @@ class Again:
         Raises `StoreError` where there are only counts, a record is damaged, or a chunk comes out otherwise
         than it says.
         """
-        require_bits(self._path, self._layout.info, to="be read")
+        info = self._layout.info
+        require_bits(self._path, info, to="be read")
         some: list[Pairs] = []
         row = rows = 0
         for record in self._records(chunks):
-            if not record["rows"]:
+            count = int(record["rows"])
+            if not count:
                 continue
-            if some and rows + int(record["rows"]) > SPAN_ROWS:
-                yield row, _joined(some, self._layout.info.table)
-                some, rows = [], 0
+            if some and rows + count > SPAN_ROWS:
+                yield row, _joined(some, info.table)
+                some = []
+                rows = 0
             if not some:
                 row = int(record["row"])
             some.append(self._chunk(record))
-            rows += int(record["rows"])
+            rows += count
         if some:
-            yield row, _joined(some, self._layout.info.table)
+            yield row, _joined(some, info.table)
 
     def _records(self, chunks: range) -> Iterator[Records]:
         for first, records in batches(self._fd, self._layout, chunks):
@@ -64,15 +69,16 @@ class Again:
 
     def _chunk(self, record: Records) -> Pairs:
         index = int(record["index"])
-        if self._last is None or self._last[0] != index:
-            pairs = self._simulated(index)
-            if pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"]):
-                raise StoreError(
-                    f"{self._path}: chunk {index} was simulated again and does not have the checksum of its record; "
-                    "read it with the versions in its software_dependencies, or generate it anew"
-                )
-            self._last = index, _read_only(pairs)
-        return self._last[1]
+        if self._last is not None and self._last[0] == index:
+            return self._last[1]
+        pairs = self._simulated(index)
+        if pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"]):
+            raise StoreError(
+                f"{self._path}: chunk {index} was simulated again and does not have the checksum of its record; "
+                "read it with the versions in its software_dependencies, or generate it anew"
+            )
+        self._last = index, _read_only(pairs)
+        return pairs
 
     def _simulated(self, index: int) -> Pairs:
         if self._simulator is None:
@@ -104,24 +110,22 @@ def _read_only(pairs: Pairs) -> Pairs:
 def writable(pairs: Pairs) -> Pairs:
     """A copy for whoever gets the rows: it is theirs to change, and compiled functions take no others."""
     beside = {name: values.copy() for name, values in pairs.beside.items()}
-    index, time = beside.pop("index", None), beside.pop("time", None)
-    return Pairs(pairs.columns.copy(), pairs.count, index, time, extra=beside)
+    return Pairs.of_beside(pairs.columns.copy(), pairs.count, beside)
 
 
 def _joined(parts: list[Pairs], table: Sequence[ColumnSpec]) -> Pairs:
     """The rows of chunks one after the other."""
     if len(parts) == 1:
         return parts[0]
+    counts = [part.count for part in parts]
     packed = [part.packed for part in parts]
     columns = []
-    for number in range(len(packed[0])):
-        own = ((some[number], part.count) for some, part in zip(packed, parts, strict=True))
-        columns.append(np.concatenate(list(bits.joined(own))))
+    for column in zip(*packed, strict=True):
+        whole = list(bits.joined(zip(column, counts, strict=True)))
+        columns.append(np.concatenate(whole))
     named = [part.beside for part in parts]
-    numbers = {
-        column.name: np.concatenate([values[column.name] for values in named])
-        for column in table[len(COLUMNS) :]
-        if not column.is_bit
-    }
-    count = sum(part.count for part in parts)
-    return Pairs.of_table(table, np.stack(columns), count, numbers)
+    numbers = {}
+    for spec in table[len(COLUMNS) :]:
+        if not spec.is_bit:
+            numbers[spec.name] = np.concatenate([values[spec.name] for values in named])
+    return Pairs.of_table(table, np.stack(columns), sum(counts), numbers)

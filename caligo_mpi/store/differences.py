@@ -19,20 +19,20 @@ def differences(found: str, asked: str, *, only: Iterable[str] = ()) -> str:
     >>> differences('{"seed": 7, "engine": {"name": "noise"}}', '{"seed": 8, "engine": {}}')
     "engine.name='noise' there and not given here, seed=7 there and 8 here"
     """
-    there, here = dict(_flat(_read(found))), dict(_flat(_read(asked)))
+    there = dict(_flat(_read(found)))
+    here = dict(_flat(_read(asked)))
     chosen = set(only)
-    names = [
-        name
-        for name in sorted(there.keys() | here.keys())
-        if there.get(name, _ABSENT) != here.get(name, _ABSENT)
-        and (not chosen or name.split(".")[0] in chosen)
-    ]
-    told = [
-        f"{name}{_there(there.get(name, _ABSENT))} there and {_here(here.get(name, _ABSENT))} here"
-        for name in names[:_MOST]
-    ]
-    if len(names) > _MOST:
-        told.append(f"{len(names) - _MOST} more")
+    told = []
+    for name in sorted(there.keys() | here.keys()):
+        if chosen and name.split(".")[0] not in chosen:
+            continue
+        theirs = there.get(name, _ABSENT)
+        ours = here.get(name, _ABSENT)
+        if theirs != ours:
+            told.append(f"{name}{_there(theirs)} there and {_here(ours)} here")
+    if len(told) > _MOST:
+        more = f"{len(told) - _MOST} more"
+        told = [*told[:_MOST], more]
     return ", ".join(told)
 
 

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
         def columns(self) -> dict[str, Column]: ...
 
         def blocks(
-            self, rows: int = ..., *, start: int = ..., stop: int | None = ...
+            self,
+            rows: int = ...,
+            *,
+            start: int = ...,
+            stop: int | None = ...,
         ) -> Iterator[Pairs]: ...
 
 
@@ -83,7 +87,10 @@ class Selection:
 
 
 def select(
-    file: _File, start: int = 0, stop: int | None = None, columns: Sequence[str] | None = None
+    file: _File,
+    start: int = 0,
+    stop: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> Selection:
     """Rows ``start`` to ``stop`` of some columns, all of them unless named, in the order of the file.
 

@@ -29,7 +29,8 @@ def create(path: Path, *, size: int = 0, mode: int = 0o666) -> h5py.File:
 
     A file that may not become ``size`` bytes long is refused here: some releases of HDF5 crash on it.
     """
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+    fd = os.open(path, flags, mode)
     try:
         os.ftruncate(fd, size)
     finally:
@@ -38,12 +39,14 @@ def create(path: Path, *, size: int = 0, mode: int = 0o666) -> h5py.File:
     plan.set_attr_phase_change(_MOST_ATTRIBUTES, _LEAST_IN_HEAP)
     access = _access()
     access.set_alignment(1 << 16, 1 << 12)
-    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, plan, access))
+    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, plan, access)
+    return h5py.File(file_id)
 
 
 def change(path: Path) -> h5py.File:
     """Open a file of ours to write over attributes that have their size already."""
-    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR, _access()))
+    file_id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR, _access())
+    return h5py.File(file_id)
 
 
 def _access() -> Any:
@@ -66,7 +69,10 @@ def describe(owner: h5py.Group | h5py.Dataset, attributes: Mapping[str, object])
 
 
 def create_early(
-    file: h5py.File, name: str, kind: np.dtype[Any], shape: tuple[int, ...]
+    file: h5py.File,
+    name: str,
+    kind: np.dtype[Any],
+    shape: tuple[int, ...],
 ) -> h5py.Dataset:
     """A contiguous dataset whose place in the file is fixed now and whose bytes are a hole until written."""
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

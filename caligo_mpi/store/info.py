@@ -82,7 +82,9 @@ class RunInfo:
     def table(self) -> tuple[ColumnSpec, ...]:
         """The columns of its rows, in the order of every checksum."""
         return columns.table(
-            has_index=self.has_index, has_time=self.has_time, declared=self.declared
+            has_index=self.has_index,
+            has_time=self.has_time,
+            declared=self.declared,
         )
 
     @property

@@ -40,12 +40,12 @@ def joint(file: PairsFile) -> dict[str, Any]:
     p times the probability that both detect, for detection that does not depend on the basis.
     """
     counts = joint_counts(file)
-    emitted, rows = int(file.total("count")), file.rows
-    clicks = {name: int(file.total(f"{name}_clicks")) for name in ("alice", "bob")}
-    alone = {f"{name}_only": count - rows for name, count in clicks.items()}
-    losses = {**alone, "neither": emitted - rows - sum(alone.values())}
+    rows = file.rows
+    emitted = int(file.total("count"))
     per_setting = counts.sum(axis=(2, 3), keepdims=True)
     p = counts / np.maximum(per_setting, 1)
+    both_detect = rows / max(1, emitted)
+    losses = _losses(file, emitted)
     return {
         "format": "caligo-joint 1",
         "indices": "x, y, a, b: bases of Alice and Bob (0 = Z, 1 = X), bits of Alice and Bob",
@@ -53,7 +53,7 @@ def joint(file: PairsFile) -> dict[str, Any]:
         "rows": rows,
         "counts": counts.tolist(),
         "p": p.tolist(),
-        "p_emission": (p * (rows / max(1, emitted))).tolist(),
+        "p_emission": (p * both_detect).tolist(),
         "no_detection": losses,
         "p_no_detection": {name: count / max(1, emitted) for name, count in losses.items()},
         "config": json.loads(file.info.config),
@@ -62,16 +62,27 @@ def joint(file: PairsFile) -> dict[str, Any]:
     }
 
 
+def _losses(file: PairsFile, emitted: int) -> dict[str, int]:
+    """How many emissions one of the two detected alone, and how many neither did."""
+    alice = int(file.total("alice_clicks")) - file.rows
+    bob = int(file.total("bob_clicks")) - file.rows
+    neither = emitted - file.rows - alice - bob
+    return {"alice_only": alice, "bob_only": bob, "neither": neither}
+
+
 def write_mat(values: dict[str, Any], target: Path) -> bool:
     """The same numbers for MATLAB and Octave; False where scipy is not installed."""
     try:
         from scipy.io import savemat
     except ImportError:
         return False
-    arrays = {name: np.array(values[name]) for name in ("counts", "p", "p_emission")}
-    plain = {name: values[name] for name in ("emissions", "rows", "no_detection", "p_no_detection")}
+    found: dict[str, Any] = {}
+    for name in ("counts", "p", "p_emission"):
+        found[name] = np.array(values[name])
+    for name in ("emissions", "rows", "no_detection", "p_no_detection", "data_digest"):
+        found[name] = values[name]
     with target.open("wb") as file:
-        savemat(file, {**arrays, **plain, "data_digest": values["data_digest"]})
+        savemat(file, found)
     return True
 
 
@@ -80,8 +91,10 @@ def _of_block(columns: NDArray[np.uint8], count: int) -> Counts:
     alice_basis, alice_bit, bob_basis, bob_bit = columns
     found = np.zeros(16, np.int64)
     for number in range(16):
-        mask = _where(alice_basis, number >> 3) & _where(bob_basis, number >> 2)
-        mask &= _where(alice_bit, number >> 1) & _where(bob_bit, number)
+        mask = _where(alice_basis, number >> 3)
+        mask = mask & _where(bob_basis, number >> 2)
+        mask &= _where(alice_bit, number >> 1)
+        mask &= _where(bob_bit, number)
         bits.clear_padding(mask, count)
         found[number] = bits.count_ones(mask)
     return found

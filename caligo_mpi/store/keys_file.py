@@ -52,17 +52,7 @@ def write_stream(path: Path, tables: KeysTables, stream: Stream) -> KeysReport:
     """Make the HDF5 file of keys that come in pieces; ``path`` must be free."""
     with disk_errors(path, "writing the keys"):
         with hdf5.create(path, mode=MODE) as file:
-            hdf5.describe(file, _attributes(tables))
-            digest = tables.begun_digest()
-            for party in ("alice", "bob"):
-                group = file.create_group(party)
-                hdf5.describe(group, _of_party(tables, party))
-                _write_keys(group, tables, party, stream(party), digest)
-            if tables.choice is not None:
-                file["bob"].attrs["choice"] = np.uint64(tables.choice)
-            for name, rows in _tables(tables).items():
-                file.create_dataset(name, data=rows)
-            hdf5.describe(file, {"keys_digest": digest.hexdigest()})
+            _write_into(file, tables, stream)
         # The checksum is made of what a reader finds.
         with opened_keys(path) as (fd, metadata):
             found = _checksum(metadata, fd)
@@ -71,8 +61,27 @@ def write_stream(path: Path, tables: KeysTables, stream: Stream) -> KeysReport:
     return read_report(path)
 
 
+def _write_into(file: h5py.File, tables: KeysTables, stream: Stream) -> None:
+    """Write everything but the checksum."""
+    hdf5.describe(file, _attributes(tables))
+    digest = tables.begun_digest()
+    for party in ("alice", "bob"):
+        group = file.create_group(party)
+        hdf5.describe(group, _of_party(tables, party))
+        _write_keys(group, tables, party, stream(party), digest)
+    if tables.choice is not None:
+        file["bob"].attrs["choice"] = np.uint64(tables.choice)
+    for name, rows in _tables(tables).items():
+        file.create_dataset(name, data=rows)
+    hdf5.describe(file, {"keys_digest": digest.hexdigest()})
+
+
 def _write_keys(
-    group: h5py.Group, tables: KeysTables, party: str, pieces: Iterable[U8], digest: Digest
+    group: h5py.Group,
+    tables: KeysTables,
+    party: str,
+    pieces: Iterable[U8],
+    digest: Digest,
 ) -> None:
     shape = tables.shapes[party]
     name = "strings" if has_strings(tables.info.mode) and party == "alice" else "key"
@@ -89,8 +98,14 @@ def _write_keys(
 
 
 def _tables(tables: KeysTables) -> dict[str, NDArray[Any]]:
-    found = {"blocks": tables.blocks, "transcript": tables.transcript, "simulator": tables.hidden}
-    return found if tables.frames is None else {**found, "simulator_frames": tables.frames}
+    found = {
+        "blocks": tables.blocks,
+        "transcript": tables.transcript,
+        "simulator": tables.hidden,
+    }
+    if tables.frames is not None:
+        found["simulator_frames"] = tables.frames
+    return found
 
 
 _PACKED = {
@@ -157,10 +172,10 @@ def _checksum(metadata: Metadata, fd: int) -> int:
 
 def _datasets(metadata: Metadata) -> list[str]:
     alice = "alice/strings" if "alice/strings" in metadata.places else "alice/key"
-    later = [
-        name for name in ("simulator_frames",) if name in metadata.places
-    ]  # absent in older files
-    return [alice, "bob/key", "blocks", "simulator", "transcript", *later]
+    names = [alice, "bob/key", "blocks", "simulator", "transcript"]
+    if "simulator_frames" in metadata.places:  # absent in older files
+        names.append("simulator_frames")
+    return names
 
 
 def opened_keys(path: Path) -> AbstractContextManager[tuple[int, Metadata]]:
@@ -172,14 +187,24 @@ def read_keys(path: str | os.PathLike[str]) -> Keys:
     """Read a finished keys file.  Raises `StoreError` where it is damaged: `verify_keys` says how."""
     path = input_name(path)
     with _whole(path) as (fd, metadata):
-        tables = _read(metadata, fd)
-        alice, bob = (read_dataset(metadata, fd, name) for name in _datasets(metadata)[:2])
-        fields = {name: getattr(tables, name) for name in _FIELDS}
-        keys = Keys(**fields, alice=alice, bob=bob)
-        fits = keys.digest == metadata.attributes["keys_digest"]
-        if not fits or _checksum(metadata, fd) != metadata.number("checksum"):
+        alice, bob = _datasets(metadata)[:2]
+        keys = Keys(
+            **_fields_of(_read(metadata, fd)),
+            alice=read_dataset(metadata, fd, alice),
+            bob=read_dataset(metadata, fd, bob),
+        )
+        digest_fits = keys.digest == metadata.attributes["keys_digest"]
+        if not digest_fits or not _checksum_fits(metadata, fd):
             raise _damaged(path)
     return keys
+
+
+def _fields_of(tables: KeysTables) -> dict[str, Any]:
+    return {field.name: getattr(tables, field.name) for field in fields(KeysTables)}
+
+
+def _checksum_fits(metadata: Metadata, fd: int) -> bool:
+    return _checksum(metadata, fd) == metadata.number("checksum")
 
 
 def read_report(path: str | os.PathLike[str]) -> KeysReport:
@@ -196,32 +221,30 @@ def read_checked(path: Path) -> tuple[KeysReport, bool, bool]:
     with _whole(path) as (fd, metadata):
         tables = _read(metadata, fd)
         digest = tables.begun_digest()
-        names = _datasets(metadata)[:2]
-        for name in names:
+        for name in _datasets(metadata)[:2]:
             for piece in dataset_pieces(metadata, fd, name):
                 digest.update(piece.data)
-        fields = {name: getattr(tables, name) for name in _FIELDS}
-        agree = _agree(tables, metadata, fd)
-        report = KeysReport(**fields, digest=digest.hexdigest(), agree=agree)
+        report = KeysReport(
+            **_fields_of(tables),
+            digest=digest.hexdigest(),
+            agree=_agree(tables, metadata, fd),
+        )
         digest_fits = report.digest == metadata.attributes["keys_digest"]
-        return report, digest_fits, _checksum(metadata, fd) == metadata.number("checksum")
-
-
-_FIELDS = [field.name for field in fields(KeysTables)]
+        return report, digest_fits, _checksum_fits(metadata, fd)
 
 
 def _agree(tables: KeysTables, metadata: Metadata, fd: int) -> bool:
     """Whether Bob has what he should, as in `Keys`."""
     alice, bob = _datasets(metadata)[:2]
     if tables.choice is None:
-        both = zip(
-            dataset_pieces(metadata, fd, alice), dataset_pieces(metadata, fd, bob), strict=True
-        )
-        return all(bool((a == b).all()) for a, b in both)
+        hers = dataset_pieces(metadata, fd, alice)
+        his = dataset_pieces(metadata, fd, bob)
+        return all(np.array_equal(a, b) for a, b in zip(hers, his, strict=True))
     if not tables.key_bits or not tables.hidden["decoded"].all():
         return True
-    strings, own = (read_dataset(metadata, fd, name) for name in (alice, bob))
-    return bool((strings[tables.choice] == own).all())
+    strings = read_dataset(metadata, fd, alice)
+    own = read_dataset(metadata, fd, bob)
+    return np.array_equal(strings[tables.choice], own)
 
 
 @contextmanager

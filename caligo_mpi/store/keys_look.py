@@ -81,7 +81,11 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
         return KeysStatus(path=found, info=journal.info, blocks_done=blocks, keys=None, owner=owner)
     keys = read_report(found)
     return KeysStatus(
-        path=found, info=keys.info, blocks_done=keys.info.blocks, keys=keys, owner=owner
+        path=found,
+        info=keys.info,
+        blocks_done=keys.info.blocks,
+        keys=keys,
+        owner=owner,
     )
 
 

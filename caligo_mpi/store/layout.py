@@ -97,18 +97,20 @@ class Layout:
 
 def _datasets(info: RunInfo, capacity: int) -> list[tuple[str, tuple[np.dtype[Any], int]]]:
     """Name, type and length of every dataset, in the order of the file."""
-    tables = [
+    found = [
         ("chunks", (CHUNK_DTYPE, len(info.partition))),
         ("runs", (RUN_DTYPE, TABLE_ROWS)),
         ("faults", (FAULT_DTYPE, TABLE_ROWS)),
         ("overflow", (OVERFLOW_DTYPE, 1)),
     ]
     if info.decisions:
-        tables.append(("decisions", (DECISION_DTYPE, info.decisions)))
+        found.append(("decisions", (DECISION_DTYPE, info.decisions)))
     if info.metrics:
-        tables.append(("metrics", (METRICS_DTYPE, info.metrics)))
-    rows = [(place(column), (column.shown, column.items(capacity))) for column in info.stored]
-    return tables + rows
+        found.append(("metrics", (METRICS_DTYPE, info.metrics)))
+    for column in info.stored:
+        length = column.items(capacity)
+        found.append((place(column), (column.shown, length)))
+    return found
 
 
 def place(column: ColumnSpec) -> str:
@@ -125,9 +127,11 @@ def place(column: ColumnSpec) -> str:
 
 def file_size(info: RunInfo, capacity: int) -> int:
     """Bytes of a file with this layout, headers estimated."""
-    data = sum(kind.itemsize * n for _, (kind, n) in _datasets(info, capacity))
+    size = 65536
+    for _, (kind, length) in _datasets(info, capacity):
+        size += kind.itemsize * length
     thresholds = json.dumps(dict(info.thresholds))
-    return data + len(info.config) + len(thresholds) + 65536
+    return size + len(info.config) + len(thresholds)
 
 
 def full_size(info: RunInfo, rows: int) -> int:
@@ -185,8 +189,9 @@ def _version(info: RunInfo) -> tuple[int, int]:
         return FORMAT_VERSION
     if info.until:
         return (1, 3)
-    is_plain = info.has_columns and not info.declared
-    return (1, 1) if is_plain else (1, 2)
+    if info.declared or not info.has_columns:
+        return (1, 2)
+    return (1, 1)
 
 
 def _kept(info: RunInfo) -> dict[str, object]:
@@ -195,11 +200,13 @@ def _kept(info: RunInfo) -> dict[str, object]:
     if info.declared:
         found["declared"] = columns.to_json(info.declared)
     if not info.has_columns:
-        found |= {"keep": info.keep, "columns": " ".join(info.columns)}
+        found["keep"] = info.keep
+        found["columns"] = " ".join(info.columns)
     if info.until:
         found["until"] = info.until
     if info.is_law:
-        found |= {"label": LABEL, "outcome_counts": json.dumps(info.outcome_counts)}
+        found["label"] = LABEL
+        found["outcome_counts"] = json.dumps(info.outcome_counts)
     return found
 
 
@@ -214,11 +221,11 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
 
     A dataset without data has no place: None.
     """
-    rows = sorted(name for name in places if name.startswith(("pairs/", "extra/")))
-    names = ["chunks", *_tables(places), *rows]
-    said = [str(attributes[name]) for name in _CHECKED]
-    said += [str(attributes[name]) for name in _CHECKED_IF_THERE if name in attributes]
-    ordered = [places[name] for name in names]
+    names = [*_CHECKED, *(name for name in _CHECKED_IF_THERE if name in attributes)]
+    said = [str(attributes[name]) for name in names]
+    rows = [name for name in places if name.startswith(("pairs/", "extra/"))]
+    datasets = ["chunks", *_tables(places), *sorted(rows)]
+    ordered = [places[name] for name in datasets]
     covered = repr(said + ordered)
     return xxhash.xxh3_64_intdigest(covered.encode())
 
@@ -272,17 +279,19 @@ def _info(metadata: Metadata) -> RunInfo:
 
 def _parse(metadata: Metadata, fd: int) -> Layout:
     info = _info(metadata)
-    rows, digest = metadata.number("rows"), metadata.text("data_digest")
-    has_places = info.has_index and info.has_columns
-    capacity = metadata.places["pairs/index"].shape[0] if has_places else info.pairs
+    rows = metadata.number("rows")
+    digest = metadata.text("data_digest")
+    capacity = info.pairs
+    if info.has_index and info.has_columns:
+        capacity = metadata.places["pairs/index"].shape[0]
     lacks_rows = digest and not info.has_index and rows != info.pairs
     if info.chunk_size < 1 or rows > capacity or lacks_rows:
         raise ValueError(
             f"it says rows={rows} and chunk_size={info.chunk_size} for pairs={info.pairs}"
         )
-    offsets = {
-        name: _offset(metadata, name, kind, n) for name, (kind, n) in _datasets(info, capacity)
-    }
+    offsets = {}
+    for name, (kind, length) in _datasets(info, capacity):
+        offsets[name] = _offset(metadata, name, kind, length)
     return Layout(
         info=info,
         capacity=capacity,
@@ -337,18 +346,22 @@ def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> 
 def _is_moved(metadata: Metadata, info: RunInfo, fd: int) -> bool:
     """Whether the data are elsewhere than they were written; `ValueError` where the attributes are not as written."""
     places = {name: place.offset or None for name, place in metadata.places.items()}
-    if metadata.number("header_checksum") == _header_checksum(metadata.attributes, places):
+    sum_here = _header_checksum(metadata.attributes, places)
+    if metadata.number("header_checksum") == sum_here:
         return False
-    if not metadata.attributes["data_digest"]:
-        raise ValueError("its attributes do not have their checksum")
-    if metadata.minor:
-        fits = checksum_fits(metadata, fd)
-    else:
-        # Format 1.0 has no checksum that does not depend on places.
-        fits = RunConfig.from_json(info.config).digest(info.stream_version) == info.config_digest
-    if not fits:
+    is_finished = bool(metadata.attributes["data_digest"])
+    if not is_finished or not _attributes_fit(metadata, info, fd):
         raise ValueError("its attributes do not have their checksum")
     return True
+
+
+def _attributes_fit(metadata: Metadata, info: RunInfo, fd: int) -> bool:
+    """Whether the attributes of a finished file are as written, wherever its data are."""
+    if metadata.minor:
+        return bool(checksum_fits(metadata, fd))
+    # Format 1.0 has no checksum that does not depend on places.
+    config = RunConfig.from_json(info.config)
+    return config.digest(info.stream_version) == info.config_digest
 
 
 def checksum_fits(metadata: Metadata, fd: int) -> bool | None:
@@ -368,7 +381,8 @@ def complete(path: Path, *, rows: int, data_digest: str) -> None:
     try:
         metadata = layout.metadata
         known: dict[str, Value] = {"rows": rows, "data_digest": data_digest}
-        final = replace(metadata, attributes={**metadata.attributes, **known})
+        attributes = {**metadata.attributes, **known}
+        final = replace(metadata, attributes=attributes)
         sum_ = _file_checksum(final, fd)
     finally:
         os.close(fd)

@@ -83,8 +83,12 @@ def checksum(metadata: Metadata, fd: int, tables: list[str], *, leave_out: str) 
     found = xxhash.xxh3_64()
     owners = {"": metadata.attributes, **metadata.described}
     for owner in sorted(owners):
-        for name in sorted(set(owners[owner]) - {leave_out}):
-            found.update(f"{owner}:{name}={owners[owner][name]!r}\n".encode())
+        attributes = owners[owner]
+        for name in sorted(attributes):
+            if name == leave_out:
+                continue
+            line = f"{owner}:{name}={attributes[name]!r}\n"
+            found.update(line.encode())
     for name in tables:
         found.update(f"{name}\n".encode())
         for piece in dataset_pieces(metadata, fd, name):
@@ -113,7 +117,11 @@ def dataset_pieces(metadata: Metadata, fd: int, name: str) -> Iterator[NDArray[n
 
 @contextmanager
 def opened(
-    path: Path, *, holds: str, format: str, version: tuple[int, int]
+    path: Path,
+    *,
+    holds: str,
+    format: str,
+    version: tuple[int, int],
 ) -> Iterator[tuple[int, Metadata]]:
     """The file's descriptor, open for reading, and its metadata; ``holds`` says for people what such files hold.
 
@@ -149,23 +157,22 @@ def checked_metadata(fd: int, path: Path, *, format: str, version: tuple[int, in
 
 def open_file(path: Path) -> int:
     """Open a regular file for reading; `StoreError` says what stands in the way."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO would wait for its writer
     try:
-        fd = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        )  # a FIFO would wait for its writer
+        fd = os.open(path, flags)
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({getattr(error, 'strerror', error)})") from error
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        kind = (
-            os.strerror(errno.EISDIR)
-            if stat.S_ISDIR(os.fstat(fd).st_mode)
-            else "not a regular file"
-        )
-        os.close(fd)
-        raise StoreError(f"{path} cannot be read ({kind})")
-    return fd
+        reason = getattr(error, "strerror", error)
+        raise StoreError(f"{path} cannot be read ({reason})") from error
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    kind = "not a regular file"
+    if stat.S_ISDIR(mode):
+        kind = os.strerror(errno.EISDIR)
+    raise StoreError(f"{path} cannot be read ({kind})")
 
 
 # Files of other layouts that this process has probed already, with what came of it: a probe takes half a second.
@@ -180,9 +187,18 @@ def read_metadata(fd: int, path: Path) -> Metadata:
     except Unknown as unknown:
         return _probed(fd, path, unknown)
     root = found.pop("")
-    places = {name: node for name, node in found.items() if isinstance(node, Place)}
-    described = {name: _joined(node.attributes) for name, node in found.items()}
-    return Metadata(_joined(root.attributes), places, described, ours=isinstance(root, Group))
+    places = {}
+    described = {}
+    for name, node in found.items():
+        described[name] = _joined(node.attributes)
+        if isinstance(node, Place):
+            places[name] = node
+    return Metadata(
+        attributes=_joined(root.attributes),
+        places=places,
+        described=described,
+        ours=isinstance(root, Group),
+    )
 
 
 def _probed(fd: int, path: Path, unknown: Unknown) -> Metadata:
@@ -192,17 +208,22 @@ def _probed(fd: int, path: Path, unknown: Unknown) -> Metadata:
     if key not in _PROBED:
         if len(_PROBED) >= _PROBED_MOST:
             _PROBED.clear()
-        try:
-            found = probe(fd, path, str(unknown))
-        except Broken as error:
-            _PROBED[key] = str(error)
-        else:
-            described = {name: _joined(attributes) for name, attributes in found.described.items()}
-            _PROBED[key] = Metadata(described.pop(""), found.places, described, ours=False)
+        _PROBED[key] = _newly_probed(fd, path, unknown)
     known = _PROBED[key]
     if isinstance(known, str):
         raise Broken(known)
     return known
+
+
+def _newly_probed(fd: int, path: Path, unknown: Unknown) -> Metadata | str:
+    """What the child process found, or what is wrong with the file."""
+    try:
+        found = probe(fd, path, str(unknown))
+    except Broken as error:
+        return str(error)
+    described = {name: _joined(attributes) for name, attributes in found.described.items()}
+    root = described.pop("")
+    return Metadata(root, found.places, described, ours=False)
 
 
 def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:
@@ -210,10 +231,12 @@ def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:
     whole = dict(attributes)
     for name, value in attributes.items():
         number = 1
-        while isinstance(value, str) and isinstance(
-            rest := whole.pop(f"{name}.{number}", None), str
-        ):
-            whole[name] = value = value + rest
+        while isinstance(value, str):
+            rest = whole.pop(f"{name}.{number}", None)
+            if not isinstance(rest, str):
+                break
+            value += rest
+            whole[name] = value
             number += 1
     return whole
 
@@ -226,9 +249,10 @@ def pieces(name: str, text: str) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     while text or not found:
-        piece = text[: TEXT_BYTES // 4] if not text.isascii() else text[:TEXT_BYTES]
-        found[f"{name}.{len(found)}" if found else name] = piece.encode()
-        text = text[len(piece) :]
+        length = TEXT_BYTES if text.isascii() else TEXT_BYTES // 4
+        key = f"{name}.{len(found)}" if found else name
+        found[key] = text[:length].encode()
+        text = text[length:]
     return found
 
 
@@ -239,8 +263,9 @@ def _require_format(path: Path, metadata: Metadata, format: str, version: tuple[
     numbers = metadata.attributes["format_version"]
     if not isinstance(numbers, list) or len(numbers) != 2:
         raise ValueError(f"its format_version is {numbers!r}")
-    if numbers[0] != version[0]:
+    major, minor = numbers
+    if major != version[0]:
         raise StoreError(
-            f"{path} has format_version={numbers[0]}.{numbers[1]}; "
+            f"{path} has format_version={major}.{minor}; "
             f"this reader knows {version[0]}.x: use another release"
         )

@@ -48,9 +48,10 @@ def fold(rows: Rows, most: int) -> Rows:
     """At most so many rows: the last one stands for all ranks that have none of their own."""
     if len(rows) <= most:
         return rows
-    kept, rest = rows[:most].copy(), rows[most - 1 :]
+    kept = rows[:most].copy()
     if not most:
         return kept
+    rest = rows[most - 1 :]
     last = kept[-1:]
     for name in _SUMMED:
         last[name] = rest[name].sum()
@@ -63,18 +64,19 @@ def fold(rows: Rows, most: int) -> Rows:
 
 def write_metrics(fd: int, place: int, rows: Rows, *, run: int, first: int) -> None:
     """Write the rows of one launch, which is ``run``, from row ``first`` of the table that is at ``place``."""
+    if not len(rows):
+        return
     rows = rows.copy()
-    rows["run"], rows["updated"] = run, time.time()
-    for number in range(len(rows)):
-        rows["row_checksum"][number] = _sum(rows[number])
-    if len(rows):
-        write_at(fd, rows, place + first * METRICS_DTYPE.itemsize)
+    rows["run"] = run
+    rows["updated"] = time.time()
+    for row in rows:
+        row["row_checksum"] = _sum(row)
+    write_at(fd, rows, place + first * METRICS_DTYPE.itemsize)
 
 
 def read_metrics(fd: int, place: int, rows: int) -> Rows:
     """The rows that are whole, by launch and rank."""
-    table = np.empty(rows, METRICS_DTYPE)
-    read_at(fd, table, place)
+    table = _read(fd, place, rows)
     used = table[: _used(table)]
     whole = np.array([row["row_checksum"] == _sum(row) for row in used], bool)
     found: Rows = used[whole]
@@ -83,15 +85,21 @@ def read_metrics(fd: int, place: int, rows: int) -> Rows:
 
 def used_rows(fd: int, place: int, rows: int) -> int:
     """Rows up to the last one in use, whole or not."""
+    return _used(_read(fd, place, rows))
+
+
+def _read(fd: int, place: int, rows: int) -> Rows:
     table = np.empty(rows, METRICS_DTYPE)
     read_at(fd, table, place)
-    return _used(table)
+    return table
 
 
 def _used(table: Rows) -> int:
-    taken = np.flatnonzero(table["ranks"] | (table["row_checksum"] != 0))
+    is_used = (table["ranks"] != 0) | (table["row_checksum"] != 0)
+    taken = np.flatnonzero(is_used)
     return int(taken[-1]) + 1 if len(taken) else 0
 
 
 def _sum(row: np.void) -> int:
-    return xxhash.xxh3_64_intdigest(row.tobytes()[:_CHECKED_BYTES])
+    covered = row.tobytes()[:_CHECKED_BYTES]
+    return xxhash.xxh3_64_intdigest(covered)

@@ -37,30 +37,31 @@ def main() -> None:
     except Refused as error:
         text = json.dumps({"refused": str(error)})
     except Exception as error:  # damaged metadata come out of h5py as nearly any exception
-        text = json.dumps({"error": " ".join(str(error).split())})
-    sys.stdout.write(
-        text
-        if len(text) <= _MOST_TEXT
-        else json.dumps({"error": "its metadata are larger than 16 MiB"})
-    )
+        words = str(error).split()
+        text = json.dumps({"error": " ".join(words)})
+    if len(text) > _MOST_TEXT:
+        text = json.dumps({"error": "its metadata are larger than 16 MiB"})
+    sys.stdout.write(text)
 
 
 def _limit() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS
+    spent = int(used.ru_utime + used.ru_stime)
     with open("/proc/self/statm") as file:  # noqa: PTH123
         pages = int(file.read().split()[0])
-    memory = pages * resource.getpagesize() + _MEMORY_BYTES
-    for kind, value in (
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(
-            kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard)
-        )
+    taken = pages * resource.getpagesize()
+    _limit_one(resource.RLIMIT_CPU, spent + _CPU_SECONDS)
+    _limit_one(resource.RLIMIT_AS, taken + _MEMORY_BYTES)
+    _limit_one(resource.RLIMIT_CORE, 0)
     signal.alarm(_WALL_SECONDS)
+
+
+def _limit_one(kind: int, value: int) -> None:
+    """Limit this process to ``value``, or to what it is limited to already."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, hard))
 
 
 def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
@@ -72,7 +73,8 @@ def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
         path, group, depth = waiting.pop()
         for name in group:
             where = f"{path}/{name}".lstrip("/")
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
                 raise Refused(
                     f"/{where} is a soft or external link; only data in the file itself are read"
                 )
@@ -109,13 +111,19 @@ def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:
     if kind.names is None:
         return str(kind.str)
     known: dict[str, Any] = dict(kind.fields or {})
-    fields = [(name, known[name][0], known[name][1]) for name in kind.names]
-    ends = [0, *np.cumsum([field.itemsize for _, field, _ in fields]).tolist()]
-    if [offset for _, _, offset in fields] != ends[:-1] or kind.itemsize != ends[-1]:
+    found = []
+    end = 0
+    for name in kind.names:
+        field, offset = known[name][:2]
+        if offset != end:
+            raise ValueError(f"/{where} has gaps between its columns")
+        found.append((name, field))
+        end += field.itemsize
+    if kind.itemsize != end:
         raise ValueError(f"/{where} has gaps between its columns")
-    if any(field.kind not in "iufS" for _, field, _ in fields):
+    if any(field.kind not in "iufS" for _, field in found):
         raise ValueError(f"/{where} has columns of a type that we do not write")
-    return [(name, field.str) for name, field, _ in fields]
+    return [(name, field.str) for name, field in found]
 
 
 def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:
@@ -127,8 +135,10 @@ def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:
 def _value(name: str, value: object) -> object:
     if isinstance(value, bytes):
         return value.decode()
-    if isinstance(value, (str, np.integer, np.floating)):
-        return value if isinstance(value, str) else value.item()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (np.integer, np.floating)):
+        return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.ndim <= 1:
         return value.tolist()
     return repr(value)

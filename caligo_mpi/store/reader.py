@@ -44,10 +44,16 @@ class PairsFile(About, Frames, Closing):
     """
 
     def __init__(
-        self, path: Path, layout: Layout, fd: int, simulator: Simulator | None = None
+        self,
+        path: Path,
+        layout: Layout,
+        fd: int,
+        simulator: Simulator | None = None,
     ) -> None:
         self._pieces = Pieces(path, layout, fd, simulator)
-        self.path, self._layout, self._fd = path, layout, fd
+        self._layout = layout
+        self._fd = fd
+        self.path = path
         self.info = layout.info
         self.data_digest = layout.data_digest
         self.complete = bool(layout.data_digest)
@@ -110,9 +116,12 @@ class PairsFile(About, Frames, Closing):
         start, stop = self._limits(start, stop)
         if not self.info.has_columns:
             return self._pieces.simulated_bits(spec, start, stop)
-        raw = np.empty(bits.nbytes((start & 7) + stop - start), np.uint8)
-        read_at(self._fd, raw, self._layout.offsets[place(spec)] + (start >> 3))
-        return bits.extract(raw, start & 7, stop - start)
+        lead = start & 7
+        count = stop - start
+        raw = np.empty(bits.nbytes(lead + count), np.uint8)
+        first = self._layout.offsets[place(spec)]
+        read_at(self._fd, raw, first + (start >> 3))
+        return bits.extract(raw, lead, count)
 
     def blocks(
         self,
@@ -143,11 +152,15 @@ class PairsFile(About, Frames, Closing):
         their law are as they are.
         """
         if self.info.is_law or (not verify and not self.info.has_columns):
-            return Tally(*(int(self.total(field.name)) for field in fields(Tally)))
+            counts = [int(self.total(field.name)) for field in fields(Tally)]
+            return Tally(*counts)
         pieces = self._pieces.pieces(0, self.rows, verify=verify, reuse=True)
         if not self.info.has_columns:
             pieces = self._pieces.simulated(0, self.rows)
-        return sum((tally(piece.columns, piece.count) for piece in pieces), Tally())
+        found = Tally()
+        for piece in pieces:
+            found += tally(piece.columns, piece.count)
+        return found
 
     def digest_fits(self) -> bool:
         """Whether the records of a finished file are those its data digest was made of; reads no pairs."""
@@ -157,11 +170,13 @@ class PairsFile(About, Frames, Closing):
         return Column(self.rows, functools.partial(self._values, spec), spec)
 
     def _values(self, spec: ColumnSpec, start: int, stop: int) -> NDArray[Any]:
+        count = stop - start
         if spec.is_bit:
-            return bits.unpack(self.packed(spec.name, start, stop), stop - start)
+            packed = self.packed(spec.name, start, stop)
+            return bits.unpack(packed, count)
         if not self.info.has_columns:
             return self._pieces.simulated_numbers(spec, start, stop)
-        return read_numbers(self._fd, self._layout, spec, start, stop - start)
+        return read_numbers(self._fd, self._layout, spec, start, count)
 
     def _limits(self, start: int, stop: int | None) -> tuple[int, int]:
         wanted = range(self.rows)[start:stop]
@@ -198,7 +213,9 @@ def read_pairs(
     """
     with open_pairs(path, simulator=simulator) as file:
         start, stop = file._limits(start, stop)
-        columns = {spec.name: np.empty(stop - start, spec.shown) for spec in file.info.table}
+        columns = {}
+        for spec in file.info.table:
+            columns[spec.name] = np.empty(stop - start, spec.shown)
         at = 0
         for block in file.blocks(start=start, stop=stop, verify=verify):
             end = at + block.count

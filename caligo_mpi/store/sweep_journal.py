@@ -62,7 +62,10 @@ def of_anew(key: str) -> bytes:
 
 
 def of_chunks(
-    key: str, sums: Mapping[str, Any], checksums: NDArray[np.uint64], rows: NDArray[np.uint64]
+    key: str,
+    sums: Mapping[str, Any],
+    checksums: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
 ) -> bytes:
     """The next chunks of a point."""
     head = json.dumps({"chunks": key, "sums": dict(sums), "count": len(checksums)})
@@ -108,27 +111,34 @@ def _take(found: SweepRows, record: bytes) -> None:
     head, _, data = record.partition(b"\n")
     values = json.loads(head)
     if "row" in values:
-        row = {**blank_row(), **values["row"]}  # columns may be newer than the file
-        found.rows[row["key"]] = row
-        if row["state"] == "done":
-            found.partial.pop(row["key"], None)
+        _take_row(found, values["row"])
     elif "info" in values:
         found.info = SweepInfo(**values["info"])
     elif "points" in values:
         found.points = [(key, parameters) for key, parameters in values["points"]]
     elif "anew" in values:
-        found.rows.pop(values["anew"], None)
-        found.partial.pop(values["anew"], None)
+        key = values["anew"]
+        found.rows.pop(key, None)
+        found.partial.pop(key, None)
     elif "table" in values:
         found.tables.append(values["table"])
     elif "chunks" in values:
+        count = values["count"]
+        checksums, rows = np.frombuffer(data, "<u8").reshape(2, count)
         partial = found.partial.setdefault(values["chunks"], Partial())
-        both = np.frombuffer(data, "<u8").reshape(2, values["count"])
-        partial.checksums.append(both[0])
-        partial.chunk_rows.append(both[1])
-        partial.chunks += values["count"]
+        partial.checksums.append(checksums)
+        partial.chunk_rows.append(rows)
+        partial.chunks += count
         partial.add(values["sums"])
     else:
         partial = found.partial.setdefault(values["blocks"], Partial())
         partial.blocks += values["count"]
         partial.add(values["sums"])
+
+
+def _take_row(found: SweepRows, values: Mapping[str, Any]) -> None:
+    row = {**blank_row(), **values}  # columns may be newer than the file
+    key = row["key"]
+    found.rows[key] = row
+    if row["state"] == "done":
+        found.partial.pop(key, None)

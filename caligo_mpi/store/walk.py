@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from .messages import (
@@ -98,11 +98,11 @@ def walk(fd: int, note: Callable[[range], object] = lambda read: None) -> dict[s
         seen.add(address)
         node = _node(file, address)
         found[path] = node
-        if isinstance(node, Group):
-            waiting += [
-                (f"{path}/{name}".lstrip("/"), place, depth + 1)
-                for name, place in node.links.items()
-            ]
+        if not isinstance(node, Group):
+            continue
+        for name, place in node.links.items():
+            below = f"{path}/{name}".lstrip("/")
+            waiting.append((below, place, depth + 1))
     if not isinstance(found[""], Group):
         raise Broken("its root is no group")
     return found
@@ -117,9 +117,10 @@ def _root(file: _File) -> int:
         # Older superblocks have no checksum: a flipped version cannot be told from an old file.
         raise Unknown(f"its superblock has version {version}")
     block = file.read(0, 48)
-    if lookup3(block[:44]) != int.from_bytes(block[44:], "little"):
+    if not _has_checksum(block):
         raise Broken("its superblock does not have its checksum")
-    offsets, lengths, _, base, extension, end, root = struct.unpack_from("<BBBQQQQ", block, 9)
+    values = struct.unpack_from("<BBBQQQQ", block, 9)
+    offsets, lengths, _, base, extension, end, root = values
     if (offsets, lengths, base, extension) != (8, 8, 0, UNDEFINED):
         raise Unknown("its superblock is not as we write it")
     if end > file.size:
@@ -129,43 +130,37 @@ def _root(file: _File) -> int:
 
 def _node(file: _File, address: int) -> Group | Place:
     """The object whose header is at ``address``."""
-    messages = list(_messages(file, address))
-    kinds = [kind for kind, _ in messages]
-    bodies = {kind: body for kind, body in messages if kind not in (_ATTRIBUTE, _LINK)}
-    if strange := set(kinds) - _KNOWN:
+    bodies: dict[int, list[bytes]] = {}
+    for kind, body in _messages(file, address):
+        bodies.setdefault(kind, []).append(body)
+    if strange := set(bodies) - _KNOWN:
         raise Unknown(f"it has header messages of type {min(strange)}")
-    require_no_heap(bodies.get(_ATTRIBUTE_INFO), flags=0x02, index_bytes=2)
-    attributes = dict(attribute(Reader(body)) for kind, body in messages if kind == _ATTRIBUTE)
-    if len(attributes) != kinds.count(_ATTRIBUTE):
-        raise Broken("an attribute is there twice")
-    if _LAYOUT not in kinds:
-        if _LINK_INFO not in kinds:
-            raise Unknown("it has an object that is neither a group nor a dataset")
-        require_no_heap(bodies[_LINK_INFO], flags=0x02, index_bytes=8)
-        links = dict(link(Reader(body)) for kind, body in messages if kind == _LINK)
-        if len(links) != kinds.count(_LINK):
+    require_no_heap(_last(bodies, _ATTRIBUTE_INFO), flags=0x02, index_bytes=2)
+    attributes: dict[str, Value] = {}
+    for body in bodies.get(_ATTRIBUTE, []):
+        name, value = attribute(Reader(body))
+        if name in attributes:
+            raise Broken("an attribute is there twice")
+        attributes[name] = value
+    if _LAYOUT in bodies:
+        return _place(file, bodies, attributes)
+    if _LINK_INFO not in bodies:
+        raise Unknown("it has an object that is neither a group nor a dataset")
+    require_no_heap(_last(bodies, _LINK_INFO), flags=0x02, index_bytes=8)
+    links: dict[str, int] = {}
+    for body in bodies.get(_LINK, []):
+        name, place = link(Reader(body))
+        if name in links:
             raise Broken("a name is there twice")
-        return Group(attributes, links)
-    if _TYPE not in kinds or _SPACE not in kinds:
-        raise Broken("a dataset has no type or no shape")
-    kind, shape = datatype(Reader(bodies[_TYPE])), dataspace(Reader(bodies[_SPACE]))
-    offset = layout(Reader(bodies[_LAYOUT]), kind, shape, file.size)
-    return Place(kind, shape, offset, attributes)
+        links[name] = place
+    return Group(attributes, links)
 
 
 def _messages(file: _File, address: int) -> Iterator[tuple[int, bytes]]:
     """Type and body of every message of an object header, its continuations included."""
-    start = file.read(address, 6)
-    if start[:4] != b"OHDR":
-        if start[0] == 1 and start[1] == 0:
-            raise Unknown("its object headers are of version 1")
-        raise Broken(f"there is no object header at byte {address}")
-    flags = start[5]
-    skip = 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
-    width = 1 << (flags & 3)
-    size = int.from_bytes(file.read(address + skip, width), "little")
-    block = _checked(file, address, skip + width + size + 4)
-    waiting, chunks = [block[skip + width : -4]], 0
+    flags, first = _header(file, address)
+    waiting = [first]
+    chunks = 0
     head = 6 if flags & 0x04 else 4
     while waiting:
         reader = Reader(waiting.pop(0))
@@ -185,6 +180,46 @@ def _messages(file: _File, address: int) -> Iterator[tuple[int, bytes]]:
                 yield kind, body
 
 
+def _header(file: _File, address: int) -> tuple[int, bytes]:
+    """An object header's flags and its first messages."""
+    start = file.read(address, 6)
+    if start[:4] != b"OHDR":
+        if start[0] == 1 and start[1] == 0:
+            raise Unknown("its object headers are of version 1")
+        raise Broken(f"there is no object header at byte {address}")
+    flags = start[5]
+    skip = 6
+    if flags & 0x20:
+        skip += 16  # times
+    if flags & 0x10:
+        skip += 4  # when attributes go into a heap
+    width = 1 << (flags & 3)
+    size = int.from_bytes(file.read(address + skip, width), "little")
+    begin = skip + width
+    block = _checked(file, address, begin + size + 4)
+    return flags, block[begin:-4]
+
+
+def _place(
+    file: _File,
+    bodies: Mapping[int, list[bytes]],
+    attributes: dict[str, Value],
+) -> Place:
+    """The dataset of which these are the header messages."""
+    if _TYPE not in bodies or _SPACE not in bodies:
+        raise Broken("a dataset has no type or no shape")
+    kind = datatype(Reader(bodies[_TYPE][-1]))
+    shape = dataspace(Reader(bodies[_SPACE][-1]))
+    offset = layout(Reader(bodies[_LAYOUT][-1]), kind, shape, file.size)
+    return Place(kind, shape, offset, attributes)
+
+
+def _last(bodies: Mapping[int, list[bytes]], kind: int) -> bytes | None:
+    """The last message of a type; None where there is none."""
+    found = bodies.get(kind)
+    return found[-1] if found else None
+
+
 def _continuation(file: _File, offset: int, length: int) -> bytes:
     block = _checked(file, offset, length)
     if block[:4] != b"OCHK":
@@ -197,6 +232,12 @@ def _checked(file: _File, offset: int, size: int) -> bytes:
     if size < 8:
         raise Broken(f"an object header of {size} bytes is too short")
     block = file.read(offset, size)
-    if lookup3(block[:-4]) != int.from_bytes(block[-4:], "little"):
+    if not _has_checksum(block):
         raise Broken(f"the object header at byte {offset} does not have its checksum")
     return block
+
+
+def _has_checksum(block: bytes) -> bool:
+    """Whether the last four bytes are the checksum of those before them."""
+    noted = int.from_bytes(block[-4:], "little")
+    return lookup3(block[:-4]) == noted
