@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import RunConfig, dump_config
 from ..engines.link import Expected
-from ..machine.wording import counted, duration, quantity, rate, so_far
+from ..machine.wording import counted, duration, percent, percent_of, quantity, rate, so_far
 from ..pairs import Tally
 from ..runs.forecast import Forecast
 from ..runs.generate import Summary
@@ -103,7 +103,7 @@ def _qber_lines(tally: Tally, expected: Expected) -> Iterator[str]:
     for basis, sifted, errors, closed_form in _bases(tally, expected):
         measured = "no QBER"
         if sifted:
-            measured = f"QBER {100 * errors / sifted:.4f} %"
+            measured = f"QBER {percent_of(errors, sifted)}"
         wrong = counted(errors, "error")
         theory = _theory(errors, sifted, closed_form)
         yield f"  {basis}: {sifted:,} sifted, {wrong}, {measured} ({theory})"
@@ -113,7 +113,7 @@ def _theory(errors: int, sifted: int, closed_form: float) -> str:
     """The closed form of a QBER, and how far off it the measured one is."""
     if math.isnan(closed_form):
         return "no closed form"
-    words = f"closed form {100 * closed_form:.4f} %"
+    words = f"closed form {percent(closed_form)}"
     sigma = qber_sigma(errors, sifted, closed_form)
     if sigma is None or not sifted:
         return words
@@ -208,8 +208,9 @@ def status_text(status: Status) -> str:
 
 def _progress_lines(status: Status) -> Iterator[str]:
     """How much is in, and what was measured in it."""
-    percent = 100 * status.pairs_done / status.pairs
-    pairs = f"{status.pairs_done:,} of {counted(status.pairs, 'pair')} ({percent:.1f} %)"
+    done = 100 * status.pairs_done / status.pairs
+    whole = counted(status.pairs, "pair")
+    pairs = f"{status.pairs_done:,} of {whole} ({done:.1f} %)"
     rows = counted(status.rows, "row")
     chunks = f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}"
     yield f"  {pairs}, {rows}, {chunks}"
@@ -240,7 +241,9 @@ def _state(status: Status) -> str:
 def _measured(sifted: int, errors: int) -> str:
     """Sifted pairs and errors of a basis, and their QBER if there is one."""
     words = f"{sifted:,} sifted, {counted(errors, 'error')}"
-    return f"{words}, QBER {100 * errors / sifted:.4f} %" if sifted else words
+    if not sifted:
+        return words
+    return f"{words}, QBER {percent_of(errors, sifted)}"
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -280,8 +283,10 @@ def sequential_text(outcome: Sequential) -> str:
     errors = counted(outcome.errors, "error")
     test = f"{rows}, {errors}"
     if outcome.tested:
-        test += f", QBER {100 * outcome.errors / outcome.tested:.4f} %"
-    verdict = f"aborted: {outcome.abort}" if outcome.abort else "Alice and Bob go on"
+        test += f", QBER {percent_of(outcome.errors, outcome.tested)}"
+    verdict = "Alice and Bob go on"
+    if outcome.abort:
+        verdict = f"aborted: {outcome.abort}"
     messages = counted(outcome.messages, "message")
     lines = [
         status_text(outcome.status),
@@ -329,13 +334,13 @@ def _row_rate(expected: Expected) -> float:
 
 def forecast_text(config: RunConfig, plan: Forecast) -> str:
     """What ``validate`` prints: the resolved configuration as YAML, then comments."""
-    qber_z = f"QBER_Z {100 * plan.expected.qber_z:.4f} %"
-    qber_x = f"QBER_X {100 * plan.expected.qber_x:.4f} %"
     rows = counted(round(plan.rows), "row")
+    qber_z = percent(plan.expected.qber_z)
+    qber_x = percent(plan.expected.qber_x)
     lines = [
         dump_config(config).rstrip(),
         *until_forecast(config, plan),
-        f"# expected: {rows}, {qber_z}, {qber_x}",
+        f"# expected: {rows}, QBER_Z {qber_z}, QBER_X {qber_x}",
         *_forecast_of_times(plan.expected),
         *_forecast_of_size(config, plan),
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..analysis import Analysis, Check, Qber
 from ..machine import streams
-from ..machine.wording import counted
+from ..machine.wording import counted, percent
 from .arguments import in_form
 from .observer import TerminalObserver
 
@@ -50,13 +50,17 @@ def _wrapped(words: str, *, first: str, further: str) -> list[str]:
 
 
 def _head(found: Analysis) -> str:
-    kind = "complete" if found.complete else "partial"
-    rows = counted(found.rows, "row")
-    chunks = counted(found.chunks, "chunk")
     verdict = "sound"
     if not found.sound:
         verdict = counted(len(found.findings), "FINDING", "FINDINGS")
-    return f"{found.path}: {verdict}\n  {kind}, {rows} in {chunks}, engine {found.engine}"
+    kind = "complete" if found.complete else "partial"
+    rows = counted(found.rows, "row")
+    chunks = counted(found.chunks, "chunk")
+    lines = [
+        f"{found.path}: {verdict}",
+        f"  {kind}, {rows} in {chunks}, engine {found.engine}",
+    ]
+    return "\n".join(lines)
 
 
 def _order(check: Check) -> int:
@@ -96,9 +100,9 @@ def _chance(p: float | None) -> str:
 def _qber_line(rate: Qber) -> str:
     if rate.value is None:
         return f"  {rate.basis}: no sifted pairs"
-    measured = f"{100 * rate.value:.4f} %"
-    interval = f"{100 * rate.low:.4f} to {100 * rate.high:.4f} %"
-    about = f"95 %: {interval}"
+    measured = percent(rate.value)
+    low = 100 * rate.low
+    about = f"95 %: {low:.4f} to {percent(rate.high)}"
     if rate.expected is not None and not math.isnan(rate.expected):
-        about += f"; closed form {100 * rate.expected:.4f} %"
+        about += f"; closed form {percent(rate.expected)}"
     return f"  {rate.basis}: QBER {measured} ({about})"

@@ -29,21 +29,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def plan_text(planned: Planned, outlooks: Sequence[Outlook]) -> str:
     """What ``bench --plan`` prints."""
     bench = planned.bench
+    rounds = bench.warmup + bench.repeats
     names = varying(planned.cases)
     rows = [_plan_row(one, names) for one in outlooks]
-    head = ["engine", *map(_title, names), "a run", "memory", "estimate"]
     problems = []
     seconds = 0.0
     for one in outlooks:
         if one.problem:
             problems.append(f"{one.case.engine}: {one.problem[1]}")
         else:
-            seconds += (bench.warmup + bench.repeats) * one.forecast.seconds
+            seconds += rounds * one.forecast.seconds
+    head = ["engine", *map(_title, names), "a run", "memory", "estimate"]
     usable = len(outlooks) - len(problems)
-    runs = counted((bench.warmup + bench.repeats) * usable, "run")
+    runs = counted(rounds * usable, "run")
     each = f"{bench.warmup} + {bench.repeats} of each"
-    last = f"{runs} ({each}), about {duration(seconds)}"
-    return "\n".join([table(head, rows), *dict.fromkeys(problems), last])
+    lines = [
+        table(head, rows),
+        *dict.fromkeys(problems),
+        f"{runs} ({each}), about {duration(seconds)}",
+    ]
+    return "\n".join(lines)
 
 
 def _plan_row(one: Outlook, names: Sequence[str]) -> list[str]:
@@ -51,8 +56,13 @@ def _plan_row(one: Outlook, names: Sequence[str]) -> list[str]:
     if one.problem:
         state = one.problem[0]
         return [*cells, state, "", ""]
-    memory = f"{one.forecast.bytes >> 20} MiB"
-    return [*cells, duration(one.forecast.seconds), memory, one.forecast.source]
+    foreseen = one.forecast
+    return [
+        *cells,
+        duration(foreseen.seconds),
+        f"{foreseen.bytes >> 20} MiB",
+        foreseen.source,
+    ]
 
 
 def _parameters(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
@@ -103,15 +113,25 @@ def summary_text(
     names = varying(cases)
     ratios = _ratios(comparison)
     rows = [_row(entry, names, ratios) for entry in entries]
-    measured = ["pairs/s", "95 %", "over ref", "σ Z", "σ X", "memory"]
-    head = ["engine", *map(_title, names), *measured, "state"]
+    head = [
+        "engine",
+        *map(_title, names),
+        "pairs/s",
+        "95 %",
+        "over ref",
+        "σ Z",
+        "σ X",
+        "memory",
+        "state",
+    ]
     problems = []
     for entry in entries:
         if entry["problem"]:
             problems.append(f"{entry['engine']}: {entry['state']}: {entry['problem']}")
     fits = [_fit(one) for one in summary["fits"]]
     states = [f"{number} {state}" for state, number in summary["states"].items()]
-    last = f"{folder}: {counted(len(entries), 'case')}: {', '.join(states)}"
+    count = counted(len(entries), "case")
+    last = f"{folder}: {count}: {', '.join(states)}"
     if not summary["finished"]:
         last += "; stopped, run the same command again to go on"
     return "\n".join([table(head, rows), *dict.fromkeys(problems), *fits, last])
@@ -169,10 +189,12 @@ def _title(name: str) -> str:
 def _fit(one: Mapping[str, Any]) -> str:
     """A serial fraction in a line."""
     fraction = one["serial_fraction"]
-    value = f"{100 * fraction['value']:.1f} %"
-    interval = f"{100 * fraction['low']:.1f} … {100 * fraction['high']:.1f} %"
+    value = 100 * fraction["value"]
+    low = 100 * fraction["low"]
+    high = 100 * fraction["high"]
+    measured = f"{value:.1f} % ({low:.1f} … {high:.1f} %)"
     ranks = ", ".join(map(str, one["parameters"]["ranks"]))
-    return f"{one['engine']}: serial fraction {value} ({interval}), {one['law']}, ranks {ranks}"
+    return f"{one['engine']}: serial fraction {measured}, {one['law']}, ranks {ranks}"
 
 
 def differences_text(

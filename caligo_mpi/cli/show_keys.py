@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..machine.wording import counted, duration, quantity, rate, so_far
+from ..machine.wording import counted, duration, percent_of, quantity, rate, so_far
 from ..protocol.estimate import efficiency
 from ..protocol.remedies import remedy
 from ..runs.distill import Distilled
@@ -117,19 +117,23 @@ def _key_lines(keys: KeysReport) -> list[str]:
 
 def _error_lines(keys: KeysReport) -> Iterator[str]:
     """What was sifted, tested and told, and what the reconciliation cost."""
-    names = ("sifted", "tested", "errors")
-    sifted, tested, errors = (_sum_of(keys, name) for name in names)
+    sifted = _sum_of(keys, "sifted")
+    tested = _sum_of(keys, "tested")
+    errors = _sum_of(keys, "errors")
+    wrong = counted(errors, "error")
     qber = _percent(", QBER", errors, tested)
-    yield f"  {sifted:,} sifted; {tested:,} tested, {counted(errors, 'error')}{qber}"
+    yield f"  {sifted:,} sifted; {tested:,} tested, {wrong}{qber}"
     told = []
     for basis, part, whole in _disclosed(keys):
-        told.append(f"{basis}: {part:,} of {whole:,}" + _percent(",", part, whole))
+        share = _percent(",", part, whole)
+        told.append(f"{basis}: {part:,} of {whole:,}{share}")
     if told:
         yield f"  errors in disclosed bits: {'; '.join(told)}"
-    if (found := _efficiency(keys)) is not None:
+    found = _efficiency(keys)
+    if found is not None:
         mean, least, most, number = found
-        frames = counted(number, "frame")
-        yield f"  reconciliation f = {mean:.4f} ({least:.4f} to {most:.4f} in {frames})"
+        spread = f"{least:.4f} to {most:.4f} in {counted(number, 'frame')}"
+        yield f"  reconciliation f = {mean:.4f} ({spread})"
 
 
 def _made_lines(keys: KeysReport) -> Iterator[str]:
@@ -202,7 +206,10 @@ def _rate_lines(keys: KeysReport) -> Iterator[str]:
 
 
 def _percent(before: str, part: int, whole: int, after: str = "") -> str:
-    return f"{before} {100 * part / whole:.4f} %{after}" if whole else ""
+    """A share with words around it; nothing where there is no whole."""
+    if not whole:
+        return ""
+    return f"{before} {percent_of(part, whole)}{after}"
 
 
 def _whose(keys: KeysReport) -> str:

@@ -26,10 +26,11 @@ def rank_lines(metrics: Rows, runs: Rows) -> Iterator[str]:
     rows = metrics[metrics["run"] == last]
     whole = together(rows)
     ranks = counted(int(rows["ranks"].sum()), "rank")
-    efficiency = f"efficiency {100 * whole['efficiency']:.0f} %"
-    balance = f"load balance {100 * whole['balance']:.0f} %"
-    yield f"  last launch: {ranks}, {efficiency}, {balance}"
-    if binding := _binding(runs, int(last)):
+    efficiency = 100 * whole["efficiency"]
+    balance = 100 * whole["balance"]
+    yield f"  last launch: {ranks}, efficiency {efficiency:.0f} %, load balance {balance:.0f} %"
+    binding = _binding(runs, int(last))
+    if binding:
         yield f"    binding {binding}"
     for row in rows[:_MOST]:
         yield f"    {_name(row)}: {_split(row)}; {_traffic(row)}{_place(row)}"

@@ -10,19 +10,23 @@ from ..config.settings import Setting
 
 def settings_text(settings: Sequence[Setting]) -> str:
     """Where each setting of a run came from, as comments."""
-    lines = [
-        "settings, none of which changes a bit: command line over environment over file over default"
-    ]
+    rule = "command line over environment over file over default"
+    lines = [f"# settings, none of which changes a bit: {rule}"]
     width = max(len(one.path) for one in settings)
     for one in settings:
+        path = one.path.ljust(width)
         value = "–" if one.value is None else str(one.value)
-        lines.append(f"  {one.path:{width}}  {value:8}  {one.source}")
-    return "\n".join(f"# {line}" for line in lines)
+        lines.append(f"#   {path}  {value:8}  {one.source}")
+    return "\n".join(lines)
 
 
 def settings_dict(settings: Sequence[Setting]) -> dict[str, Any]:
     """The same for machines."""
-    return {
-        one.path: {"value": one.value, "source": one.source, "variable": one.variable}
-        for one in settings
-    }
+    found = {}
+    for one in settings:
+        found[one.path] = {
+            "value": one.value,
+            "source": one.source,
+            "variable": one.variable,
+        }
+    return found

@@ -76,8 +76,11 @@ def _states(table: Table) -> str:
     for state in STATES:
         if number := table.count(state):
             told.append(f"{number:,} {state}")
-    law = f", {LABEL}" if "law" in table.columns else ""
-    return f"{counted(len(table.rows), 'point')} ({', '.join(told)}){law}"
+    points = counted(len(table.rows), "point")
+    words = f"{points} ({', '.join(told)})"
+    if "law" in table.columns:
+        words += f", {LABEL}"
+    return words
 
 
 def _rows(table: Table) -> Iterator[str]:

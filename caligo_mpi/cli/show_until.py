@@ -59,13 +59,16 @@ def _estimate(goal: Goal, found: dict[str, Any]) -> str:
     now = _decision(found)
     if now.rate is None:
         return "nothing sifted"
-    limits = f"{100 * now.low:.4g} to {100 * now.high:.4g} %"
-    words = f"{100 * now.rate:.4g} %, {limits} ({100 * goal.confidence:g} %)"
+    rate = 100 * now.rate
+    low = 100 * now.low
+    high = 100 * now.high
+    confidence = 100 * goal.confidence
+    words = f"{rate:.4g} %, {low:.4g} to {high:.4g} % ({confidence:g} %)"
     if now.errors:
         words += f", relative error {now.relative_error:.3g}"
     if found["estimate"] != now.rate:
-        unbiased = f"{100 * found['estimate']:.6g} %"
-        words += f"; without the bias of stopping by errors {unbiased}"
+        unbiased = 100 * found["estimate"]
+        words += f"; without the bias of stopping by errors {unbiased:.6g} %"
     return words
 
 

@@ -36,18 +36,23 @@ def text(name: str | None) -> str:
 
 def _files() -> dict[str, str]:
     """The examples by name."""
-    kinds = {name: path for name, path in _KINDS.items() if os.path.exists(path)}  # noqa: PTH110
     found = {}
     for file in os.listdir(_EXAMPLES):  # noqa: PTH208
         path = f"{_EXAMPLES}/{file}"
-        if file.endswith(".yaml") and path not in kinds.values():
+        if file.endswith(".yaml") and path not in _KINDS.values():
             found[file.removesuffix(".yaml")] = path
-    return {**found, **kinds}
+    for name, path in _KINDS.items():
+        if os.path.exists(path):  # noqa: PTH110
+            found[name] = path
+    return found
 
 
 def next_command(text: str, path: str) -> str:
     """What to run with a configuration: its kind shows in its keys."""
-    keys = {line.partition(":")[0] for line in text.splitlines() if line[:1].isalpha()}
+    keys = set()
+    for line in text.splitlines():
+        if line[:1].isalpha():
+            keys.add(line.partition(":")[0])
     if "mode" in keys:
         return f"caligo-mpi distill RUN.h5 --config {path}"
     if "axes" in keys or "points" in keys:

@@ -45,10 +45,7 @@ class View:
         for path, looks in self._looks.items():
             if not (looks and looks[-1].is_over):
                 looks.append(look(path))
-            while len(looks) > 1 and not looks[0].total:
-                looks.pop(0)
-            while len(looks) > 2 and looks[-1].when - looks[1].when >= _WINDOW:
-                looks.pop(0)
+            _forget(looks)
         return time.perf_counter() - begin
 
     @property
@@ -66,17 +63,27 @@ class View:
         return found
 
 
+def _forget(looks: list[Look]) -> None:
+    """Drop the looks that no rate is taken from: before there was anything, and before the window."""
+    while len(looks) > 1 and not looks[0].total:
+        looks.pop(0)
+    last = looks[-1]
+    while len(looks) > 2 and last.when - looks[1].when >= _WINDOW:
+        looks.pop(0)
+
+
 def sentence(seen: Look, now: float | None) -> str:
     """One file in one line."""
     if not seen.total:
         problem = f" ({seen.problem})" if seen.problem else ""
         return f"{seen.path}: {seen.state}{problem}"
-    percent = 100 * seen.done / seen.total
+    done = 100 * seen.done / seen.total
     whole = counted(seen.total, seen.noun)
-    parts = [f"{percent:.1f} % of {whole}", *_rates(seen, now)]
+    parts = [f"{done:.1f} % of {whole}", *_rates(seen, now)]
     if seen.ranks:
+        ranks = counted(seen.ranks, "rank")
         slow = f", slow: {_slow(seen)}" if seen.slow else ""
-        parts.append(counted(seen.ranks, "rank") + slow)
+        parts.append(ranks + slow)
     if seen.last_commit and not seen.is_over:
         parts.append(f"last commit {_age(seen)} ago")
     if seen.faults:
@@ -87,11 +94,14 @@ def sentence(seen: Look, now: float | None) -> str:
 def _rates(seen: Look, now: float | None) -> list[str]:
     found = []
     if seen.state == "running" and now is not None:
-        speed = rate(now) if seen.noun == "pair" else f"{now:.3g} {seen.noun}s/s"
+        speed = rate(now)
+        if seen.noun != "pair":
+            speed = f"{now:.3g} {seen.noun}s/s"
         found.append(f"{speed} now")
     if seen.average is not None:
         found.append(f"{rate(seen.average)} on average")
-    if (left := _left(seen, now)) is not None:
+    left = _left(seen, now)
+    if left is not None:
         found.append(f"{duration(left)} left")
     return found
 

@@ -183,8 +183,12 @@ def ranges_text(numbers: Sequence[int], most: int = 12) -> str:
             parts[-1][1] = number
         else:
             parts.append([number, number])
-    told = [str(a) if a == b else f"{a}-{b}" for a, b in parts[:most]]
-    return ", ".join([*told, "…"] if len(parts) > most else told)
+    told = []
+    for first, last in parts[:most]:
+        told.append(f"{first}" if first == last else f"{first}-{last}")
+    if len(parts) > most:
+        told.append("…")
+    return ", ".join(told)
 
 
 def _require_different(points: Sequence[Point], source: str) -> None:

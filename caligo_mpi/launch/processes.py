@@ -96,7 +96,9 @@ def any_stopped(name: str, value: str) -> bool:
     """Whether one of these processes was stopped by a signal."""
     for pid in marked(name, value):
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            about = Path(f"/proc/{pid}/stat").read_text()
+            _, _, fields = about.rpartition(")")  # a program's name may hold anything
+            if fields.split()[0] == "T":
                 return True
     return False
 
@@ -109,13 +111,9 @@ def mpi_segments(pids: Iterable[int]) -> set[Path]:
     found: set[Path] = set()
     for pid in pids:
         with contextlib.suppress(OSError):
-            paths = (
-                line.partition("/dev/shm/")[2]
-                for line in Path(f"/proc/{pid}/maps").read_text().splitlines()
-            )
-            found |= {
-                Path("/dev/shm", path)
-                for path in paths
-                if path.startswith(_SEGMENTS) and "/" not in path
-            }
+            maps = Path(f"/proc/{pid}/maps").read_text()
+            for line in maps.splitlines():
+                path = line.partition("/dev/shm/")[2]
+                if path.startswith(_SEGMENTS) and "/" not in path:
+                    found.add(Path("/dev/shm", path))
     return {path for path in found if path.exists()}

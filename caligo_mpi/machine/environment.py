@@ -326,5 +326,7 @@ def shown(value: str, most: int = 60) -> str:
     ('aaaaa…aaaaa', 'a\\\\nb')
     """
     if len(value) > most:
-        value = value[: most // 2] + "…" + value[-(most // 2) :]
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in value)
+        half = most // 2
+        value = f"{value[:half]}…{value[-half:]}"
+    letters = [one if one.isprintable() else repr(one)[1:-1] for one in value]
+    return "".join(letters)

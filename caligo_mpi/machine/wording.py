@@ -17,6 +17,24 @@ def quantity(value: float) -> str:
     return f"{value:.3g} "
 
 
+def percent(share: float) -> str:
+    """A share in percent, with four digits behind the point.
+
+    >>> percent(0.05)
+    '5.0000 %'
+    """
+    return f"{100 * share:.4f} %"
+
+
+def percent_of(part: float, whole: float) -> str:
+    """The share of ``part`` in ``whole``, which is not 0, in percent.
+
+    >>> percent_of(1, 8)
+    '12.5000 %'
+    """
+    return f"{100 * part / whole:.4f} %"
+
+
 def rate(value: float) -> str:
     """Pairs per second.
 

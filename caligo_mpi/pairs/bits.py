@@ -52,13 +52,19 @@ def pack(bits: NDArray[Any]) -> U8:
         raise ConfigError(
             f"an array of dtype {array.dtype} holds no bits; give booleans, or 0 and 1"
         )
-    if kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
-        wrong = (array != 0) & (array != 1)
-        row = int(np.flatnonzero(wrong)[0])
-        value = array.flat[row]
-        raise ConfigError(f"bit {row} is {value}; bits are 0 and 1")
+    if kind != "b" and array.size:
+        _require_zeros_and_ones(array)
     flags = array.astype(bool, copy=False)
     return np.packbits(flags, bitorder="little")
+
+
+def _require_zeros_and_ones(array: NDArray[Any]) -> None:
+    if array.min() >= 0 and array.max() <= 1:
+        return
+    wrong = (array != 0) & (array != 1)
+    row = int(np.flatnonzero(wrong)[0])
+    value = array.flat[row]
+    raise ConfigError(f"bit {row} is {value}; bits are 0 and 1")
 
 
 def require_bits(**arrays: U8) -> None:

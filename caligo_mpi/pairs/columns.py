@@ -141,15 +141,18 @@ class Pairs:
         """These rows and those of ``other``, which has the same columns."""
         whole = self.count >> 3
         lead = self.count & 7
-        last = self.columns[:, whole] if lead else np.zeros(len(COLUMNS), np.uint8)
+        last: U8 | int = 0
+        if lead:
+            last = self.columns[:, whole]
         moved = bits.shift_in(other.columns, lead, last)
         columns = np.concatenate([self.columns[:, :whole], moved], axis=1)
         count = self.count + other.count
+        size = bits.nbytes(count)
         theirs = other.beside
         beside = {}
         for name, own in self.beside.items():
             beside[name] = np.concatenate([own, theirs[name]])
-        return self.of_beside(columns[:, : bits.nbytes(count)], count, beside)
+        return self.of_beside(columns[:, :size], count, beside)
 
     def checksum(self) -> int:
         """XXH3-64 over the four packed columns, index, time, declared columns, in the order of the table."""

@@ -139,6 +139,8 @@ def _small_tally(columns: U8, count: int) -> Tally:
 
 def _words(packed: U8) -> NDArray[np.uint64]:
     """The bytes as 64-bit words, zero-padded where they do not fill the last one."""
-    if len(packed) & 7:
-        packed = np.concatenate([packed, np.zeros(-len(packed) & 7, np.uint8)])
+    missing = -len(packed) & 7
+    if missing:
+        padding = np.zeros(missing, np.uint8)
+        packed = np.concatenate([packed, padding])
     return packed.view(np.uint64)

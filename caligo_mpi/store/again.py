@@ -72,7 +72,7 @@ class Again:
         if self._last is not None and self._last[0] == index:
             return self._last[1]
         pairs = self._simulated(index)
-        if pairs.count != int(record["rows"]) or pairs.checksum() != int(record["checksum"]):
+        if not is_of(pairs, record):
             raise StoreError(
                 f"{self._path}: chunk {index} was simulated again and does not have the checksum of its record; "
                 "read it with the versions in its software_dependencies, or generate it anew"
@@ -89,6 +89,13 @@ class Again:
         if self._simulate is None:
             self._simulate = self._simulator(self._layout.info)
         return self._simulate(index)
+
+
+def is_of(pairs: Pairs, record: Records) -> bool:
+    """Whether these are the pairs that a chunk's record was made of."""
+    rows = int(record["rows"])
+    checksum = int(record["checksum"])
+    return pairs.count == rows and pairs.checksum() == checksum
 
 
 def require_bits(path: Path, info: RunInfo, *, to: str) -> None:

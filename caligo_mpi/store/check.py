@@ -15,7 +15,7 @@ from ..errors import StoreError
 from ..pairs import ChunkList, Tally
 from . import layout as layouts
 from . import output
-from .again import Simulate
+from .again import Simulate, is_of
 from .info import RunInfo
 from .launches import metrics_of, read_table
 from .layout import Layout
@@ -247,6 +247,5 @@ def _digest_fits(fd: int, layout: Layout, rows: int) -> bool:
 def _differing(fd: int, layout: Layout, chunks: list[int], resample: Simulate) -> Iterator[int]:
     for index in chunks:
         record = read_records(fd, layout, index, index + 1)[0]
-        pairs = resample(index)
-        if (pairs.count, pairs.checksum()) != (int(record["rows"]), int(record["checksum"])):
+        if not is_of(resample(index), record):
             yield index

@@ -49,7 +49,7 @@ def export(
     if os.path.lexists(target):
         raise StoreError(f"{target} exists; exports overwrite nothing: choose another name")
     target = output_name(target)
-    aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
+    aside = _aside(target)
     with (
         open_pairs(path, simulator=simulator) as file,
         disk_errors(target, "exporting", remedy="choose another place for it"),
@@ -136,7 +136,8 @@ def _export_joint(file: PairsFile, target: Path, *, whole: bool) -> Path:
     if matlab == target or os.path.lexists(matlab):
         raise StoreError(f"{matlab} would be overwritten or is no JSON; choose another name")
     values = joint(file)
-    aside, beside = (path.with_name(f"{path.name}.tmp-{os.getpid()}") for path in (target, matlab))
+    aside = _aside(target)
+    beside = _aside(matlab)
     try:
         aside.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
         if write_mat(values, beside):
@@ -146,6 +147,11 @@ def _export_joint(file: PairsFile, target: Path, *, whole: bool) -> Path:
         _remove(aside)
         _remove(beside)
     return target
+
+
+def _aside(target: Path) -> Path:
+    """The name under which a file is made."""
+    return target.with_name(f"{target.name}.tmp-{os.getpid()}")
 
 
 def _publish(aside: Path, target: Path) -> None:

@@ -96,7 +96,8 @@ def select(
 
     Raises `ConfigError` for rows and columns that the file does not have.
     """
-    stop = file.rows if stop is None else stop
+    if stop is None:
+        stop = file.rows
     if not 0 <= start <= stop <= file.rows:
         raise ConfigError(
             f"rows={start}:{stop} are not within the file's {file.rows:,} rows; "
@@ -107,9 +108,11 @@ def select(
         return Selection(file, start, stop, known)
     if isinstance(columns, str) or not columns:
         raise ConfigError(f"columns={columns!r} must be a list of names of: {', '.join(known)}")
-    if unknown := [name for name in columns if name not in known]:
-        raise ConfigError(f"columns={unknown[0]!r}: the file has {', '.join(known)}")
-    return Selection(file, start, stop, tuple(name for name in known if name in columns))
+    for name in columns:
+        if name not in known:
+            raise ConfigError(f"columns={name!r}: the file has {', '.join(known)}")
+    names = [name for name in known if name in columns]
+    return Selection(file, start, stop, tuple(names))
 
 
 class Frames:

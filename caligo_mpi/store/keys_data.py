@@ -165,16 +165,20 @@ def as_arrays(columns: Columns) -> dict[str, NDArray[Any]]:
 
 def stacked(parts: Sequence[Mapping[str, NDArray[Any]]]) -> NDArray[Any]:
     """Parts of a table, one below the other, as one structured array."""
-    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays = {}
+    for name in parts[0]:
+        arrays[name] = np.concatenate([part[name] for part in parts])
+    kind = np.dtype([(name, array.dtype) for name, array in arrays.items()])
     rows = len(next(iter(arrays.values())))
-    out = np.zeros(rows, np.dtype([(name, array.dtype) for name, array in arrays.items()]))
+    out = np.zeros(rows, kind)
     for name, array in arrays.items():
         out[name] = array
     return out
 
 
 def _column(kind: type, values: Sequence[Any]) -> NDArray[Any]:
-    if kind is str:
-        encoded = [value.encode() for value in values]
-        return np.array(encoded, f"S{max([1, *map(len, encoded)])}")
-    return np.array(values, "<u8" if kind is int else "<f8")
+    if kind is not str:
+        return np.array(values, "<u8" if kind is int else "<f8")
+    encoded = [value.encode() for value in values]
+    width = max(map(len, encoded), default=1)
+    return np.array(encoded, f"S{max(1, width)}")

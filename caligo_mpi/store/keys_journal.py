@@ -56,7 +56,8 @@ def append_all(fd: int, records: Iterable[bytes]) -> None:
 
 
 def _framed(record: bytes) -> bytes:
-    return _RECORD.pack(len(record), xxhash.xxh3_64_intdigest(record)) + record
+    checksum = xxhash.xxh3_64_intdigest(record)
+    return _RECORD.pack(len(record), checksum) + record
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ def whole_records(fd: int, magic: bytes) -> tuple[list[tuple[int, int]], int]:
     """Where the whole records of a file that begins with ``magic`` are (offset and length), and where they end."""
     places: list[tuple[int, int]] = []
     end = len(magic)
-    size = os.fstat(fd).st_size if os.pread(fd, len(magic), 0) == magic else 0
+    if os.pread(fd, len(magic), 0) != magic:
+        return places, end
+    size = os.fstat(fd).st_size
     while size >= end + _RECORD.size:
         length, checksum = _RECORD.unpack(os.pread(fd, _RECORD.size, end))
         start = end + _RECORD.size
@@ -116,5 +119,6 @@ def record_at(fd: int, place: tuple[int, int]) -> bytes:
     pieces = []
     while length and (piece := os.pread(fd, length, start)):
         pieces.append(piece)
-        start, length = start + len(piece), length - len(piece)
+        start += len(piece)
+        length -= len(piece)
     return b"".join(pieces)

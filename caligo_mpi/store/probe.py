@@ -82,7 +82,9 @@ def _end(code: int) -> str:
     """What a child that did not answer came to."""
     if -code in (signal.SIGXCPU, signal.SIGALRM, signal.SIGKILL):
         return "hangs"
-    return f"crashes ({signal.Signals(-code).name})" if code < 0 else f"fails (exit code {code})"
+    if code >= 0:
+        return f"fails (exit code {code})"
+    return f"crashes ({signal.Signals(-code).name})"
 
 
 def _place(name: str, entry: list[Any], attributes: dict[str, Value], file_size: int) -> Place:

@@ -6,9 +6,12 @@ import datetime
 import json
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._version import __version__
 from ..errors import StoreError
@@ -33,15 +36,21 @@ from .sweep_journal import TornSweep, is_partial_sweep, read_sweep_journal
 def write_sweep(path: Path, info: SweepInfo, rows: Iterable[Row]) -> None:
     """Make the HDF5 file; ``path`` must be free."""
     every = list(rows)
-    columns = {name: (kind, [row[name] for row in every]) for name, kind in COLUMNS.items()}
+    columns = {}
+    for name, kind in COLUMNS.items():
+        columns[name] = (kind, [row[name] for row in every])
     with disk_errors(path, "writing the sweep"):
         with hdf5.create(path) as file:
             hdf5.describe(file, _attributes(info))
             file.create_dataset("points", data=table(columns))
-        with opened(path, holds="a sweep", format=FORMAT, version=FORMAT_VERSION) as (fd, found):
-            value = _checksum(found, fd)
+        with _opened(path) as (fd, metadata):
+            value = _checksum(metadata, fd)
         with hdf5.change(path) as file:
             file.attrs.modify("checksum", np.uint64(value))
+
+
+def _opened(path: Path) -> AbstractContextManager[tuple[int, Metadata]]:
+    return opened(path, holds="a sweep", format=FORMAT, version=FORMAT_VERSION)
 
 
 def read_sweep_file(path: str | os.PathLike[str]) -> SweepRows:
@@ -62,7 +71,7 @@ def read_sweep_file(path: str | os.PathLike[str]) -> SweepRows:
 
 def read_finished(path: Path) -> SweepRows:
     """What is in a finished file."""
-    with opened(path, holds="a sweep", format=FORMAT, version=FORMAT_VERSION) as (fd, metadata):
+    with _opened(path) as (fd, metadata):
         if _checksum(metadata, fd) != metadata.number("checksum"):
             raise StoreError(
                 f"{path} is damaged (its checksum does not fit); "
@@ -75,16 +84,26 @@ def read_finished(path: Path) -> SweepRows:
             software=json.loads(metadata.text("software_dependencies")),
         )
         points = read_dataset(metadata, fd, "points")
-    there = [name for name in COLUMNS if name in (points.dtype.names or ())]
-    columns = {name: points[name].tolist() for name in there}
-    for name in there:
-        if COLUMNS[name] is str:
-            columns[name] = [text.decode() for text in columns[name]]
-    every = zip(*columns.values(), strict=True)
-    # Columns may be newer than the file.
-    rows = [{**blank_row(), **dict(zip(there, values, strict=True))} for values in every]
+    rows = _rows(points)
     named = [(row["key"], row["parameters"]) for row in rows if row["number"] < UNNAMED]
-    return SweepRows(info, {row["key"]: row for row in rows}, points=named)
+    by_key = {row["key"]: row for row in rows}
+    return SweepRows(info, by_key, points=named)
+
+
+def _rows(points: NDArray[Any]) -> list[Row]:
+    """The rows of a table; columns may be newer than the file."""
+    there = [name for name in COLUMNS if name in (points.dtype.names or ())]
+    columns = []
+    for name in there:
+        values = points[name].tolist()
+        if COLUMNS[name] is str:
+            values = [text.decode() for text in values]
+        columns.append(values)
+    rows = []
+    for values in zip(*columns, strict=True):
+        known = dict(zip(there, values, strict=True))
+        rows.append({**blank_row(), **known})
+    return rows
 
 
 def _attributes(info: SweepInfo) -> dict[str, object]:

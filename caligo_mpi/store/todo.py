@@ -21,10 +21,12 @@ class Todo:
     """Chunks in the order in which they must come; ``next`` is the first one behind all that were appended."""
 
     def __init__(self, chunks: int, next_: int = 0, holes: list[range] | None = None) -> None:
-        self.chunks, self.next = chunks, next_
+        self.chunks = chunks
+        self.next = next_
         self._holes = deque(holes or [])  # none is empty
         if self._holes and self._holes[-1].stop == self.next:
-            self.next = self._holes.pop().start
+            last = self._holes.pop()
+            self.next = last.start
 
     @property
     def left(self) -> ChunkList:
@@ -72,15 +74,17 @@ def remaining(layout: Layout, state: Committed, bad: Sequence[int] = ()) -> Todo
 
 def damage(state: Committed, bad: list[int]) -> tuple[int, str, str]:
     """How many chunks are damaged, the first of them for people, and both in a sentence."""
-    beyond = ChunkList(part for part in state.broken.ranges if part.start >= state.next)
+    ranges = [part for part in state.broken.ranges if part.start >= state.next]
+    beyond = ChunkList(ranges)
     number = len(state.holes) + len(bad) + len(beyond)
-    damaged = sorted([*_few(state.holes), *bad, *_few(beyond)])
-    listed = ", ".join(map(str, damaged[:_LISTED]))
+    damaged = [*_few(state.holes), *bad, *_few(beyond)]
+    first = sorted(damaged)[:_LISTED]
+    listed = ", ".join(map(str, first))
     if number > _LISTED:
         listed += ", …"
+    chunks = counted(number, "damaged chunk")
     verb = "is" if number == 1 else "are"
-    again = f"{counted(number, 'damaged chunk')} {verb} redone"
-    return number, listed, f"{again}: {listed}"
+    return number, listed, f"{chunks} {verb} redone: {listed}"
 
 
 def _undone(state: Committed, bad: Sequence[int]) -> list[range]:
