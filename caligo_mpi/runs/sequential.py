@@ -59,7 +59,8 @@ def run_sequential(
     """
     if config.until is not None:
         raise ConfigError("until is for generate; give sequential its pairs")
-    path, info = Path(path), _info_for(config, path)
+    path = Path(path)
+    info = _info_for(config, path)
     trace = None if trace is None else _trace_name(trace)
     store.preflight(path, info, force=force)
     if not force and store.completed(path, info):
@@ -70,10 +71,7 @@ def run_sequential(
     result = _simulate(config, info.stream_version)
     chunk = Chunk(0, 0, config.pairs)
     chunk_done = chunk_result(chunk, result.pairs, seconds=time.perf_counter() - begin)
-    transcript = [asdict(message) for message in result.transcript]
-    info = replace(
-        info, notes={"transcript": json.dumps(transcript), "test": json.dumps(_test(result))}
-    )
+    info = replace(info, notes=_notes(result))
     with store.PairStore.open(path, info, launch=info.software, force=force) as pair_store:
         if not pair_store.is_complete:
             pair_store.append(chunk_done, rank=0)
@@ -85,9 +83,18 @@ def run_sequential(
         tested=len(result.tested),
         errors=result.errors,
         abort=result.abort,
-        messages=len(transcript),
+        messages=len(result.transcript),
         duration_ns=result.pairs.duration_ns,
     )
+
+
+def _notes(result: SequentialResult) -> dict[str, str]:
+    """What the file says of the messages and of the test, as JSON."""
+    transcript = [asdict(message) for message in result.transcript]
+    return {
+        "transcript": json.dumps(transcript),
+        "test": json.dumps(_test(result)),
+    }
 
 
 def _simulate(config: RunConfig, stream_version: int) -> SequentialResult:

@@ -90,9 +90,6 @@ def plan(
     seconds = times(ranks)
     if limit is None:
         limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
-    held = resident + held_chunks(forecast) * forecast.rank_bytes
-    if forecast.carries:
-        held += HELD_BYTES + FLIGHT_BYTES
     return Plan(
         ranks,
         ceil(ranks / cores),
@@ -100,8 +97,17 @@ def plan(
         seconds,
         warning,
         limit,
-        max(512, 256 * ceil(held / (256 << 20))),
+        _memory(forecast, resident),
     )
+
+
+def _memory(forecast: Forecast, resident: int) -> int:
+    """MiB that the batch system is asked for, for each process."""
+    held = resident + held_chunks(forecast) * forecast.rank_bytes
+    if forecast.carries:
+        held += HELD_BYTES + FLIGHT_BYTES
+    steps = ceil(held / (256 << 20))
+    return max(512, 256 * steps)
 
 
 def undisturbed(forecast: Forecast, ranks: int) -> float:
