@@ -19,7 +19,7 @@ import numpy as np
 
 from ..config import BUILT_IN, ENGINE_GROUP
 from ..errors import ConfigError, EnvironmentProblem
-from ..pairs import ColumnSpec, Made, Pairs, Summed, Tally, Tick
+from ..pairs import ColumnSpec, Pairs, Sink, Summed, Tally, Tick
 from ..pairs.table import checked
 from .link import Expected
 
@@ -72,28 +72,18 @@ class Summing(Protocol):
     """An engine of ours that need not keep the pairs whose record is all that is wanted."""
 
     def sum_up(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
-    ) -> Summed | None:
-        """Counts and checksum of the same pairs, which need not be anywhere; None where that takes the pairs.
-
-        Only where each emission gives a pair.
-        """
-        ...
-
-
-@runtime_checkable
-class Showing(Protocol):
-    """An engine of ours that shows columns while it makes them; only where it has no ``index``."""
-
-    def sample_shown(
         self,
         count: int,
         seed: np.random.SeedSequence,
         *,
         tick: Tick | None = None,
-        made: Made | None = None,
-    ) -> tuple[Pairs, Tally]:
-        """As `Counting.sample_counted`; ``made`` is told whenever more bytes are final."""
+        sink: Sink | None = None,
+    ) -> Summed | None:
+        """Counts and checksum of the same pairs, which need not be anywhere; None where that takes the pairs.
+
+        Only where each emission gives a pair.  A ``sink`` gets their columns, block by block; none if the answer is
+        None.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """What everything hands on: packed bits, pairs, chunks with their seeds, counts."""
 
-from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Made, Partition, Tick
+from .chunks import CHUNK_DTYPE, Chunk, ChunkList, ChunkResult, Partition, Sink, Tick
 from .columns import COLUMNS, PairArrays, Pairs, X, Z
 from .counts import OutcomeCounts, Summed, Tally, tally
 from .table import ColumnSpec
@@ -12,11 +12,11 @@ __all__ = [
     "ChunkList",
     "ChunkResult",
     "ColumnSpec",
-    "Made",
     "OutcomeCounts",
     "PairArrays",
     "Pairs",
     "Partition",
+    "Sink",
     "Summed",
     "Tally",
     "Tick",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate, chain
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,17 @@ from .columns import Pairs
 #: Called every few milliseconds from inside long work; it may raise, to end the work.
 Tick = Callable[[], None]
 
-#: Told while a chunk is simulated: its packed columns, and how many bytes of each are final.
-Made = Callable[[U8, int], object]
+
+class Sink(Protocol):
+    """Takes a chunk's blocks while it is simulated, in memory that it lends."""
+
+    def lend(self, words: int) -> NDArray[np.uint64]:
+        """Memory for the next block, of shape (4, words); may wait for some."""
+        ...
+
+    def take(self, block: NDArray[np.uint64], first: int) -> None:
+        """The lent memory holds words of the four packed columns, from word ``first`` of each on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

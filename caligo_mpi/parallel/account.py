@@ -41,6 +41,10 @@ class Stopwatch:
     def __exit__(self, *error: object) -> None:
         self._seconds += time.perf_counter() - self._begun
 
+    def add(self, seconds: float) -> None:
+        """What was measured elsewhere."""
+        self._seconds += seconds
+
     def take(self) -> float:
         """The seconds since the last call."""
         seconds, self._seconds = self._seconds, 0.0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import RunConfig
-from ..engines import Counting, Engine, Showing, Summing, declared_columns, is_ours, make_engine
+from ..engines import Counting, Engine, Summing, declared_columns, is_ours, make_engine
 from ..errors import ConfigError, EngineError
 from ..machine.wording import counted
 from ..pairs import (
@@ -21,7 +21,6 @@ from ..pairs import (
     Chunk,
     ChunkResult,
     ColumnSpec,
-    Made,
     Pairs,
     Partition,
     Summed,
@@ -59,12 +58,11 @@ def chunk_work(
 
     def simulate(chunk: Chunk, tick: Tick | None) -> ChunkResult:
         if writer and places and not engine.has_index and chunk.index >= places.begin:
-            stream = writer.stream(chunk.start, chunk.count)
-            result = run_chunk(
-                engine, chunk, config.seed, tick=tick, stored=stored, made=stream.made
-            )
+            if streamed := _streamed(engine, chunk, config.seed, writer, tick):
+                return streamed
+            result = run_chunk(engine, chunk, config.seed, tick=tick, stored=stored)
             with WRITING:
-                return stream.finish(result)
+                return writer.write(result, chunk.start)
         run = run_chunk if carry else record_chunk
         return run(engine, chunk, config.seed, tick=tick, stored=stored)
 
@@ -137,14 +135,10 @@ def run_chunk(
     *,
     tick: Tick | None = None,
     stored: tuple[ColumnSpec, ...] | None = None,
-    made: Made | None = None,
 ) -> ChunkResult:
-    """Simulate one chunk and fill in its record: counts and checksum are made where the data are made.
-
-    ``made`` sees the columns of a lossless chunk before, if the engine shows them.
-    """
+    """Simulate one chunk and fill in its record: counts and checksum are made where the data are made."""
     start = time.perf_counter()
-    pairs, counts = _simulated(engine, chunk, seed, tick, made)
+    pairs, counts = _simulated(engine, chunk, seed, tick)
     result = chunk_result(chunk, _with_columns(pairs, stored), counts)
     result.record["seconds"] = time.perf_counter() - start
     return result
@@ -170,6 +164,29 @@ def record_chunk(
     return ChunkResult(result.record, None)
 
 
+def _streamed(
+    engine: Engine, chunk: Chunk, seed: int, writer: ColumnWriter, tick: Tick | None
+) -> ChunkResult | None:
+    """The record of a lossless chunk whose columns are written while it is simulated; None where that cannot be."""
+    if chunk.start & 7 or not (is_ours(engine) and isinstance(engine, Summing)):
+        return None
+    if not writer.fits(chunk.start, chunk.count):
+        return None
+    start = time.perf_counter()
+    stream = writer.stream(chunk.start)
+    try:
+        with stream:
+            summed = engine.sum_up(chunk.count, chunk.seed_sequence(seed), tick=tick, sink=stream)
+    finally:
+        WRITING.add(stream.waited)
+    if summed is None or not stream.is_written:
+        return None
+    record = _record_of(chunk, summed)
+    record["seconds"] = time.perf_counter() - start - stream.waited
+    with WRITING:
+        return writer.finish(ChunkResult(record, None), chunk.start)
+
+
 def _record_of(chunk: Chunk, summed: Summed) -> NDArray[np.void]:
     """The record of a chunk each of whose emissions gave a pair, in no simulated time."""
     record = np.zeros(1, CHUNK_DTYPE)
@@ -187,13 +204,10 @@ def _fill_in(record: NDArray[np.void], counts: Tally) -> None:
 
 
 def _simulated(
-    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None, made: Made | None = None
+    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None
 ) -> tuple[Pairs, Tally | None]:
     """The chunk's pairs, and their counts where the engine is ours and counts as it goes."""
     sequence = chunk.seed_sequence(seed)
-    if made and is_ours(engine) and isinstance(engine, Showing):
-        shown, counts = engine.sample_shown(chunk.count, sequence, tick=tick, made=made)
-        return _placed(engine, chunk, shown), counts
     if is_ours(engine) and isinstance(engine, Counting):
         pairs, counts = engine.sample_counted(chunk.count, sequence, tick=tick)
         return _placed(engine, chunk, pairs), counts

@@ -12,9 +12,6 @@ COHERENT = ("lustre", "gpfs", "beegfs", "ceph")
 #: Those on which it may not.
 _INCOHERENT = ("nfs", "cifs", "smb", "fuse.sshfs")
 
-# Where allocating the blocks of a chunk first makes writing it faster, by measurement.
-_RESERVED = ("tmpfs",)
-
 #: Bytes of a chunk's columns from which writing them takes its rank no longer than sending them.
 _LARGE = 128 << 10
 
@@ -34,7 +31,7 @@ def places(config: RunConfig, pair_store: store.PairStore) -> store.Places | Non
     if asked == "auto" and not _are_large(info):
         return None
     # What another host has written is on its way until it says that it is not.
-    return pair_store.places(sync=not one_host, reserve=kind in _RESERVED)
+    return pair_store.places(sync=not one_host)
 
 
 def may_be_direct(asked: str, kind: str, *, one_host: bool) -> bool:

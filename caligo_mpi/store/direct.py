@@ -9,8 +9,6 @@ record is never looked at, and comes out the same when it is written again.
 from __future__ import annotations
 
 import os
-import weakref
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +18,7 @@ from ..pairs import ChunkResult, ColumnSpec, Pairs, bits
 from ..pairs.bits import U8
 from ..pairs.table import as_bytes
 from .files import write_at
-
-# Bytes of each column that are written together.
-_PIECE = 1 << 18
+from .stream import BlockWriter, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +27,6 @@ class Places:
 
     ``launch`` are bytes of the file that only this launch has written, and where.  Chunks from ``begin`` on are written
     by their ranks; the first of them begins at ``row``.  With ``sync`` each is on the disk before its rank says so.
-    With ``reserve`` a chunk's blocks are allocated at once, before they are written.
     """
 
     part: Path
@@ -41,7 +36,6 @@ class Places:
     begin: int
     row: int
     sync: bool
-    reserve: bool
 
     def open(self) -> ColumnWriter | None:
         """The file, to be written to; None where it cannot be opened here, or is another one."""
@@ -59,8 +53,7 @@ class ColumnWriter:
     def __init__(self, fd: int, places: Places) -> None:
         self._fd = fd
         self._places = places
-        self._thread = ThreadPoolExecutor(1)
-        weakref.finalize(self, _close, self._thread, fd)
+        self._blocks = BlockWriter(fd)
         self._bits = [start for column, start in places.columns if column.is_bit]
         self._numbers = [place for place in places.columns if not place[0].is_bit]
 
@@ -97,29 +90,18 @@ class ColumnWriter:
             at = start + column.kind.itemsize * row
             write_at(self._fd, values, at)
 
-    def stream(self, row: int, rows: int) -> Stream:
-        """The writing of a lossless chunk while it is simulated."""
-        return Stream(self, row, rows)
+    def stream(self, row: int) -> Stream:
+        """What writes a lossless chunk from ``row`` on, the first of a byte, while it is simulated."""
+        return Stream(self._blocks, [start + (row >> 3) for start in self._bits])
 
-    def submit(self, columns: U8, row: int, part: range) -> Future[None]:
-        """Write these bytes of each packed column of rows from ``row`` on, in a thread."""
-        return self._thread.submit(self._write_part, columns, row, part)
-
-    def reserve(self, row: int, rows: int) -> Future[None] | None:
-        """Have the blocks of a chunk's bits allocated, where that is wanted."""
-        if not self._places.reserve or rows < 8 or row + rows > self._places.capacity:
+    def finish(self, result: ChunkResult, row: int) -> ChunkResult | None:
+        """The record of a chunk that a stream has written, once that is where it is to be; None if it cannot be."""
+        try:
+            self.sync()
+        except OSError:
             return None
-        return self._thread.submit(self._reserve, row >> 3, rows >> 3)
-
-    def _reserve(self, first: int, size: int) -> None:
-        for start in self._bits:
-            os.posix_fallocate(self._fd, start + first, size)
-
-    def _write_part(self, columns: U8, row: int, part: range) -> None:
-        first = (row >> 3) + part.start
-        for start, column in zip(self._bits, columns, strict=True):
-            piece = column[part.start : part.stop]
-            write_at(self._fd, piece, start + first)
+        edges = np.zeros((len(self._bits), 2), np.uint8)
+        return _written(result, row, edges)
 
     def sync(self) -> None:
         """Press everything to the disk, where that is wanted."""
@@ -153,55 +135,7 @@ class ColumnWriter:
         return edges
 
 
-class Stream:
-    """A lossless chunk that is written while it is simulated: `made` is told of its columns, a thread writes them."""
-
-    def __init__(self, writer: ColumnWriter, row: int, rows: int) -> None:
-        self._writer = writer
-        self._row = row
-        self._rows = rows
-        self._sent = 0
-        self._writing: list[Future[None]] = []
-        reserving = writer.reserve(row, rows)
-        if reserving:
-            self._writing.append(reserving)
-
-    def made(self, columns: U8, size: int) -> None:
-        """The first ``size`` bytes of each column are final."""
-        whole = min(size, self._rows >> 3)
-        is_last = size >= bits.nbytes(self._rows)
-        if whole - self._sent < _PIECE and not is_last:
-            return
-        if whole > self._sent and self._writer.fits(self._row, self._rows):
-            part = range(self._sent, whole)
-            writing = self._writer.submit(columns, self._row, part)
-            self._writing.append(writing)
-            self._sent = whole
-
-    def finish(self, result: ChunkResult) -> ChunkResult:
-        """Wait until all is written; the result then says so, or is to be carried."""
-        pairs = result.pairs
-        problems = [writing.exception() for writing in self._writing]
-        is_sent = self._sent >= self._rows >> 3
-        if pairs is None or any(problems) or not is_sent:
-            return self._writer.write(result, self._row)
-        edges = np.zeros((len(pairs.columns), 2), np.uint8)
-        if self._rows & 7:
-            edges[:, 1] = pairs.columns[:, -1]
-        try:
-            self._writer.sync()
-        except OSError:
-            return result
-        return _written(result, self._row, edges)
-
-
 def _written(result: ChunkResult, row: int, edges: U8) -> ChunkResult:
     record = result.record.copy()
     record["row"] = row
     return ChunkResult(record, None, edges)
-
-
-def _close(thread: ThreadPoolExecutor, fd: int) -> None:
-    """Not before the thread is done: another file could have got the number."""
-    thread.shutdown()
-    os.close(fd)

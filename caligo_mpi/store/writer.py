@@ -143,10 +143,10 @@ class PairStore(Held):
             self._todo = remaining(layout, scan(self._fd, layout))
             self._begin_rows()
 
-    def places(self, *, sync: bool, reserve: bool = False) -> Places | None:
+    def places(self, *, sync: bool) -> Places | None:
         """Where ranks may write the chunks to come; None where the file has no columns, or no row for this launch.
 
-        With ``sync`` they press each chunk to the disk, with ``reserve`` they allocate its blocks at once.
+        With ``sync`` they press each chunk to the disk.
         """
         launch = self._launches.mark
         if not self.info.has_columns or launch is None:
@@ -160,7 +160,6 @@ class PairStore(Held):
             begin=self._todo.next,
             row=self._writer.row,
             sync=sync,
-            reserve=reserve,
         )
 
     def append(self, result: ChunkResult, *, rank: int) -> None:

@@ -136,6 +136,30 @@ def test_every_law_is_summed_up(number):
     assert (found, blocks.checksum()) == (counts, Pairs(columns, count).checksum())
 
 
+class Kept:
+    """A sink that keeps what it is shown."""
+
+    def __init__(self, words: int) -> None:
+        self.planes = np.zeros((4, words), np.uint64)
+
+    def lend(self, words: int) -> np.ndarray:
+        return np.empty((4, words), np.uint64)
+
+    def take(self, block: np.ndarray, first: int) -> None:
+        self.planes[:, first : first + block.shape[1]] = block
+
+
+@pytest.mark.parametrize("count", [8192, 5 * 8192, 1 << 20, (1 << 20) + 3 * 8192])
+def test_a_sink_gets_the_columns_and_no_word_more(monkeypatch, count):
+    monkeypatch.setenv("CALIGO_COMPILE", "on")
+    law, seed = random_law(random.Random(count)), np.random.SeedSequence(9)
+    sink = Kept(count // 64)
+    summed = kernel.sum_up(law, count, seed, nothing, sink)
+    columns, counts = kernel.sample_compiled(compiled, law, count, seed, nothing)
+    assert summed.tally == counts
+    assert (sink.planes.view(np.uint8) == columns).all()
+
+
 # ── when it is used ──────────────────────────────────────────────────────────────────────────────
 
 LOSSY = {

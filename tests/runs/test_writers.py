@@ -67,6 +67,42 @@ def test_columns_are_written_where_they_are_made(tmp_path, write_config, kind):
     assert status(tmp_path / "direct.h5").digest == status(tmp_path / "gather.h5").digest
 
 
+@pytest.mark.parametrize("pairs", [40 * 8192, 40 * 8192 + 5])
+def test_compiled_code_writes_while_it_simulates(tmp_path, write_config, monkeypatch, pairs):
+    pytest.importorskip("numba", reason="numba is not installed")
+    changes = {"pairs": pairs, "chunk_size": 3 * 8192}
+    generate(config_of("lossless", "gather", write_config, **changes), tmp_path / "gather.h5")
+    monkeypatch.setenv("CALIGO_COMPILE", "on")
+    generate(
+        config_of("lossless", "direct", write_config, **changes),
+        tmp_path / "direct.h5",
+        map=scattered,
+    )
+    assert identity(tmp_path / "direct.h5") == identity(tmp_path / "gather.h5")
+    assert verify_file(tmp_path / "direct.h5").ok
+
+
+def test_a_stop_in_the_middle_of_a_chunk_leaves_nothing_to_be_written(
+    tmp_path, write_config, monkeypatch
+):
+    pytest.importorskip("numba", reason="numba is not installed")
+    monkeypatch.setenv("CALIGO_COMPILE", "on")
+    changes = {"pairs": 1 << 23, "chunk_size": 1 << 22}
+    direct = config_of("lossless", "direct", write_config, **changes)
+    generate(config_of("lossless", "gather", write_config, **changes), tmp_path / "whole.h5")
+
+    def broken_off(setup, items):
+        work, ticks = setup(), iter(range(3))
+        with pytest.raises(RuntimeError):
+            work(items[0], lambda: next(ticks))
+        yield from ()
+
+    for _ in range(2):
+        generate(direct, tmp_path / "run.h5", map=broken_off)
+    generate(direct, tmp_path / "run.h5")
+    assert identity(tmp_path / "run.h5") == identity(tmp_path / "whole.h5")
+
+
 @pytest.mark.parametrize("kind", ENGINES)
 def test_each_may_go_on_where_the_other_stopped(tmp_path, write_config, kind):
     direct, gather = (config_of(kind, name, write_config) for name in ("direct", "gather"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ...pairs import Made, Pairs, Summed, Tally, Tick
+from ...pairs import Pairs, Sink, Summed, Tally, Tick
 from .clicks import sample_count, sample_positions
 from .kernel import require_choice, sample_counted, sum_up
 from .model import describe, expected_rates, integer_thresholds
@@ -58,7 +58,8 @@ class NoiseEngine:
         """The same, with the sifted pairs and errors among them."""
         tick = tick or _nothing
         if not self.has_index:
-            return self.sample_shown(count, seed, tick=tick)
+            columns, counts = sample_counted(self._law, count, seed, tick)
+            return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
         positions = sample_positions(self._coincidence, count, raw_words(seed, 0), tick)
         rows = len(positions)
         clicks = raw_words(seed, 1)
@@ -74,27 +75,21 @@ class NoiseEngine:
         )
         return pairs, counts
 
-    def sample_shown(
+    def sum_up(
         self,
         count: int,
         seed: np.random.SeedSequence,
         *,
         tick: Tick | None = None,
-        made: Made | None = None,
-    ) -> tuple[Pairs, Tally]:
-        """The same where no pair can be lost; ``made`` sees columns grow, where the code is compiled."""
-        assert not self.has_index
-        told = (tick or _nothing, made or _nothing)
-        columns, counts = sample_counted(self._law, count, seed, *told)
-        return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
-
-    def sum_up(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        sink: Sink | None = None,
     ) -> Summed | None:
-        """Counts and checksum of the same pairs, which are not kept; None where they have to be."""
+        """Counts and checksum of the same pairs, which are not kept; None where they have to be.
+
+        A ``sink`` gets their columns, block by block.
+        """
         if self.has_index:
             return None
-        return sum_up(self._law, count, seed, tick or _nothing)
+        return sum_up(self._law, count, seed, tick or _nothing, sink)
 
 
 def noise_engine(

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import EnvironmentProblem
 from ...machine import environment
-from ...pairs import Made, Summed, Tally, Tick, bits, tally
+from ...pairs import Sink, Summed, Tally, Tick, bits, tally
 from ...pairs.bits import U8
 from . import outcomes, tables
 from .outcomes import Law
@@ -36,40 +36,41 @@ _LOADING, _COMPILING = 1.0, 20.0
 _MISSING = "numba is not installed: pip install 'caligo-mpi[fast]'"
 
 
-def _nothing(columns: U8, size: int) -> None:
-    pass
-
-
 def sample_counted(
-    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick, made: Made = _nothing
+    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick
 ) -> tuple[U8, Tally]:
     """Packed columns of ``count`` outcomes, uint8 of shape (4, nbytes(count)), and their counts.
 
-    ``tick`` is called after each block, and so is ``made`` where the code is compiled.
-    Raises `EnvironmentProblem` where the environment asks for
+    ``tick`` is called after each block.  Raises `EnvironmentProblem` where the environment asks for
     compiled code and there is none.
     """
     compiled = _LOADER.compiled()
     if compiled is not None:
-        return sample_compiled(compiled, law, count, seed, tick, made)
+        return sample_compiled(compiled, law, count, seed, tick)
     begin = time.thread_time()
     columns = outcomes.sample_records(law, count, tables.raw_words(seed), tick)
     _LOADER.spend(time.thread_time() - begin)
     return columns, tally(columns, count)
 
 
-def sum_up(law: Law, count: int, seed: np.random.SeedSequence, tick: Tick) -> Summed | None:
-    """The counts and the checksum of these columns, which are nowhere; None where it takes them."""
+def sum_up(
+    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick, sink: Sink | None = None
+) -> Summed | None:
+    """The counts and the checksum of these columns, which a ``sink`` gets; None where it takes them as a whole."""
     compiled = _LOADER.compiled()
     if compiled is None:
         return None
     blocks = compiled.Blocks(law, seed, count)
     if not blocks.sums:
         return None
-    planes = np.empty((4, outcomes.FULL), np.uint64)
+    end = count >> 6
+    own = np.empty((4, outcomes.FULL), np.uint64)
     found = Tally()
     for first, words in outcomes.blocks(count):
-        found += blocks.draw(planes[:, :words], first)
+        planes = sink.lend(words) if sink else own[:, :words]
+        found += blocks.draw(planes, first)
+        if sink:
+            sink.take(planes[:, : end - first], first)
         tick()
     return Summed(found, blocks.checksum())
 
@@ -80,7 +81,6 @@ def sample_compiled(
     count: int,
     seed: np.random.SeedSequence,
     tick: Tick,
-    made: Made = _nothing,
 ) -> tuple[U8, Tally]:
     """The same by the module `compiled`."""
     size = bits.nbytes(count)
@@ -100,7 +100,6 @@ def sample_compiled(
             bits.clear_padding(last, rows)
             counts += tally(last, rows)
             part[:] = whole[:, : part.shape[1]]
-        made(columns, min(size, 8 * (first + words)))
         tick()
     return np.ascontiguousarray(columns[:, :size]), counts
 
