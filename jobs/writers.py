@@ -1,7 +1,8 @@
 """What writing in parallel gains, and what rank 0 can bear: ratios, to be taken on a machine that nobody else uses.
 
 ``python jobs/writers.py speed [PAIRS] [ROUNDS]``: a lossless run to memory (``/dev/shm``) with ``output.writers``
-gather and direct, over writing the same bytes by ``pwrite``; the least of each over some rounds.
+gather and direct, over writing the same bytes by ``pwrite``; the least of each over some rounds.  What other
+processes disturbed, by more than 5 % of a core, is measured again, and told if it stays so.
 ``python jobs/writers.py grants [CHUNKS]``: empty chunks per second that rank 0 hands out and takes in.
 ``python jobs/writers.py memory [PAIRS]``: the peak memory of rank 0 with 64 ranks over that with 4.
 ``python jobs/writers.py blocks``: writing into new blocks of a file, over allocating them first.
@@ -10,14 +11,18 @@ gather and direct, over writing the same bytes by ``pwrite``; the least of each 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,20 +31,23 @@ from caligo_mpi.launch.mpirun import mpirun_command
 from caligo_mpi.machine.wording import quantity
 
 RUN = {"seed": 7, "engine": {"name": "noise", "link": {"fidelity": 0.95}}}
+T = TypeVar("T")
 CHUNK = 1 << 24
 _PIECE = CHUNK // 8
+_DISTURBED = 0.05  # cores that others use
+_TRIES = 3
 
 
 def written_alone(path: Path, pairs: int, *, reserve: bool = False) -> float:
     """Seconds to write the columns of a run by ``pwrite``, chunk after chunk; with ``reserve`` allocated first."""
     size = pairs // 8
-    block = os.urandom(_PIECE)
+    blocks = [os.urandom(_PIECE) for _ in range(4)]
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     os.ftruncate(fd, 4 * size)
     begin = time.perf_counter()
     for done in range(0, size, _PIECE):
-        part = memoryview(block)[: size - done]
         for column in range(4):
+            part = memoryview(blocks[column])[: size - done]
             place = column * size + done
             if reserve:
                 os.posix_fallocate(fd, place, len(part))
@@ -64,6 +72,36 @@ def run_seconds(folder: Path, pairs: int, writers: str, ranks: int) -> tuple[flo
     return float(json.loads(done.stdout)["seconds"]), digest
 
 
+def used_by_others(work: Callable[[], T]) -> tuple[T, float]:
+    """What comes of the work, and how many cores other processes used meanwhile."""
+    begin, busy, own = time.perf_counter(), _busy_seconds(), _own_seconds()
+    found = work()
+    seconds = time.perf_counter() - begin
+    return found, ((_busy_seconds() - busy) - (_own_seconds() - own)) / seconds
+
+
+def _busy_seconds() -> float:
+    """Processor seconds of all processes so far."""
+    numbers = Path("/proc/stat").read_text().split()[1:4]
+    return sum(map(int, numbers)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """The same of this process and its children that have ended."""
+    found = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in found)
+
+
+def undisturbed(name: object, work: Callable[[], T]) -> T:
+    """What comes of the work where others leave the machine alone, or of the last try."""
+    for _ in range(_TRIES):
+        found, others = used_by_others(work)
+        if others <= _DISTURBED:
+            return found
+    print(f"{name}: others used {others:.2f} cores", flush=True)
+    return found
+
+
 def measure_speed(pairs: int, rounds: int) -> None:
     """Runs and ``pwrite`` in turns."""
     kinds = [("gather", 1), ("direct", 1), ("gather", 2), ("direct", 2)]
@@ -73,10 +111,12 @@ def measure_speed(pairs: int, rounds: int) -> None:
         folder = Path(name)
         written_alone(folder / "warm", pairs)
         for _ in range(rounds):
-            spent["pwrite"].append(written_alone(folder / "alone", pairs))
-            for writers, ranks in kinds:
-                seconds, digest = run_seconds(folder, pairs, writers, ranks)
-                spent[writers, ranks].append(seconds)
+            alone = functools.partial(written_alone, folder / "alone", pairs)
+            spent["pwrite"].append(undisturbed("pwrite", alone))
+            for kind in kinds:
+                run = functools.partial(run_seconds, folder, pairs, *kind)
+                seconds, digest = undisturbed(kind, run)
+                spent[kind].append(seconds)
                 digests.add(digest)
     for kind, seconds in spent.items():
         print(kind, " ".join(f"{value:.2f}" for value in seconds))
