@@ -97,10 +97,6 @@ def _point(
         both = with_value(both, path, value)
     of_protocol = both.pop("protocol")
     config = validated(both, source="", installed=True)
-    if config.until is not None and keep != "records":
-        raise ConfigError(
-            f": until: points stop by a goal with keep: records only, not with {keep}"
-        )
     plan = None
     if protocol is not None:
         plan = parse_protocol({"seed": 0, **of_protocol})

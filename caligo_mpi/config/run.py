@@ -224,9 +224,6 @@ class RunConfig(Section):
         if self.until is not None and self.pairs != self.until.max_pairs:
             sentence = f"is given beside until.max_pairs={self.until.max_pairs}; leave pairs out"
             yield "pairs", sentence, "rule"
-        if self.until is not None and self.output.keep == "counts":
-            sentence = "draws all counts at once, so it cannot stop before; leave until out"
-            yield "output.keep", sentence, "rule"
         if self.pairs > _MOST_CHUNKS * self.chunk_size:
             yield (
                 "chunk_size",

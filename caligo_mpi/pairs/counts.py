@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,14 @@ class OutcomeCounts:
     emissions: int
     alice_clicks: int
     bob_clicks: int
+
+    def __add__(self, other: OutcomeCounts) -> OutcomeCounts:
+        return OutcomeCounts(
+            counts=tuple(map(operator.add, self.counts, other.counts)),
+            emissions=self.emissions + other.emissions,
+            alice_clicks=self.alice_clicks + other.alice_clicks,
+            bob_clicks=self.bob_clicks + other.bob_clicks,
+        )
 
     @property
     def rows(self) -> int:

@@ -139,6 +139,16 @@ def is_decided(chunks: int, total: int) -> bool:
     return not chunks % STEP
 
 
+def next_place(chunks: int, total: int) -> int:
+    """The number of chunks, above so many, after which the goal is looked at next.
+
+    >>> next_place(0, 299), next_place(5, 299), next_place(64, 299), next_place(256, 299)
+    (1, 8, 128, 299)
+    """
+    doubled, step = 1 << chunks.bit_length(), STEP * (chunks // STEP + 1)
+    return min(doubled if chunks < STEP else step, total)
+
+
 class Course:
     """The decisions of a run, from the counts of its chunks as they come in order.
 
@@ -153,9 +163,12 @@ class Course:
         self.decisions: list[Decision] = []
         self.met: Decision | None = None
 
-    def add(self, count: int, tally: Tally) -> Decision | None:
-        """Take in the next chunk, of ``count`` emissions; the decision, where one is due."""
-        self.chunks += 1
+    def add(self, count: int, tally: Tally, *, chunks: int = 1) -> Decision | None:
+        """Take in the next chunk, of ``count`` emissions; the decision, where one is due.
+
+        Several ``chunks`` can come together if no decision is due before the last of them.
+        """
+        self.chunks += chunks
         self.pairs += count
         self.tally += tally
         total = len(self.partition)

@@ -22,7 +22,7 @@ from ..parallel.job import Map, Rules, Setup
 from ..parallel.serial import serial_map
 from . import until, writers
 from .chunks import chunk_work
-from .counts import counts_work
+from .counts import counts_work, course_of_counts
 from .identity import engine_for, require_same_maker, run_info
 from .job import Meter, Observer, Protection
 from .metrics import Metrics
@@ -72,6 +72,7 @@ def generate(
         return done
     if not force:
         require_same_maker(config, engine, path)
+        force = until.counts_up_to_a_goal(config, info, path) is not None
     launch, durability = {**info.software, **(launch or {})}, config.output.durability
     try:
         opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
@@ -81,7 +82,8 @@ def generate(
             return done
         raise
     with opened as pair_store:
-        course = until.course_of_store(config, pair_store) if config.until else None
+        drawn = info.is_law
+        course = until.course_of_store(config, pair_store) if config.until and not drawn else None
         meter = _fill(config, engine, (pair_store, course), map, observer)
         _finish(config, pair_store, course)
     messages = tuple(pair_store.messages)
@@ -93,7 +95,11 @@ def _finish(config: RunConfig, pair_store: store.PairStore, course: Course | Non
     if course and until.is_enough(course, pair_store):
         pair_store.finish(until.stopped(config, course))
     elif not course and pair_store.is_complete:
-        pair_store.finish()
+        stopped = None
+        if config.until:
+            drawn = course_of_counts(config, pair_store.thresholds)
+            stopped = until.stopped(config, drawn)
+        pair_store.finish(stopped)
 
 
 def _fill(
@@ -207,7 +213,8 @@ def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = 
     """Raise now, having touched nothing, what `generate` would raise at its start."""
     engine = engine_for(config, path)
     info = until.asked(config, run_info(config, engine), path)
-    store.preflight(path, info, force=force)
+    is_redrawn = until.counts_up_to_a_goal(config, info, path) is not None
+    store.preflight(path, info, force=force or is_redrawn)
     if not force and not is_complete(config, path):
         require_same_maker(config, engine, path)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .. import store
 from ..config import RunConfig
 from ..engines.link import Expected
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..pairs import ChunkResult, Partition, stopping
 from ..pairs.stopping import Course
 from ..parallel.job import Map, Setup
@@ -30,8 +30,11 @@ _BATCH = 4096
 
 
 def asked(config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]) -> store.RunInfo:
-    """The run as the file at ``path`` is laid out for it next; the same where the run has no goal."""
-    if config.until is None:
+    """The run as the file at ``path`` is laid out for it next; the same where the run has no goal.
+
+    Counts that are drawn from their law are drawn up to the goal before anything is laid out.
+    """
+    if config.until is None or info.is_law:
         return info
     least = stopping.STEP * config.chunk_size
     return replace(info, pairs=store.room(path, info, least=least))
@@ -43,10 +46,38 @@ def completed(
     """The status of ``path`` if it is finished and holds what the configuration asks for; else None."""
     if config.until is None:
         return store.completed(path, info)
+    if info.is_law:
+        found = store.completed(path, info) or counts_up_to_a_goal(config, info, path)
+        return found if found and _is_met(config, found) else None
     found = store.completed(path, replace(info, pairs=1))
     if found is None or found.pairs >= config.pairs:
         return found
     return found if course_of_file(config, found.path).met else None
+
+
+def counts_up_to_a_goal(
+    config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]
+) -> store.Status | None:
+    """The status of ``path`` if it holds counts of the same run that were drawn up to a goal, whichever; else None."""
+    try:
+        found = store.status(path)
+    except StoreError:
+        return None
+    if not (config.until and info.is_law and found.info.is_law and found.info.until):
+        return None
+    there = RunConfig.from_json(found.info.config)
+    version = info.stream_version
+    is_same = found.info.stream_version == version
+    return found if is_same and there.digest(version) == config.digest(version) else None
+
+
+def _is_met(config: RunConfig, found: store.Status) -> bool:
+    """Whether counts that were drawn up to some goal are enough for this one."""
+    report = json.loads(found.info.until)
+    last = found.pairs_done >= config.pairs
+    goal = _required(config)
+    seen = stopping.decide(goal, report["chunks"], found.pairs_done, found.tally, last=last)
+    return bool(seen.reason)
 
 
 def course_of_file(config: RunConfig, path: str | os.PathLike[str]) -> Course:
@@ -74,9 +105,13 @@ def course_of_store(config: RunConfig, pair_store: store.PairStore) -> Course:
 
 
 def _course(config: RunConfig, most: int) -> Course:
+    return Course(_required(config), Partition(most, config.chunk_size))
+
+
+def _required(config: RunConfig) -> stopping.Goal:
     if config.until is None:
         raise ConfigError("until is missing in this configuration")
-    return Course(config.until.goal, Partition(most, config.chunk_size))
+    return config.until.goal
 
 
 def is_enough(course: Course, pair_store: store.PairStore) -> bool:
@@ -94,30 +129,40 @@ def results(
 
     ``setup(pairs)`` makes the work of a run of so many emissions.
     """
-    size = course.partition.chunk_size
     while not is_enough(course, pair_store):
         work = setup(pair_store.info.pairs)
         with contextlib.closing(map_(work, pair_store.todo)) as found:
             for rank, result in found:
                 yield rank, result
-                _follow(course, pair_store, result.record)
+                follow(course, pair_store, result.record)
                 if is_enough(course, pair_store):
                     return
         if not pair_store.is_complete:
             return
-        most = replace(pair_store.info, pairs=course.partition.pairs)
-        more = store.grown(pair_store.info.pairs, most, least=stopping.STEP * size)
-        pair_store.grow(more)
+        grow(course, pair_store)
+
+
+def grow(course: Course, pair_store: store.PairStore) -> None:
+    """Make room for more chunks, once all that there is room for are in."""
+    least = stopping.STEP * course.partition.chunk_size
+    most = replace(pair_store.info, pairs=course.partition.pairs)
+    more = store.grown(pair_store.info.pairs, most, least=least)
+    pair_store.grow(more)
 
 
 def stopped(config: RunConfig, course: Course) -> store.Stopped:
-    """What the finished file says of the goal; its configuration is that of the plain run."""
-    plain = config.model_copy(update={"until": None, "pairs": course.pairs})
+    """What the finished file says of the goal; its configuration is that of the plain run.
+
+    Of counts that were drawn up to the goal no plain run has the same; theirs is the one that was asked for.
+    """
+    plain = config
+    if config.output.keep != "counts":
+        plain = config.model_copy(update={"until": None, "pairs": course.pairs})
     resolved = json.dumps(plain.resolved())
     return store.Stopped(course.pairs, resolved, json.dumps(course.report()), course.table())
 
 
-def _follow(course: Course, pair_store: store.PairStore, record: NDArray[np.void]) -> None:
+def follow(course: Course, pair_store: store.PairStore, record: NDArray[np.void]) -> None:
     """Take in the chunk that was appended, if all before it are in."""
     if int(record["index"][0]) == course.chunks:
         course.add_records(record)
@@ -136,7 +181,7 @@ def report(status: store.Status) -> dict[str, Any] | None:
     if status.info.until:
         found: dict[str, Any] = json.loads(status.info.until)
         return found
-    if status.complete:
+    if status.complete or status.info.is_law:
         return None
     config = RunConfig.from_json(status.info.config)
     if config.until is None:

@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -61,11 +63,13 @@ def kill_all(mark: str) -> int:
     return hit
 
 
-def campaign(folder: Path, *, kills: int, seed: int) -> tuple[int, bool]:
+def campaign(
+    folder: Path, *, kills: int, seed: int, sweep: Mapping[str, Any] = SWEEP
+) -> tuple[int, bool]:
     """Kill until ``kills`` blows have hit something; how many launches there were, and whether the tables are equal."""
     rng = random.Random(seed)
     config, whole, broken = folder / "sweep.yaml", folder / "whole", folder / "broken"
-    config.write_text(yaml.safe_dump(SWEEP))
+    config.write_text(yaml.safe_dump(dict(sweep)))
     start = time.monotonic()
     subprocess.run(
         command(config, whole, 1), check=True, env=environment("whole"), capture_output=True

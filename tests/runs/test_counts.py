@@ -12,11 +12,12 @@ from helpers import Recorder, names
 import caligo_mpi
 from caligo_mpi import store
 from caligo_mpi.cli import show, show_verification
+from caligo_mpi.engines import make_engine
 from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.runs.again import export
 from caligo_mpi.runs.auto import settle_engine
 from caligo_mpi.runs.chunks import only_chunk
-from caligo_mpi.runs.counts import counts_of
+from caligo_mpi.runs.counts import counts_of, course_of_counts
 from caligo_mpi.runs.distill import prepare
 from caligo_mpi.runs.forecast import forecast
 from caligo_mpi.runs.generate import generate, preflight
@@ -128,3 +129,73 @@ def test_ranks_write_the_same_file(path, caligo, tmp_path):
     done = caligo("generate", "c.yaml", "-o", "two.h5", "--ranks", "2", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["data_digest"] == store.status(path).data_digest
+
+
+# ── until ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def goal(**changes):
+    """A run of counts with a goal, of small chunks."""
+    values = {"relative_error": 0.02, "max_pairs": 10**9, **changes}
+    config = {"seed": 7, "chunk_size": 1 << 17, "engine": ENGINE, "until": values}
+    return caligo_mpi.parse_config({**config, "output": {"keep": "counts"}})
+
+
+def test_counts_are_drawn_up_to_their_goal(tmp_path, caligo):
+    path = tmp_path / "run.h5"
+    first = generate(goal(), path).status
+    assert first.pairs_done < 10**9
+    assert first.pairs_done % (1 << 17) == 0
+    with caligo_mpi.open_pairs(path) as file:
+        assert file.until["met"] == "relative_error"
+        assert file.decisions["errors"][-1] == first.tally.errors_z + first.tally.errors_x
+        # Each look adds to the counts before it.
+        looks = file.decisions["chunks"]
+        assert looks.tolist() == [1 << i for i in range(len(looks))]
+        assert (np.diff(file.decisions["sifted"].astype(int)) > 0).all()
+    assert verify(path).ok
+    assert "met after" in caligo("status", path).stdout
+    # A lower goal finds it met, a higher one draws on: the steps before are the same.
+    assert generate(goal(relative_error=0.1), path).launched == 0
+    higher = generate(goal(relative_error=0.005), path)
+    assert "set aside as" in higher.messages[0]
+    with caligo_mpi.open_pairs(path) as file:
+        more = file.decisions[: len(looks)]
+        assert (more["errors"][-1], more["sifted"][-1]) == (
+            first.tally.errors_z + first.tally.errors_x,
+            first.tally.sifted_z + first.tally.sifted_x,
+        )
+    anew = generate(goal(relative_error=0.005), tmp_path / "anew.h5")
+    assert anew.status.data_digest == higher.status.data_digest
+
+
+def test_counts_up_to_a_goal_are_another_run_than_those_drawn_at_once(tmp_path):
+    path = tmp_path / "run.h5"
+    status = generate(goal(), path).status
+    at_once = config(pairs=status.pairs_done, chunk_size=1 << 17)
+    with pytest.raises(StoreError, match="belongs to another run"):
+        generate(at_once, path)
+    with pytest.raises(StoreError, match="belongs to another run"):
+        generate(goal(errors=10**7, relative_error=None).model_copy(update={"seed": 8}), path)
+
+
+def test_intervals_of_counts_up_to_a_goal_cover_the_rate():
+    """With a coverage of 95 %, fewer than 264 of 300 intervals do in one of a million tests."""
+    engine = make_engine(goal().engine)
+    covered = 0
+    for seed in range(300):
+        run = goal(relative_error=0.2).model_copy(update={"seed": seed, "chunk_size": 2048})
+        now = course_of_counts(run, engine.thresholds).last
+        law = engine.expected
+        sifted = law.sifted_z + law.sifted_x
+        rate = (law.sifted_z * law.qber_z + law.sifted_x * law.qber_x) / sifted
+        covered += now.low <= rate <= now.high
+    assert covered >= 264
+
+
+def test_steps_are_the_same_everywhere():
+    counts = counts_of(goal())
+    assert (counts.emissions, counts.alice_clicks, counts.bob_clicks) == (4194304, 1259243, 2936612)
+    assert counts.counts[:5] == (106244, 3680, 3707, 106726, 55206)
+    assert counts.counts[5:11] == (55193, 55000, 54803, 55264, 55114, 54911)
+    assert counts.counts[11:] == (55265, 106806, 3697, 3605, 106608)

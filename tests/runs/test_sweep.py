@@ -139,29 +139,46 @@ def test_counts_are_drawn_from_their_law_and_are_those_of_the_single_run(compute
         assert row["finite_per_sifted"] == pytest.approx(untested, rel=3e-3)
 
 
-def test_points_stop_by_their_goal_where_their_single_runs_do(compute, tmp_path):
-    goal = {"relative_error": 0.1, "of": "qber", "max_pairs": 10**6}
-    base = {**BASE, "until": goal}
-    del base["pairs"]
+def goal_base(relative_error: float, most: int = 10**6) -> dict:
+    """The base with a goal in place of its pairs."""
+    goal = {"relative_error": relative_error, "of": "qber", "max_pairs": most}
+    return {**{key: value for key, value in BASE.items() if key != "pairs"}, "until": goal}
+
+
+def timeless(rows: list[dict]) -> list[dict]:
+    """Rows without what may differ."""
+    times = [name for name in rows[0] if "second" in name or name == "figure_of_merit"]
+    return [{**row, **dict.fromkeys(times)} for row in rows]
+
+
+@pytest.mark.parametrize("keep", ["records", "pairs"])
+def test_points_stop_by_their_goal_where_their_single_runs_do(compute, tmp_path, keep):
+    base = goal_base(0.1)
     axes = [{**FIDELITIES, "values": [0.8, 0.95, 1.0]}]
-    compute(base=base, axes=axes, protocol={"mode": "bbm92", "block_size": 30_000})
+    protocol = {"mode": "bbm92", "block_size": 30_000}
+    compute(base=base, axes=axes, protocol=protocol, keep=keep)
     rows = caligo_mpi.read_sweep(tmp_path / "out").rows()
     assert [row["stopped"] for row in rows] == ["relative_error", "relative_error", "max_pairs"]
     assert rows[0]["pairs"] < rows[1]["pairs"] < rows[2]["pairs"] == 10**6
-    for point in parse_sweep({"base": base, "axes": axes}).points[:2]:
+    for point in parse_sweep({"base": base, "axes": axes, "keep": keep}).points[:2]:
         status = generate(point.config, tmp_path / f"{point.index}.h5").status
         assert status.data_digest == rows[point.index]["data_digest"]
         assert status.pairs_done == rows[point.index]["pairs"]
         errors = status.tally.errors_z + status.tally.errors_x
         assert errors == rows[point.index]["errors_z"] + rows[point.index]["errors_x"]
+        if keep == "pairs":
+            file = tmp_path / "out" / f"{point.key}.h5"
+            assert caligo_mpi.status(file).data_digest == status.data_digest
+            with caligo_mpi.open_pairs(file) as opened:
+                assert opened.until["met"] == rows[point.index]["stopped"]
     assert rows[1]["key_bits"] > 0
 
 
-def test_a_raised_goal_goes_on_and_a_lowered_one_keeps_what_is_there(compute, tmp_path):
+@pytest.mark.parametrize("keep", ["records", "pairs", "counts"])
+def test_a_raised_goal_goes_on_and_a_lowered_one_keeps_what_is_there(compute, tmp_path, keep):
     def rows(relative_error: float, most: int = 10**6) -> list[dict]:
-        goal = {"relative_error": relative_error, "of": "qber", "max_pairs": most}
-        base = {key: value for key, value in BASE.items() if key != "pairs"}
-        compute(base={**base, "until": goal}, axes=axes, protocol=protocol)
+        base = goal_base(relative_error, most)
+        compute(base=base, axes=axes, protocol=protocol, keep=keep)
         return caligo_mpi.read_sweep(tmp_path / "out").rows()
 
     axes = [{**FIDELITIES, "values": [0.8, 0.9, 1.0]}]
@@ -173,10 +190,51 @@ def test_a_raised_goal_goes_on_and_a_lowered_one_keeps_what_is_there(compute, tm
     assert further[:2] == raised[:2]
     assert (raised[2]["pairs"], further[2]["pairs"]) == (10**6, 1_100_000)
     (tmp_path / "out").rename(tmp_path / "before")
-    anew = rows(0.05, 1_100_000)
-    times = [name for name in anew[0] if "second" in name or name == "figure_of_merit"]
-    for there, here in zip(further, anew, strict=True):
-        assert {**there, **dict.fromkeys(times)} == {**here, **dict.fromkeys(times)}
+    assert timeless(further) == timeless(rows(0.05, 1_100_000))
+
+
+def test_drawn_counts_stop_where_those_of_their_single_runs_do(compute, tmp_path):
+    base = goal_base(0.02, 10**7)
+    axes = [{**FIDELITIES, "values": [0.8, 0.95, 1.0]}]
+    sweep = {"base": base, "axes": axes, "keep": "counts"}
+    compute(**sweep)
+    rows = caligo_mpi.read_sweep(tmp_path / "out").rows()
+    assert [row["stopped"] for row in rows] == ["relative_error", "relative_error", "max_pairs"]
+    assert rows[0]["pairs"] < rows[1]["pairs"] < rows[2]["pairs"] == 10**7
+    for point in parse_sweep(sweep).points:
+        status = generate(point.config, tmp_path / f"{point.index}.h5").status
+        assert status.data_digest == rows[point.index]["data_digest"]
+        assert status.pairs_done == rows[point.index]["pairs"]
+
+
+def test_a_file_of_pairs_that_was_cut_short_goes_on_to_its_goal(compute, tmp_path):
+    """Chunks of an earlier launch, by a lower goal and without one, are the first of a higher goal's file."""
+    axes = [{**FIDELITIES, "values": [0.95]}]
+    sweep = {"base": goal_base(0.05), "axes": axes, "keep": "pairs"}
+    point = parse_sweep(sweep).points[0]
+    (tmp_path / "out").mkdir()
+    file = tmp_path / "out" / f"{point.key}.h5"
+    begun = point.config.model_copy(update={"until": None, "pairs": 3 * point.config.chunk_size})
+    generate(begun, file)
+    compute(**sweep)
+    row = caligo_mpi.read_sweep(tmp_path / "out").rows()[0]
+    status = generate(point.config, tmp_path / "one.h5").status
+    assert status.data_digest == row["data_digest"] == caligo_mpi.status(file).data_digest
+    file.unlink()
+    assert "is missing: it is made again" in compute(**sweep).text
+    file.unlink()
+    lower = compute(**{**sweep, "base": goal_base(0.2)})  # no other file than it was promised
+    assert "is missing: it is made again" in lower.text
+    assert caligo_mpi.read_sweep(tmp_path / "out").rows()[0]["pairs"] < row["pairs"]
+
+
+@pytest.mark.parametrize("keep", ["pairs", "counts"])
+def test_goals_are_met_alike_on_any_ranks_and_after_kills(tmp_path, mpirun, keep):
+    mpirun(2)
+    axes = [{"path": "engine.link.fidelity", "values": [0.8, 0.95, 1.0]}]
+    base = {**goal_base(0.03, 400_000), "chunk_size": 4096}
+    _, equal = campaign(tmp_path, kills=1, seed=6, sweep={"base": base, "axes": axes, "keep": keep})
+    assert equal
 
 
 def test_intervals_z_scores_and_figures_of_merit(compute, tmp_path):

@@ -23,14 +23,18 @@ from .tables import ONE, Raw
 LAW_VERSION = 1
 
 
-def draw_counts(thresholds: dict[str, object], emissions: int, seed: int) -> OutcomeCounts:
+def draw_counts(
+    thresholds: dict[str, object], emissions: int, seed: int, step: int | None = None
+) -> OutcomeCounts:
     """Outcome counts of so many emissions; ``thresholds`` are those of a `NoiseEngine`.
 
-    Coincidences come first, then the clicks of one side alone, then bases, then outcomes.
+    Coincidences come first, then the clicks of one side alone, then bases, then outcomes.  A run that is drawn
+    in steps draws each ``step`` from a stream of its own.
     """
     known = cast("dict[str, int]", thresholds)
     law = Law(**{field.name: known[field.name] for field in fields(Law)})
-    raw = cast(Raw, np.random.SFC64(np.random.SeedSequence(seed, spawn_key=(LAW,))).random_raw)
+    place = (LAW,) if step is None else (LAW, step)
+    raw = cast(Raw, np.random.SFC64(np.random.SeedSequence(seed, spawn_key=place)).random_raw)
     rows = draw_binomial(emissions, known["coincidence"], ONE, raw)
     alice_only = draw_binomial(emissions - rows, known["alice_only"], ONE, raw)
     bob_only = draw_binomial(emissions - rows - alice_only, known["bob_only"], ONE, raw)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...config import RunConfig
 from ...config.points import Point
 from ...config.sweep import SweepConfig
 from ...errors import StoreError
@@ -27,6 +28,12 @@ from .simulating import TICKS, decision, is_whole, pairs_file, point_chunks, sim
 def listed(points: Sequence[Point]) -> list[Listed]:
     """The points as a table lists them."""
     return [(point.index, point.key, json.dumps(dict(point.parameters))) for point in points]
+
+
+def _stops_alike(point: Point, row: Row) -> bool:
+    """Whether a finished row is of a point with the same goal, if any."""
+    there = RunConfig.from_json(row["config"])
+    return there.until == point.config.until
 
 
 class Campaign:
@@ -105,7 +112,9 @@ class Campaign:
         for point in self.points:
             file = pairs_file(self.store.path, point)
             if point.key in self.rows and not file.exists():
-                self.expected[point.key] = self.rows.pop(point.key)
+                row = self.rows.pop(point.key)
+                if _stops_alike(point, row):
+                    self.expected[point.key] = row
                 self.observer.say(f"{file} of point {point.index} is missing: it is made again")
 
     def add_chunks(
@@ -152,14 +161,16 @@ class Campaign:
         row = {**self._row(point), **partial.sums, "state": "done", "error": ""}
         row["duration_ns"] = row.pop("duration_ticks") / TICKS
         row["distilled"] = int(partial.blocks > 0)
-        if (found := decision(point, partial)) is not None:
+        found = None if row["stopped"] else decision(point, partial)
+        if found is not None:
             row |= {"pairs": found.pairs, "chunks": found.chunks, "stopped": found.reason}
         if point.protocol is not None and not partial.blocks:
             row["abort"] = self._why_not_distilled()
         version = int(row["stream_version"])
         row["config_digest"] = point.config.digest(version)
         if self.sweep.keep == "counts":
-            row["config_digest"] = law_digest(row["config_digest"], point.config.pairs)
+            pairs = int(row["pairs"])
+            row["config_digest"] = law_digest(row["config_digest"], point.config, pairs)
         row["data_digest"] = data_digest(row["config_digest"], partial.checksums)
         expected = self.expected.pop(point.key, None)
         if expected is not None and not same_results(expected, row):

@@ -9,6 +9,8 @@ from ...pairs import Tally
 from ...pairs.stopping import decide
 from ...store.sweep_data import Partial, Row
 from ...store.sweep_journal import of_anew, of_info
+from .. import devices
+from ..until import foretold
 
 if TYPE_CHECKING:
     from .campaign import Campaign
@@ -25,11 +27,18 @@ def is_enough(point: Point, row: Row) -> bool:
     return bool(decide(config.until.goal, int(row["chunks"]), pairs, counts, last=last).reason)
 
 
+def expected_pairs(point: Point) -> int:
+    """Emissions of a point, or as many as its goal takes by the closed forms."""
+    law = devices.expected(point.config) if point.config.until else None
+    return foretold(point.config, law).pairs if law else point.config.pairs
+
+
 def take_up(campaign: Campaign) -> None:
     """Take back the points that another goal needs more of, where the goal is another one than the file's.
 
     A finished point has not kept what its chunks were one by one: it is simulated again from the first, to the same
-    bits.  So is one that was being distilled, or of which it is not certain that its last chunk is whole.
+    bits, or goes on from its pairs file.  So is one that was being distilled, or of which it is not certain that its
+    last chunk is whole.
     """
     store = campaign.store
     if store.found.info.digest == store.info.digest:
@@ -38,11 +47,17 @@ def take_up(campaign: Campaign) -> None:
     again = [point.index for point in with_goal if _take_back(campaign, point)]
     if again:
         told = f"points {ranges_text(again)}" if len(again) > 1 else f"point {again[0]}"
-        campaign.observer.say(
-            f"the goal is another one than before: {told} simulated again, further"
-        )
+        how = _FURTHER[campaign.sweep.keep]
+        campaign.observer.say(f"the goal is another one than before: {told} {how}")
     store.put(of_info(store.info))
     store.commit()
+
+
+_FURTHER: dict[str, str] = {
+    "records": "simulated again, further",
+    "pairs": "simulated further",
+    "counts": "drawn again, further",
+}
 
 
 def _take_back(campaign: Campaign, point: Point) -> bool:
@@ -60,6 +75,8 @@ def _take_back(campaign: Campaign, point: Point) -> bool:
 
 def _goes_on(point: Point, partial: Partial) -> bool:
     """Whether the next chunk of a point can follow those that are in."""
+    if "stopped" in partial.sums:  # all that its goal took
+        return is_enough(point, {**partial.sums, "chunks": partial.chunks})
     emissions = partial.chunks * point.config.chunk_size
     are_whole = partial.sums.get("rows") == emissions
     return are_whole and not partial.blocks and emissions <= point.config.pairs

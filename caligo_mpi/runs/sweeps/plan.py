@@ -26,7 +26,8 @@ from ..chunks import run_chunk
 from ..forecast import Forecast, forecast
 from ..identity import run_info
 from ..modes import mode_of
-from .simulating import expected_pairs, point_chunks
+from .goals import expected_pairs
+from .simulating import point_chunks
 
 #: Bytes of a point's row, and of a chunk that is not in a row yet.
 _ROW_BYTES, _CHUNK_BYTES = 3000, 16

@@ -16,14 +16,16 @@ from ...config.points import Point
 from ...config.sweep import SweepConfig
 from ...errors import StoreError
 from ...pairs import ChunkResult, Partition, Tally
-from ...pairs.stopping import Decision, decide, is_decided
+from ...pairs.stopping import Decision, decide, is_decided, next_place
 from ...parallel.job import Map
 from ...store.sweep_data import Partial
 from ...store.sweep_journal import of_anew
-from .. import devices
-from ..identity import engine_for, run_info
+from ..generate import is_complete
+from ..identity import engine_for
 from ..job import Meter
-from ..until import foretold
+from ..until import course_of_file
+from .goals import expected_pairs
+from .point_file import PointFile
 from .pool import Pool
 from .work import ChunkTasks, Made, about_engine, chunk_work
 
@@ -63,6 +65,8 @@ def is_whole(sweep: SweepConfig, point: Point, partial: Partial | None) -> bool:
     """Whether all chunks of a point are in: as many as it has, or as its goal takes."""
     if partial is None or not partial.chunks:
         return False
+    if "stopped" in partial.sums:  # a finished file, or drawn counts, where that was decided
+        return True
     found = decision(point, partial)
     return bool(found and found.reason) or partial.chunks == point_chunks(sweep, point)
 
@@ -71,7 +75,7 @@ def _next_place(point: Point, chunks: int, total: int) -> int:
     """Up to where a point is simulated before it is looked at: to the end, or to where its goal is."""
     if point.config.until is None:
         return total
-    return next(place for place in range(chunks + 1, total + 1) if is_decided(place, total))
+    return next_place(chunks, total)
 
 
 def simulate(campaign: Campaign, map_: Map) -> None:
@@ -118,12 +122,6 @@ def _round(campaign: Campaign, map_: Map, waiting: list[Point]) -> None:
     campaign.seconds += meter.seconds
 
 
-def expected_pairs(point: Point) -> int:
-    """Emissions of a point, or as many as its goal takes by the closed forms."""
-    law = devices.expected(point.config) if point.config.until else None
-    return foretold(point.config, law).pairs if law else point.config.pairs
-
-
 def _todo(campaign: Campaign, point: Point) -> list[range]:
     """The chunks of a point that are not there yet."""
     total = point_chunks(campaign.sweep, point)
@@ -132,27 +130,40 @@ def _todo(campaign: Campaign, point: Point) -> list[range]:
     if campaign.sweep.keep != "pairs" or have == total:
         return [range(have, _next_place(point, have, total))]
     path = pairs_file(campaign.store.path, point)
-    info = run_info(point.config, engine_for(point.config, path))
-    if pairs_store.completed(path, info):
+    if is_complete(point.config, path):
         take_file(campaign, point)
         return []
     if not path.exists() and not pairs_store.working_files(path)[0].exists():
-        return [range(total)]
-    launch = {"ranks": 1}
-    with pairs_store.PairStore.open(path, info, launch=launch) as opened:
-        return list(opened.todo.ranges)
+        return [range(_next_place(point, 0, total))]
+    with contextlib.closing(PointFile(path, point.config)) as opened:
+        if opened.finish():
+            take_file(campaign, point)
+            return []
+        opened.make_room()
+        store = opened.store
+        most = _next_place(point, store.ready, total)
+        return [
+            range(some.start, min(some.stop, most))
+            for some in store.todo.ranges
+            if some.start < most
+        ]
 
 
 def take_file(campaign: Campaign, point: Point) -> None:
     """The sums of a point whose pairs file is finished."""
-    path = pairs_file(campaign.store.path, point)
+    path, config = pairs_file(campaign.store.path, point), point.config
     if campaign.partial.pop(point.key, None):
         campaign.store.put(of_anew(point.key))
     partial = Partial()
     with pairs_store.open_pairs(path) as file:
         records = file.chunk_records(0, file.chunk_count)
     partial.add(sums_of(records))
-    partial.add(about_engine(engine_for(point.config, path)))
+    partial.add(about_engine(engine_for(config, path)))
+    if config.until is not None:
+        met = course_of_file(config, path).met
+        reason = met.reason if met else "max_pairs"
+        pairs = int(records["count"].sum())
+        partial.add({"stopped": reason, "pairs": pairs, "chunks": len(records)})
     campaign.add_chunks(
         point, partial.sums, np.array(records["checksum"]), np.array(records["rows"])
     )
@@ -178,7 +189,7 @@ class _Sink:
         self.point: Point | None = None
         self.about: dict[str, Any] = {}
         self.records: list[NDArray[Any]] = []
-        self.file: pairs_store.PairStore | None = None
+        self.file: PointFile | None = None
 
     def __enter__(self) -> _Sink:
         return self
@@ -231,13 +242,9 @@ class _Sink:
         if self.file is None or self.file.path != path:
             if self.file is not None:
                 self.file.close()
-            info = run_info(point.config, engine_for(point.config, path))
-            durability = point.config.output.durability
-            launch = {"ranks": 1}
-            self.file = pairs_store.PairStore.open(path, info, launch=launch, durability=durability)
-        self.file.append(chunk, rank=rank)
-        if self.file.is_complete:
-            self.file.finish()
+            self.file = PointFile(path, point.config)
+        self.file.append(chunk, rank)
+        if self.file.finish():
             self.file = None
             take_file(self.campaign, point)
             self.campaign.store.commit()

@@ -19,7 +19,7 @@ from ...pairs import ChunkResult, Partition, Tick
 from ...pairs.bits import U8
 from ...parallel.job import Work
 from ..chunks import record_chunk, run_chunk
-from ..counts import counts_work
+from ..counts import counts_result
 from .pool import Pool
 
 #: Engines and protocols that a rank keeps: points come one after the other.
@@ -89,6 +89,8 @@ def chunk_work(tasks: ChunkTasks) -> Work[Made]:
             return Made({"error": failed[task]})
         try:
             config, engine = prepared(task)
+            if tasks.keep == "counts":
+                return _drawn(config, engine, tick)
             result = _simulated(config, engine, number, tick, tasks.keep)
         except Exception as error:
             failed[task] = failure(tasks.numbers[task], f"chunk {number}", error)
@@ -102,11 +104,19 @@ def chunk_work(tasks: ChunkTasks) -> Work[Made]:
 def _simulated(
     config: RunConfig, engine: Engine, number: int, tick: Tick | None, keep: Keep
 ) -> ChunkResult:
-    if keep == "counts":
-        return counts_work(config, engine.thresholds)(0, tick)
     chunk = Partition(config.pairs, config.chunk_size)[number]
     run = run_chunk if keep == "pairs" else record_chunk
     return run(engine, chunk, config.seed, tick=tick)
+
+
+def _drawn(config: RunConfig, engine: Engine, tick: Tick | None) -> Made:
+    """The counts of a point; where and why drawing them stopped, if it has a goal."""
+    result, course = counts_result(config, engine.thresholds, tick)
+    about = about_engine(engine)
+    if course is not None and course.met:
+        met = course.met
+        about |= {"stopped": met.reason, "pairs": met.pairs, "chunks": met.chunks}
+    return Made(about, result)
 
 
 def failure(point: int, what: str, error: Exception) -> str:
