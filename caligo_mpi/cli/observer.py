@@ -49,20 +49,27 @@ class TerminalObserver(Observer):
 
     def result(self, summary: Any) -> None:
         """How the run ended."""
-        from ..runs.distill import Distilled
-        from ..runs.generate import Summary
-        from ..runs.sweeps.summary import SweepSummary
-        from . import show, show_keys, show_sweep
-
         self._stack.close()
-        if isinstance(summary, SweepSummary):
-            values = show_sweep.sweep_dict(summary)
-            text = show_sweep.sweep_text(summary)
-        elif isinstance(summary, Summary):
-            values = show.summary_dict(summary)
-            text = show.summary_text(summary)
-        else:
-            assert isinstance(summary, Distilled)
-            values = show_keys.distilled_dict(summary)
-            text = show_keys.distilled_text(summary)
+        values, text = _shown(summary)
         streams.tell(in_form(values, text, json=self.json))
+
+
+def _shown(summary: Any) -> tuple[dict[str, Any], str]:
+    """A result as values and as text; each kind imports what it needs, as most of a short run is imports."""
+    from ..runs.generate import Summary
+
+    if isinstance(summary, Summary):
+        from . import show
+
+        return show.summary_dict(summary), show.summary_text(summary)
+
+    from ..runs.sweeps.summary import SweepSummary
+
+    if isinstance(summary, SweepSummary):
+        from . import show_sweep
+
+        return show_sweep.sweep_dict(summary), show_sweep.sweep_text(summary)
+
+    from . import show_keys
+
+    return show_keys.distilled_dict(summary), show_keys.distilled_text(summary)

@@ -160,7 +160,7 @@ Breach = tuple[str, str, Literal["rule", "none"]]
 class Section(BaseModel):
     """A frozen part of the configuration; all of its broken rules are reported together."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def _choices(cls, given: Mapping[str, Any]) -> Iterator[Breach]:
