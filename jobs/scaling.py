@@ -1,7 +1,7 @@
 """What messages, grants and writing cost here, and whether the scaling model meets runs that it can be held against.
 
     python jobs/scaling.py measure [--json FILE]   # the costs of this machine, as `caligo_mpi.analysis.scaling.Costs`
-    python jobs/scaling.py validate                # real maps on 1 to 16 ranks beside the model fed with those costs
+    python jobs/scaling.py validate [--two-hosts]  # real maps on 1 to 16 ranks beside the model fed with those costs
     python jobs/scaling.py predict [--costs FILE]  # 16 to 10,000 ranks, for the workloads of docs/scaling.md
 
 In ``validate`` chunks sleep, so that 16 ranks on two cores are 16 ranks; messages, grants, the order of commits and
@@ -11,12 +11,14 @@ writing are real.  Exit code 1 if the model is off by more than 15 %.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from caligo_mpi.runs.chunks import run_chunk
 from caligo_mpi.runs.identity import run_info
 
 MOST = 0.15
+TRIES = 2
 _SLICE = 5e-4  # seconds between two looks at messages while a chunk "computes"
 
 
@@ -80,24 +83,45 @@ def duration(workload: Workload, item: int) -> float:
 # ── what runs under mpirun ───────────────────────────────────────────────────────────────────────────────────
 
 
-def play(workload: dict[str, Any], policy: str, quantum: int, path: str) -> float | None:
-    """Seconds of one map, on rank 0; ``quantum`` chunks per grant at least, 0 for the schedule's own."""
+@dataclass(frozen=True)
+class Game:
+    """A map to be timed: ``quantum`` chunks per grant at least, 0 for the schedule's own; rank 0 then computes."""
+
+    workload: Workload
+    quantum: int = 0
+
+
+def play(games: list[dict[str, Any]], path: str) -> list[float] | None:
+    """Seconds of each map, one after the other on the same ranks, the least of two; on rank 0."""
     from caligo_mpi.parallel import mpi
 
-    if quantum:
-        schedule.quantum = lambda seconds: quantum
     if mpi.rank():
         mpi.serve(Bytes)
         return None
-    asked = Workload(**workload)
-    rules = Rules(policy, rank0_computes="no" if quantum else "auto")
+    usual = schedule.quantum
+    found = []
+    for game in games:
+        quantum = game["quantum"]
+        schedule.quantum = (lambda seconds, size=quantum: size) if quantum else usual
+        workload = Workload(**game["workload"])
+        found.append(min(_map_seconds(workload, quantum, path) for _ in range(TRIES)))
+    return found
+
+
+def _map_seconds(workload: Workload, quantum: int, path: str) -> float:
+    """Seconds of one map of which rank 0 writes what is carried."""
+    from caligo_mpi.parallel import mpi
+
+    rules = Rules("adaptive", rank0_computes="no" if quantum else "auto")
+    items = range(workload.chunks)
     file = os.open(path, os.O_WRONLY | os.O_CREAT)
     begin, offset = time.perf_counter(), 0
-    for _, result in mpi.map_over_ranks(Sleeper(asked), range(asked.chunks), rules, codec=Bytes):
-        if asked.carried:
+    for _, result in mpi.map_over_ranks(Sleeper(workload), items, rules, codec=Bytes):
+        if workload.carried:
             offset += os.pwrite(file, result, offset)
     spent = time.perf_counter() - begin
     os.close(file)
+    Path(path).unlink()
     return spent
 
 
@@ -113,62 +137,71 @@ def latency() -> float | None:
     return sorted(mpi.round_trip(1, small) for _ in range(rounds))[rounds // 2] / 2
 
 
-def on_ranks(ranks: int, part: str, **arguments: Any) -> float:
-    """Run a part of this script under mpirun; what it found on rank 0."""
+def on_ranks(ranks: int, pair: Any, part: str, **arguments: Any) -> Any:
+    """Run a part of this script under mpirun, half of the ranks on each host of a pair; what it found on rank 0."""
     head, variables = mpirun_command(ranks)
     line = [*head, sys.executable, __file__, "part", part, json.dumps(arguments)]
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)}
+    if pair:
+        line = pair.here.inside(line)
+        environment |= pair.environment(ranks - ranks // 2, ranks // 2)
     said = subprocess.run(line, env=environment, check=True, stdout=subprocess.PIPE).stdout
-    return float(said)
+    return json.loads(said)
 
 
-def map_seconds(
-    ranks: int, workload: Workload, folder: str, *, policy: str = "adaptive", quantum: int = 0
-) -> float:
-    path = str(Path(folder, "columns"))
-    found = on_ranks(
-        ranks, "play", workload=asdict(workload), policy=policy, quantum=quantum, path=path
-    )
-    Path(path).unlink()
+def map_seconds(ranks: int, pair: Any, games: list[Game], folder: str) -> list[float]:
+    """Seconds of maps on so many ranks."""
+    path, told = str(Path(folder, "columns")), [asdict(game) for game in games]
+    found: list[float] = on_ranks(ranks, pair, "play", games=told, path=path)
     return found
 
 
 # ── costs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
+_LARGE = 1 << 20
+
 
 def measure(folder: str) -> Costs:
-    """The costs of this machine, of files in ``folder``; the best of three where others may disturb."""
-    empty = Workload(100_000, 0.0, writers="none")
-    many = min(map_seconds(2, empty, folder, quantum=1000) for _ in range(3)) / empty.chunks
-    few = replace(empty, chunks=20_000)
-    single = min(map_seconds(2, few, folder, quantum=1) for _ in range(3)) / few.chunks
-    large = Workload(100, 0.0, 8 << 20)
-    carried = min(map_seconds(2, large, folder, quantum=1) for _ in range(3)) / large.chunks
-    write = write_seconds(folder)
-    crossing = max(carried / large.nbytes - write, 1e-12)
+    """The costs of this machine, of files in ``folder``; the least of a few tries, where others may disturb."""
+    costs = measure_maps(folder, None)
+    return replace(costs, commit=costs.commit + commit_seconds(folder))
+
+
+def measure_maps(folder: str, pair: Any) -> Costs:
+    """The same where no records are written."""
+    empty = Workload(40_000, 0.0, writers="none")
+    few = replace(empty, chunks=6000)
+    many, single = map_seconds(2, pair, [Game(empty, 1000), Game(few, 1)], folder)
+    each = many / empty.chunks
+    message = max(single / few.chunks - each, 0.0)
+    # With enough others a map of large results takes as long as rank 0 needs to receive and to write them.
+    large = Workload(400, 0.0, _LARGE)
+    (carried,) = map_seconds(6, pair, [Game(large, 1)], folder)
+    both = max(carried / large.chunks - message - each, 1e-9) / _LARGE
+    write = min(write_seconds(folder), 0.9 * both)
     return Costs(
-        latency=min(on_ranks(2, "latency") for _ in range(3)),
-        message=max(single - many, 0.0),
-        commit=many + commit_seconds(folder),
-        transfer=1 / crossing,
+        latency=on_ranks(2, pair, "latency"),
+        message=message,
+        commit=each,
+        transfer=1 / (both - write),
         write=1 / write,
         file_system=1 / write,
     )
 
 
 def write_seconds(folder: str) -> float:
-    """Seconds per byte of writing from one process, in pieces of 8 MiB."""
-    piece, path = np.ones(8 << 20, np.uint8), Path(folder, "written")
+    """Seconds per byte of writing from one process, in pieces as they are gathered."""
+    piece, path = np.ones(_LARGE, np.uint8), Path(folder, "written")
     best = float("inf")
     for _ in range(3):
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         begin = time.perf_counter()
-        for number in range(100):
+        for number in range(400):
             os.pwrite(file, piece, number * piece.nbytes)
         best = min(best, time.perf_counter() - begin)
         os.close(file)
         path.unlink()
-    return best / (100 * piece.nbytes)
+    return best / (400 * piece.nbytes)
 
 
 def commit_seconds(folder: str) -> float:
@@ -195,29 +228,31 @@ def commit_seconds(folder: str) -> float:
 
 # ── the model beside real maps ───────────────────────────────────────────────────────────────────────────────
 
-#: Ranks that compute long, ranks that wait for the writer, a schedule near its end.
+#: Chunks per rank, and what they are: ranks that compute long, short chunks, ranks that wait for rank 0, few chunks.
 CASES = {
-    "20 ms, records": (Workload(1500, 0.02, spread=0.3, writers="none"), (1, 2, 4, 8, 16)),
-    "5 ms, records": (Workload(4000, 0.005, spread=0.5, writers="none"), (1, 4, 16)),
-    "20 ms, 4 MiB gathered": (Workload(600, 0.02, 4 << 20, 0.3), (2, 8, 16)),
-    "1 s, few": (Workload(40, 0.2, spread=0.5, writers="none"), (4, 16)),
+    "20 ms, records": (60, Workload(1, 0.02, spread=0.3, writers="none")),
+    "5 ms, records": (200, Workload(1, 0.005, spread=0.5, writers="none")),
+    "5 ms, 1 MiB gathered": (60, Workload(1, 0.005, _LARGE, 0.3)),
+    "0.2 s, six per rank": (6, Workload(1, 0.2, spread=0.1, writers="none")),
 }
+RANKS = (1, 2, 4, 8, 16)
 
 
-def validate(folder: str) -> bool:
-    costs = measure(folder)
+def validate(folder: str, pair: Any) -> bool:
+    """Tell, for each case and number of ranks, what was measured and what the model says."""
+    costs = replace(measure_maps(folder, pair), start=0.0, tick=_SLICE)
     print(json.dumps(asdict(costs)))
-    costs = replace(costs, start=0.0)
-    # Records are not written here.
-    costs = replace(costs, commit=max(costs.commit - commit_seconds(folder), 1e-7), tick=_SLICE)
     print("| chunks | ranks | measured, chunks/s | model, chunks/s | model / measured |")
     print("|---|---|---|---|---|")
     good = True
-    for name, (workload, many) in CASES.items():
-        for ranks in many:
-            measured = workload.chunks / map_seconds(ranks, workload, folder)
-            foreseen = predict(workload, costs, ranks=ranks)
-            model = workload.chunks / foreseen.seconds
+    for ranks in RANKS:
+        if pair and ranks == 1:
+            continue
+        workloads = [replace(one, chunks=number * ranks) for number, one in CASES.values()]
+        spent = map_seconds(ranks, pair, [Game(one) for one in workloads], folder)
+        for name, workload, seconds in zip(CASES, workloads, spent, strict=True):
+            measured = workload.chunks / seconds
+            model = workload.chunks / predict(workload, costs, ranks=ranks).seconds
             good &= abs(model / measured - 1) <= MOST
             row = f"| {name} | {ranks} | {measured:.4g} | {model:.4g} | {model / measured:.3f} |"
             print(row, flush=True)
@@ -246,6 +281,26 @@ def tell(costs: Costs) -> None:
             )
 
 
+@contextlib.contextmanager
+def two_hosts(folder: str, wanted: bool) -> Iterator[Any]:
+    """Two hosts inside this machine, as `tests.faults.hosts` makes them, or None."""
+    if not wanted:
+        yield None
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tests.faults import hosts
+
+    if reason := hosts.missing():
+        raise SystemExit(reason)
+    home = Path(folder, "hosts")
+    home.mkdir()
+    pair = hosts.Pair(home)
+    try:
+        yield pair
+    finally:
+        pair.remove()
+
+
 def main() -> int:
     if sys.argv[1:2] == ["part"]:
         found = {"play": play, "latency": latency}[sys.argv[2]](**json.loads(sys.argv[3]))
@@ -253,7 +308,7 @@ def main() -> int:
 
         if found is not None:
             mpi.release_workers() if sys.argv[2] == "play" else None
-            print(found)
+            print(json.dumps(found))
         return 0
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -261,12 +316,16 @@ def main() -> int:
     parser.add_argument("what", choices=["measure", "validate", "predict"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the costs go")
     parser.add_argument("--costs", type=Path, metavar="FILE", help="costs that were measured")
+    parser.add_argument(
+        "--two-hosts", action="store_true", help="validate on network namespaces; needs root"
+    )
     parser.add_argument("--file-system", type=float, metavar="B/s", default=20e9)
     parser.add_argument("--directory", help="where files are written (default: /dev/shm)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.directory or "/dev/shm") as folder:
         if args.what == "validate":
-            return 0 if validate(folder) else 1
+            with two_hosts(folder, args.two_hosts) as pair:
+                return 0 if validate(folder, pair) else 1
         if args.what == "predict":
             costs = Costs.read(args.costs) if args.costs else Costs()
             tell(replace(costs, file_system=args.file_system))

@@ -113,3 +113,11 @@ def test_measured_costs_come_from_a_file(tmp_path):
 def test_a_workload_that_cannot_be_is_named(changes, what):
     with pytest.raises(ConfigError, match=what):
         Workload(**{"chunks": 1, "seconds": 1.0} | changes)
+
+
+def test_ranks_whose_results_were_received_late_are_granted_more():
+    costs = Costs(start=0.0, transfer=4e9, write=3e9)
+    workload = Workload(480, 0.005, 1 << 20, 0.3)
+    rates = [predict(workload, costs, ranks=ranks).rate for ranks in (2, 4, 8)]
+    assert rates[1] > 1.7 * rates[0]
+    assert rates[2] > 1.5 * rates[1]

@@ -54,6 +54,7 @@ class Play:
         self.counter = 0
         self.mailbox: deque[tuple[int, list[int], float]] = deque()
         self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
+        self.news: set[int] = set()  # those that may have room for more now
         self.next_commit = 0
         self.listening = False  # a turn of listening is due
         self.busy_until = 0.0  # rank 0, with what others sent
@@ -152,11 +153,17 @@ class Play:
             self._heard(source, positions, seconds)
         spent += self._commit()
         self._served(now, spent)
-        for source, _, _ in messages:
-            self._grant(source, self.busy_until)
+        self._grant_all()
         self._compute_own(self.busy_until)
 
+    def _grant_all(self) -> None:
+        """Grant to those who have said something, and to those whose results were received."""
+        for worker in sorted(self.news):
+            self._grant(worker, self.busy_until)
+        self.news.clear()
+
     def _heard(self, source: int, positions: list[int], seconds: float) -> None:
+        self.news.add(source)
         self.grants.finished(source, len(positions), seconds)
         self.grants.item_bytes = int(self.workload.carried)
         self.ready.update(dict.fromkeys(positions, source))
@@ -177,6 +184,7 @@ class Play:
             spent += each
             if source and not self._is_inline:
                 self.grants.received(source, 1)
+                self.news.add(source)
             if source:
                 spent += self.workload.carried / self.costs.transfer
         return spent
@@ -220,6 +228,7 @@ class Play:
         if self.workload.written:
             spent += self._written(now) - now
         self._served(now, spent)
+        self._grant_all()
         self._compute_own(self.busy_until)
 
     def _draw(self) -> float:
