@@ -5,6 +5,7 @@ Importing this compiles, or loads what was kept, and raises `ImportError` withou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -55,7 +56,10 @@ class Blocks:
     """
 
     def __init__(self, law: Law, seed: np.random.SeedSequence, summed: int = 0) -> None:
-        self._plan = compile_plan(law)
+        plan = compile_plan(law)
+        rests = (plan.rest_values, plan.rest_bounds, plan.rest_counts)
+        self._law = (plan.kinds, plan.values, plan.wholes, *rests)
+        self._planes: Words | None = None
         state: Any = np.random.SFC64(seed).state
         self._state = np.array(state["state"]["state"], np.uint64)
         self._work = np.empty((2, outcomes.FULL), np.uint64)
@@ -70,11 +74,20 @@ class Blocks:
 
         ``first`` is the number of their first word.  Words behind those that are summed are drawn, not counted.
         """
-        plan = self._plan
-        laws = (plan.kinds, plan.values, plan.wholes)
-        rests = (plan.rest_values, plan.rest_bounds, plan.rest_counts)
         work = (*self._work, self._late, self._counts)
-        _block(self._state, *laws, *rests, *planes, *work, self._notes, first)
+        _block(self._state, *self._law, *planes, *work, self._notes, first)
+        return self._tally()
+
+    def sum_up(self, first: int, sizes: Sequence[int]) -> Tally:
+        """Draw blocks of so many words, one after the other in the same place, and count them together."""
+        if self._planes is None:
+            self._planes = np.empty((4, outcomes.FULL), np.uint64)
+        words = np.array(sizes, np.int64)
+        work = (*self._work, self._late, self._counts)
+        _blocks(self._state, *self._law, *self._planes, *work, self._notes, first, words)
+        return self._tally()
+
+    def _tally(self) -> Tally:
         words, either_x, errors_z, sifted_x, errors_x = self._counts.tolist()
         return Tally(64 * words - either_x, errors_z, sifted_x, errors_x)
 
@@ -298,3 +311,26 @@ def _block(
     _fall(state, kinds[4:8], laws, (a_basis, a_bit), planes, late)
     _fall(state, kinds[8:12], laws, (b_basis, b_bit), planes, late)
     _count_and_note(a_basis, a_bit, b_basis, b_bit, counts, notes, first)
+
+
+@_jit(
+    "void(uint64[::1], int64[::1], uint8[:,::1], int64[::1], uint8[:,::1], uint64[:,::1], "
+    "int64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], "
+    "int64[::1], int64[::1], uint64[:,:,::1], int64, int64[::1])"
+)
+def _blocks(
+    state: Any, kinds: Any, values: Any, wholes: Any, rest_values: Any, rest_bounds: Any,
+    rest_counts: Any, a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, plane: Any, other: Any,
+    late: Any, counts: Any, notes: Any, first: Any, sizes: Any,
+) -> None:  # fmt: skip
+    """Blocks of these sizes, each in the place of the one before; their counts are added up."""
+    together = np.zeros(len(counts), np.int64)
+    for words in sizes:
+        _block(
+            state, kinds, values, wholes, rest_values, rest_bounds, rest_counts,
+            a_basis[:words], a_bit[:words], b_basis[:words], b_bit[:words], plane, other,
+            late, counts, notes, first,
+        )  # fmt: skip
+        first += words
+        together += counts
+    counts[:] = together

@@ -13,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,8 @@ SOURCES = (
 
 # Seconds of numpy's work in this process after which kept code is loaded, or code is compiled.
 _LOADING, _COMPILING = 1.0, 20.0
+#: Blocks that are summed up between two ticks: a millisecond, beside which a call of compiled code is nothing.
+_TOGETHER = 8
 _MISSING = "numba is not installed: pip install 'caligo-mpi[fast]'"
 
 
@@ -63,16 +66,28 @@ def sum_up(
     blocks = compiled.Blocks(law, seed, count)
     if not blocks.sums:
         return None
+    if sink is None:
+        found = _sum_up_alone(blocks, count, tick)
+        return Summed(found, blocks.checksum())
     end = count >> 6
-    own = np.empty((4, outcomes.FULL), np.uint64)
     found = Tally()
     for first, words in outcomes.blocks(count):
-        planes = sink.lend(words) if sink else own[:, :words]
+        planes = sink.lend(words)
         found += blocks.draw(planes, first)
-        if sink:
-            sink.take(planes[:, : end - first], first)
+        sink.take(planes[:, : end - first], first)
         tick()
     return Summed(found, blocks.checksum())
+
+
+def _sum_up_alone(blocks: Any, count: int, tick: Tick) -> Tally:
+    """Counts of columns that nobody gets."""
+    planned = list(outcomes.blocks(count))
+    found = Tally()
+    for start in range(0, len(planned), _TOGETHER):
+        some = planned[start : start + _TOGETHER]
+        found += blocks.sum_up(some[0][0], [words for _, words in some])
+        tick()
+    return found
 
 
 def sample_compiled(
