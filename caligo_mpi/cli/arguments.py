@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 def add_config(sub: argparse.ArgumentParser) -> None:
-    """The configuration of a run, and overrides."""
+    """The file of a run's configuration, and ``--set``."""
     sub.add_argument("config", help="YAML file")
     add_set(sub, example="engine.link.fidelity=0.97")
 
 
 def add_set(sub: argparse.ArgumentParser, *, example: str) -> None:
-    """``--set``."""
+    """``--set KEY=VALUE``, which overrides one value of the configuration and may be repeated."""
     sub.add_argument(
         "--set",
         dest="overrides",
@@ -55,12 +55,12 @@ def add_output(sub: argparse.ArgumentParser) -> None:
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:
-    """``--json``."""
+    """``--json`` of verbs that print values, too."""
     sub.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def add_ranks(sub: argparse.ArgumentParser, *, text: str = "start mpirun with N ranks") -> None:
-    """``--ranks``."""
+    """``--ranks`` of verbs that can run under MPI."""
     sub.add_argument("-n", "--ranks", type=whole(1, 1 << 20), metavar="N", help=text)
 
 
@@ -210,7 +210,7 @@ def tell(args: argparse.Namespace, values: object, text: str) -> None:
 
 
 def deliver(args: argparse.Namespace, values: object, text: str) -> None:
-    """Print what was asked for."""
+    """Print what was asked for on the standard output."""
     streams.deliver(in_form(values, text, json=args.json))
 
 

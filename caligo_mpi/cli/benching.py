@@ -23,7 +23,7 @@ _FOLDER = "bench-results"
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare it."""
+    """Declare the verb ``bench``."""
     sub = verb("bench", _bench)
     presets = "peers, scaling, noise-sweep, size-sweep, chunks, batching, store, protocol"
     sub.add_argument("bench", nargs="?", help=f"YAML file, or one of: {presets}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare it."""
+    """Declare the verb ``doctor``."""
     sub = verb("doctor", _doctor)
     where = "file or directory that the output would go to (default: here)"
     sub.add_argument("-o", "--output", metavar="PATH", default=".", help=where)

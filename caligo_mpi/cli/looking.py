@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare them."""
+    """Declare the verbs that look at configurations, files and engines."""
     _add_configuration_verbs(verb)
     _add_file_verbs(verb)
     _add_engine_verbs(verb)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare them."""
+    """Declare the verbs that make files."""
     _add_generate(verb)
     _add_distill(verb)
     _add_resume(verb)
@@ -155,7 +155,7 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
 
 
 def _distill_line(args: argparse.Namespace, path: Path, config: ProtocolConfig) -> list[str]:
-    """The command line for ranks."""
+    """The command line of ranks that distill the same file."""
     line = ["distill", arguments.operand(args.run)]
     if args.config is None:
         line.append(f"--mode={config.mode}")

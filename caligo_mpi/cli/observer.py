@@ -38,17 +38,17 @@ class TerminalObserver(Observer):
         self._stack.close()
 
     def say(self, message: str) -> None:
-        """A sentence for people."""
+        """Print a sentence for people."""
         streams.say(message)
 
     def progress(self, where: Progress) -> None:
-        """Another item is in."""
+        """Show that another item is in."""
         if self._report is None:
             self._report = self._stack.enter_context(progress(quiet=self.quiet))
         self._report(where)
 
     def result(self, summary: Any) -> None:
-        """How the run ended."""
+        """Print how the run ended."""
         self._stack.close()
         values, text = _shown(summary)
         streams.tell(in_form(values, text, json=self.json))

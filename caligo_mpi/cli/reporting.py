@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare it."""
+    """Declare the verb ``report``."""
     sub = verb("report", _report)
     sub.add_argument(
         "files",

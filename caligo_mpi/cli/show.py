@@ -35,7 +35,7 @@ def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
 
 
 def summary_text(summary: Summary) -> str:
-    """The last words of ``generate``."""
+    """The last words of ``generate``: state, QBERs beside their closed forms, digest."""
     status = summary.status
     if status.complete:
         state = "complete"
@@ -127,7 +127,7 @@ def _bases(tally: Tally, expected: Expected) -> Iterator[tuple[str, int, int, fl
 
 
 def summary_dict(summary: Summary) -> dict[str, Any]:
-    """The same for machines."""
+    """What ``generate --json`` prints."""
     out = status_dict(summary.status)
     for basis, sifted, errors, closed_form in _bases(summary.status.tally, summary.expected):
         key = basis.lower()
@@ -251,7 +251,7 @@ def _ratio(part: int, whole: int) -> float | None:
 
 
 def _number(value: float) -> float | None:
-    """For JSON, which has no NaN."""
+    """The value for JSON, which has no NaN: None then."""
     return None if math.isnan(value) else value
 
 
@@ -318,7 +318,7 @@ def forecast_dict(config: RunConfig, plan: Forecast) -> dict[str, Any]:
 
 
 def _times_dict(expected: Expected) -> dict[str, Any]:
-    """Closed forms of times."""
+    """Closed forms of times, in ns and rows per second of simulated time."""
     return {
         "hold": expected.hold,
         "expected_request_ns": expected.request_ns,

@@ -18,10 +18,10 @@ _NAME, _P = 18, 8
 
 
 class AnalysisObserver(TerminalObserver):
-    """Delivers an analysis."""
+    """An observer whose result is an analysis."""
 
     def result(self, summary: Any) -> None:
-        """The analysis is there."""
+        """Print the analysis."""
         self._stack.close()
         assert isinstance(summary, Analysis)
         values = summary.as_dict()

@@ -27,7 +27,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def plan_text(planned: Planned, outlooks: Sequence[Outlook]) -> str:
-    """What ``bench --plan`` prints."""
+    """What ``bench --plan`` prints: a row per case, and how long all runs will take."""
     bench = planned.bench
     rounds = bench.warmup + bench.repeats
     names = varying(planned.cases)
@@ -71,7 +71,7 @@ def _parameters(values: Mapping[str, Any], names: Sequence[str]) -> list[str]:
 
 
 def plan_dict(outlooks: Sequence[Outlook]) -> list[dict[str, Any]]:
-    """The same for machines."""
+    """What ``bench --plan --json`` prints."""
     found = []
     for one in outlooks:
         state, problem = one.problem or (OK, None)
@@ -108,7 +108,7 @@ def summary_text(
     cases: list[Case],
     folder: str,
 ) -> str:
-    """The table at the end of a bench."""
+    """The table at the end of a bench: a row per case, what failed, fits, states."""
     entries = summary["cases"]
     names = varying(cases)
     ratios = _ratios(comparison)
@@ -187,7 +187,7 @@ def _title(name: str) -> str:
 
 
 def _fit(one: Mapping[str, Any]) -> str:
-    """A serial fraction in a line."""
+    """The serial fraction of an engine, with its interval, in a line."""
     fraction = one["serial_fraction"]
     value = 100 * fraction["value"]
     low = 100 * fraction["low"]
@@ -225,7 +225,7 @@ def _difference_row(one: Difference) -> list[str]:
 
 
 def differences_dict(differences: Sequence[Difference]) -> list[dict[str, Any]]:
-    """The same for machines."""
+    """What ``bench --compare --json`` prints."""
     return [
         {
             "engine": one.engine,

@@ -16,7 +16,7 @@ from ..store.keys import KeysInfo, KeysReport, KeysStatus, KeysVerification
 
 
 def distilled_text(done: Distilled) -> str:
-    """The last words of ``distill``."""
+    """The last words of ``distill``: state, errors, key, digest."""
     info = done.info
     if done.keys:
         state = "complete"
@@ -34,7 +34,7 @@ def distilled_text(done: Distilled) -> str:
 
 
 def distilled_dict(done: Distilled) -> dict[str, Any]:
-    """The same for machines."""
+    """What ``distill --json`` prints."""
     return {
         "path": str(done.path),
         **_keys_dict(done.info, done.keys, done.blocks_done),
@@ -281,7 +281,7 @@ def _made_dict(keys: KeysReport) -> dict[str, Any]:
 
 
 def _abort_dict(row: np.void) -> dict[str, Any]:
-    """A block that was aborted."""
+    """A block that was aborted, for ``--json``."""
     reason = row["abort_reason"].decode()
     return {
         "block": int(row["index"]),

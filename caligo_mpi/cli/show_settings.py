@@ -21,7 +21,7 @@ def settings_text(settings: Sequence[Setting]) -> str:
 
 
 def settings_dict(settings: Sequence[Setting]) -> dict[str, Any]:
-    """The same for machines."""
+    """The settings of ``validate --json``, by path."""
     found = {}
     for one in settings:
         found[one.path] = {

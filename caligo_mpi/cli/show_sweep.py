@@ -19,7 +19,7 @@ STATES = ("done", "failed", "running", "waiting")
 
 
 def sweep_text(done: SweepSummary) -> str:
-    """The last words of ``sweep``."""
+    """The last words of ``sweep``: states of its points, and their table."""
     state = "complete" if done.complete else "not finished"
     head = f"{done.directory}: {state}, {_states(done.table)}"
     if done.launched:
@@ -32,7 +32,7 @@ def sweep_text(done: SweepSummary) -> str:
 
 
 def sweep_dict(done: SweepSummary) -> dict[str, Any]:
-    """The same for machines."""
+    """What ``sweep --json`` prints."""
     table = done.table
     points = []
     for row in table.rows:
@@ -168,7 +168,7 @@ def plan_text(found: SweepPlan) -> str:
 
 
 def plan_dict(found: SweepPlan) -> dict[str, Any]:
-    """The same for machines."""
+    """What ``sweep --plan --json`` prints."""
     return {
         "points": found.points,
         "pairs": found.pairs,

@@ -16,7 +16,7 @@ _KINDS = {
 
 
 def names() -> list[str]:
-    """What ``--like`` takes."""
+    """The names that ``--like`` takes."""
     return sorted(_files())
 
 

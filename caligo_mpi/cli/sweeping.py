@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def add_verbs(verb: AddVerb) -> None:
-    """Declare them."""
+    """Declare the verbs ``sweep`` and ``merge``."""
     _add_sweep(verb)
     sub = verb("merge", _merge)
     sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
@@ -89,7 +89,7 @@ def _sweep_job(args: argparse.Namespace) -> SweepJob:
 
 
 def _sweep_line(args: argparse.Namespace, directory: Path) -> list[str]:
-    """The command line for ranks."""
+    """The command line of ranks that work on the same sweep."""
     line = ["sweep", arguments.operand(args.config)]
     line += arguments.rank_arguments(args, directory)
     if args.point is not None:

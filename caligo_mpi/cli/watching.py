@@ -73,7 +73,7 @@ def _forget(looks: list[Look]) -> None:
 
 
 def sentence(seen: Look, now: float | None) -> str:
-    """One file in one line."""
+    """What is said of one file, in one line."""
     if not seen.total:
         problem = f" ({seen.problem})" if seen.problem else ""
         return f"{seen.path}: {seen.state}{problem}"

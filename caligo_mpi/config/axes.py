@@ -36,7 +36,7 @@ _Grid = Annotated[tuple[_Real, _Real, _Count], BeforeValidator(_of_three)]
 
 
 class _Named(Section):
-    """What all axes have."""
+    """The keys that all axes have."""
 
     path: Annotated[
         StrictStr, about("the key that changes, such as engine.link.fidelity or protocol.seed")
@@ -100,7 +100,7 @@ class AxisConfig(_Named):
 
 
 class LatinAxisConfig(_Named):
-    """A parameter of a Latin hypercube."""
+    """A parameter of a Latin hypercube and the range of its values."""
 
     range: Annotated[
         tuple[_Real, _Real],
@@ -152,7 +152,7 @@ class Group:
     latin: LatinConfig | None = None
 
     def rows(self) -> list[tuple[Any, ...]]:
-        """A value of each axis per point."""
+        """The points of the group: a value of each axis for each."""
         columns = []
         for number, axis in enumerate(self.axes):
             if self.latin is None:

@@ -31,7 +31,7 @@ _REMEDY = "configs/bbm92.yaml and configs/rot.yaml are examples"
 
 
 class _Model(Section):
-    """What all modes share."""
+    """What the configurations of all modes share."""
 
     def rows_per_block(self) -> int | None:
         """Pairs per block, about; None where all pairs of a run are one block."""
@@ -234,7 +234,7 @@ def _parse(data: object, overrides: Sequence[str], *, source: str) -> ProtocolCo
 
 @cache
 def _keys() -> tuple[Key, ...]:
-    """Every key of any mode."""
+    """Every key of any mode, with its meaning."""
     return protocol_keys()
 
 

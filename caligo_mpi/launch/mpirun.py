@@ -238,7 +238,7 @@ def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> La
 
 
 def _version(launcher: str, env: Mapping[str, str]) -> str:
-    """What a launcher says of itself."""
+    """What a launcher says of itself when it is asked for its version."""
     command = [launcher, "--version"]
     try:
         said = processes.first_words(

@@ -87,7 +87,7 @@ class Watchdog:
     def _traces(self) -> tuple[tuple[int, int] | None, ...]:
         """What tells whether something was written; the exit file comes last."""
         files = (*store.working_files(self.path), self.path, self.exit_file)
-        return tuple(_trace(file) for file in files)
+        return tuple(map(_trace, files))
 
 
 def _trace(path: Path) -> tuple[int, int] | None:

@@ -61,7 +61,7 @@ def is_kept(*files: str) -> bool:
 
 
 def _folder(files: tuple[str, ...]) -> Path | None:
-    """Where to keep code, or ``None``."""
+    """Where to keep code; None where there is no place that is safe."""
     key = _key(files)
     try:
         root = Path(environment.text("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -172,7 +172,7 @@ def _sum_of_table(packed: NDArray[Any], counts: U8) -> int:
 
 
 def select(packed: U8, mask: U8, count: int) -> U8:
-    """The bits of ``packed`` at which ``mask`` is 1, packed anew from bit 0."""
+    """The bits of ``packed`` at which ``mask`` is 1, packed anew from bit 0; both have ``count`` bits."""
     values = unpack(packed, count)
     wanted = unpack(mask, count).view(bool)
     return pack(values[wanted])

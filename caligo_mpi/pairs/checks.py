@@ -64,11 +64,12 @@ def breach_of_packed(pairs: Pairs) -> str:
 
 def _breach_of_columns(columns: object, rows: int) -> str:
     """What is wrong with the four packed columns of so many rows."""
+    length = counted(rows, "row")
     shape = (len(_BITS), bits.nbytes(rows))
     if not isinstance(columns, np.ndarray) or columns.dtype != np.uint8 or columns.shape != shape:
         found = _described(columns)
         due = f"packed uint8 of shape {shape} is due"
-        return f"columns of {counted(rows, 'row')} are {found}; {due}"
+        return f"columns of {length} are {found}; {due}"
     used = rows & 7
     if not used:
         return ""
@@ -77,7 +78,7 @@ def _breach_of_columns(columns: object, rows: int) -> str:
     if not len(wrong):
         return ""
     name = _BITS[int(wrong[0])]
-    return f"{name} has bits beyond its {counted(rows, 'row')}; pad bits are 0"
+    return f"{name} has bits beyond its {length}; pad bits are 0"
 
 
 def _described(values: Any) -> str:

@@ -64,7 +64,8 @@ class Partition(Sequence[Chunk]):
     """
 
     def __init__(self, pairs: int, chunk_size: int) -> None:
-        self.pairs, self.chunk_size = pairs, chunk_size
+        self.pairs = pairs
+        self.chunk_size = chunk_size
 
     def __len__(self) -> int:
         return -(-self.pairs // self.chunk_size)
@@ -258,7 +259,8 @@ class _Taker:
     """Parts of a buffer one after the other; each begins at a multiple of 8 bytes."""
 
     def __init__(self, buffer: U8) -> None:
-        self._buffer, self._at = buffer, 0
+        self._buffer = buffer
+        self._at = 0
 
     def __call__(self, size: int) -> U8:
         part = self._buffer[self._at : self._at + size]

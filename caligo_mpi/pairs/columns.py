@@ -53,22 +53,22 @@ class Pairs:
 
     @property
     def alice_basis(self) -> U8:
-        """Packed; 0 = Z, 1 = X."""
+        """Alice's bases, eight pairs per byte; 0 = Z, 1 = X."""
         return self._column(0)
 
     @property
     def alice_outcome(self) -> U8:
-        """Packed."""
+        """Alice's bits, eight pairs per byte."""
         return self._column(1)
 
     @property
     def bob_basis(self) -> U8:
-        """Packed; 0 = Z, 1 = X."""
+        """Bob's bases, eight pairs per byte; 0 = Z, 1 = X."""
         return self._column(2)
 
     @property
     def bob_outcome(self) -> U8:
-        """Packed."""
+        """Bob's bits, eight pairs per byte."""
         return self._column(3)
 
     def _column(self, number: int) -> U8:
@@ -128,7 +128,9 @@ class Pairs:
         count = stop - start
         ends_in_byte = not stop & 7 or stop == self.count
         if not start & 7 and ends_in_byte:
-            columns = self.columns[:, start >> 3 : bits.nbytes(stop)]
+            first = start >> 3
+            end = bits.nbytes(stop)
+            columns = self.columns[:, first:end]
         else:
             moved = [bits.extract(column, start, count) for column in self.columns]
             columns = np.stack(moved)
@@ -192,7 +194,7 @@ class PairArrays(_Arrays):
 
     @classmethod
     def of(cls, columns: Extra) -> PairArrays:
-        """From all columns by name."""
+        """Pairs from all of their columns by name; those that no pair has otherwise are declared ones."""
         own: dict[str, Any] = {}
         extra: dict[str, NDArray[Any]] = {}
         for name, values in columns.items():

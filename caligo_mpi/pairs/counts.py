@@ -69,7 +69,7 @@ class OutcomeCounts:
 
     @property
     def tally(self) -> Tally:
-        """Sifted pairs and errors."""
+        """Sifted pairs and errors, per basis."""
         z = self.counts[:4]
         x = self.counts[12:]
         return Tally(

@@ -111,7 +111,8 @@ def _counts(errors: int, trials: int) -> tuple[int, int]:
         few = index(errors)
         many = index(trials)
     except TypeError:
-        few, many = 1, 0
+        few = 1
+        many = 0
     if not 0 <= few <= many <= MOST_TRIALS:
         raise ConfigError(
             f"errors={errors} of trials={trials} are no counts; "
@@ -185,7 +186,8 @@ def _first_guess(a: int, b: int, tail: float) -> float:
     w = z * sqrt(h + level) / h - skew
     least = 1e-3 * z / sqrt(h)
     w = min(max(w, least), 300.0)
-    return -_ln_1p(b / (a + b) * _expm1(2 * w))
+    odds = b / (a + b) * _expm1(2 * w)
+    return -_ln_1p(odds)
 
 
 def _normal_guess(tail: float) -> float:
@@ -278,7 +280,7 @@ def _ln(x: float) -> float:
 
 
 def _ln_1p(x: float) -> float:
-    """ln(1 + x) for x above −½."""
+    """The logarithm ln(1 + x), for x above −½."""
     if abs(x) > _SERIES_BELOW:
         return _ln(1 + x)
     r = x / (2 + x)
@@ -308,7 +310,7 @@ def _expm1_less(s: float) -> float:
 
 
 def _expm1(s: float) -> float:
-    """The difference exp(s) − 1."""
+    """The difference exp(s) − 1 without cancellation."""
     if abs(s) > _SERIES_BELOW:
         return _exp(s) - 1
     return s + _expm1_less(s)

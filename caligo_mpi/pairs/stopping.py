@@ -157,7 +157,8 @@ class Course:
     """
 
     def __init__(self, goal: Goal, partition: Partition) -> None:
-        self.goal, self.partition = goal, partition
+        self.goal = goal
+        self.partition = partition
         self.chunks = self.pairs = 0
         self.tally = Tally()
         self.decisions: list[Decision] = []

@@ -52,19 +52,23 @@ class ColumnSpec:
                 f"column name {self.name!r} must be up to 64 lower-case letters, digits and _, "
                 "and begin with a letter"
             )
-        if self.dtype not in (BIT, *_NUMBERS):
-            known = " ".join((BIT, *_NUMBERS))
+        kinds = (BIT, *_NUMBERS)
+        if self.dtype not in kinds:
+            known = " ".join(kinds)
             raise ConfigError(
                 f"column {self.name} has dtype={self.dtype!r}; choose one of: {known}"
             )
-        for what, text in (("unit", self.unit), ("description", self.description)):
-            if not isinstance(text, str) or len(text) > _MOST_TEXT:
-                raise ConfigError(
-                    f"column {self.name} has {what}={text!r:.60}; "
-                    f"it must be text of at most {_MOST_TEXT} characters"
-                )
+        self._require_text("unit", self.unit)
+        self._require_text("description", self.description)
         if sentence := _breach_of_flags(self):
             raise ConfigError(f"column {self.name} has {sentence}")
+
+    def _require_text(self, what: str, text: object) -> None:
+        if not isinstance(text, str) or len(text) > _MOST_TEXT:
+            raise ConfigError(
+                f"column {self.name} has {what}={text!r:.60}; "
+                f"it must be text of at most {_MOST_TEXT} characters"
+            )
 
     @property
     def is_bit(self) -> bool:
@@ -104,8 +108,11 @@ class ColumnSpec:
 
 def _is_plain(name: str) -> bool:
     letters = name.replace("_", "")
-    is_word = name.isascii() and letters.isalnum() and name == name.lower()
-    return is_word and name[0].isalpha() and len(name) <= 64
+    if not name.isascii() or not letters.isalnum():
+        return False
+    if name != name.lower() or len(name) > 64:
+        return False
+    return name[0].isalpha()
 
 
 def _breach_of_flags(column: ColumnSpec) -> str:
@@ -118,7 +125,8 @@ def _breach_of_flags(column: ColumnSpec) -> str:
     for value, word in flags.items():
         if not isinstance(value, int) or not _fits(value, column):
             return f"a flag for {value!r}, which is no value of dtype={column.dtype}"
-        if not isinstance(word, str) or word.split() != [word]:
+        is_word = isinstance(word, str) and word.split() == [word]
+        if not is_word:
             return f"flag {value}: {word!r:.60}; a meaning is one word without blanks"
     return ""
 

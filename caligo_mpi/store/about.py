@@ -69,7 +69,8 @@ class About:
     def chunk_records(self, start: int, stop: int) -> Records:
         """The records of the readable chunks ``start`` to ``stop``: a run may have more than memory holds."""
         wanted = range(self._pieces.chunks)[start:stop]
-        return read_records(self._fd, self._layout, wanted.start, max(wanted.start, wanted.stop))
+        end = max(wanted.start, wanted.stop)
+        return read_records(self._fd, self._layout, wanted.start, end)
 
     @property
     def chunk_count(self) -> int:
@@ -78,8 +79,11 @@ class About:
 
     def total(self, name: str) -> float:
         """The sum of a column of `chunks`, some records at a time; a float holds it exactly up to 2^53."""
-        parts = batches(self._fd, self._layout, range(self._pieces.chunks))
-        return math.fsum(float(records[name].sum()) for _, records in parts)
+        every = range(self._pieces.chunks)
+        sums = []
+        for _, records in batches(self._fd, self._layout, every):
+            sums.append(float(records[name].sum()))
+        return math.fsum(sums)
 
     @property
     def runs(self) -> NDArray[Any]:
@@ -113,4 +117,6 @@ class About:
     @property
     def until(self) -> dict[str, Any] | None:
         """By which goal the run stopped, where, and the estimate; None before, and in other files."""
-        return cast("dict[str, Any]", json.loads(self.info.until)) if self.info.until else None
+        if not self.info.until:
+            return None
+        return cast("dict[str, Any]", json.loads(self.info.until))

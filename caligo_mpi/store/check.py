@@ -69,7 +69,7 @@ class Status:
 
     @property
     def digest(self) -> str:
-        """Of the configuration."""
+        """The digest of the configuration: of everything that changes bits."""
         return self.info.config_digest
 
     @property
@@ -126,7 +126,11 @@ def _status_of(path: Path, final: Path) -> Status:
 
 
 def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
-    sums, done, seconds, slowest, duration = dict.fromkeys(_SUMS, 0), 0, 0.0, 0.0, 0.0
+    sums = dict.fromkeys(_SUMS, 0)
+    done = 0
+    seconds = 0.0
+    slowest = 0.0
+    duration = 0.0
     for first, records in recorded(fd, layout, range(len(layout.info.partition))):
         good = records[intact(records, first, layout)]
         done += len(good)

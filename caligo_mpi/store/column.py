@@ -27,7 +27,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Its name in the file."""
+        """The name of the column in its file."""
         return self.spec.name
 
     @property
@@ -42,7 +42,7 @@ class Column:
 
     @property
     def description(self) -> str:
-        """What it is, in words."""
+        """What the column is, in words."""
         return self.spec.description
 
     @property
@@ -66,5 +66,5 @@ class Column:
         return values[wanted.start - low :: wanted.step]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """The whole column in memory."""
+        """The whole column in memory, as an array of one dimension."""
         return np.asarray(self[:], dtype)

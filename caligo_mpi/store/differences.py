@@ -19,12 +19,13 @@ def differences(found: str, asked: str, *, only: Iterable[str] = ()) -> str:
     >>> differences('{"seed": 7, "engine": {"name": "noise"}}', '{"seed": 8, "engine": {}}')
     "engine.name='noise' there and not given here, seed=7 there and 8 here"
     """
-    there = dict(_flat(_read(found)))
-    here = dict(_flat(_read(asked)))
+    there = _flat(found)
+    here = _flat(asked)
     chosen = set(only)
     told = []
     for name in sorted(there.keys() | here.keys()):
-        if chosen and name.split(".")[0] not in chosen:
+        section = name.partition(".")[0]
+        if chosen and section not in chosen:
             continue
         theirs = there.get(name, _ABSENT)
         ours = here.get(name, _ABSENT)
@@ -36,18 +37,19 @@ def differences(found: str, asked: str, *, only: Iterable[str] = ()) -> str:
     return ", ".join(told)
 
 
-def _read(text: str) -> Mapping[str, Any]:
+def _flat(text: str) -> dict[str, Any]:
+    """The values of a configuration in JSON by their dotted keys; none where the text is something else."""
     try:
         values = json.loads(text)
     except ValueError:
         return {}
-    return values if isinstance(values, dict) else {}
+    return dict(_leaves(values)) if isinstance(values, dict) else {}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in values.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 

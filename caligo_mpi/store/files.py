@@ -60,7 +60,8 @@ def write_at(fd: int, data: NDArray[Any] | bytes | bytearray, offset: int) -> No
     view = memoryview(_raw(data) if isinstance(data, np.ndarray) else data)
     while view:
         written = os.pwrite(fd, view, offset)
-        view, offset = view[written:], offset + written
+        view = view[written:]
+        offset += written
 
 
 def _raw(array: NDArray[Any]) -> memoryview:
@@ -82,7 +83,8 @@ def read_at(fd: int, out: NDArray[Any], offset: int) -> None:
             ) from error
         if not size:
             raise StoreError(f"{_name(fd)} is truncated: it ends before byte {offset}")
-        view, offset = view[size:], offset + size
+        view = view[size:]
+        offset += size
 
 
 def _name(fd: int) -> str:
@@ -148,8 +150,10 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
     disk = os.statvfs(directory)
     free = disk.f_bavail * disk.f_frsize
     if size > free:
+        asked = f"{size / 1e9:.3g} GB"
+        there = f"{free / 1e9:.3g} GB"
         raise StoreError(
-            f"{purpose} needs {size / 1e9:.3g} GB, {free / 1e9:.3g} GB free in {directory}; "
+            f"{purpose} needs {asked}, {there} free in {directory}; "
             "free some space, ask for fewer pairs or choose another output directory"
         )
 
@@ -157,12 +161,14 @@ def require_space(directory: Path, size: int, purpose: str) -> None:
 def file_system(folder: Path) -> str:
     """The type of the file system that holds a directory, as the kernel names it."""
     resolved = folder.resolve()
-    best, kind = -1, "an unknown file system"
+    best = -1
+    kind = "an unknown file system"
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         point = before.split()[4].encode().decode("unicode_escape")
         if resolved.is_relative_to(point) and len(point) >= best:
-            best, kind = len(point), after.split()[0]
+            best = len(point)
+            kind = after.split()[0]
     return kind
 
 

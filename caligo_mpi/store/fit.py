@@ -33,11 +33,11 @@ def _require_record(info: RunInfo, index: int, record: Records) -> None:
     chunk = info.partition[index]
     start = int(record["start"])
     count = int(record["count"])
-    if (start, count) != (chunk.start, chunk.count):
+    if start != chunk.start or count != chunk.count:
         raise ValueError(f"chunk={index} has start={start} count={count}; it must be {chunk}")
     rows = int(record["rows"])
-    may_lose = info.has_index
-    if rows > count or (rows < count and not may_lose):
+    lacks_rows = rows < count and not info.has_index
+    if rows > count or lacks_rows:
         raise ValueError(f"chunk={index} has rows={rows} and {count} emissions")
 
 

@@ -50,7 +50,7 @@ class Selection:
 
     @property
     def rows(self) -> int:
-        """How many rows."""
+        """How many rows were selected."""
         return self.stop - self.start
 
     @property
@@ -76,7 +76,7 @@ class Selection:
             yield {name: arrays[name] for name in self.names}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All of them in memory."""
+        """The selected columns as arrays in memory, by name."""
         found = {name: np.empty(self.rows, kind) for name, kind in self.kinds.items()}
         at = 0
         for block in self.blocks():
@@ -145,7 +145,7 @@ class Frames:
         *,
         columns: Sequence[str] | None = None,
     ) -> Any:
-        """A `polars.DataFrame`."""
+        """A `polars.DataFrame` with a column for each of the file."""
         polars = library("polars")
         return polars.DataFrame(select(self, start, stop, columns).arrays())
 
@@ -180,7 +180,7 @@ class Frames:
 
 
 def _cf(column: Column) -> dict[str, Any]:
-    """Attributes by the CF conventions."""
+    """The attributes of a column by the CF conventions."""
     found: dict[str, Any] = {}
     if column.unit:
         found["units"] = column.unit

@@ -37,7 +37,9 @@ class Pending:
 
     def __init__(self) -> None:
         self.records = bytearray()
-        self._bytes, self._seconds, self._since = 0, 0.0, time.monotonic()
+        self._bytes = 0
+        self._seconds = 0.0
+        self._since = time.monotonic()
 
     def add(self, record: Records, size: int) -> None:
         """One more, of a chunk of ``size`` bytes."""
@@ -61,9 +63,12 @@ class Held:
     _launches: Launches
 
     def __init__(self, output: Output, layout: Layout, *, durability: Durability) -> None:
-        self.path, self.info = output.path, layout.info
+        self.path = output.path
+        self.info = layout.info
         self.messages = output.messages
-        self._output, self._part, self._layout = output, output.part, layout
+        self._output = output
+        self._part = output.part
+        self._layout = layout
         self._sync = durability == "fsync"
         self._fd = os.open(self._part, os.O_RDWR)
         self._failed = False

@@ -75,7 +75,7 @@ class RunInfo:
 
     @property
     def partition(self) -> Partition:
-        """The run's chunks."""
+        """The chunks that the run is cut into."""
         return Partition(self.pairs, self.chunk_size)
 
     @property

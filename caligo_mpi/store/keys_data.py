@@ -141,11 +141,11 @@ class Digest(Protocol):
     """A hash of `hashlib`."""
 
     def update(self, data: Any, /) -> None:
-        """Take bytes."""
+        """Take more bytes."""
         ...
 
     def hexdigest(self) -> str:
-        """The digits."""
+        """The digest of all bytes so far, in hexadecimal digits."""
         ...
 
 

@@ -41,7 +41,8 @@ class KeysVerification:
     @property
     def ok(self) -> bool:
         """Whether all is as it was written, and both parties have what they should."""
-        return not self.torn and False not in (self.checksum_fits, self.digest_fits, self.agree)
+        answers = (self.checksum_fits, self.digest_fits, self.agree)
+        return not self.torn and False not in answers
 
 
 def is_keys_file(path: str | os.PathLike[str]) -> bool:
@@ -75,15 +76,19 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
     """How far a keys file is; ``path`` may be the final name while only the partial file exists."""
     found = _existing(input_name(path))
     owner = locks.owner(final_path(found))
+    keys: KeysReport | None = None
     if is_partial(found):
         journal = read_journal(found)
+        info = journal.info
         blocks = len(journal.places)
-        return KeysStatus(path=found, info=journal.info, blocks_done=blocks, keys=None, owner=owner)
-    keys = read_report(found)
+    else:
+        keys = read_report(found)
+        info = keys.info
+        blocks = info.blocks
     return KeysStatus(
         path=found,
-        info=keys.info,
-        blocks_done=keys.info.blocks,
+        info=info,
+        blocks_done=blocks,
         keys=keys,
         owner=owner,
     )
@@ -94,10 +99,21 @@ def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     found = _existing(input_name(path))
     if is_partial(found):
         journal = read_journal(found)
-        torn = found.stat().st_size - journal.end
-        return KeysVerification(found, complete=False, blocks=len(journal.places), torn=torn)
+        return KeysVerification(
+            path=found,
+            complete=False,
+            blocks=len(journal.places),
+            torn=found.stat().st_size - journal.end,
+        )
     keys, digest_fits, checksum_fits = read_checked(found)
-    return KeysVerification(found, True, keys.info.blocks, checksum_fits, digest_fits, keys.agree)
+    return KeysVerification(
+        path=found,
+        complete=True,
+        blocks=keys.info.blocks,
+        checksum_fits=checksum_fits,
+        digest_fits=digest_fits,
+        agree=keys.agree,
+    )
 
 
 def _existing(path: Path) -> Path:

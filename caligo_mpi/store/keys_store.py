@@ -91,10 +91,13 @@ class KeysStore(Closing):
     """
 
     def __init__(self, output: Output, info: KeysInfo) -> None:
-        self.path, self.info = output.path, info
+        self.path = output.path
+        self.info = info
         self.messages = output.messages
         self._places: list[tuple[int, int]] = []
-        self._output, self._fd, self._closed = output, -1, False
+        self._output = output
+        self._fd = -1
+        self._closed = False
 
     @classmethod
     def open(

@@ -36,18 +36,20 @@ class Launches:
     """A launch's row of ``/runs``, which is ``number``, and what it adds to ``/faults``."""
 
     def __init__(self, fd: int, layout: Layout, launch: Mapping[str, object]) -> None:
-        self._fd, self._layout = fd, layout
+        self._fd = fd
+        self._layout = layout
         self._row = _run_row(launch)
         self.number = self._add("runs", self._row)
         self._metrics: tuple[int, int] | None = None  # first row of this launch, and how many
 
     def moved(self, fd: int, layout: Layout) -> None:
         """The file was copied to a larger one."""
-        self._fd, self._layout = fd, layout
+        self._fd = fd
+        self._layout = layout
 
     @property
     def ranks(self) -> int:
-        """Processes of the launch."""
+        """How many processes the launch has."""
         return int(self._row["ranks"][0])
 
     @property
@@ -72,7 +74,7 @@ class Launches:
             write_at(self._fd, self._row, self._place)
 
     def fault(self, what: str, *, rank: int, host: str, chunks: int) -> None:
-        """Add a row to ``/faults``."""
+        """Add a row to ``/faults``: what went wrong, where, and how many chunks are redone for it."""
         row = np.zeros(1, FAULT_DTYPE)
         row["time"] = time.time()
         row["run"] = self.number

@@ -146,12 +146,13 @@ def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
     with disk_errors(path, "creating the file"), hdf5.create(path, size=size) as file:
         hdf5.describe(file, attributes)
         file.attrs.create("data_digest", np.bytes_(b""), dtype="S64")
-        datasets = _datasets(info, capacity)
-        for name, (kind, length) in datasets:
-            hdf5.create_early(file, name, kind, (length,))
+        places = {}
+        for name, (kind, length) in _datasets(info, capacity):
+            dataset = hdf5.create_early(file, name, kind, (length,))
+            places[name] = dataset.id.get_offset()
         for column in info.stored:
-            hdf5.describe(file[place(column)], column.attributes())
-        places = {name: file[name].id.get_offset() for name, _ in datasets}
+            dataset = file[place(column)]
+            hdf5.describe(dataset, column.attributes())
         header = _header_checksum(attributes, places)
         file.attrs["header_checksum"] = np.uint64(header)
     return read(path)

@@ -44,7 +44,7 @@ class Lock:
 
 
 def lock_path(path: Path) -> Path:
-    """The lock file of a pairs file."""
+    """The name of the lock file that belongs to a pairs file."""
     return path.with_name(path.name + ".lock")
 
 
@@ -145,8 +145,10 @@ def describe(content: bytes) -> str:
     fields = _fields(content)
     if not fields:
         return "an unknown launch"
-    job = f", job {fields['job']}" if fields.get("job") else ""
-    return f"launch {fields.get('id')} (host {fields.get('host')}, pid {fields.get('pid')}{job})"
+    where = f"host {fields.get('host')}, pid {fields.get('pid')}"
+    if fields.get("job"):
+        where += f", job {fields['job']}"
+    return f"launch {fields.get('id')} ({where})"
 
 
 def _try_lock(fd: int, before: bytes, launch: Mapping[str, object]) -> bool:

@@ -41,7 +41,7 @@ class Place:
 
     @property
     def size(self) -> int:
-        """Bytes of its data."""
+        """How many bytes its data take."""
         return self.kind.itemsize * math.prod(self.shape)
 
 
@@ -49,15 +49,16 @@ class Reader:
     """Bytes taken one after the other; taking more than there are is `Broken`."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
+        self._data = data
+        self._at = 0
 
     @property
     def left(self) -> int:
-        """Bytes that were not taken yet."""
+        """How many bytes were not taken yet."""
         return len(self._data) - self._at
 
     def take(self, size: int) -> bytes:
-        """The next bytes."""
+        """The next ``size`` bytes; `Broken` where there are fewer."""
         if size > self.left:
             raise Broken("a header message ends too early")
         start = self._at
@@ -65,7 +66,7 @@ class Reader:
         return self._data[start : self._at]
 
     def unpack(self, form: str) -> tuple[int, ...]:
-        """The next integers."""
+        """The next integers, laid out as `struct` says it."""
         size = struct.calcsize(form)
         return struct.unpack(form, self.take(size))
 

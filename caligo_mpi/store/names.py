@@ -71,24 +71,26 @@ def final_path(path: Path) -> Path:
 def is_ours(path: Path) -> bool:
     """Whether ``path`` is a regular file, no link, that was written by this package, as far as its bytes tell."""
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
             return False
         with path.open("rb") as file:
             head = file.read(_NEAR)
-            file.seek(max(0, path.stat().st_size - _NEAR))
-            near = head + file.read(_NEAR)
+            file.seek(max(0, found.st_size - _NEAR))
+            tail = file.read(_NEAR)
     except OSError:
         return False
-    return head.startswith(_JOURNALS) or (
-        head.startswith(_HDF5) and any(name in near for name in _FORMATS)
-    )
+    if head.startswith(_JOURNALS):
+        return True
+    near = head + tail
+    return head.startswith(_HDF5) and any(name in near for name in _FORMATS)
 
 
 def not_overwritten(path: Path) -> str:
     """What to do about a file that stands where another is to be written."""
-    remedy = (
-        "set it aside with --force" if is_ours(path) else "move it away, it is not of this program"
-    )
+    remedy = "move it away, it is not of this program"
+    if is_ours(path):
+        remedy = "set it aside with --force"
     return f"it is not overwritten: choose another output or {remedy}"
 
 
@@ -114,8 +116,10 @@ def remove_leftover(path: Path) -> None:
             head = file.read(max(map(len, _JOURNALS)))
     except FileNotFoundError:
         return
-    is_begun = any(head.startswith(beginning[: len(head)]) for beginning in (_HDF5, *_JOURNALS))
-    if not is_begun and any(head):  # a power failure may leave zeros
+    beginnings = [beginning[: len(head)] for beginning in (_HDF5, *_JOURNALS)]
+    is_begun = any(head.startswith(beginning) for beginning in beginnings)
+    is_empty = not any(head)  # a power failure may leave zeros
+    if not is_begun and not is_empty:
         raise StoreError(
             f"{_named(path)} is in the way and was not written by this program; {_ELSEWHERE}"
         )
@@ -140,32 +144,26 @@ def _checked(path: str | os.PathLike[str], *, room: int = 0) -> Path:
     found = Path(text)
     _require_short(found, raw, room)
     kind = _kind(found)
-    if (
-        found.name in ("", "..")
-        or text.endswith(os.sep)
-        or (kind is not None and stat.S_ISDIR(kind))
-    ):
-        raise StoreError(
-            f"{_named(text)} is a directory; name a file in it, such as {_named(found / 'run.h5')}"
-        )
+    names_directory = found.name in ("", "..") or text.endswith(os.sep)
+    if names_directory or (kind is not None and stat.S_ISDIR(kind)):
+        example = _named(found / "run.h5")
+        raise StoreError(f"{_named(text)} is a directory; name a file in it, such as {example}")
     return found
 
 
 def _require_short(path: Path, raw: bytes, room: int) -> None:
     ending = f" with the {room} more that its partial file takes" if room else ""
     if len(raw) + room >= _PATH_MAX:
-        raise StoreError(
-            f"{_named(path)} has {len(raw)} bytes,{ending} too many for a path: at most {_PATH_MAX - 1}"
-        )
-    size = len(os.fsencode(path.name))
+        size = f"{len(raw)} bytes,{ending} too many"
+        raise StoreError(f"{_named(path)} has {size} for a path: at most {_PATH_MAX - 1}")
+    length = len(os.fsencode(path.name))
     try:
         most = os.pathconf(path.parent, "PC_NAME_MAX")
     except (OSError, ValueError):
         most = _NAME_MAX
-    if size + room > most:
-        raise StoreError(
-            f"{_named(path)} has a name of {size} bytes,{ending} too many: at most {most}; shorten it"
-        )
+    if length + room > most:
+        size = f"{length} bytes,{ending} too many"
+        raise StoreError(f"{_named(path)} has a name of {size}: at most {most}; shorten it")
 
 
 def _require_file(path: Path, remedy: str) -> None:

@@ -124,7 +124,8 @@ def completed(path: str | os.PathLike[str], kind: Kind) -> bool:
 
 
 def _clear_leftovers(path: Path, kind: Kind) -> None:
-    part, aside = part_path(path), aside_path(path)
+    part = part_path(path)
+    aside = aside_path(path)
     if not any(name.exists() for name in (part, aside, locks.lock_path(path))):
         return
     with suppress(StoreError, OSError):

@@ -97,7 +97,7 @@ class Pieces:
         return np.concatenate([nothing, *bits.joined(parts)])
 
     def simulated_numbers(self, spec: ColumnSpec, start: int, stop: int) -> NDArray[Any]:
-        """A column of numbers."""
+        """A column of numbers, one value per row."""
         found = [np.empty(0, spec.kind)]
         for part in self.simulated(start, stop):
             found.append(part.beside[spec.name])

@@ -164,10 +164,11 @@ def _require_same_keep(path: Path, found: RunInfo, asked: RunInfo) -> None:
 
 
 def _other_run(found: RunInfo, asked: RunInfo) -> str:
-    """What makes them two runs."""
-    if found.stream_version != asked.stream_version and found.engine == asked.engine:
+    """What tells the two runs apart, in words."""
+    engine = asked.engine
+    if found.stream_version != asked.stream_version and found.engine == engine:
         versions = f"{found.stream_version} there and {asked.stream_version} here"
-        return f"random stream {versions}: other releases of {asked.engine} made them"
+        return f"random stream {versions}: other releases of {engine} made them"
     if found.is_law != asked.is_law:
         kinds = f"{_holds(found)} there and {_holds(asked)} here"
         return f"{kinds}: output.keep={found.keep} and {asked.keep}"
@@ -177,7 +178,9 @@ def _other_run(found: RunInfo, asked: RunInfo) -> str:
     told = differences(found.config, asked.config, only=decisive)
     if told:
         return told
-    return f"config_digest={found.config_digest[:12]}, this one is {asked.config_digest[:12]}"
+    theirs = found.config_digest[:12]
+    ours = asked.config_digest[:12]
+    return f"config_digest={theirs}, this one is {ours}"
 
 
 def _holds(info: RunInfo) -> str:

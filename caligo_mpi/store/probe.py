@@ -44,6 +44,21 @@ def probe(fd: int, path: Path, why: str) -> Found:
 
     `Broken` where the child crashes, hangs or complains; `StoreError` where data are not simply in the file.
     """
+    answer = _asked(fd, path, why)
+    if "refused" in answer:
+        raise StoreError(f"{path} is not read: {answer['refused']}")
+    if "error" in answer:
+        raise Broken(answer["error"])
+    size = os.fstat(fd).st_size
+    described = answer["described"]
+    places = {}
+    for name, entry in answer["datasets"].items():
+        places[name] = _place(name, entry, described[name], size)
+    return Found(places, described)
+
+
+def _asked(fd: int, path: Path, why: str) -> Any:
+    """What the child answers."""
     script = Path(__file__).with_name("probe_child.py")
     line = [sys.executable, "-c", _START, str(script)]
     try:
@@ -65,17 +80,7 @@ def probe(fd: int, path: Path, why: str) -> Found:
         raise StoreError(f"{path} cannot be read ({why}, and {reason})") from error
     if child.returncode:
         raise Broken(f"{why}, and HDF5 {_end(child.returncode)} when it reads its metadata")
-    answer = json.loads(child.stdout)
-    if "refused" in answer:
-        raise StoreError(f"{path} is not read: {answer['refused']}")
-    if "error" in answer:
-        raise Broken(answer["error"])
-    size, described = os.fstat(fd).st_size, answer["described"]
-    places = {
-        name: _place(name, entry, described[name], size)
-        for name, entry in answer["datasets"].items()
-    }
-    return Found(places, described)
+    return json.loads(child.stdout)
 
 
 def _end(code: int) -> str:
@@ -88,10 +93,9 @@ def _end(code: int) -> str:
 
 
 def _place(name: str, entry: list[Any], attributes: dict[str, Value], file_size: int) -> Place:
-    description, shape, offset = entry
-    fields = (
-        [tuple(field) for field in description] if isinstance(description, list) else description
-    )
+    fields, shape, offset = entry
+    if isinstance(fields, list):
+        fields = [tuple(field) for field in fields]
     place = Place(np.dtype(fields), tuple(shape), offset, attributes)
     if offset + place.size > file_size:
         raise Broken(

@@ -80,22 +80,22 @@ class PairsFile(About, Frames, Closing):
 
     @property
     def alice_basis(self) -> Column:
-        """0 = Z, 1 = X."""
+        """The basis that Alice measured in: 0 = Z, 1 = X."""
         return self["alice_basis"]
 
     @property
     def alice_outcome(self) -> Column:
-        """Alice's measured bit."""
+        """The bit that Alice measured."""
         return self["alice_outcome"]
 
     @property
     def bob_basis(self) -> Column:
-        """0 = Z, 1 = X."""
+        """The basis that Bob measured in: 0 = Z, 1 = X."""
         return self["bob_basis"]
 
     @property
     def bob_outcome(self) -> Column:
-        """Bob's measured bit."""
+        """The bit that Bob measured."""
         return self["bob_outcome"]
 
     @property

@@ -31,7 +31,7 @@ SPAN_ROWS = 1 << 23
 
 
 def seal(record: Records) -> None:
-    """Set the checksum of one record over all that stands before it."""
+    """Set the checksum of one record, over all that stands before it in the record."""
     covered = record.tobytes()[:_SEALED]
     record["record_checksum"] = xxhash.xxh3_64_intdigest(covered)
 

@@ -124,7 +124,7 @@ class RowWriter:
             write_at(self._fd, np.ascontiguousarray(column), start + (row >> 3))
 
     def _write_numbers(self, parts: list[Pairs], row: int) -> None:
-        """What rows have beside bits."""
+        """Write the columns that are no bits."""
         if not self._numbers:
             return
         named = [part.beside for part in parts]

@@ -70,7 +70,7 @@ def read_sweep_file(path: str | os.PathLike[str]) -> SweepRows:
 
 
 def read_finished(path: Path) -> SweepRows:
-    """What is in a finished file."""
+    """What is in a finished file; `StoreError` where it is damaged."""
     with _opened(path) as (fd, metadata):
         if _checksum(metadata, fd) != metadata.number("checksum"):
             raise StoreError(

@@ -67,14 +67,14 @@ def of_chunks(
     checksums: NDArray[np.uint64],
     rows: NDArray[np.uint64],
 ) -> bytes:
-    """The next chunks of a point."""
+    """The next chunks of a point: sums over them, their checksums and their rows."""
     head = json.dumps({"chunks": key, "sums": dict(sums), "count": len(checksums)})
     both = np.concatenate([checksums, rows]).astype("<u8")
     return head.encode() + b"\n" + both.tobytes()
 
 
 def of_blocks(key: str, sums: Mapping[str, Any], count: int) -> bytes:
-    """The next blocks of a point."""
+    """The next blocks of a point: sums over them, and how many they are."""
     return json.dumps({"blocks": key, "sums": dict(sums), "count": count}).encode()
 
 

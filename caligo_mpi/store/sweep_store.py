@@ -84,10 +84,13 @@ class SweepStore(Closing):
     """
 
     def __init__(self, path: Path, info: SweepInfo, lock: locks.Lock) -> None:
-        self.path, self.info = path, info
+        self.path = path
+        self.info = info
         self.messages: list[str] = []
         self.found = SweepRows(info)
-        self._lock, self._fd, self._closed = lock, -1, False
+        self._lock = lock
+        self._fd = -1
+        self._closed = False
         self._pending: list[bytes] = []
         self._committed_at = time.monotonic()
 
@@ -143,7 +146,8 @@ class SweepStore(Closing):
     def finish(self, rows: Sequence[Row]) -> None:
         """Write the file of all these rows and publish it."""
         self.commit()
-        aside, part = aside_path(self.path), part_path(self.path)
+        aside = aside_path(self.path)
+        part = part_path(self.path)
         with disk_errors(self.path, "publishing"):
             locks.check(self._lock)
             remove_leftover(aside)

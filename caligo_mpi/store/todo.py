@@ -30,7 +30,7 @@ class Todo:
 
     @property
     def left(self) -> ChunkList:
-        """All of them."""
+        """All chunks that are still to come."""
         return ChunkList([*self._holes, range(self.next, self.chunks)])
 
     @property
@@ -49,7 +49,7 @@ class Todo:
         return not self._holes and self.next == self.chunks
 
     def done(self) -> None:
-        """The chunk that was due is in."""
+        """Note that the chunk that was due is in."""
         if not self._holes:
             self.next += 1
             return
