@@ -192,4 +192,7 @@ def wrapped(text: str, width: int) -> list[str]:
 def _entry(name: str, text: str) -> list[str]:
     """A verb and its sentence, the sentence's further lines below its first."""
     first, *further = wrapped(text, _WIDTH - 16)
-    return [f"    {name:<11} {first}", *(f"{'':16}{line}" for line in further)]
+    lines = [f"    {name:<11} {first}"]
+    for line in further:
+        lines.append(" " * 16 + line)
+    return lines

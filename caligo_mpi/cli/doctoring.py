@@ -74,12 +74,16 @@ def _lines(one: Finding, width: int) -> Iterator[str]:
     """What was found out about one thing, and below it what helps."""
     from .catalog import wrapped
 
-    first, *further = wrapped(one.told, 84 - width) or [""]
+    room = 84 - width
+    first, *further = wrapped(one.told, room) or [""]
     if one.remedy:
-        further += wrapped(f"-> {one.remedy}", 84 - width)
-    yield f"{_MARKS[one.verdict]}  {one.what:{width}}  {first}"
+        further += wrapped(f"-> {one.remedy}", room)
+    mark = _MARKS[one.verdict]
+    what = one.what.ljust(width)
+    yield f"{mark}  {what}  {first}"
+    below = " " * (13 + width)
     for line in further:
-        yield f"{'':13}{'':{width}}{line}"
+        yield below + line
 
 
 def _verdict(findings: Sequence[Finding]) -> str:

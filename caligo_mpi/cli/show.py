@@ -188,10 +188,12 @@ def _kept_dict(status: Status) -> dict[str, Any]:
 
 def status_text(status: Status) -> str:
     """What ``status`` prints."""
+    state = _state(status)
+    config = status.digest[:16]
     lines = [
-        f"{status.path}: {_state(status)}",
+        f"{status.path}: {state}",
         *_progress_lines(status),
-        f"  engine {status.engine}, seed {status.seed}, config {status.digest[:16]}",
+        f"  engine {status.engine}, seed {status.seed}, config {config}",
         _launches_line(status),
     ]
     if status.info.is_law:
@@ -209,14 +211,17 @@ def status_text(status: Status) -> str:
 def _progress_lines(status: Status) -> Iterator[str]:
     """How much is in, and what was measured in it."""
     done = 100 * status.pairs_done / status.pairs
-    whole = counted(status.pairs, "pair")
-    pairs = f"{status.pairs_done:,} of {whole} ({done:.1f} %)"
+    of_pairs = counted(status.pairs, "pair")
+    of_chunks = counted(status.chunks_total, "chunk")
+    pairs = f"{status.pairs_done:,} of {of_pairs} ({done:.1f} %)"
     rows = counted(status.rows, "row")
-    chunks = f"{status.chunks_done:,} of {counted(status.chunks_total, 'chunk')}"
+    chunks = f"{status.chunks_done:,} of {of_chunks}"
     yield f"  {pairs}, {rows}, {chunks}"
     tally = status.tally
-    yield f"  Z: {_measured(tally.sifted_z, tally.errors_z)}"
-    yield f"  X: {_measured(tally.sifted_x, tally.errors_x)}"
+    in_z = _measured(tally.sifted_z, tally.errors_z)
+    in_x = _measured(tally.sifted_x, tally.errors_x)
+    yield f"  Z: {in_z}"
+    yield f"  X: {in_x}"
 
 
 def _launches_line(status: Status) -> str:

@@ -94,12 +94,16 @@ def run_text(case: Case, names: list[str], record: Mapping[str, Any], measure: s
     """A run that has ended, in a line."""
     kind = "warm-up" if record["warmup"] else f"run {record['round']}"
     what = f"{label(case, names)}, {kind}"
-    if record["state"] != OK:
-        return f"{what}: {record['state']}: {record['problem']}"
+    state = record["state"]
+    if state != OK:
+        return f"{what}: {state}: {record['problem']}"
     seconds = record["seconds"]
+    whole = duration(seconds["process"])
     measured = seconds[measure]
-    speed = rate(case.pairs / measured) if measured else "no time"
-    return f"{what}: {speed}, process {duration(seconds['process'])}"
+    speed = "no time"
+    if measured:
+        speed = rate(case.pairs / measured)
+    return f"{what}: {speed}, process {whole}"
 
 
 def summary_text(
@@ -218,21 +222,28 @@ def _difference_row(one: Difference) -> list[str]:
         if value not in (None, "", False):
             given.append(f"{name}={shown(value)}")
     case = f"{one.engine} {' '.join(given)}"
-    if not one.ratio:
+    ratio = one.ratio
+    if not ratio:
         return [case, "-", one.why, one.verdict]
-    interval = f"{one.ratio.low:.3f} … {one.ratio.high:.3f}"
-    return [case, f"{one.ratio.value:.3f}", interval, one.verdict]
+    return [
+        case,
+        f"{ratio.value:.3f}",
+        f"{ratio.low:.3f} … {ratio.high:.3f}",
+        one.verdict,
+    ]
 
 
 def differences_dict(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     """What ``bench --compare --json`` prints."""
-    return [
-        {
-            "engine": one.engine,
-            "parameters": dict(one.parameters),
-            "verdict": one.verdict,
-            "ratio": one.ratio._asdict() if one.ratio else None,
-            "why": one.why,
-        }
-        for one in differences
-    ]
+    found = []
+    for one in differences:
+        found.append(
+            {
+                "engine": one.engine,
+                "parameters": dict(one.parameters),
+                "verdict": one.verdict,
+                "ratio": one.ratio._asdict() if one.ratio else None,
+                "why": one.why,
+            }
+        )
+    return found

@@ -47,11 +47,13 @@ def distilled_dict(done: Distilled) -> dict[str, Any]:
 def keys_status_text(status: KeysStatus) -> str:
     """What ``status`` prints of a keys file."""
     info = status.info
+    state = _state(status)
     blocks = f"{status.blocks_done:,} of {counted(info.blocks, 'block')}"
     pairs = counted(info.rows, "pair")
+    config = info.config_digest[:16]
     lines = [
-        f"{status.path}: {_state(status)}, {info.mode} on {info.source}",
-        f"  {blocks}, {pairs}, seed {info.seed}, config {info.config_digest[:16]}",
+        f"{status.path}: {state}, {info.mode} on {info.source}",
+        f"  {blocks}, {pairs}, seed {info.seed}, config {config}",
     ]
     if status.keys:
         lines += _key_lines(status.keys)
@@ -78,8 +80,9 @@ def keys_status_dict(status: KeysStatus) -> dict[str, Any]:
 def keys_verification_text(found: KeysVerification) -> str:
     """What ``verify`` prints of a keys file."""
     kind = "complete keys file" if found.complete else "partial keys file"
+    blocks = counted(found.blocks, "block")
     verdict = "all is well" if found.ok else "DAMAGED"
-    lines = [f"{found.path}: {kind}, {counted(found.blocks, 'block')}, {verdict}"]
+    lines = [f"{found.path}: {kind}, {blocks}, {verdict}"]
     if found.checksum_fits is False:
         lines.append("  the checksum does not fit the contents")
     if found.digest_fits is False:
@@ -163,9 +166,12 @@ def _abort_lines(keys: KeysReport) -> Iterator[str]:
         numbers = []
         for name, value in json.loads(first["abort_numbers"]).items():
             numbers.append(f"{name}={value:.6g}")
-        where = f"{counted(len(rows), 'block')} from block {first['index']} on"
-        yield f"  aborted, {where}: {step}: {reason} ({', '.join(numbers)})"
-        if helps := remedy(reason):
+        blocks = counted(len(rows), "block")
+        where = f"{blocks} from block {first['index']} on"
+        found = ", ".join(numbers)
+        yield f"  aborted, {where}: {step}: {reason} ({found})"
+        helps = remedy(reason)
+        if helps:
             yield f"    what helps: {helps}"
 
 

@@ -43,8 +43,9 @@ def _binding(runs: Rows, launch: int) -> str:
     """How the ranks of a launch were bound, as it noted; empty where it noted nothing."""
     if launch >= len(runs):
         return ""
+    text = runs["software"][launch]
     try:
-        noted = json.loads(runs["software"][launch])
+        noted = json.loads(text)
     except ValueError:
         return ""  # cut to what fits
     return str(noted.get("binding", ""))

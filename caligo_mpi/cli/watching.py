@@ -130,12 +130,18 @@ def _lines(view: View, seconds: float) -> None:
         took = view.refresh()
         for seen, now in view.rows():
             if seen.path not in over:
-                streams.tell(sentence(seen, now))
+                line = sentence(seen, now)
+                streams.tell(line)
             if seen.is_over:
                 over.add(seen.path)
         if view.is_over:
             return
-        time.sleep(max(seconds, took / _SHARE))
+        _wait(seconds, took)
+
+
+def _wait(seconds: float, took: float) -> None:
+    """Until the next look, longer where a look takes long."""
+    time.sleep(max(seconds, took / _SHARE))
 
 
 def _live(view: View, seconds: float) -> None:
@@ -146,10 +152,11 @@ def _live(view: View, seconds: float) -> None:
     with Live(console=console, auto_refresh=False) as live:
         while True:
             took = view.refresh()
-            live.update(_table(view.rows()), refresh=True)
+            table = _table(view.rows())
+            live.update(table, refresh=True)
             if view.is_over:
                 return
-            time.sleep(max(seconds, took / _SHARE))
+            _wait(seconds, took)
 
 
 def _table(rows: Sequence[tuple[Look, float | None]]) -> Table:
@@ -169,7 +176,7 @@ def _table(rows: Sequence[tuple[Look, float | None]]) -> Table:
 def _cells(seen: Look, now: float | None) -> list[str]:
     if not seen.total:
         return [str(seen.path), seen.state, *["–"] * 7]
-    percent = 100 * seen.done / seen.total
+    done = 100 * seen.done / seen.total
     left = _left(seen, now)
     ranks = str(seen.ranks or "–")
     if seen.slow:
@@ -177,10 +184,10 @@ def _cells(seen: Look, now: float | None) -> list[str]:
     return [
         str(seen.path),
         seen.state,
-        f"{_bar(seen)} {percent:.1f} %",
+        f"{_bar(seen)} {done:.1f} %",
         "–" if seen.is_over else _per_second(now),
         _per_second(seen.average),
-        duration(left) if left is not None else "–",
+        "–" if left is None else duration(left),
         ranks,
         _age(seen) if seen.last_commit else "–",
         str(seen.faults),

@@ -190,13 +190,6 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     identity = uuid.uuid4().hex
     scratch = _scratch()
     exit_file = scratch / "exit"
-    own = {
-        environment.LAUNCH: identity,
-        environment.EXIT_FILE: str(exit_file),
-        "TMPDIR": str(scratch),
-    }
-    if sys.stderr.isatty():
-        own[environment.TERMINAL] = str(streams.width())
     watchdog = Watchdog(
         path,
         exit_file,
@@ -205,14 +198,15 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     # A session of its own keeps a terminal's Ctrl-C from mpirun, which would kill the ranks at once.
     process = subprocess.Popen(
         command,
-        env={**env, **own},
+        env={**env, **_own_variables(identity, exit_file)},
         start_new_session=True,
         preexec_fn=processes.dying_with_parent(os.getpid()),
     )
     segments: set[Path] = set()
 
     def find_segments() -> None:
-        segments.update(processes.mpi_segments(processes.marked(environment.LAUNCH, identity)))
+        pids = processes.marked(environment.LAUNCH, identity)
+        segments.update(processes.mpi_segments(pids))
 
     try:
         silent = _watch(process, watchdog, begun=find_segments)
@@ -228,16 +222,28 @@ def _launch(command: Sequence[str], env: Mapping[str, str], path: Path) -> _Ende
     return _judge(said, status, silent, has_begun=has_begun)
 
 
+def _own_variables(identity: str, exit_file: Path) -> dict[str, str]:
+    """What tells the processes of one launch from all others, and where they say how it ended."""
+    own = {
+        environment.LAUNCH: identity,
+        environment.EXIT_FILE: str(exit_file),
+        "TMPDIR": str(exit_file.parent),
+    }
+    if sys.stderr.isatty():
+        own[environment.TERMINAL] = str(streams.width())
+    return own
+
+
 def _judge(said: str, status: int, silent: str, *, has_begun: bool) -> _Ended:
-    # Ranks that are aborted because another one died may take mpirun's SIGTERM for a stop request.
-    if said and not (int(said) == STOPPED and status and not signals.stop_level()):
-        return _Ended(int(said))
-    by_itself = _cause(status) == _EXITED.format(status) and status not in _PASSED_ON
-    return _Ended(
-        None,
-        silent or _cause(status),
-        empty=not has_begun and (by_itself or bool(silent)),
-    )
+    if said:
+        # Ranks that are aborted because another one died may take mpirun's SIGTERM for a stop request.
+        was_aborted = int(said) == STOPPED and status and not signals.stop_level()
+        if not was_aborted:
+            return _Ended(int(said))
+    cause = _cause(status)
+    by_itself = cause == _EXITED.format(status) and status not in _PASSED_ON
+    empty = not has_begun and (by_itself or bool(silent))
+    return _Ended(None, silent or cause, empty=empty)
 
 
 def _cause(status: int) -> str:
@@ -269,13 +275,15 @@ def _watch(
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
             return ""
-        if signals.stop_level() > level and time.monotonic() - forwarded > _FORWARD_SECONDS:
+        is_asked = signals.stop_level() > level
+        if is_asked and time.monotonic() - forwarded > _FORWARD_SECONDS:
             level += 1
             forwarded = time.monotonic()
             # TERM and INT would make mpirun kill its ranks; USR1 is passed on to them and lets
             # them finish.
             process.send_signal(signal.SIGUSR1)
-        if complaint := watchdog.look(hurry=level > 1):
+        complaint = watchdog.look(hurry=level > 1)
+        if complaint:
             return complaint
         if waiting and watchdog.begun:
             waiting = False
