@@ -94,6 +94,7 @@ def test_added_points_change_no_other_and_only_they_are_computed(compute, tmp_pa
     heard = compute(axes=[{**FIDELITIES, "values": [0.9, 0.98, 0.95, 1.0]}])
     assert heard.summary.launched == BASE["pairs"]
     assert "3 of 4 points are done" in heard.text
+    assert "by hand" not in heard.text
     after = {row["F"]: row for row in table(tmp_path / "out")}
     assert [row["point"] for row in after.values()] == ["0", "1", "2", "3"]
     for fidelity, row in before.items():
@@ -101,8 +102,11 @@ def test_added_points_change_no_other_and_only_they_are_computed(compute, tmp_pa
     # Fewer points: the table has those that are named, the file keeps the others.
     heard = compute(axes=[{**FIDELITIES, "values": [0.95, 1.0]}])
     assert heard.summary.launched == 0
+    assert "by hand" not in heard.text
     assert [row["F"] for row in table(tmp_path / "out")] == ["0.95", "1.0"]
-    assert compute().summary.launched == 0
+    heard = compute()
+    assert heard.summary.launched == 0
+    assert "by hand" not in heard.text
 
 
 def test_the_command_prints_the_run_of_a_point_and_resumes_on_ranks(caligo, tmp_path):
@@ -342,7 +346,9 @@ def test_a_missing_pairs_file_is_made_again_and_said(compute, tmp_path):
     digest = caligo_mpi.status(file).data_digest
     before = untimed(tmp_path / "out/results.csv")
     file.unlink()
-    assert f"{file} of point 1 is missing: it is made again" in compute(keep="pairs").text
+    said = compute(keep="pairs").text
+    assert f"{file} of point 1 is missing: it is made again" in said
+    assert "by hand" not in said
     assert caligo_mpi.status(file).data_digest == digest
     assert untimed(tmp_path / "out/results.csv") == before
 

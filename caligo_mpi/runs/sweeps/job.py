@@ -23,7 +23,7 @@ from ..modes import mode_of
 from .campaign import Campaign, listed
 from .goals import is_enough
 from .reading import items_done
-from .results import Table, write_results
+from .results import Table, table_of, write_results
 from .simulating import pairs_file, point_chunks
 from .summary import SweepSummary
 
@@ -126,10 +126,11 @@ class SweepJob:
         with SweepStore.open(self.path, info, launch=launch, force=force) as store:
             for message in store.messages:
                 observer.say(message)
+            earlier = table_of(store.found)
             campaign = Campaign(self.sweep, self.points, store, observer, fail_fast=self.fail_fast)
             campaign.compute(map_)
             table = campaign.table()
-            write_results(self.directory, table, store=store, observer=observer)
+            write_results(self.directory, table, store=store, observer=observer, earlier=earlier)
             if campaign.complete:
                 store.finish(campaign.ordered_rows())
         return self._told(campaign, table, observer)
@@ -176,7 +177,8 @@ class SweepJob:
         assert found is not None
         require_same_sweep(self.directory, found.info, sweep_info(self.sweep))
         table = Table.of(sweep_info(self.sweep), listed(self.sweep.points), rows)
-        write_results(self.directory, table, store=None, observer=observer)
+        earlier = table_of(found)
+        write_results(self.directory, table, store=None, observer=observer, earlier=earlier)
         message = f"{self.directory} is already complete: {len(self.points)} points"
         observer.say(message)
         observer.result(SweepSummary(self.directory, table, 0, 0.0, True, (message,)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...errors import EnvironmentProblem, StoreError
 from ...store.lock import owner
 from ...store.sweep_file import read_sweep_file
-from .results import Table
+from .results import Table, table_of
 from .summary import SweepSummary
 
 FILE = "sweep.h5"
@@ -127,9 +127,8 @@ def sweep_status(directory: str | os.PathLike[str]) -> SweepSummary:
     if not folder.is_dir():
         raise StoreError(f"{folder} is not a directory; name that of a sweep")
     found = read_sweep_file(folder / FILE)
-    listed = [(number, *point) for number, point in enumerate(found.points)]
-    table = Table.of(found.info, listed, found.rows, partial=found.partial)
-    return SweepSummary(folder, table, 0, 0.0, table.count("done") == len(listed))
+    table = table_of(found)
+    return SweepSummary(folder, table, 0, 0.0, table.count("done") == len(table.rows))
 
 
 def items_done(directory: str | os.PathLike[str]) -> int:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import xxhash
 from ...pairs.intervals import clopper_pearson, z_score
 from ...store import LABEL
 from ...store.files import disk_errors
-from ...store.sweep_data import Partial, Row, SweepInfo
+from ...store.sweep_data import Partial, Row, SweepInfo, SweepRows
 from ...store.sweep_journal import of_table
 from ...store.sweep_store import SweepStore
 from ..job import Observer
@@ -223,12 +223,24 @@ def _plain(value: Any) -> Any:
 # ── files ────────────────────────────────────────────────────────────────────────────────────────
 
 
+def table_of(found: SweepRows) -> Table:
+    """The table of a sweep's file as it stands."""
+    listed = [(number, *point) for number, point in enumerate(found.points)]
+    return Table.of(found.info, listed, found.rows, partial=found.partial)
+
+
 def write_results(
-    directory: Path, table: Table, *, store: SweepStore | None, observer: Observer
+    directory: Path,
+    table: Table,
+    *,
+    store: SweepStore | None,
+    observer: Observer,
+    earlier: Table | None = None,
 ) -> None:
     """Write the tables beside the sweep's file, which says that they are about to be written.
 
     Without ``store`` the sweep is finished: what differs from its file was changed by somebody else.
+    ``earlier`` is the table of the file that the launch found.
     """
     text = csv_text(table).encode()
     path = directory / CSV
@@ -241,13 +253,28 @@ def write_results(
         store.put(of_table(digest_of(text)))
         store.commit()
     is_ours = store is None or bool(store.found.rows or store.found.tables)
-    if before is not None and is_ours and digest_of(before) not in known:
+    is_strange = before is not None and digest_of(before) not in known
+    if is_ours and is_strange and not _has_lines_of(before or b"", (table, earlier)):
         observer.say(
             f"{path} was changed by hand: it is written again from {directory / 'sweep.h5'}"
         )
     if before != text:
         _replace(path, text)
     write_parquet(directory / PARQUET, table, observer)
+
+
+def _has_lines_of(text: bytes, tables: Iterable[Table | None]) -> bool:
+    """Whether each point's line in a file stands in one of these tables, whatever its number there."""
+    known: set[str] = set()
+    for table in tables:
+        if table is not None:
+            known |= _lines(csv_text(table))
+    return _lines(text.decode(errors="replace")) <= known
+
+
+def _lines(text: str) -> set[str]:
+    """The lines of a table without the number of the point, which comes first."""
+    return {line.partition(",")[2] for line in text.splitlines()}
 
 
 def digest_of(text: bytes) -> str:
