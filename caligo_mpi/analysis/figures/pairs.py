@@ -34,8 +34,11 @@ Source = str | os.PathLike[str] | PairsFile | Glance
 Plot = Callable[..., "Axes"]
 _BASES = ("z", "x")
 _SAMPLE = 1_000_000
+# What ranks do besides chunks, in the order of the bars of a timeline.
+_REST = (("writing", GREEN, 1.0), ("communicating", ORANGE, 1.0), ("idle", FAINT, 0.4))
 #: Lanes of a timeline that are named.
 _LANES = 16
+_SIZES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0))
 _UNITS = (("s", 1e-9), ("ms", 1e-6), ("µs", 1e-3), ("ns", 1.0))
 
 
@@ -133,30 +136,18 @@ def plot_course(data: Source, ax: Axes) -> None:
 
 @figure()
 def plot_timeline(data: Source, ax: Axes) -> None:
-    """What each rank did: its chunks end to end, and how long the launch took.
+    """What each rank did: its chunks end to end, then writing, messages, idle; how long the launch took.
 
-    The file knows how long each chunk took and when the launch began and ended, not when a chunk was begun.
+    The file knows how long each chunk took and when the launch began and ended, not when a chunk was begun,
+    and of what is no chunk only the sums.
     """
     seen = glance(data)
     lanes = [(int(row["run"]), int(row["rank"])) for row in seen.work]
     top = max([1e-9, *map(float, seen.work["seconds"])])
     unit, scale = ("ms", 1e3) if top < 1 else ("s", 1.0) if top < 7200 else ("h", 1 / 3600)
-    for place, (run, rank) in enumerate(lanes):
-        row = seen.work[place]
-        mine = seen.segments[(seen.segments["run"] == run) & (seen.segments["rank"] == rank)][
-            "seconds"
-        ]
-        lengths = scale * (mine if len(mine) else row["seconds"][None])
-        starts = np.cumsum(lengths) - lengths
-        edge: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.3}
-        ax.barh(
-            np.full(len(lengths), place),
-            lengths,
-            left=starts,
-            height=0.7,
-            color=SKY,
-            **edge if len(lengths) <= 300 else {},
-        )
+    for place in range(len(lanes)):
+        end = _draw_chunks(ax, seen, place, scale)
+        _draw_rest(ax, seen, place, end, scale)
     for run in sorted({run for run, _ in lanes}):
         _mark_launch(ax, seen, run, [at for at, lane in enumerate(lanes) if lane[0] == run], scale)
     step = -(-len(lanes) // _LANES)
@@ -164,18 +155,53 @@ def plot_timeline(data: Source, ax: Axes) -> None:
         range(0, len(lanes), step), [_lane(seen, at) for at in range(0, len(lanes), step)]
     )
     ax.invert_yaxis()
-    label(ax, "Work of each rank", f"time in chunks / {unit}", "")
-    note(ax, "bars: chunks end to end; line: launch, from start to last commit")
+    label(ax, "Work of each rank", f"time / {unit} (line: the launch's last commit)", "")
+    rest = "; then green: writing, orange: messages, gray: idle" if len(seen.metrics) else ""
+    note(ax, f"blue: chunks end to end{rest}")
+
+
+def _draw_chunks(ax: Axes, seen: Glance, place: int, scale: float) -> float:
+    """Bars of a lane's chunks; gives where they end."""
+    row = seen.work[place]
+    is_mine = (seen.segments["run"] == row["run"]) & (seen.segments["rank"] == row["rank"])
+    mine = seen.segments[is_mine]["seconds"]
+    lengths = scale * (mine if len(mine) else row["seconds"][None])
+    ends = np.cumsum(lengths)
+    edge: dict[str, Any] = {"edgecolor": INK, "linewidth": 0.3}
+    lines = edge if len(lengths) <= 300 else {}
+    places = np.full(len(lengths), place)
+    ax.barh(places, lengths, left=ends - lengths, height=0.7, color=SKY, **lines)
+    return float(ends[-1])
+
+
+def _draw_rest(ax: Axes, seen: Glance, place: int, end: float, scale: float) -> None:
+    """Bars of what a lane's rank did besides, where the file says so of this rank alone."""
+    row, told = seen.work[place], seen.metrics
+    is_it = (told["run"] == row["run"]) & (told["rank"] == row["rank"]) & (told["ranks"] == 1)
+    for found in told[is_it]:
+        for name, color, alpha in _REST:
+            length = scale * float(found[name])
+            ax.barh(place, length, left=end, height=0.7, color=color, alpha=alpha, linewidth=0)
+            end += length
 
 
 def _lane(seen: Glance, place: int) -> str:
-    """The name of a rank's lane; how many chunks it made stands below where there is room."""
+    """The name of a rank's lane; how many chunks and bytes it made stands below where there is room."""
     row = seen.work[place]
     name = f"rank {int(row['rank'])}"
     if len(seen.runs) > 1:
         name = f"launch {int(row['run']) + 1}, {name}"
     chunks = counted(int(row["chunks"]), "chunk")
+    if seen.info.has_columns:
+        chunks += f", {_size(seen, int(row['rows']))}"
     return f"{name}\n{chunks}" if len(seen.work) <= _LANES // 2 else name
+
+
+def _size(seen: Glance, rows: int) -> str:
+    """How many bytes of the file so many rows are."""
+    found = sum(column.items(rows) * column.shown.itemsize for column in seen.info.table)
+    unit, scale = next((name, by) for name, by in _SIZES if found >= by or by == 1)
+    return f"{found / scale:.3g} {unit}"
 
 
 def _mark_launch(ax: Axes, seen: Glance, run: int, places: list[int], scale: float) -> None:
