@@ -156,7 +156,7 @@ def plot_timeline(data: Source, ax: Axes) -> None:
     )
     ax.invert_yaxis()
     label(ax, "Work of each rank", f"time / {unit} (line: the launch's last commit)", "")
-    rest = "; then green: writing, orange: messages, gray: idle" if len(seen.metrics) else ""
+    rest = ", then\ngreen: writing, orange: messages, gray: idle" if len(seen.metrics) else ""
     note(ax, f"blue: chunks end to end{rest}")
 
 
@@ -311,7 +311,7 @@ def plot_outcomes(data: Any, ax: Axes) -> None:
     ax.spines[:].set_visible(False)
     label(ax, "The 16 outcomes", "Bob's basis and bit", "Alice's basis and bit")
     if data.expected is not None:
-        note(ax, "share of rows; distance from the closed form in σ: more, orange; less, blue")
+        note(ax, "share of rows; σ off the closed form (orange: more, blue: less)")
 
 
 def _off(counts: Any, law: Any) -> Any:

@@ -87,7 +87,8 @@ def note(ax: Axes, text: str) -> None:
     """How to read a figure, between its title and its axes."""
     spot: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     ax.annotate(text, (0, 1), (0, 3), fontsize=7.8, color=FAINT, **spot)
-    ax.set_title(ax.get_title(loc="left"), pad=16)
+    more_lines = text.count("\n")
+    ax.set_title(ax.get_title(loc="left"), pad=16 + 11 * more_lines)
 
 
 def line_note(ax: Axes, value: float, text: str) -> None:
