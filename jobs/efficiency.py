@@ -2,6 +2,7 @@
 
     python jobs/efficiency.py                                      # a table, 2e6 pairs for each point
     python jobs/efficiency.py --pairs 1e7 --methods ldpc --qber 0.01 0.05
+    python jobs/efficiency.py --pairs 1e7 --block-size 1e7         # in one block: Q is known better
     python jobs/efficiency.py --figure docs/reconciliation.svg     # and the figure of the documentation
 
 f is all that was told in reconciling and verifying, over n·h(Q) with the true error rate Q; pairs are Werner states.
@@ -27,12 +28,15 @@ def entropy(q: float) -> float:
     return -q * log2(q) - (1 - q) * log2(1 - q)
 
 
-def measure(method: str, qber: float, *, pairs: float, seed: int) -> tuple[float, str]:
+def measure(
+    method: str, qber: float, *, pairs: float, seed: int, block_size: float
+) -> tuple[float, str]:
     """f, and a row of the table."""
     engine = {"name": "noise", "link": {"fidelity": 1 - 1.5 * qber}}
     made = generate_pairs(parse_config({"pairs": pairs, "seed": seed, "engine": engine}))
     begin = time.perf_counter()
-    keys = run_protocol(made, {"mode": "bbm92", "seed": seed, "reconciliation": method})
+    protocol = {"mode": "bbm92", "seed": seed, "reconciliation": method}
+    keys = run_protocol(made, {**protocol, "block_size": int(block_size)})
     spent = time.perf_counter() - begin
     told = sum(block.leak_bits for block in keys.blocks)
     bits = sum(block.reconciled_bits for block in keys.blocks)
@@ -67,6 +71,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     parser.add_argument("--qber", nargs="+", type=float, default=RATES)
     parser.add_argument("--pairs", type=float, default=2e6)
+    parser.add_argument("--block-size", type=float, default=2e6, help="pairs per block")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--figure", type=Path, help="SVG file to write")
     args = parser.parse_args()
@@ -75,7 +80,9 @@ def main() -> None:
     curves: dict[str, Curve] = {}
     for method in args.methods:
         for qber in args.qber:
-            f, row = measure(method, qber, pairs=args.pairs, seed=args.seed)
+            f, row = measure(
+                method, qber, pairs=args.pairs, seed=args.seed, block_size=args.block_size
+            )
             curves.setdefault(method, []).append((qber, f))
             print(row, flush=True)
     if args.figure:

@@ -89,13 +89,17 @@ def _without_goal(identity: str) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Partial:
-    """A point on its way: sums over its first ``chunks`` and ``blocks``, and what each chunk was."""
+    """A point on its way: sums over its first ``chunks`` and ``blocks``, and what each chunk was.
+
+    ``keys_version`` is that of the protocol's streams in its blocks, where they say one.
+    """
 
     sums: Row = field(default_factory=dict)
     chunks: int = 0
     blocks: int = 0
     checksums: list[NDArray[np.uint64]] = field(default_factory=list)
     chunk_rows: list[NDArray[np.uint64]] = field(default_factory=list)
+    keys_version: int | None = None
 
     def add(self, sums: Mapping[str, Any]) -> None:
         """Take the sums of the next chunks or blocks; text and expected rates stay as they came first."""

@@ -73,9 +73,10 @@ def of_chunks(
     return head.encode() + b"\n" + both.tobytes()
 
 
-def of_blocks(key: str, sums: Mapping[str, Any], count: int) -> bytes:
-    """The next blocks of a point: sums over them, and how many they are."""
-    return json.dumps({"blocks": key, "sums": dict(sums), "count": count}).encode()
+def of_blocks(key: str, sums: Mapping[str, Any], count: int, version: int) -> bytes:
+    """The next blocks of a point: sums over them, how many, and the version of the protocol's streams."""
+    values = {"blocks": key, "sums": dict(sums), "count": count, "version": version}
+    return json.dumps(values).encode()
 
 
 def read_sweep_journal(path: Path) -> tuple[SweepRows, int]:
@@ -133,6 +134,7 @@ def _take(found: SweepRows, record: bytes) -> None:
     else:
         partial = found.partial.setdefault(values["blocks"], Partial())
         partial.blocks += values["count"]
+        partial.keys_version = values.get("version")  # not in files begun when there was one only
         partial.add(values["sums"])
 
 

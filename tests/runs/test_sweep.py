@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from faults.sweeps import campaign, untimed
-from helpers import Recorder
+from helpers import Recorder, stopping_after
 
 import caligo_mpi
 from caligo_mpi.config.protocol import parse_protocol
@@ -17,10 +17,13 @@ from caligo_mpi.config.sweep import parse_sweep
 from caligo_mpi.errors import EngineError, StoreError
 from caligo_mpi.pairs.intervals import clopper_pearson
 from caligo_mpi.parallel.serial import serial_map
+from caligo_mpi.protocol.run import plan_blocks, run_block
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.runs.sweeps.job import SweepJob
 from caligo_mpi.runs.sweeps.merge import merge
+from caligo_mpi.store.keys_journal import append, record_at, whole_records
+from caligo_mpi.store.sweep_journal import MAGIC, is_partial_sweep, read_sweep_journal
 
 BASE = {"pairs": 20_000, "seed": 3, "chunk_size": 8192, "engine": {"name": "noise", "link": {}}}
 FIDELITIES = {"path": "engine.link.fidelity", "values": [0.98, 0.95, 1.0], "name": "F"}
@@ -376,3 +379,36 @@ def test_merge_joins_equal_bases_and_refuses_others(compute, tmp_path):
     compute("other", base={**BASE, "pairs": 10_000})
     with pytest.raises(StoreError, match=r"base\.pairs=10000 there and 20000 here"):
         merge([tmp_path / "whole", tmp_path / "other"], tmp_path / "both")
+
+
+def test_blocks_of_a_point_are_all_made_with_the_codes_of_the_first(tmp_path):
+    base = {**BASE, "pairs": 2_000_000, "chunk_size": 500_000}
+    protocol = {"mode": "bbm92", "reconciliation": "ldpc", "block_size": 1_000_000}
+    axes = [{**FIDELITIES, "values": [0.97]}]
+    sweep = parse_sweep({"base": base, "axes": axes, "protocol": protocol})
+    (point,) = sweep.points
+    job = SweepJob(sweep, sweep.points, tmp_path / "out", [])
+    job.run(stopping_after(5), {"ranks": 1}, Heard(), force=False)
+    path = next(file for file in (tmp_path / "out").rglob("*") if is_partial_sweep(file))
+    found, _ = read_sweep_journal(path)
+    assert (found.partial[point.key].blocks, found.partial[point.key].keys_version) == (1, 3)
+    # As a release had begun it that knew no long codes, and wrote no version.
+    pairs = caligo_mpi.generate_pairs(point.config).packed()
+    plan = plan_blocks(pairs.count, point.protocol)
+    made = [
+        run_block(pairs.part(b.start, b.start + b.count), point.protocol, block=b, blocks=2)
+        for b in plan
+    ]
+    with path.open("r+b") as file:
+        places, _ = whole_records(file.fileno(), MAGIC)
+        records = [record_at(file.fileno(), place) for place in places]
+        at = next(i for i, one in enumerate(records) if one.startswith(b'{"blocks"'))
+        record = json.loads(records[at])
+        del record["version"]
+        record["sums"] |= {"leak_bits": made[0].leak_bits}
+        file.truncate(sum(places[at - 1]))
+        append(file.fileno(), json.dumps(record).encode())
+    job.run(serial_map, {"ranks": 1}, Heard(), force=False)
+    (row,) = caligo_mpi.read_sweep(tmp_path / "out").rows()
+    assert row["leak_bits"] == sum(result.leak_bits for result in made)
+    assert made[0].frames > 1  # words of short codes; a long one has the whole block

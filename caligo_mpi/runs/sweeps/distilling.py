@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from ...config.points import Point
 from ...config.protocol import ProtocolConfig
 from ...parallel.job import Map
+from ...protocol.draw import STREAM_VERSION
 from ...protocol.run import of_version, plan_blocks
 from ...store.sweep_journal import of_blocks
 from ..job import Meter
@@ -60,7 +62,9 @@ def distill_points(campaign: Campaign, map_: Map) -> None:
         for _, made in results:
             task, number = pool.locate(items[seen])
             seen += 1
-            _take_block(campaign, points[task], made, last=number == sizes[task] - 1)
+            version = tasks[task].premises.stream_version
+            last = number == sizes[task] - 1
+            _take_block(campaign, points[task], made, last=last, version=version)
             campaign.observer.progress(meter.add(blocks[task][number].count))
             if campaign.failures and campaign.fail_fast:
                 break
@@ -77,6 +81,10 @@ def _key_task(campaign: Campaign, point: Point) -> KeyTask:
     partial, protocol = campaign.partial[point.key], _protocol(point)
     plan = plan_blocks(int(np.concatenate(partial.chunk_rows).sum()), protocol)
     premises = of_version(mode_of(protocol.mode).premises(point.config), protocol, plan)
+    if partial.blocks:
+        # One set of codes and streams from the first block to the last, whichever release goes on.
+        begun = partial.keys_version or STREAM_VERSION
+        premises = replace(premises, stream_version=begun)
     return KeyTask(
         point=point.index,
         config=json.dumps(point.config.resolved()),
@@ -89,7 +97,7 @@ def _key_task(campaign: Campaign, point: Point) -> KeyTask:
     )
 
 
-def _take_block(campaign: Campaign, point: Point, made: Made, *, last: bool) -> None:
+def _take_block(campaign: Campaign, point: Point, made: Made, *, last: bool, version: int) -> None:
     if made.error:
         campaign.fail(point, made.error)
     if point.index in campaign.failures:
@@ -97,9 +105,10 @@ def _take_block(campaign: Campaign, point: Point, made: Made, *, last: bool) -> 
     partial = campaign.partial[point.key]
     partial.add(made.values)
     partial.blocks += 1
+    partial.keys_version = version
     if last:
         campaign.finish(point)
     else:
-        campaign.store.put(of_blocks(point.key, made.values, 1))
+        campaign.store.put(of_blocks(point.key, made.values, 1, version))
     if campaign.store.is_due:
         campaign.store.commit()
