@@ -48,7 +48,8 @@ def forecast(config: RunConfig) -> Forecast:
         size = store.file_size(info, 0)
         return Forecast(config.pairs, rows, 1, size, 0, 0.0, engine.expected, full_bytes)
     row_bytes = sum(column.items(8) * column.shown.itemsize for column in info.table) / 8
-    count, start, seconds = min(partition[0].count, 1000), time.perf_counter(), 0.0
+    count, seconds = min(partition[0].count, 1000), 0.0
+    run_chunk(engine, Chunk(0, 0, count), config.seed)  # the first one makes the engine's tables
     while seconds < 0.1 and count <= partition[0].count:
         start = time.perf_counter()
         run_chunk(engine, Chunk(0, 0, count), config.seed)
