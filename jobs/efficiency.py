@@ -60,7 +60,7 @@ def draw(curves: dict[str, Curve], path: Path) -> None:
     axes.axhline(1, color="black", linewidth=0.8)
     axes.text(8, 1.003, "n·h(Q)", ha="right", va="bottom")
     axes.set(xlabel="error rate Q in %", ylabel="f, with tags and lost frames")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, metadata={"Date": None})
 
 
