@@ -41,7 +41,8 @@ class Forecast(NamedTuple):
 
 def forecast(case: Case, history: Iterable[Mapping[str, Any]]) -> Forecast:
     """An estimate of a case."""
-    name = case.values["run"]["engine"]["name"]
+    engine = case.values["run"]["engine"]
+    name = engine["name"]
     speed, start = _ROUGH.get(name, _UNKNOWN)
     source = "rough"
     known = [
@@ -51,13 +52,15 @@ def forecast(case: Case, history: Iterable[Mapping[str, Any]]) -> Forecast:
     ]
     if known:
         speed, source = known[-1], "as before"
-    elif name in _CALL_SECONDS and case.values["run"]["engine"].get("batch"):
-        batch = case.values["run"]["engine"]["batch"]
-        speed = 1 / (1 / speed + _CALL_SECONDS[name] / batch)
+    elif name in _CALL_SECONDS and engine.get("batch"):
+        call = _CALL_SECONDS[name] / engine["batch"]
+        speed = 1 / (1 / speed + call)
     elif name == "noise":
         speed *= case.ranks
-    seconds = start + (1.0 if case.ranks > 1 else 0.0) + case.pairs / speed
+    launch = 1.0 if case.ranks > 1 else 0.0
+    seconds = start + launch + case.pairs / speed
     if case.values["work"] == "distill" and not known:
         seconds += case.pairs / 1e6
-    mib = (_LIBRARIES.get(name, _PROCESS_MIB)) * case.ranks
-    return Forecast(seconds, (mib << 20) + 8 * min(case.pairs, 1 << 24), source)
+    mib = _LIBRARIES.get(name, _PROCESS_MIB) * case.ranks
+    columns = 8 * min(case.pairs, 1 << 24)
+    return Forecast(seconds, (mib << 20) + columns, source)

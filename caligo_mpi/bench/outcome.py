@@ -188,18 +188,26 @@ def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
     if found is None:
         return OK, None
     for basis in ("z", "x"):
+        name = basis.upper()
         sigma = found[f"sigma_qber_{basis}"]
-        if sigma is not None and abs(sigma) > MOST_SIGMA:
-            seen, true = found[f"qber_{basis}"] or 0.0, found[f"expected_qber_{basis}"]
+        if _is_far(sigma):
+            seen = 100 * (found[f"qber_{basis}"] or 0.0)
+            true = 100 * found[f"expected_qber_{basis}"]
             return WRONG, (
-                f"QBER in {basis.upper()} is {100 * seen:.3f} %, by the closed form "
-                f"{100 * true:.3f} % ({sigma:+.1f} σ)"
+                f"QBER in {name} is {seen:.3f} %, by the closed form {true:.3f} % ({sigma:+.1f} σ)"
             )
         sigma = found[f"sigma_sifted_{basis}"]
-        if sigma is not None and abs(sigma) > MOST_SIGMA:
-            kept = found[f"sifted_{basis}"] / found["rows"] if found["rows"] else 0.0
+        if _is_far(sigma):
+            rows = found["rows"]
+            kept = found[f"sifted_{basis}"] / rows if rows else 0.0
+            expected = 100 * found[f"expected_sifted_{basis}"]
             return WRONG, (
-                f"both chose {basis.upper()} in {100 * kept:.2f} % of the rows, by the closed form in "
-                f"{100 * found[f'expected_sifted_{basis}']:.2f} % ({sigma:+.1f} σ)"
+                f"both chose {name} in {100 * kept:.2f} % of the rows, "
+                f"by the closed form in {expected:.2f} % ({sigma:+.1f} σ)"
             )
     return OK, None
+
+
+def _is_far(sigma: float | None) -> bool:
+    """Whether a z-score, None where nothing was expected, speaks against the closed form."""
+    return sigma is not None and abs(sigma) > MOST_SIGMA

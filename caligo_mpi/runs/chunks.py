@@ -250,11 +250,15 @@ def _placed(engine: Engine, chunk: Chunk, pairs: Pairs) -> Pairs:
 
 def _complaint(engine: Engine, chunk: Chunk, pairs: Pairs) -> str:
     """What breaks the contract, in words."""
-    rows, emissions = pairs.count, chunk.count
-    if (pairs.index is not None, pairs.time is not None) != (engine.has_index, engine.has_time):
+    rows = pairs.count
+    emissions = chunk.count
+    came = (pairs.index is not None, pairs.time is not None)
+    if came != (engine.has_index, engine.has_time):
         return f"has_index={engine.has_index}, has_time={engine.has_time} but other columns came"
-    if pairs.columns.dtype != np.uint8 or pairs.columns.shape != (4, bits.nbytes(rows)):
-        found = f"{pairs.columns.dtype} {pairs.columns.shape}"
+    dtype = pairs.columns.dtype
+    shape = pairs.columns.shape
+    if dtype != np.uint8 or shape != (4, bits.nbytes(rows)):
+        found = f"{dtype} {shape}"
         return f"{counted(rows, 'row')} as columns of {found}; packed uint8 is due"
     if not engine.has_index and rows != emissions:
         said = f"{counted(rows, 'row')} for {counted(emissions, 'emission')}"
@@ -264,8 +268,11 @@ def _complaint(engine: Engine, chunk: Chunk, pairs: Pairs) -> str:
         return sentence
     if not is_ours(engine) and (sentence := _breach_of_plugin(pairs, emissions)):
         return sentence
-    if pairs.index is not None and rows and not int(pairs.index[-1]) < emissions:
-        return f"index {pairs.index[-1]} in a chunk of {counted(emissions, 'emission')}"
+    if pairs.index is None or not rows:
+        return ""
+    last = pairs.index[-1]
+    if not int(last) < emissions:
+        return f"index {last} in a chunk of {counted(emissions, 'emission')}"
     return ""
 
 

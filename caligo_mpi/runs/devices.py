@@ -108,7 +108,8 @@ def _breaches(config: RunConfig) -> Iterator[str]:
     for name, side in (("alice", engine.alice), ("bob", engine.bob)):
         if side.basis_bias != 0.5:
             yield f"engine.{name}.basis_bias={side.basis_bias:g} must be 0.5"
-        zero, one = side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0
+        zero = side.p_read1_given0 or 0.0
+        one = side.p_read0_given1 or 0.0
         if zero != one:
             yield f"engine.{name} must read out symmetrically (p_read1_given0={zero:g}, p_read0_given1={one:g})"
     if engine.link is not None and getattr(engine.link, "type", "") == "heralded-single-click":

@@ -58,34 +58,28 @@ def generate(
     `provenance`, ``force`` sets a finished file of another configuration aside, ``observer`` is told
     what happens.  Raises `StoreError`, and `EngineError` for a chunk that fails.
     """
-    path, observer = Path(path), observer or Observer()
+    path = Path(path)
+    observer = observer or Observer()
     if map is serial_map:
         map = functools.partial(serial_map, ledger=observer.ledger)
     engine = engine_for(config, path)
     info = until.asked(config, run_info(config, engine), path)
-
-    def already() -> Summary | None:
-        status = until.completed(config, info, path)
-        return _already(path, config, status, engine.expected, observer) if status else None
-
-    if not force and (done := already()):
-        return done
     if not force:
+        if done := _already(path, config, info, engine.expected, observer):
+            return done
         require_same_maker(config, engine, path)
         force = until.counts_up_to_a_goal(config, info, path) is not None
-    launch, durability = {**info.software, **(launch or {})}, config.output.durability
+    launch = {**info.software, **(launch or {})}
+    durability = config.output.durability
     try:
         opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
     except store.AlreadyComplete:
         # Another launch finished it while we waited for its lock.
-        if done := already():
+        if done := _already(path, config, info, engine.expected, observer):
             return done
         raise
     with opened as pair_store:
-        drawn = info.is_law
-        course = until.course_of_store(config, pair_store) if config.until and not drawn else None
-        meter = _fill(config, engine, (pair_store, course), map, observer)
-        _finish(config, pair_store, course)
+        meter = _complete(config, engine, (pair_store, info), map, observer)
     messages = tuple(pair_store.messages)
     return Summary(store.status(path), engine.expected, meter.launched, meter.seconds, messages)
 
@@ -100,6 +94,23 @@ def _finish(config: RunConfig, pair_store: store.PairStore, course: Course | Non
             drawn = course_of_counts(config, pair_store.thresholds)
             stopped = until.stopped(config, drawn)
         pair_store.finish(stopped)
+
+
+def _complete(
+    config: RunConfig,
+    engine: Engine,
+    run: tuple[store.PairStore, store.RunInfo],
+    map_: Map,
+    observer: Observer,
+) -> Meter:
+    """Fill the open file up to the pairs or to the goal that the configuration asks for, and finish it."""
+    pair_store, info = run
+    course = None
+    if config.until and not info.is_law:
+        course = until.course_of_store(config, pair_store)
+    meter = _fill(config, engine, (pair_store, course), map_, observer)
+    _finish(config, pair_store, course)
+    return meter
 
 
 def _fill(
@@ -178,11 +189,14 @@ def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) 
 def _already(
     path: Path,
     config: RunConfig,
-    status: store.Status,
+    info: store.RunInfo,
     expected: Expected,
     observer: Observer,
-) -> Summary:
-    """The answer where there is nothing to do."""
+) -> Summary | None:
+    """The answer where there is nothing to do, or None where ``path`` is not complete."""
+    status = until.completed(config, info, path)
+    if not status:
+        return None
     more = f", more than the {config.pairs} asked for" if status.pairs > config.pairs else ""
     if config.until:
         more = f", enough for {config.until.goal}" if status.pairs < config.pairs else ""

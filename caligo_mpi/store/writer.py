@@ -72,8 +72,7 @@ class PairStore(Held):
         output = Output.claim(path, PairsKind(info), launch=launch, force=force)
         try:
             with disk_errors(output.path, "opening the output"):
-                layout = prepare(output, info)
-                store = cls(output, layout, durability=durability)
+                store = cls(output, prepare(output, info), durability=durability)
         except BaseException:
             output.release()
             raise

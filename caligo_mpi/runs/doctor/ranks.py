@@ -83,10 +83,11 @@ _TRIAL_ENGINE = {"name": "noise", "link": {"fidelity": 0.95}}
 def placement(places: list[Place]) -> Iterator[Finding]:
     """Ranks to hosts and cores, and whether they get into each other's way."""
     by_host = Counter(place.host for place in places)
+    ranks = counted(len(places), "rank")
+    hosts = counted(len(by_host), "host")
     listed = "; ".join(f"{rank} on {place}" for rank, place in enumerate(places[:8]))
     more = "" if len(places) <= 8 else f"; … {len(places) - 8} more"
-    told = f"{counted(len(places), 'rank')} on {counted(len(by_host), 'host')}: {listed}{more}"
-    yield ok("ranks", told)
+    yield ok("ranks", f"{ranks} on {hosts}: {listed}{more}")
     for host, number in by_host.items():
         cores = {core for place in places if place.host == host for core in place.cores}
         if number > len(cores):
