@@ -1,6 +1,6 @@
 """The noise engine against its referees, NetSquid and SeQUeNCe, without formulas: all 16 outcome frequencies on equal
 parameters; of NetSquid outcomes, times and attempts of sections in which the engine's name alone differs; of SeQUeNCe
-outcomes, attempts and Bell states of memories, and outcomes and gaps of photons.
+outcomes, attempts, Bell states and times of memories, and outcomes and gaps of photons.
 
 Run where they are; NetSquid without a license is the stand-in.  The noise engine is the same in both:
     tests/netsquid_env.sh python jobs/compare_engines.py
@@ -16,6 +16,8 @@ import numpy as np
 from caligo_mpi.config import NetsquidConfig, NoiseConfig, SequenceConfig
 from caligo_mpi.engines import available, make_engine
 from caligo_mpi.engines.compare import outcome_counts, request_times, same_law, same_numbers
+from caligo_mpi.engines.sequence.closed_form import PS_PER_NS, busy, equal_attempts, rounds, timing
+from caligo_mpi.pairs import tally
 
 LINK = {"fidelity": 0.8}
 CYCLE = {"cycle_time_ns": 1000.0}
@@ -124,6 +126,10 @@ REFEREED = {
 }  # fmt: skip
 
 
+#: Memories without dark counts, whose pairs have the declared fidelity: also compared in time.
+TIMED = tuple(case for case in REFEREED if " km" in case)
+
+
 def refereed(sections, pairs):
     """Probabilities of so much difference: outcomes, and attempts and Bell states, or gaps between coincidences.
 
@@ -148,6 +154,73 @@ def refereed(sections, pairs):
     p["states"] = same_law(*states)
     ratio = (theirs.duration_ns / theirs.count) / (ours.duration_ns / ours.count)
     return p, f"; time per pair x {ratio:.2f}"
+
+
+def rounds_of(attempts, law, seed):
+    """How many rounds so many attempts of Barrett–Kok take: each has one or two, the last has two."""
+    failed = attempts.astype(np.int64) - 1
+    second = np.random.default_rng(seed).binomial(failed, law.second)
+    return failed + second + 2
+
+
+def in_time(section, ours, pairs):
+    """SeQUeNCe and the noise engine in time.
+
+    ``ours`` is the noise engine's station, whose attempts, in SeQUeNCe's rounds, make times of one law.
+    Attempts that are all as long (`equal_attempts`) share mean and variance, rates and QBERs; the
+    differences come in standard deviations of both samples.
+    """
+    link = {**section["link"], "fidelity": 0.9}
+    config = SequenceConfig.model_validate({"name": "sequence", **section, "link": link})
+    theirs = make_engine(config).sample(pairs, np.random.SeedSequence(7))
+    times = request_times(theirs, 1)
+    station = _noise(ours, 50 * pairs, 8)
+    found = timing(config.link)
+    count = rounds_of(station.extra["attempts"], rounds(config.link), 9)
+    expected = (found.round * count + busy(config, found)) / PS_PER_NS
+    equal = _noise(equal_section(config, ours), 50 * pairs, 10)
+    far = {**apart(times, request_times(equal, 1)), **_qbers_apart(theirs, equal)}
+    return {"times": same_numbers(times, expected)}, far
+
+
+def equal_section(config, ours):
+    """The noise engine's section of attempts that are all as long, with the sides of ``ours``."""
+    cycle, success = equal_attempts(config)
+    fidelity = config.link.fidelity
+    link = {"fidelity": fidelity, "cycle_time_ns": cycle, "prob_success": success}
+    return {**ours, "link": link, "hold": 1}
+
+
+def apart(first, second):
+    """How far means and variances of two samples are from each other, in standard deviations."""
+    far = {}
+    for name, values in {
+        "mean": (first, second),
+        "variance": ((first - first.mean()) ** 2, (second - second.mean()) ** 2),
+    }.items():
+        a, b = values
+        spread = np.sqrt(a.var() / len(a) + b.var() / len(b))
+        far[name] = float((a.mean() - b.mean()) / spread)
+    return far
+
+
+def _qbers_apart(first, second):
+    """How far the QBERs in Z and in X are from each other, in standard deviations."""
+    one, two = (tally(pairs.columns, pairs.count) for pairs in (first, second))
+    far = {}
+    for basis in ("z", "x"):
+        errors = [getattr(seen, f"errors_{basis}") for seen in (one, two)]
+        sifted = [getattr(seen, f"sifted_{basis}") for seen in (one, two)]
+        pooled = sum(errors) / sum(sifted)
+        spread = np.sqrt(pooled * (1 - pooled) * (1 / sifted[0] + 1 / sifted[1]))
+        difference = errors[0] / sifted[0] - errors[1] / sifted[1]
+        far[f"QBER {basis.upper()}"] = float(difference / spread) if spread else 0.0
+    return far
+
+
+def _noise(section, pairs, seed):
+    engine = make_engine(NoiseConfig.model_validate({"name": "noise", **section}))
+    return engine.sample(pairs, np.random.SeedSequence(seed))
 
 
 def pairs_of(name, section, pairs, seed):
@@ -229,12 +302,24 @@ def _sequence(pool, pairs):
         case: (pool.apply_async(refereed, ((theirs, ours), pairs)), same)
         for case, (theirs, ours, same) in REFEREED.items()
     }
+    timed = {case: pool.apply_async(in_time, (*REFEREED[case][:2], pairs)) for case in TIMED}
     good = True
     for case, (result, same) in waiting.items():
         p, times = result.get()
         good &= _told(p, f"sequence and noise, {case}{times}") == same
+    for case, result in timed.items():
+        p, far = result.get()
+        good &= _told(p, f"sequence and noise in SeQUeNCe's rounds, {case}")
+        good &= _near(far, f"sequence and noise, attempts as long, {case}")
     print(f"{pairs} pairs or {20 * pairs} pulses of SeQUeNCe, 50 times as many of noise")
     return good
+
+
+def _near(far, what):
+    near = max(map(abs, far.values())) < 5
+    told = ", ".join(f"{name} {value:+.2f} σ" for name, value in far.items())
+    print(f"{'same     ' if near else 'DIFFERENT'}  {told}  {what}", flush=True)
+    return near
 
 
 def _told(found, what):

@@ -86,6 +86,12 @@ class Rounds(NamedTuple):
     qber_z: float
     qber_x: float
 
+    @property
+    def second(self) -> float:
+        """Probability that a failed attempt had a second round."""
+        failure = 1 - self.both
+        return (self.first - self.both) / failure if failure else 0.0
+
 
 def rounds(config: SequenceLinkConfig) -> Rounds:
     """The law of one attempt, before memories wait and read-out."""
@@ -148,11 +154,25 @@ def _request_time(config: SequenceConfig, law: Rounds) -> tuple[float, float]:
     period = found.round / PS_PER_NS
     failure = 1 - law.both
     failures = failure / law.both
-    second = (law.first - law.both) / failure if failure else 0.0
+    second = law.second
     of_failure = period * (1 + second)
     mean = failures * of_failure + 2 * period + busy(config, found) / PS_PER_NS
     spread = failures * period**2 * second * (1 - second)
     return mean, spread + of_failure**2 * failure / law.both**2
+
+
+def equal_attempts(config: SequenceConfig) -> tuple[float, float]:
+    """Duration (ns) and probability of success of attempts, all as long, that wait as this link does.
+
+    SeQUeNCe's attempts take one round or two; mean and variance of the time until a pair, its storage
+    aside, are those of such attempts, c/p and c²(1 − p)/p².  They are the noise engine's
+    ``cycle_time_ns`` and ``prob_success``.
+    """
+    assert config.link is not None
+    mean, variance = _request_time(config, rounds(config.link))
+    waiting = mean - busy(config, timing(config.link)) / PS_PER_NS
+    success = 1 - variance / waiting**2
+    return waiting * success, success
 
 
 def busy(config: SequenceConfig, found: Timing) -> int:
