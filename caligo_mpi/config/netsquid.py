@@ -57,12 +57,17 @@ class NetsquidConfig(Section):
     ] = None
 
     def _rules(self) -> Iterator[Breach]:
-        if isinstance(self.link, HeraldedLinkConfig) and (self.hold or 1) > 1:
-            yield (
-                "hold",
-                f"must be 1 with a {self.link.type} link, whose pairs are corrected one at a time",
-                "rule",
-            )
+        yield from _one_at_a_time(self.link, self.hold)
+
+
+def _one_at_a_time(link: Section, hold: int | None) -> Iterator[Breach]:
+    """Pairs of a heralded link are corrected before the next one comes."""
+    if isinstance(link, HeraldedLinkConfig) and (hold or 1) > 1:
+        yield (
+            "hold",
+            f"must be 1 with a {link.type} link, whose pairs are corrected one at a time",
+            "rule",
+        )
 
 
 class AutoConfig(Section):
@@ -72,7 +77,10 @@ class AutoConfig(Section):
         Literal["auto"],
         about("netsquid if times are needed or the run is short, and it can be used; else noise"),
     ]
-    link: Annotated[NetsquidLinkConfig, about("link that makes the pairs")]
+    link: Annotated[NetsquidLink, about("link that makes the pairs")]
+    device: Annotated[
+        NetsquidDeviceConfig, about("quantum device of both, where pairs have times")
+    ] = NetsquidDeviceConfig()
     alice: Annotated[NetsquidSideConfig, about("Alice's choice of basis and read-out")] = (
         NetsquidSideConfig()
     )
@@ -83,6 +91,29 @@ class AutoConfig(Section):
         StrictBool,
         about("whether rows need a simulated time; without NetSquid, the noise engine's"),
     ] = False
+    formalism: Annotated[
+        Literal["dm", "ket"], about("density matrix or state vector, where pairs have times")
+    ] = "dm"
+    hold: Annotated[
+        Annotated[int, Range(1, 1000)] | None,
+        about("pairs held at once; chosen by the engine unless given", symbol="k"),
+    ] = None
+
+    @property
+    def has_time(self) -> bool:
+        """Whether pairs have times on either engine."""
+        return self.needs_time or isinstance(self.link, HeraldedLinkConfig)
+
+    def _rules(self) -> Iterator[Breach]:
+        yield from _one_at_a_time(self.link, self.hold)
+        if not self.has_time:
+            for key in self._memory():
+                yield key, "matters only where pairs have times; add needs_time: true", "rule"
+
+    def _memory(self) -> dict[str, Any]:
+        """What the section says of memories, without what is usual."""
+        said = self.model_dump(exclude_defaults=True)
+        return {key: said[key] for key in ("device", "formalism", "hold") if key in said}
 
     def as_engine(self, name: Literal["noise", "netsquid"]) -> dict[str, Any]:
         """The same as a section of the engine ``name``."""
@@ -90,12 +121,12 @@ class AutoConfig(Section):
             side: getattr(self, side).model_dump(exclude_none=True) for side in ("alice", "bob")
         }
         link = self.link.model_dump(exclude_none=True)
-        if name == "noise" and not self.needs_time:
+        if name == "noise" and not self.has_time:
             state: dict[str, Any] = {
                 key: link[key] for key in ("fidelity", "prob_max_mixed") if key in link
             }
             link = state or {"fidelity": 1.0}  # a perfect link
-        return {"name": name, "link": link, **sides}
+        return {"name": name, "link": link, **sides, **self._memory()}
 
 
 class SequentialConfig(Section):

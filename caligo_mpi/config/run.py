@@ -241,7 +241,7 @@ class RunConfig(Section):
     def _has_law(self) -> bool:
         """Whether outcome counts can be drawn without pairs."""
         if isinstance(self.engine, AutoConfig):
-            return not self.engine.needs_time
+            return not self.engine.has_time
         return isinstance(self.engine, NoiseConfig) and not takes_time(self.engine.link)
 
     def with_engine(self, name: Literal["noise", "netsquid"]) -> Self:

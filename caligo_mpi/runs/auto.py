@@ -30,7 +30,7 @@ def settle_engine(
     missing = available()["netsquid"]
     if (begun := _engine_of(path)) is not None:
         name, why = begun, f"{path} was begun with it"
-    elif config.engine.needs_time:
+    elif config.engine.has_time:
         name, why = "netsquid", "times are needed"
         if missing:
             name, why = "noise", "times are needed, and netsquid cannot be used here"

@@ -60,9 +60,50 @@ def test_the_choice_is_said_and_stored(caligo, tmp_path):
     assert "already complete" in again.stderr
 
 
+CLICKS = {
+    "link": {"type": "heralded-double-click", "length_km": 20, "dark_count_probability": 1e-3},
+    "device": {"T1_ns": 1e8, "T2_ns": 5e7, "measure_time_ns": 1e4},
+    "formalism": "ket",
+}
+
+
+def test_a_heralded_link_has_times_on_either_engine():
+    auto = config(engine={"name": "auto", **CLICKS})
+    for name in ("noise", "netsquid"):
+        assert auto.with_engine(name) == config(engine={"name": name, **CLICKS})
+    if available()["netsquid"] is None:
+        pytest.skip("NetSquid (or its stand-in) is installed here")
+    settled = settle_engine(auto)
+    assert settled.engine.name == "noise"
+    assert make_engine(settled.engine).has_time
+
+
+def test_one_pair_of_a_heralded_link_is_held_at_once():
+    with pytest.raises(ConfigError, match="hold"):
+        config(engine={"name": "auto", **CLICKS, "hold": 2})
+
+
+def test_memories_go_with_times():
+    device = {"T1_ns": 1e5, "T2_ns": 1e5}
+    held = {**AUTO["engine"], "device": device, "hold": 3, "needs_time": True}
+    asked = {**AUTO["engine"], "device": device, "hold": 3, "name": "noise"}
+    assert config(engine=held).with_engine("noise") == config(engine=asked)
+
+
+@pytest.mark.parametrize("section", [{"device": {"T1_ns": 1.0, "T2_ns": 1.0}}, {"hold": 3}, {"formalism": "ket"}])
+def test_memories_without_times_are_refused(section):
+    with pytest.raises(ConfigError, match="needs_time: true"):
+        config(engine={**AUTO["engine"], **section})
+
+
+def test_counts_of_a_heralded_link_have_no_law():
+    with pytest.raises(ConfigError, match="keep"):
+        config(engine={"name": "auto", **CLICKS}, output={"keep": "counts"})
+
+
 def test_what_only_one_engine_has_is_unknown_to_auto():
-    with pytest.raises(ConfigError, match="device"):
-        config(engine={**AUTO["engine"], "device": {"T1_ns": 1}})
+    with pytest.raises(ConfigError, match="loss"):
+        config(engine={**AUTO["engine"], "loss": {"length_km": 1}})
 
 
 @pytest.mark.parametrize("size", [1000, 1 << 16, 1 << 24, 1 << 28])
