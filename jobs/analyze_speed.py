@@ -1,13 +1,16 @@
-"""What `caligo-mpi analyze` takes, as a multiple of ``cat FILE > /dev/null`` with the page cache warm.
+"""What `caligo-mpi analyze` takes, as a multiple of ``cat FILE > /dev/null`` with the page cache warm or cold.
 
 ``python jobs/analyze_speed.py FILE [RANKS]``: the best of three by the clock and in processor time,
 memory, and RANKS ranks over one.  The file has to fit into memory.  One rank and several are both
-started by ``--ranks``, so that starting MPI costs both the same.  On a machine that others use, only
-processor time tells anything, and nothing tells how ranks scale.
+started by ``--ranks``, so that starting MPI costs both the same.  For the cold cache the kernel is
+told to drop the file's pages before each command (``posix_fadvise``), which it does where the file
+lies on a disk.  On a machine that others use, only processor time tells anything, and nothing tells
+how ranks scale.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -17,10 +20,20 @@ from pathlib import Path
 REPEATS = 3
 
 
-def taken(command: list[str]) -> tuple[float, float]:
-    """Seconds by the clock and of the processor, each the best of some runs."""
+def forget(file: str) -> None:
+    """Drop a file's pages from the page cache."""
+    descriptor = os.open(file, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def taken(command: list[str], *, cold: str = "") -> tuple[float, float]:
+    """Seconds by the clock and of the processor, each the best of some runs; ``cold`` is forgotten before each."""
     clock, processor = [], []
     for _ in range(REPEATS):
+        if cold:
+            forget(cold)
         before = _processor()
         begin = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -50,6 +63,11 @@ def main(file: str, ranks: int) -> None:
         words = f"analyze {alone[number]:.2f} s, cat {cat[number]:.2f} s"
         fixed = f"starting Python alone {start[number] / cat[number]:.2f}"
         print(f"{name}: {alone[number] / cat[number]:.2f} times cat ({words}; {fixed})")
+    disk = taken(["sh", "-c", f'cat "{file}" > /dev/null'], cold=file)[0]
+    cold = taken(analyze, cold=file)[0]
+    print(
+        f"cold, by the clock: {cold / disk:.2f} times cat (analyze {cold:.2f} s, cat {disk:.2f} s)"
+    )
     one, many = (taken([*analyze, "--ranks", str(n)])[0] for n in (1, ranks))
     print(f"clock: {ranks} ranks over 1 rank {one / many:.2f} ({one:.2f} s, {many:.2f} s)")
 
