@@ -39,6 +39,25 @@ class _Worker:
     working: bool = False
 
 
+class _Durations:
+    """Seconds of one chunk after another: gamma distributed around ``mean``, or all the same."""
+
+    def __init__(self, mean: float, spread: float) -> None:
+        self.mean = mean
+        self.spread = spread
+        self.random = np.random.default_rng(_SEED)
+        self.drawn: list[float] = []
+
+    def next(self) -> float:
+        if not self.mean or not self.spread:
+            return self.mean
+        if not self.drawn:
+            shape = self.spread**-2
+            times = self.random.gamma(shape, self.mean / shape, 4096)
+            self.drawn = times.tolist()
+        return self.drawn.pop()
+
+
 class Play:
     """One run of ``workload`` on ``ranks`` ranks under ``policy``; `run` it once."""
 
@@ -48,8 +67,7 @@ class Play:
         self.ranks = ranks
         self.grants = Grants(workload.chunks, ranks, policy, computes=True)
         self.workers = [_Worker() for _ in range(ranks)]
-        self.random = np.random.default_rng(_SEED)
-        self.drawn: list[float] = []
+        self.durations = _Durations(workload.seconds, workload.spread)
         self.events: list[tuple[float, int, str, int]] = []
         self.counter = 0
         self.mailbox: deque[tuple[int, list[int], float]] = deque()
@@ -98,7 +116,7 @@ class Play:
 
     def _start(self, number: int, now: float) -> None:
         """Begin to compute the next chunk."""
-        seconds = self._draw()
+        seconds = self.durations.next()
         self.workers[number].working = True
         self.workers[number].spent += seconds
         self.computing += seconds
@@ -213,7 +231,7 @@ class Play:
             if self.own_position is None:
                 return
             self.grants.own.popleft()
-            self.own_left = self._draw()
+            self.own_left = self.durations.next()
             self.computing += self.own_left
         self.own_version += 1
         self.own_start = now
@@ -230,14 +248,3 @@ class Play:
         self._served(now, spent)
         self._grant_all()
         self._compute_own(self.busy_until)
-
-    def _draw(self) -> float:
-        """The seconds of one chunk: gamma distributed, or all the same."""
-        mean, spread = self.workload.seconds, self.workload.spread
-        if not mean or not spread:
-            return mean
-        if not self.drawn:
-            shape = spread**-2
-            times = self.random.gamma(shape, mean / shape, 4096)
-            self.drawn = times.tolist()
-        return self.drawn.pop()
