@@ -63,7 +63,9 @@ def commands(page):
     return found
 
 
-def test_an_engine_of_the_page_makes_a_file_that_is_sound_and_a_key(place):
+@pytest.mark.mpi
+def test_an_engine_of_the_page_makes_a_file_that_is_sound_and_a_key(place, mpirun):
+    mpirun(2)
     said = [run(place, *command) for command in commands("own-engine.md")]
     assert "closed form 3.9470 %" in said[0]  # sin²(0.2)
     assert "turned" in run(place, "caligo_mpi", "engines")
