@@ -90,7 +90,9 @@ def test_memories_go_with_times():
     assert config(engine=held).with_engine("noise") == config(engine=asked)
 
 
-@pytest.mark.parametrize("section", [{"device": {"T1_ns": 1.0, "T2_ns": 1.0}}, {"hold": 3}, {"formalism": "ket"}])
+@pytest.mark.parametrize(
+    "section", [{"device": {"T1_ns": 1.0, "T2_ns": 1.0}}, {"hold": 3}, {"formalism": "ket"}]
+)
 def test_memories_without_times_are_refused(section):
     with pytest.raises(ConfigError, match="needs_time: true"):
         config(engine={**AUTO["engine"], **section})
