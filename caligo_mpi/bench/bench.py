@@ -33,7 +33,11 @@ class Planned:
             "name": self.name,
             "bench": self.bench.model_dump(mode="json"),
             "cases": [
-                {"engine": one.engine, "values": one.values, "parameters": one.parameters}
+                {
+                    "engine": one.engine,
+                    "values": one.values,
+                    "parameters": one.parameters,
+                }
                 for one in self.cases
             ],
         }
@@ -71,7 +75,11 @@ def _name_of(engine: object) -> object:
 def planned(session: Session) -> Planned:
     """The bench of a session, as it was planned."""
     bench = parse_bench(session.plan["bench"], source=str(session.folder / sessions.PLAN))
-    return Planned(session.plan["name"], bench, [Case(**one) for one in session.plan["cases"]])
+    return Planned(
+        session.plan["name"],
+        bench,
+        [Case(**one) for one in session.plan["cases"]],
+    )
 
 
 @dataclass(frozen=True)

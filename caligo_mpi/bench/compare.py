@@ -66,19 +66,40 @@ def _difference(
 ) -> Difference:
     engine, parameters = after["engine"], after["parameters"]
     if before["state"] != OK:
-        return Difference(engine, parameters, UNKNOWN, None, f"the first is {before['state']}")
+        return Difference(
+            engine,
+            parameters,
+            UNKNOWN,
+            None,
+            f"the first is {before['state']}",
+        )
     if after["state"] != OK:
         # One that is not installed, or beyond this machine, tells nothing of the engine.
         is_broken = after["state"] in (WRONG, "failed", "killed", "timeout", "memory")
         verdict = BROKEN if is_broken else UNKNOWN
-        return Difference(engine, parameters, verdict, None, f"the second is {after['state']}")
+        return Difference(
+            engine,
+            parameters,
+            verdict,
+            None,
+            f"the second is {after['state']}",
+        )
     runs = min(len(before["speeds"]), len(after["speeds"]))
     if runs < LEAST_RUNS:
         return Difference(
-            engine, parameters, UNKNOWN, None, f"fewer than {LEAST_RUNS} runs that count"
+            engine,
+            parameters,
+            UNKNOWN,
+            None,
+            f"fewer than {LEAST_RUNS} runs that count",
         )
     ratio = statistics.ratio(after["speeds"], before["speeds"], CONFIDENCE)
-    return Difference(engine, parameters, _verdict(ratio, tolerance), ratio)
+    return Difference(
+        engine,
+        parameters,
+        _verdict(ratio, tolerance),
+        ratio,
+    )
 
 
 def _verdict(ratio: statistics.Estimate, tolerance: float) -> str:

@@ -25,9 +25,19 @@ _ROUGH = {
 }
 _UNKNOWN = (1e6, 1.0)
 #: Seconds of a call of numpy, or of a task of a pool.
-_CALL_SECONDS = {"plain": 3e-5, "threads": 5e-5, "processes": 2e-4}
+_CALL_SECONDS = {
+    "plain": 3e-5,
+    "threads": 5e-5,
+    "processes": 2e-4,
+}
 #: MiB of a process with its libraries.
-_LIBRARIES = {"cirq": 250, "qsim": 280, "pennylane": 350, "qiskit-aer": 250, "processes": 250}
+_LIBRARIES = {
+    "cirq": 250,
+    "qsim": 280,
+    "pennylane": 350,
+    "qiskit-aer": 250,
+    "processes": 250,
+}
 _PROCESS_MIB = 80
 
 

@@ -34,13 +34,22 @@ _MOST_WORDS = 300
 PAIRS_FILE, KEYS_FILE = "run.h5", "keys.h5"
 
 
-def record_of(case: Case, ended: Ended, limits: Limits, folder: Path) -> dict[str, Any]:
+def record_of(
+    case: Case,
+    ended: Ended,
+    limits: Limits,
+    folder: Path,
+) -> dict[str, Any]:
     """The record of a run that has ended: state, problem, seconds, memory, bytes, rates."""
     state, problem = _state(ended, limits, folder)
     found: dict[str, Any] = {
         "state": state,
         "problem": problem,
-        "seconds": {"process": ended.seconds, "run": None, "simulate": None},
+        "seconds": {
+            "process": ended.seconds,
+            "run": None,
+            "simulate": None,
+        },
         "cpu_seconds": ended.cpu_seconds,
         "peak_bytes": ended.peak_bytes,
         "written_bytes": ended.written_bytes,
@@ -91,10 +100,19 @@ def _of_distill(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any
     """The keys' file, and the counts of the pairs that they are made of."""
     found = _of_generate(case, told, folder)
     size = _size(folder / KEYS_FILE)
-    return {**found, "seconds": {}, "file_bytes": size, "key_bits": told.get("key_bits")}
+    return {
+        **found,
+        "seconds": {},
+        "file_bytes": size,
+        "key_bits": told.get("key_bits"),
+    }
 
 
-_OF_WORK = {"sample": _of_sample, "generate": _of_generate, "distill": _of_distill}
+_OF_WORK = {
+    "sample": _of_sample,
+    "generate": _of_generate,
+    "distill": _of_distill,
+}
 
 
 def _state(ended: Ended, limits: Limits, folder: Path) -> tuple[str, str | None]:

@@ -117,7 +117,12 @@ def _case(bench: BenchConfig, chosen: Mapping[str, Any], engine: dict[str, Any])
     if chosen["output"]:
         run["output"] = chosen["output"]
     protocol = chosen["protocol"]
-    values = {"work": bench.work, "run": run, "ranks": ranks, "protocol": protocol}
+    values = {
+        "work": bench.work,
+        "run": run,
+        "ranks": ranks,
+        "protocol": protocol,
+    }
     if is_weak:
         values["weak"] = True
     told = {"output": words(chosen["output"]), "protocol": words(protocol)}
@@ -204,11 +209,22 @@ def closed_form(case: Case, told: Mapping[str, Any]) -> ClosedForm | None:
         own = {key: value for key, value in config.engine.parameters.items() if key in _SHARED}
         if not isinstance(link, dict):
             return _by_its_word(told)
-        config = parse_config({"pairs": 8, "seed": 0, "engine": {"name": "noise", **own}})
+        config = parse_config(
+            {
+                "pairs": 8,
+                "seed": 0,
+                "engine": {"name": "noise", **own},
+            }
+        )
     found = expected(config)
     if found is None or math.isnan(found.qber_z):
         return None
-    return ClosedForm(found.qber_z, found.qber_x, found.sifted_z, found.sifted_x)
+    return ClosedForm(
+        found.qber_z,
+        found.qber_x,
+        found.sifted_z,
+        found.sifted_x,
+    )
 
 
 _SHARED = ("link", "alice", "bob", "loss", "formalism")
@@ -218,7 +234,12 @@ def _by_its_word(told: Mapping[str, Any]) -> ClosedForm | None:
     rates = [told.get("expected_qber_z"), told.get("expected_qber_x")]
     if any(rate is None for rate in rates):
         return None
-    return ClosedForm(float(rates[0] or 0), float(rates[1] or 0), math.nan, math.nan)
+    return ClosedForm(
+        float(rates[0] or 0),
+        float(rates[1] or 0),
+        math.nan,
+        math.nan,
+    )
 
 
 def varying(found: list[Case]) -> list[str]:

@@ -48,7 +48,13 @@ class _Active:
 class Runner:
     """Runs what a session lacks.  ``say`` is told of every run: what it is, and its record."""
 
-    def __init__(self, session: Session, bench: BenchConfig, cases: list[Case], say: Say) -> None:
+    def __init__(
+        self,
+        session: Session,
+        bench: BenchConfig,
+        cases: list[Case],
+        say: Say,
+    ) -> None:
         self._session = session
         self._bench = bench
         self._cases = cases
@@ -85,7 +91,12 @@ class Runner:
         for case in self._cases:
             if case.id not in recorded and (found := problem(case)):
                 state, sentence = found
-                told = {"state": state, "problem": sentence, "started": _now(), "load": None}
+                told = {
+                    "state": state,
+                    "problem": sentence,
+                    "started": _now(),
+                    "load": None,
+                }
                 self._keep(case, 0, 0, told)
 
     def _todo(self) -> Iterator[tuple[int, Case]]:
@@ -113,7 +124,16 @@ class Runner:
         stack = ExitStack()
         folder = stack.enter_context(self._session.scratch(f"{case.id}-{number}"))
         steps = iter(commands(case, folder, self._bench.seed + number))
-        one = _Active(case, number, attempt, folder, _now(), machine.load(), steps, stack)
+        one = _Active(
+            case,
+            number,
+            attempt,
+            folder,
+            _now(),
+            machine.load(),
+            steps,
+            stack,
+        )
         self._step(one)
         return one
 
@@ -127,18 +147,38 @@ class Runner:
         ended = one.child.poll()
         if ended is None:
             return [one]
-        found = record_of(one.case, ended, self.limits, one.folder)
+        found = record_of(
+            one.case,
+            ended,
+            self.limits,
+            one.folder,
+        )
         if not one.measured and found["state"] not in FINAL:
             self._step(one)
             return [one]
         one.stack.close()
         if found["state"] in FINAL and one.attempt < self._bench.retries:
             return [self._begun(one.round, one.case, one.attempt + 1)]
-        record = {**found, "started": one.started, "load": one.load}
-        self._keep(one.case, one.round, one.attempt, record)
+        record = {
+            **found,
+            "started": one.started,
+            "load": one.load,
+        }
+        self._keep(
+            one.case,
+            one.round,
+            one.attempt,
+            record,
+        )
         return []
 
-    def _keep(self, case: Case, number: int, attempt: int, found: dict[str, Any]) -> None:
+    def _keep(
+        self,
+        case: Case,
+        number: int,
+        attempt: int,
+        found: dict[str, Any],
+    ) -> None:
         record = {
             "case": case.id,
             "round": number,
@@ -166,7 +206,15 @@ def commands(case: Case, folder: Path, seed: int) -> Iterator[list[str]]:
         yield ["caligo_mpi.bench.sample", "run.yaml"]
         return
     ranks = ["--ranks", str(case.ranks)] if case.ranks > 1 else []
-    generate = ["caligo_mpi", "generate", "run.yaml", "-q", "--json", "-o", PAIRS_FILE]
+    generate = [
+        "caligo_mpi",
+        "generate",
+        "run.yaml",
+        "-q",
+        "--json",
+        "-o",
+        PAIRS_FILE,
+    ]
     if case.values["work"] == "generate":
         yield [*generate, *ranks]
         return

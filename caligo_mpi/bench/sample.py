@@ -26,7 +26,11 @@ def sampled(config: RunConfig) -> dict[str, Any]:
     partition = Partition(config.pairs, config.chunk_size)
     first = partition[0]
     # Imports, tables and compilers are paid here; another seed, so that nothing is remembered.
-    engine.sample(first.count, first.seed_sequence(config.seed + 1), tick=_nothing)
+    engine.sample(
+        first.count,
+        first.seed_sequence(config.seed + 1),
+        tick=_nothing,
+    )
     seconds = 0.0
     rows = 0
     counts = Tally()

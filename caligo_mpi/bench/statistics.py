@@ -45,7 +45,11 @@ def median(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     >>> median([1.0, 2.0, 3.0]).value
     2.0
     """
-    return _estimate(float(np.median(values)), _medians(values, 0), confidence)
+    return _estimate(
+        float(np.median(values)),
+        _medians(values, 0),
+        confidence,
+    )
 
 
 def ratio(
@@ -57,7 +61,11 @@ def ratio(
     Estimate(value=2.0, low=2.0, high=2.0)
     """
     value = float(np.median(first) / np.median(second))
-    return _estimate(value, _medians(first, 0) / _medians(second, 1), confidence)
+    return _estimate(
+        value,
+        _medians(first, 0) / _medians(second, 1),
+        confidence,
+    )
 
 
 def amdahl(seconds: Mapping[int, Sequence[float]]) -> Estimate | None:
@@ -90,7 +98,11 @@ def _fit(seconds: Mapping[int, Sequence[float]], law: object) -> Estimate | None
         return None
     resampled = {n: _medians(times, n) for n, times in seconds.items()}
     measured = {n: np.array([np.median(times)]) for n, times in seconds.items()}
-    return _estimate(_slope(measured, law)[0], _slope(resampled, law), CONFIDENCE)
+    return _estimate(
+        _slope(measured, law)[0],
+        _slope(resampled, law),
+        CONFIDENCE,
+    )
 
 
 def _slope(times: Mapping[int, Floats], law: object) -> Floats:

@@ -187,7 +187,11 @@ def fits(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def history_line(summary: Mapping[str, Any]) -> dict[str, Any]:
     """A session in a line: what is needed to compare with it later."""
     cases = {
-        one["key"]: {"engine": one["engine"], "state": one["state"], "speeds": one["speeds"]}
+        one["key"]: {
+            "engine": one["engine"],
+            "state": one["state"],
+            "speeds": one["speeds"],
+        }
         for one in summary["cases"]
     }
     kept = ("id", "name", "measure", "started", "finished", "machine")

@@ -84,7 +84,15 @@ READ = frozenset(
             BINDING,
             STEP_NODES,
         ),
-        *(*HOSTS, *POLICIES, *SIZES, *LOCAL_SIZES, *POSITIONS, *JOB, *_SHELL),
+        *(
+            *HOSTS,
+            *POLICIES,
+            *SIZES,
+            *LOCAL_SIZES,
+            *POSITIONS,
+            *JOB,
+            *_SHELL,
+        ),
     ]
 )
 
@@ -108,7 +116,13 @@ def text(name: str, env: Mapping[str, str] = os.environ) -> str:
     return env.get(name, "")
 
 
-def count(name: str, default: int, env: Mapping[str, str] = os.environ, *, least: int = 1) -> int:
+def count(
+    name: str,
+    default: int,
+    env: Mapping[str, str] = os.environ,
+    *,
+    least: int = 1,
+) -> int:
     """The variable as a whole number of at least ``least``, or ``default``; raises `EnvironmentProblem`.
 
     >>> count("PMI_SIZE", 1, {"PMI_SIZE": "4"}), count("PMI_SIZE", 1, {})
@@ -310,7 +324,12 @@ def fresh(**values: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _NEEDED or name.startswith(_NEEDED_PREFIXES)
     }
-    return {**needed, **dict.fromkeys(_THREADS, "1"), "PYTHONHASHSEED": "0", **values}
+    return {
+        **needed,
+        **dict.fromkeys(_THREADS, "1"),
+        "PYTHONHASHSEED": "0",
+        **values,
+    }
 
 
 def without(*prefixes: str, **values: str) -> dict[str, str]:

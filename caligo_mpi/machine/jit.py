@@ -46,7 +46,12 @@ def compiler(*files: str) -> Callable[[str], Callable[[Any], Any]]:
             if folder is None:
                 return numba.njit(signature, error_model="numpy", nogil=True)(function)
             with _SETTING, _alone(folder), _kept_in(folder):
-                jit_kept = numba.njit(signature, error_model="numpy", nogil=True, cache=True)
+                jit_kept = numba.njit(
+                    signature,
+                    error_model="numpy",
+                    nogil=True,
+                    cache=True,
+                )
                 return jit_kept(function)
 
         return compiled

@@ -85,7 +85,12 @@ def _stream(number: int, before: TextIO | None) -> TextIO:
     raw = _Patient(number, "w", closefd=False)
     lines = number == 2 or raw.isatty()
     buffer = io.BufferedWriter(raw)  # type: ignore[type-var]
-    return io.TextIOWrapper(buffer, encoding=encoding, errors=_HANDLER, line_buffering=lines)
+    return io.TextIOWrapper(
+        buffer,
+        encoding=encoding,
+        errors=_HANDLER,
+        line_buffering=lines,
+    )
 
 
 def width() -> int:

@@ -24,7 +24,11 @@ class Topology:
 
     def groups(self, kind: str) -> tuple[Cpus, ...]:
         """Those of a kind: ``core``, ``socket`` or ``numa``."""
-        kinds = {"core": self.cores, "socket": self.sockets, "numa": self.nodes}
+        kinds = {
+            "core": self.cores,
+            "socket": self.sockets,
+            "numa": self.nodes,
+        }
         return kinds[kind]
 
 

@@ -130,7 +130,12 @@ def _breach_of_column(column: ColumnSpec, values: object, rows: int) -> str:
     if not column.flags:
         return ""
     wrong = ~np.isin(values, list(column.flags))
-    return _first(name, values, wrong, "is none of its flags")
+    return _first(
+        name,
+        values,
+        wrong,
+        "is none of its flags",
+    )
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -151,7 +156,12 @@ def _breach_of_index(index: object, rows: int) -> str:
         return f"index[0]={array[0]} must be at least 0"
     wrong = np.zeros(rows, bool)
     wrong[1:] = array[1:] <= array[:-1]
-    return _first("index", array, wrong, "must be above the one before: emissions are in order")
+    return _first(
+        "index",
+        array,
+        wrong,
+        "must be above the one before: emissions are in order",
+    )
 
 
 def _vector(column: object) -> NDArray[Any] | str:
@@ -167,7 +177,12 @@ def _vector(column: object) -> NDArray[Any] | str:
     return array
 
 
-def _first(name: str, array: NDArray[Any], wrong: NDArray[np.bool_], rule: str) -> str:
+def _first(
+    name: str,
+    array: NDArray[Any],
+    wrong: NDArray[np.bool_],
+    rule: str,
+) -> str:
     """A sentence about the first row that is wrong; nothing if none is."""
     rows = np.flatnonzero(wrong)
     if not len(rows):

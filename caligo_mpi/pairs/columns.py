@@ -98,7 +98,13 @@ class Pairs:
         return np.vstack([self.columns, *declared])
 
     @classmethod
-    def of_table(cls, table: Sequence[ColumnSpec], packed: U8, count: int, numbers: Extra) -> Pairs:
+    def of_table(
+        cls,
+        table: Sequence[ColumnSpec],
+        packed: U8,
+        count: int,
+        numbers: Extra,
+    ) -> Pairs:
         """Rows from all their columns of bits, packed as by `packed`, and from the others by name."""
         beside = dict(numbers)
         if len(packed) > len(COLUMNS):
@@ -118,7 +124,13 @@ class Pairs:
         """Rows from the four packed columns, and from those beside them by name."""
         index = beside.pop("index", None)
         time = beside.pop("time", None)
-        return cls(columns, count, index, time, extra=beside)
+        return cls(
+            columns,
+            count,
+            index,
+            time,
+            extra=beside,
+        )
 
     def part(self, start: int, stop: int) -> Pairs:
         """Rows ``start`` to ``stop``, packed from bit 0; views where no bit has to move.
@@ -232,7 +244,12 @@ class PairArrays(_Arrays):
         sentence = breach_of_arrays(self)
         if sentence:
             raise ConfigError(f"these arrays are no pairs: {sentence}")
-        columns = (self.alice_basis, self.alice_outcome, self.bob_basis, self.bob_outcome)
+        columns = (
+            self.alice_basis,
+            self.alice_outcome,
+            self.bob_basis,
+            self.bob_outcome,
+        )
         packed = [bits.pack(column) for column in columns]
         index = self.index
         time = self.time
@@ -240,4 +257,9 @@ class PairArrays(_Arrays):
             index = np.asarray(index).astype(np.uint64, copy=False)
         if time is not None:
             time = np.asarray(time).astype(np.float64, copy=False)
-        return Pairs(np.stack(packed), len(self.alice_basis), index, time)
+        return Pairs(
+            np.stack(packed),
+            len(self.alice_basis),
+            index,
+            time,
+        )

@@ -114,7 +114,12 @@ def tally(columns: U8, count: int) -> Tally:
         sifted_x += bits.count_ones(both)
         errors_x += bits.count_ones(both & differs)
         errors_z += bits.count_ones(differs & ~union)
-    return Tally(count - either_x, errors_z, sifted_x, errors_x)
+    return Tally(
+        count - either_x,
+        errors_z,
+        sifted_x,
+        errors_x,
+    )
 
 
 def _require_packed(columns: U8, count: int, size: int) -> None:

@@ -76,11 +76,26 @@ def z_score(errors: int, trials: int, probability: float) -> float:
     if variance >= _NORMAL_FROM:
         return distance / sqrt(variance)
     if distance < 0:
-        return -_mid_p_score(trials - errors, trials, 1 - probability, probability)
-    return _mid_p_score(errors, trials, probability, 1 - probability)
+        return -_mid_p_score(
+            trials - errors,
+            trials,
+            1 - probability,
+            probability,
+        )
+    return _mid_p_score(
+        errors,
+        trials,
+        probability,
+        1 - probability,
+    )
 
 
-def _mid_p_score(k: int, n: int, x: float, y: float) -> float:
+def _mid_p_score(
+    k: int,
+    n: int,
+    x: float,
+    y: float,
+) -> float:
     """The z-score where ``k`` is not below its mean; ``y`` is 1 − ``x``."""
     above = n - k + 1
     off_mean = k * y - above * x
@@ -198,7 +213,13 @@ def _normal_guess(tail: float) -> float:
     return t - above / below
 
 
-def _fraction(a: int, b: int, x: float, y: float, off_mean: float) -> float:
+def _fraction(
+    a: int,
+    b: int,
+    x: float,
+    y: float,
+    off_mean: float,
+) -> float:
     """The continued fraction f of I_x(a, b) = x^a y^b / (B(a, b) f), for x below a / (a + b).
 
     DiDonato and Morris, ACM TOMS 18, 360 (1992), equation 9; evaluated by Lentz's method.

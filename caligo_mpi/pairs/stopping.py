@@ -101,14 +101,28 @@ class Decision:
         return half_width / (self.errors / self.sifted)
 
 
-def decide(goal: Goal, chunks: int, pairs: int, tally: Tally, *, last: bool = False) -> Decision:
+def decide(
+    goal: Goal,
+    chunks: int,
+    pairs: int,
+    tally: Tally,
+    *,
+    last: bool = False,
+) -> Decision:
     """Look at the counts of the first ``chunks``, which hold ``pairs`` emissions.
 
     ``last`` says that there are no more: then the reason is at least ``max_pairs``.
     """
     sifted, errors = goal.counts(tally)
     low, high = clopper_pearson(errors, sifted, goal.confidence)
-    found = Decision(chunks, pairs, sifted, errors, low, high)
+    found = Decision(
+        chunks,
+        pairs,
+        sifted,
+        errors,
+        low,
+        high,
+    )
     reason = _reason(goal, found)
     if last and not reason:
         reason = "max_pairs"
@@ -176,7 +190,13 @@ class Course:
         if not is_decided(self.chunks, total):
             return None
         last = self.chunks >= total
-        decision = decide(self.goal, self.chunks, self.pairs, self.tally, last=last)
+        decision = decide(
+            self.goal,
+            self.chunks,
+            self.pairs,
+            self.tally,
+            last=last,
+        )
         self.decisions.append(decision)
         if self.met is None and decision.reason:
             self.met = decision
@@ -197,7 +217,13 @@ class Course:
     def last(self) -> Decision:
         """A look at all counts that were taken in, whether or not a decision is due here."""
         last = self.chunks >= len(self.partition)
-        return decide(self.goal, self.chunks, self.pairs, self.tally, last=last)
+        return decide(
+            self.goal,
+            self.chunks,
+            self.pairs,
+            self.tally,
+            last=last,
+        )
 
     def table(self) -> NDArray[np.void]:
         """The decisions as rows of `DECISION_DTYPE`."""
@@ -247,7 +273,12 @@ def as_table(decisions: Iterable[Decision]) -> NDArray[np.void]:
     return np.array(rows, DECISION_DTYPE)
 
 
-def unbiased_rate(goal: int, before: int, sifted: int, errors: int) -> float:
+def unbiased_rate(
+    goal: int,
+    before: int,
+    sifted: int,
+    errors: int,
+) -> float:
     """The rate, after a run that stopped at the first decision with at least ``goal`` errors.
 
     At that decision there were ``errors`` among ``sifted`` pairs; at the one before, ``before``
@@ -285,7 +316,12 @@ def unbiased_rate(goal: int, before: int, sifted: int, errors: int) -> float:
     return (start + mean / total) / before
 
 
-def _ratio(i: int, before: int, sifted: int, errors: int) -> float:
+def _ratio(
+    i: int,
+    before: int,
+    sifted: int,
+    errors: int,
+) -> float:
     """How much likelier i + 1 errors are than i among the first ``before``."""
     up = (errors - i) * (before - i)
     down = (i + 1) * (sifted - before - errors + i + 1)

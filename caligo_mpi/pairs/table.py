@@ -143,10 +143,30 @@ _BIT = {0: "0", 1: "1"}
 
 #: The columns that every pair has, in the order of ``Pairs.columns``.
 BITS = (
-    ColumnSpec("alice_basis", BIT, description="basis that Alice measured in", flags=_BASIS),
-    ColumnSpec("alice_outcome", BIT, description="bit that Alice recorded", flags=_BIT),
-    ColumnSpec("bob_basis", BIT, description="basis that Bob measured in", flags=_BASIS),
-    ColumnSpec("bob_outcome", BIT, description="bit that Bob recorded", flags=_BIT),
+    ColumnSpec(
+        "alice_basis",
+        BIT,
+        description="basis that Alice measured in",
+        flags=_BASIS,
+    ),
+    ColumnSpec(
+        "alice_outcome",
+        BIT,
+        description="bit that Alice recorded",
+        flags=_BIT,
+    ),
+    ColumnSpec(
+        "bob_basis",
+        BIT,
+        description="basis that Bob measured in",
+        flags=_BASIS,
+    ),
+    ColumnSpec(
+        "bob_outcome",
+        BIT,
+        description="bit that Bob recorded",
+        flags=_BIT,
+    ),
 )
 INDEX = ColumnSpec("index", "u8", description="global emission number of the row")
 TIME = ColumnSpec("time", "f8", "ns", "simulated time within the simulation of the row's chunk")

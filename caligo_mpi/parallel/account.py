@@ -115,10 +115,21 @@ class Account:
     def sums(self) -> Sums:
         """All of it, up to now."""
         elapsed = time.perf_counter() - self.begun
-        times = (elapsed, self.busy, self.communicating, self.writing)
+        times = (
+            elapsed,
+            self.busy,
+            self.communicating,
+            self.writing,
+        )
         total, busy, communicating, writing = (int(1e9 * max(seconds, 0.0)) for seconds in times)
         spent = (total, busy, communicating, writing)
-        return Sums(*spent, self.items, self.messages, self.bytes, peak_memory())
+        return Sums(
+            *spent,
+            self.items,
+            self.messages,
+            self.bytes,
+            peak_memory(),
+        )
 
 
 def last_sums(account: Account) -> Sums:

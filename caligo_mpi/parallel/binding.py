@@ -17,7 +17,11 @@ from ..machine import environment
 from ..machine.topology import Cpus, Topology, online, ranges, topology
 from ..machine.wording import counted
 
-_NAMES = {"core": "core", "socket": "socket", "numa": "NUMA node"}
+_NAMES = {
+    "core": "core",
+    "socket": "socket",
+    "numa": "NUMA node",
+}
 
 #: What the reasons of ranks that were to be bound and are not begin with.
 LEFT = "left unbound"

@@ -89,7 +89,12 @@ class Conversation(Generic[R]):
     def _listen(self) -> None:
         # Not any tag: that may find data that is not wanted yet, in front of what is.  And IDLE
         # first: when it is seen, all that its rank sent before can be seen, too.
-        for tag in (Tag.IDLE, Tag.FAILED, Tag.SIZED, Tag.DONE):
+        for tag in (
+            Tag.IDLE,
+            Tag.FAILED,
+            Tag.SIZED,
+            Tag.DONE,
+        ):
             while envelope := self.transport.arrived(tag):
                 payload = self.transport.take(envelope)
                 self.account.count(len(payload))
@@ -149,9 +154,19 @@ class Conversation(Generic[R]):
 
     def _grant(self, worker: int) -> None:
         while (positions := self.grants.for_worker(worker)) is not None:
-            self._send(worker, Tag.GRANT, messages.of_grant(positions, self.items))
+            self._send(
+                worker,
+                Tag.GRANT,
+                messages.of_grant(positions, self.items),
+            )
 
-    def _failed(self, source: int, position: int, sentence: str, where: str) -> None:
+    def _failed(
+        self,
+        source: int,
+        position: int,
+        sentence: str,
+        where: str,
+    ) -> None:
         """Have another rank try again, or give up.
 
         Giving up is noted, not raised: this may be inside a work function.

@@ -37,7 +37,12 @@ class Coordinator(Conversation[R]):
         """``(rank, work(item))`` for each item, in order; to be called once."""
         computes = self.rules.rank0_computes != "no" or self.transport.size == 1
         self.items = items
-        self.grants = Grants(len(items), self.transport.size, self.rules.policy, computes=computes)
+        self.grants = Grants(
+            len(items),
+            self.transport.size,
+            self.rules.policy,
+            computes=computes,
+        )
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in self.workers:
             self._send(worker, Tag.JOB, job)

@@ -29,7 +29,14 @@ class Grants:
     if it ``computes``.
     """
 
-    def __init__(self, count: int, ranks: int, policy: str, *, computes: bool) -> None:
+    def __init__(
+        self,
+        count: int,
+        ranks: int,
+        policy: str,
+        *,
+        computes: bool,
+    ) -> None:
         self.count = count
         self.policy = policy
         self.computes = computes
@@ -52,7 +59,12 @@ class Grants:
         share = self._share(worker)
         least = schedule.quantum(self.seconds)
         room = self._room(least) - load.flying
-        ahead = schedule.looks_ahead(self.policy, left=left, ranks=self.shared, share=share)
+        ahead = schedule.looks_ahead(
+            self.policy,
+            left=left,
+            ranks=self.shared,
+            share=share,
+        )
         enough = least if ahead else 0
         if load.granted > enough or room <= 0:
             return None
@@ -109,7 +121,11 @@ class Grants:
 
     def _size(self, left: int, least: int, share: float | None) -> int:
         return schedule.grant_size(
-            self.policy, left=left, ranks=self.shared, least=least, share=share
+            self.policy,
+            left=left,
+            ranks=self.shared,
+            least=least,
+            share=share,
         )
 
     def _room(self, least: int) -> int:

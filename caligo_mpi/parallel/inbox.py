@@ -59,7 +59,13 @@ class Inbox(Generic[R]):
         self._unpack(group)
         return True
 
-    def put(self, position: int, rank: int, result: R, nbytes: int) -> None:
+    def put(
+        self,
+        position: int,
+        rank: int,
+        result: R,
+        nbytes: int,
+    ) -> None:
         """A result that was made here."""
         self.ready[position] = (rank, result, nbytes)
         self.held += nbytes

@@ -94,8 +94,18 @@ def granted(payload: U8) -> list[tuple[int, int]]:
 def of_done(found: Announcement) -> U8:
     """DONE: what a worker has finished, with small results inside."""
     nanoseconds = int(found.seconds * 1e9)
-    head = [len(found.positions), nanoseconds, len(found.pieces), *found.sums]
-    numbers = [*head, *found.positions, *found.sizes, *found.pieces]
+    head = [
+        len(found.positions),
+        nanoseconds,
+        len(found.pieces),
+        *found.sums,
+    ]
+    numbers = [
+        *head,
+        *found.positions,
+        *found.sizes,
+        *found.pieces,
+    ]
     header = np.array(numbers, np.int64).view(np.uint8)
     if not len(found.inline):
         return header

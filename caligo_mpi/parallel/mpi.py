@@ -53,9 +53,17 @@ class MpiTransport:
     def arrived(self, tag: int | None = None) -> Envelope | None:
         """Probe, without waiting."""
         status = self.status
-        if not self.comm.Iprobe(MPI.ANY_SOURCE, MPI.ANY_TAG if tag is None else tag, status):
+        if not self.comm.Iprobe(
+            MPI.ANY_SOURCE,
+            MPI.ANY_TAG if tag is None else tag,
+            status,
+        ):
             return None
-        return Envelope(status.Get_source(), status.Get_tag(), status.Get_count(MPI.BYTE))
+        return Envelope(
+            status.Get_source(),
+            status.Get_tag(),
+            status.Get_count(MPI.BYTE),
+        )
 
     def take(self, envelope: Envelope) -> U8:
         """Receive what was probed."""

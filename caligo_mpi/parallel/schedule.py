@@ -29,7 +29,12 @@ def quantum(seconds_per_chunk: float) -> int:
 
 
 def grant_size(
-    policy: str, *, left: int, ranks: int, least: int = 1, share: float | None = None
+    policy: str,
+    *,
+    left: int,
+    ranks: int,
+    least: int = 1,
+    share: float | None = None,
 ) -> int:
     """Chunks to grant to a rank that asks while ``left`` are not granted yet.
 
@@ -57,7 +62,13 @@ def grant_size(
     return min(max(size, least), left)
 
 
-def looks_ahead(policy: str, *, left: int, ranks: int, share: float | None = None) -> bool:
+def looks_ahead(
+    policy: str,
+    *,
+    left: int,
+    ranks: int,
+    share: float | None = None,
+) -> bool:
     """Whether a rank that is still busy should be given its next grant already.
 
     Near the end a chunk queued behind a slow rank's current one would only wait there while the

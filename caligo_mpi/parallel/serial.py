@@ -18,7 +18,10 @@ _DEFAULT = Rules()
 
 
 def serial_map(
-    setup: Setup[R], items: Items, rules: Rules = _DEFAULT, ledger: Ledger | None = None
+    setup: Setup[R],
+    items: Items,
+    rules: Rules = _DEFAULT,
+    ledger: Ledger | None = None,
 ) -> Generator[tuple[int, R], None, None]:
     """``(0, work(item))`` for each item; of the ``rules``, ``retries`` and ``stop`` count here.
 
@@ -43,7 +46,12 @@ def serial_map(
             account.writing += time.perf_counter() - start
 
 
-def _tried(work: Work[R], item: int, tick: Tick, retries: int) -> R:
+def _tried(
+    work: Work[R],
+    item: int,
+    tick: Tick,
+    retries: int,
+) -> R:
     for _ in range(retries):
         with contextlib.suppress(EngineError):
             return work(item, tick)

@@ -57,7 +57,14 @@ def run(
     comm = WORLD.Shrink()
     finished = False
     while not finished:
-        finished = _one_round(comm, coordinate, codec, leave, stop, lost)
+        finished = _one_round(
+            comm,
+            coordinate,
+            codec,
+            leave,
+            stop,
+            lost,
+        )
         before = comm
         comm = before.Shrink()
         finished = _all_agree(comm, finished)
@@ -179,7 +186,12 @@ class Root(Round[R]):
             worker = min(self.idle, key=tried.count)
             self.idle.discard(worker)
             self.held[worker] = position
-            self._tell(worker, Kind.ITEM, position, int(items[position]))
+            self._tell(
+                worker,
+                Kind.ITEM,
+                position,
+                int(items[position]),
+            )
 
     def _alone(self, work: Work[Any], items: Items) -> Generator[tuple[int, R], None, None]:
         """The rest, on the last rank."""

@@ -44,7 +44,11 @@ class Round(Generic[R]):
     """
 
     def __init__(
-        self, comm: MPI.Comm, codec: Codec[R], stop: Callable[[], int], lost: Lost
+        self,
+        comm: MPI.Comm,
+        codec: Codec[R],
+        stop: Callable[[], int],
+        lost: Lost,
     ) -> None:
         self.comm = comm
         self.codec = codec
@@ -72,7 +76,13 @@ class Round(Generic[R]):
         self.listening: MPI.Request | None = None
         self.ending = False
 
-    def _failed(self, worker: int, position: int, sentence: str, where: str) -> None:
+    def _failed(
+        self,
+        worker: int,
+        position: int,
+        sentence: str,
+        where: str,
+    ) -> None:
         """Print the traceback, and give up once the item has failed too often."""
         sys.stderr.write(where)
         workers = self.failures.setdefault(position, [])
@@ -94,7 +104,12 @@ class Round(Generic[R]):
             kind, position, size, *sums = self.answer.tolist()
             payload = np.empty(size, np.uint8)
             if size:
-                receive(self.comm, payload, status.Get_source(), BYTES)
+                receive(
+                    self.comm,
+                    payload,
+                    status.Get_source(),
+                    BYTES,
+                )
             self.account.communicating += time.perf_counter() - start
             self.account.count(self.answer.nbytes + size)
         except MPI.Exception as error:
@@ -104,7 +119,13 @@ class Round(Generic[R]):
             self.ledger.hear(self.first_numbers[worker], Sums(*sums))
             self._heard(worker, Kind(kind), position, payload)
 
-    def _heard(self, worker: int, kind: Kind, position: int, payload: NDArray[np.uint8]) -> None:
+    def _heard(
+        self,
+        worker: int,
+        kind: Kind,
+        position: int,
+        payload: NDArray[np.uint8],
+    ) -> None:
         """Act on a worker's answer."""
         if kind == Kind.SIZED:
             if self.ending or self.starting[worker]:

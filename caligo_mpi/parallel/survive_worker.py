@@ -60,7 +60,13 @@ def serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
         elif kind == Kind.PLACE:
             if isinstance(work, Placing) and item != NO_PLACE:
                 unplaced = _place(work, unplaced, item, account)
-            _answer(comm, account, Kind.RESULT, position, np.concatenate(codec.parts(unplaced)))
+            _answer(
+                comm,
+                account,
+                Kind.RESULT,
+                position,
+                np.concatenate(codec.parts(unplaced)),
+            )
             unplaced = None
         else:
             assert work is not None
@@ -76,7 +82,12 @@ def serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
             _answer(comm, account, kind, position, found)
 
 
-def _place(work: Placing[Any], result: Any, before: int, account: Account) -> Any:
+def _place(
+    work: Placing[Any],
+    result: Any,
+    before: int,
+    account: Account,
+) -> Any:
     """Write a result at its place, behind ``before`` rows; what is left of it to be told."""
     start = time.perf_counter()
     placed = work.place(result, before)
@@ -116,12 +127,22 @@ def _answer(
 # Rank 0 and workers wait by asking, not inside MPI: a rank blocked there runs no signal handler.
 
 
-def receive(comm: MPI.Comm, buffer: NDArray[Any], source: int, tag: int) -> None:
+def receive(
+    comm: MPI.Comm,
+    buffer: NDArray[Any],
+    source: int,
+    tag: int,
+) -> None:
     """Fill the buffer with a message."""
     _wait(comm.Irecv([buffer, MPI.BYTE], source, tag))
 
 
-def send(comm: MPI.Comm, buffer: NDArray[Any], target: int, tag: int) -> None:
+def send(
+    comm: MPI.Comm,
+    buffer: NDArray[Any],
+    target: int,
+    tag: int,
+) -> None:
     """Send the buffer, until it may be changed again."""
     _wait(comm.Isend([buffer, MPI.BYTE], target, tag))
 

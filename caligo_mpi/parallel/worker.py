@@ -116,13 +116,24 @@ class Worker:
         if group.positions:
             self._announce(group)
 
-    def _sized(self, position: int, result: Any, parts: list[U8], seconds: float) -> None:
+    def _sized(
+        self,
+        position: int,
+        result: Any,
+        parts: list[U8],
+        seconds: float,
+    ) -> None:
         """Keep a result until rank 0 says where its place is."""
         assert self.placing is not None
         self.account.credit(1, seconds)
         self.unplaced[position] = result
         size, nbytes = self.placing.size(result), sum(part.nbytes for part in parts)
-        told = messages.of_numbers(position, size, nbytes, int(seconds * 1e9))
+        told = messages.of_numbers(
+            position,
+            size,
+            nbytes,
+            int(seconds * 1e9),
+        )
         self._send(Tag.SIZED, told)
 
     def _place(self) -> None:

@@ -64,13 +64,23 @@ class About:
     @property
     def chunks(self) -> Records:
         """The records of the readable chunks (`pairs.CHUNK_DTYPE`), all in memory."""
-        return read_records(self._fd, self._layout, 0, self._pieces.chunks)
+        return read_records(
+            self._fd,
+            self._layout,
+            0,
+            self._pieces.chunks,
+        )
 
     def chunk_records(self, start: int, stop: int) -> Records:
         """The records of the readable chunks ``start`` to ``stop``: a run may have more than memory holds."""
         wanted = range(self._pieces.chunks)[start:stop]
         end = max(wanted.start, wanted.stop)
-        return read_records(self._fd, self._layout, wanted.start, end)
+        return read_records(
+            self._fd,
+            self._layout,
+            wanted.start,
+            end,
+        )
 
     @property
     def chunk_count(self) -> int:

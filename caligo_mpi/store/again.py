@@ -23,7 +23,13 @@ Simulator = Callable[[RunInfo], Simulate]
 class Again:
     """The chunks of one open file, simulated where they are asked for; the last one is kept."""
 
-    def __init__(self, path: Path, layout: Layout, fd: int, simulator: Simulator | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        layout: Layout,
+        fd: int,
+        simulator: Simulator | None,
+    ) -> None:
         self._path = path
         self._layout = layout
         self._fd = fd
@@ -135,4 +141,9 @@ def _joined(parts: list[Pairs], table: Sequence[ColumnSpec]) -> Pairs:
     for spec in table[len(COLUMNS) :]:
         if not spec.is_bit:
             numbers[spec.name] = np.concatenate([values[spec.name] for values in named])
-    return Pairs.of_table(table, np.stack(columns), sum(counts), numbers)
+    return Pairs.of_table(
+        table,
+        np.stack(columns),
+        sum(counts),
+        numbers,
+    )

@@ -125,7 +125,12 @@ def _status_of(path: Path, final: Path) -> Status:
         os.close(fd)
 
 
-def _status(path: Path, layout: Layout, fd: int, owner: str) -> Status:
+def _status(
+    path: Path,
+    layout: Layout,
+    fd: int,
+    owner: str,
+) -> Status:
     sums = dict.fromkeys(_SUMS, 0)
     done = 0
     seconds = 0.0
@@ -248,7 +253,12 @@ def _digest_fits(fd: int, layout: Layout, rows: int) -> bool:
     return table_digest(fd, layout) == layout.data_digest and rows == layout.rows
 
 
-def _differing(fd: int, layout: Layout, chunks: list[int], resample: Simulate) -> Iterator[int]:
+def _differing(
+    fd: int,
+    layout: Layout,
+    chunks: list[int],
+    resample: Simulate,
+) -> Iterator[int]:
     for index in chunks:
         record = read_records(fd, layout, index, index + 1)[0]
         if not is_of(resample(index), record):

@@ -124,7 +124,11 @@ def move_new(source: Path, target: Path) -> None:
         if error.errno not in _NO_HARD_LINKS:
             raise
         if os.path.lexists(target):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            raise FileExistsError(
+                errno.EEXIST,
+                os.strerror(errno.EEXIST),
+                str(target),
+            ) from None
         source.rename(target)
     else:
         source.unlink(missing_ok=True)
@@ -172,7 +176,14 @@ def file_system(folder: Path) -> str:
     return kind
 
 
-def copy_bytes(source: int, target: int, *, at: int, to: int, size: int) -> None:
+def copy_bytes(
+    source: int,
+    target: int,
+    *,
+    at: int,
+    to: int,
+    size: int,
+) -> None:
     """Copy ``size`` bytes from offset ``at`` of one file to offset ``to`` of another, a few MiB at a time."""
     buffer = np.empty(min(size, _COPY_BYTES), np.uint8)
     for done in range(0, size, _COPY_BYTES):

@@ -9,7 +9,12 @@ from .info import RunInfo
 from .records import Records
 
 
-def require_fit(info: RunInfo, due: int, record: Records, result: ChunkResult) -> None:
+def require_fit(
+    info: RunInfo,
+    due: int,
+    record: Records,
+    result: ChunkResult,
+) -> None:
     """A result that does not belong here is a mistake of the program or of an engine."""
     index = int(record["index"])
     if index != due:
@@ -25,7 +30,12 @@ def require_fit(info: RunInfo, due: int, record: Records, result: ChunkResult) -
     if result.edges is not None:
         _require_edges(info, index, result.edges)
     if result.pairs is not None:
-        _require_columns(info, index, int(record["rows"]), result.pairs)
+        _require_columns(
+            info,
+            index,
+            int(record["rows"]),
+            result.pairs,
+        )
 
 
 def _require_record(info: RunInfo, index: int, record: Records) -> None:
@@ -49,7 +59,12 @@ def _require_edges(info: RunInfo, index: int, edges: U8) -> None:
         raise ValueError(f"chunk={index} has edges of shape {edges.shape}, not {due}")
 
 
-def _require_columns(info: RunInfo, index: int, rows: int, pairs: Pairs) -> None:
+def _require_columns(
+    info: RunInfo,
+    index: int,
+    rows: int,
+    pairs: Pairs,
+) -> None:
     """The columns must be those that the file has, and as long as the record says."""
     if pairs.count != rows:
         raise ValueError(f"chunk={index} has {pairs.count} pairs and rows={rows}")

@@ -39,13 +39,22 @@ def create(path: Path, *, size: int = 0, mode: int = 0o666) -> h5py.File:
     plan.set_attr_phase_change(_MOST_ATTRIBUTES, _LEAST_IN_HEAP)
     access = _access()
     access.set_alignment(1 << 16, 1 << 12)
-    file_id = h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, plan, access)
+    file_id = h5py.h5f.create(
+        os.fsencode(path),
+        h5py.h5f.ACC_TRUNC,
+        plan,
+        access,
+    )
     return h5py.File(file_id)
 
 
 def change(path: Path) -> h5py.File:
     """Open a file of ours to write over attributes that have their size already."""
-    file_id = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDWR, _access())
+    file_id = h5py.h5f.open(
+        os.fsencode(path),
+        h5py.h5f.ACC_RDWR,
+        _access(),
+    )
     return h5py.File(file_id)
 
 

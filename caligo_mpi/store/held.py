@@ -107,10 +107,22 @@ class Held:
             self._press()
         self._pending = Pending()
 
-    def record_fault(self, what: str, *, rank: int = 0, host: str = "", chunks: int = 0) -> None:
+    def record_fault(
+        self,
+        what: str,
+        *,
+        rank: int = 0,
+        host: str = "",
+        chunks: int = 0,
+    ) -> None:
         """Add a row to ``/faults``; ``chunks`` is how many are redone for it."""
         with self._writing():
-            self._launches.fault(what, rank=rank, host=host, chunks=chunks)
+            self._launches.fault(
+                what,
+                rank=rank,
+                host=host,
+                chunks=chunks,
+            )
 
     def record_metrics(self, rows: NDArray[np.void]) -> None:
         """Say what the ranks of this launch have done so far, in ``/metrics``: rows of `METRICS_DTYPE`."""

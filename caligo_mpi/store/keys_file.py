@@ -45,7 +45,11 @@ Stream = Callable[[str], Iterable[U8]]
 
 def write_file(path: Path, keys: Keys) -> None:
     """Make the HDF5 file; ``path`` must be free."""
-    write_stream(path, keys, lambda party: [keys.alice if party == "alice" else keys.bob])
+    write_stream(
+        path,
+        keys,
+        lambda party: [keys.alice if party == "alice" else keys.bob],
+    )
 
 
 def write_stream(path: Path, tables: KeysTables, stream: Stream) -> KeysReport:
@@ -68,7 +72,13 @@ def _write_into(file: h5py.File, tables: KeysTables, stream: Stream) -> None:
     for party in ("alice", "bob"):
         group = file.create_group(party)
         hdf5.describe(group, _of_party(tables, party))
-        _write_keys(group, tables, party, stream(party), digest)
+        _write_keys(
+            group,
+            tables,
+            party,
+            stream(party),
+            digest,
+        )
     if tables.choice is not None:
         file["bob"].attrs["choice"] = np.uint64(tables.choice)
     for name, rows in _tables(tables).items():
@@ -157,7 +167,12 @@ def _checksum(metadata: Metadata, fd: int) -> int:
     """XXH3-64 over every attribute and dataset but the checksum itself."""
     names = _datasets(metadata)
     if metadata.minor:
-        return checksum(metadata, fd, names, leave_out="checksum")
+        return checksum(
+            metadata,
+            fd,
+            names,
+            leave_out="checksum",
+        )
     # Format 1.0 left out the attributes of datasets.
     found = xxhash.xxh3_64()
     for owner in (metadata.attributes, metadata.described["alice"], metadata.described["bob"]):
@@ -172,7 +187,13 @@ def _checksum(metadata: Metadata, fd: int) -> int:
 
 def _datasets(metadata: Metadata) -> list[str]:
     alice = "alice/strings" if "alice/strings" in metadata.places else "alice/key"
-    names = [alice, "bob/key", "blocks", "simulator", "transcript"]
+    names = [
+        alice,
+        "bob/key",
+        "blocks",
+        "simulator",
+        "transcript",
+    ]
     if "simulator_frames" in metadata.places:  # absent in older files
         names.append("simulator_frames")
     return names
@@ -180,7 +201,12 @@ def _datasets(metadata: Metadata) -> list[str]:
 
 def opened_keys(path: Path) -> AbstractContextManager[tuple[int, Metadata]]:
     """A finished keys file, open for reading: its descriptor and its metadata."""
-    return opened(path, holds="keys", format=FORMAT, version=FORMAT_VERSION)
+    return opened(
+        path,
+        holds="keys",
+        format=FORMAT,
+        version=FORMAT_VERSION,
+    )
 
 
 def read_keys(path: str | os.PathLike[str]) -> Keys:

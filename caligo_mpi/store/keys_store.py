@@ -112,7 +112,12 @@ class KeysStore(Closing):
 
         ``force`` sets other files aside instead of refusing; nothing is deleted.
         """
-        output = Output.claim(path, KeysKind(info), launch=launch, force=force)
+        output = Output.claim(
+            path,
+            KeysKind(info),
+            launch=launch,
+            force=force,
+        )
         store = cls(output, info)
         try:
             with disk_errors(output.path, "opening the output"):

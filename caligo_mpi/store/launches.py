@@ -73,7 +73,14 @@ class Launches:
         if self.number < TABLE_ROWS:
             write_at(self._fd, self._row, self._place)
 
-    def fault(self, what: str, *, rank: int, host: str, chunks: int) -> None:
+    def fault(
+        self,
+        what: str,
+        *,
+        rank: int,
+        host: str,
+        chunks: int,
+    ) -> None:
         """Add a row to ``/faults``: what went wrong, where, and how many chunks are redone for it."""
         row = np.zeros(1, FAULT_DTYPE)
         row["time"] = time.time()
@@ -94,7 +101,13 @@ class Launches:
             used = used_rows(self._fd, place, there)
             self._metrics = used, share(self.ranks, used=used, rows=there)
         first, most = self._metrics
-        write_metrics(self._fd, place, fold(rows, most), run=self.number, first=first)
+        write_metrics(
+            self._fd,
+            place,
+            fold(rows, most),
+            run=self.number,
+            first=first,
+        )
 
     def _add(self, name: str, row: NDArray[Any]) -> int:
         """Write the next row of a table and give its number; a full table only counts."""

@@ -225,7 +225,11 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
     names = [*_CHECKED, *(name for name in _CHECKED_IF_THERE if name in attributes)]
     said = [str(attributes[name]) for name in names]
     rows = [name for name in places if name.startswith(("pairs/", "extra/"))]
-    datasets = ["chunks", *_tables(places), *sorted(rows)]
+    datasets = [
+        "chunks",
+        *_tables(places),
+        *sorted(rows),
+    ]
     ordered = [places[name] for name in datasets]
     covered = repr(said + ordered)
     return xxhash.xxh3_64_intdigest(covered.encode())
@@ -243,7 +247,12 @@ def read_open(path: Path) -> tuple[int, Layout]:
     fd = open_file(path)
     try:
         with damage_said(path, holds="pairs"):
-            metadata = checked_metadata(fd, path, format=FORMAT, version=FORMAT_VERSION)
+            metadata = checked_metadata(
+                fd,
+                path,
+                format=FORMAT,
+                version=FORMAT_VERSION,
+            )
             layout = _parse(metadata, fd)
         size = os.fstat(fd).st_size
         if size < layout.size:
@@ -335,7 +344,12 @@ def _length(metadata: Metadata, name: str) -> int:
     return place.shape[0] if place is not None else 0
 
 
-def _offset(metadata: Metadata, name: str, kind: np.dtype[Any], length: int) -> int:
+def _offset(
+    metadata: Metadata,
+    name: str,
+    kind: np.dtype[Any],
+    length: int,
+) -> int:
     place = metadata.places[name]
     if place.shape != (length,) or place.kind != kind:
         raise ValueError(
@@ -373,7 +387,12 @@ def checksum_fits(metadata: Metadata, fd: int) -> bool | None:
 
 
 def _file_checksum(metadata: Metadata, fd: int) -> int:
-    return checksum(metadata, fd, _tables(metadata.places), leave_out="file_checksum")
+    return checksum(
+        metadata,
+        fd,
+        _tables(metadata.places),
+        leave_out="file_checksum",
+    )
 
 
 def complete(path: Path, *, rows: int, data_digest: str) -> None:

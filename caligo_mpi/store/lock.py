@@ -179,7 +179,12 @@ def _is_current(fd: int, path: Path) -> bool:
         return False
 
 
-def _sign(path: Path, fd: int, before: bytes, launch: Mapping[str, object]) -> Lock:
+def _sign(
+    path: Path,
+    fd: int,
+    before: bytes,
+    launch: Mapping[str, object],
+) -> Lock:
     fields = {
         "id": launch["id"],
         "host": socket.gethostname(),
@@ -189,7 +194,12 @@ def _sign(path: Path, fd: int, before: bytes, launch: Mapping[str, object]) -> L
     owner = json.dumps(fields).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, owner, 0)
-    return Lock(lock_path(path), fd, owner, describe(before) if before else "")
+    return Lock(
+        lock_path(path),
+        fd,
+        owner,
+        describe(before) if before else "",
+    )
 
 
 def _fields(content: bytes) -> dict[str, object]:

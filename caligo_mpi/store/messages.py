@@ -242,7 +242,12 @@ def _table(reader: Reader, *, members: int, size: int) -> np.dtype[Any]:
     )
 
 
-def layout(reader: Reader, kind: np.dtype[Any], shape: tuple[int, ...], file_size: int) -> int:
+def layout(
+    reader: Reader,
+    kind: np.dtype[Any],
+    shape: tuple[int, ...],
+    file_size: int,
+) -> int:
     """The first byte of a contiguous dataset; what is compressed, in pieces, or elsewhere is `Unknown`."""
     version, form = reader.unpack("<BB")
     if version not in (3, 4) or form != 1:

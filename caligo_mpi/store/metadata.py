@@ -78,7 +78,13 @@ class Metadata:
         return float(value)
 
 
-def checksum(metadata: Metadata, fd: int, tables: list[str], *, leave_out: str) -> int:
+def checksum(
+    metadata: Metadata,
+    fd: int,
+    tables: list[str],
+    *,
+    leave_out: str,
+) -> int:
     """XXH3-64 over every attribute of every object but ``leave_out``, and over the bytes of some datasets."""
     found = xxhash.xxh3_64()
     owners = {"": metadata.attributes, **metadata.described}
@@ -131,7 +137,13 @@ def opened(
     fd = open_file(path)
     try:
         with damage_said(path, holds=holds):
-            yield fd, checked_metadata(fd, path, format=format, version=version)
+            metadata = checked_metadata(
+                fd,
+                path,
+                format=format,
+                version=version,
+            )
+            yield fd, metadata
     finally:
         os.close(fd)
 
@@ -148,7 +160,13 @@ def damage_said(path: Path, *, holds: str) -> Iterator[None]:
         raise Damaged(f"{path} is not an HDF5 file with {holds}, or damaged ({text})") from error
 
 
-def checked_metadata(fd: int, path: Path, *, format: str, version: tuple[int, int]) -> Metadata:
+def checked_metadata(
+    fd: int,
+    path: Path,
+    *,
+    format: str,
+    version: tuple[int, int],
+) -> Metadata:
     """The metadata of the file behind ``fd``, if it has our format and major version."""
     metadata = read_metadata(fd, path)
     _require_format(path, metadata, format, version)
@@ -204,7 +222,13 @@ def read_metadata(fd: int, path: Path) -> Metadata:
 def _probed(fd: int, path: Path, unknown: Unknown) -> Metadata:
     state = os.fstat(fd)
     head = xxhash.xxh3_64_intdigest(os.pread(fd, 1 << 16, 0))
-    key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, head)
+    key = (
+        state.st_dev,
+        state.st_ino,
+        state.st_size,
+        state.st_mtime_ns,
+        head,
+    )
     if key not in _PROBED:
         if len(_PROBED) >= _PROBED_MOST:
             _PROBED.clear()
@@ -223,7 +247,12 @@ def _newly_probed(fd: int, path: Path, unknown: Unknown) -> Metadata | str:
         return str(error)
     described = {name: _joined(attributes) for name, attributes in found.described.items()}
     root = described.pop("")
-    return Metadata(root, found.places, described, ours=False)
+    return Metadata(
+        root,
+        found.places,
+        described,
+        ours=False,
+    )
 
 
 def _joined(attributes: Mapping[str, Value]) -> dict[str, Value]:
@@ -256,7 +285,12 @@ def pieces(name: str, text: str) -> dict[str, bytes]:
     return found
 
 
-def _require_format(path: Path, metadata: Metadata, format: str, version: tuple[int, int]) -> None:
+def _require_format(
+    path: Path,
+    metadata: Metadata,
+    format: str,
+    version: tuple[int, int],
+) -> None:
     found = metadata.attributes["format"]
     if found != format:
         raise StoreError(f"{path} has format={found!r}; this reader knows {format!r}")

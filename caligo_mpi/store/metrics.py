@@ -62,7 +62,14 @@ def fold(rows: Rows, most: int) -> Rows:
     return kept
 
 
-def write_metrics(fd: int, place: int, rows: Rows, *, run: int, first: int) -> None:
+def write_metrics(
+    fd: int,
+    place: int,
+    rows: Rows,
+    *,
+    run: int,
+    first: int,
+) -> None:
     """Write the rows of one launch, which is ``run``, from row ``first`` of the table that is at ``place``."""
     if not len(rows):
         return

@@ -68,7 +68,12 @@ class Pieces:
             yield from map(writable, self.simulated(start, stop))
         elif not verify:
             rows = range(start, stop, span)
-            yield from _unverified(self._fd, self._layout, rows, reuse=reuse)
+            yield from _unverified(
+                self._fd,
+                self._layout,
+                rows,
+                reuse=reuse,
+            )
         elif start < stop:
             chunks = self._chunks_of(start, stop)
             for records, pairs in self._verified(chunks, reuse=reuse):
@@ -105,7 +110,12 @@ class Pieces:
 
     def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
         due = chunks.start
-        for records, pairs in spans(self._fd, self._layout, chunks, reuse=reuse):
+        for records, pairs in spans(
+            self._fd,
+            self._layout,
+            chunks,
+            reuse=reuse,
+        ):
             if int(records["index"][0]) != due:
                 break
             for position in damaged(records, pairs):
@@ -144,7 +154,13 @@ def _between(pairs: Pairs, start: int, stop: int) -> Pairs:
     return pairs.part(max(0, start), min(pairs.count, stop))
 
 
-def _unverified(fd: int, layout: Layout, rows: range, *, reuse: bool) -> Iterator[Pairs]:
+def _unverified(
+    fd: int,
+    layout: Layout,
+    rows: range,
+    *,
+    reuse: bool,
+) -> Iterator[Pairs]:
     """The rows as they are on the disk, a step at a time; with ``reuse`` all pieces share one buffer."""
     buffer: U8 | None = None
     if reuse:

@@ -42,7 +42,11 @@ class PairsKind:
 
     def require_room(self, path: Path) -> None:
         """The disk must have room for the run."""
-        require_space(path.parent, _space(self.info), f"{path} (pairs={self.info.pairs})")
+        require_space(
+            path.parent,
+            _space(self.info),
+            f"{path} (pairs={self.info.pairs})",
+        )
 
     def is_leftover(self, part: Path) -> bool:
         """A partial file that holds nothing which the finished one has not."""
@@ -201,7 +205,12 @@ def _require_rest(part: Path, layout: Layout) -> None:
     require_space(part.parent, max(0, missing), f"the rest of {part}")
 
 
-def _extended(claimed: Output, source: Path, old: Layout, info: RunInfo) -> Layout:
+def _extended(
+    claimed: Output,
+    source: Path,
+    old: Layout,
+    info: RunInfo,
+) -> Layout:
     new, kept = extend(claimed, source, old, info)
     sizes = f"from pairs={old.info.pairs} to {info.pairs}"
     whole = counted(kept, "whole chunk")
@@ -209,7 +218,12 @@ def _extended(claimed: Output, source: Path, old: Layout, info: RunInfo) -> Layo
     return new
 
 
-def extend(claimed: Output, source: Path, old: Layout, info: RunInfo) -> tuple[Layout, int]:
+def extend(
+    claimed: Output,
+    source: Path,
+    old: Layout,
+    info: RunInfo,
+) -> tuple[Layout, int]:
     """Copy the whole chunks of a shorter file of the same run, partial or not, into a larger partial file.
 
     Row offsets stay, since every whole chunk does; a last, short chunk is left out and done anew.
@@ -229,7 +243,12 @@ def extend(claimed: Output, source: Path, old: Layout, info: RunInfo) -> tuple[L
     return new, kept
 
 
-def _copy_whole_chunks(source: int, old: Layout, target: int, new: Layout) -> int:
+def _copy_whole_chunks(
+    source: int,
+    old: Layout,
+    target: int,
+    new: Layout,
+) -> int:
     """Copy, then check every copied chunk; damaged ones are left to be redone."""
     whole = old.info.pairs // old.info.chunk_size
     state = scan(source, old, whole)

@@ -60,7 +60,12 @@ def probe(fd: int, path: Path, why: str) -> Found:
 def _asked(fd: int, path: Path, why: str) -> Any:
     """What the child answers."""
     script = Path(__file__).with_name("probe_child.py")
-    line = [sys.executable, "-c", _START, str(script)]
+    line = [
+        sys.executable,
+        "-c",
+        _START,
+        str(script),
+    ]
     try:
         child = subprocess.run(
             line,
@@ -92,11 +97,21 @@ def _end(code: int) -> str:
     return f"crashes ({signal.Signals(-code).name})"
 
 
-def _place(name: str, entry: list[Any], attributes: dict[str, Value], file_size: int) -> Place:
+def _place(
+    name: str,
+    entry: list[Any],
+    attributes: dict[str, Value],
+    file_size: int,
+) -> Place:
     fields, shape, offset = entry
     if isinstance(fields, list):
         fields = [tuple(field) for field in fields]
-    place = Place(np.dtype(fields), tuple(shape), offset, attributes)
+    place = Place(
+        np.dtype(fields),
+        tuple(shape),
+        offset,
+        attributes,
+    )
     if offset + place.size > file_size:
         raise Broken(
             f"it is truncated: /{name} of {place.size} bytes does not fit into {file_size} bytes"

@@ -103,7 +103,11 @@ def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     offset = dataset.id.get_offset()
     if offset is None and dataset.size:
         raise ValueError(f"/{where} has no data")
-    return [_type(where, dataset.dtype), list(dataset.shape), offset or 0]
+    return [
+        _type(where, dataset.dtype),
+        list(dataset.shape),
+        offset or 0,
+    ]
 
 
 def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:

@@ -34,7 +34,12 @@ class Stopped:
     decisions: NDArray[np.void]
 
 
-def publish(output: Output, layout: Layout, fd: int, stopped: Stopped | None = None) -> None:
+def publish(
+    output: Output,
+    layout: Layout,
+    fd: int,
+    stopped: Stopped | None = None,
+) -> None:
     """Give the partial file behind ``fd`` its final name; every step may be the last before a kill.
 
     Where the run ``stopped`` before its file was full, what has its name then is the beginning.
@@ -55,7 +60,13 @@ def publish(output: Output, layout: Layout, fd: int, stopped: Stopped | None = N
     source = output.part
     if stopped or has_room_to_spare:
         decisions = stopped.decisions if stopped else None
-        source = _compact(output.aside, layout, fd, (info, state.rows), decisions)
+        source = _compact(
+            output.aside,
+            layout,
+            fd,
+            (info, state.rows),
+            decisions,
+        )
     layouts.complete(source, rows=state.rows, data_digest=digest)
     output.publish(source, digest, PairsKind(info))
 
@@ -85,7 +96,13 @@ def _compact(
     return aside
 
 
-def _copy_checked(fd: int, layout: Layout, target: int, exact: Layout, rows: int) -> None:
+def _copy_checked(
+    fd: int,
+    layout: Layout,
+    target: int,
+    exact: Layout,
+    rows: int,
+) -> None:
     chunks = len(exact.info.partition)
     copy_rows(fd, layout, target, exact, rows)
     copy_tables(fd, layout, target, exact, chunks)

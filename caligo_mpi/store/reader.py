@@ -142,7 +142,13 @@ class PairsFile(About, Frames, Closing):
         start, stop = self._limits(start, stop)
         # Small blocks in a buffer of their size stay in the processor's cache.
         span = rows if reuse and _CACHED_ROWS <= rows < SPAN_ROWS else SPAN_ROWS
-        pieces = self._pieces.pieces(start, stop, verify=verify, reuse=reuse, span=span)
+        pieces = self._pieces.pieces(
+            start,
+            stop,
+            verify=verify,
+            reuse=reuse,
+            span=span,
+        )
         return regroup(pieces, rows)
 
     def tally(self, *, verify: bool = True) -> Tally:
@@ -176,7 +182,13 @@ class PairsFile(About, Frames, Closing):
             return bits.unpack(packed, count)
         if not self.info.has_columns:
             return self._pieces.simulated_numbers(spec, start, stop)
-        return read_numbers(self._fd, self._layout, spec, start, count)
+        return read_numbers(
+            self._fd,
+            self._layout,
+            spec,
+            start,
+            count,
+        )
 
     def _limits(self, start: int, stop: int | None) -> tuple[int, int]:
         wanted = range(self.rows)[start:stop]

@@ -36,7 +36,12 @@ def seal(record: Records) -> None:
     record["record_checksum"] = xxhash.xxh3_64_intdigest(covered)
 
 
-def read_records(fd: int, layout: Layout, start: int, stop: int) -> Records:
+def read_records(
+    fd: int,
+    layout: Layout,
+    start: int,
+    stop: int,
+) -> Records:
     """Records ``start`` to ``stop`` as they are in the file."""
     records = np.empty(stop - start, CHUNK_DTYPE)
     read_at(fd, records, _place_of(layout, start))
@@ -148,7 +153,12 @@ def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
                 after = first + position + 1
                 rows = int(last["row"] + last["rows"])
     holes = (range(part.start, min(part.stop, after)) for part in missing)
-    return Committed(after, ChunkList(holes), rows, ChunkList(broken))
+    return Committed(
+        after,
+        ChunkList(holes),
+        rows,
+        ChunkList(broken),
+    )
 
 
 def _ranges(flags: NDArray[np.bool_], first: int) -> list[range]:
@@ -193,7 +203,14 @@ def _data_from(fd: int, at: int, end: int) -> tuple[int, int] | None:
     return begin, min(stop, end)
 
 
-def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | None = None) -> Pairs:
+def read_rows(
+    fd: int,
+    layout: Layout,
+    row: int,
+    count: int,
+    *,
+    buffer: U8 | None = None,
+) -> Pairs:
     """Rows ``row`` to ``row + count``, packed from bit 0.
 
     With ``buffer`` (columns of bits by enough bytes) the columns may be views of it, valid until it is used again.
@@ -216,7 +233,13 @@ def read_rows(fd: int, layout: Layout, row: int, count: int, *, buffer: U8 | Non
     return Pairs.of_table(layout.info.table, raw, count, numbers)
 
 
-def read_numbers(fd: int, layout: Layout, column: ColumnSpec, row: int, count: int) -> NDArray[Any]:
+def read_numbers(
+    fd: int,
+    layout: Layout,
+    column: ColumnSpec,
+    row: int,
+    count: int,
+) -> NDArray[Any]:
     """Rows ``row`` to ``row + count`` of a column of numbers."""
     values = np.empty(count, column.kind)
     start = layout.offsets[place(column)]
@@ -311,7 +334,11 @@ def write_record(fd: int, layout: Layout, record: Records) -> None:
     """Seal one record and write it to its place."""
     seal(record)
     index = int(record["index"])
-    write_at(fd, record.tobytes(), _place_of(layout, index))
+    write_at(
+        fd,
+        record.tobytes(),
+        _place_of(layout, index),
+    )
 
 
 def mark_for_redoing(fd: int, layout: Layout, index: int) -> None:

@@ -138,7 +138,13 @@ class RowWriter:
         return np.zeros(len(self._bits), np.uint8)
 
 
-def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -> None:
+def copy_rows(
+    source: int,
+    layout: Layout,
+    target: int,
+    to: Layout,
+    rows: int,
+) -> None:
     """Copy the first ``rows`` rows of one file to another, the pad bits behind them cleared.
 
     There is nothing to do where the files have no columns.
@@ -147,7 +153,13 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
         old = layout.offsets[place(column)]
         new = to.offsets[place(column)]
         size = column.items(rows) * column.shown.itemsize
-        copy_bytes(source, target, at=old, to=new, size=size)
+        copy_bytes(
+            source,
+            target,
+            at=old,
+            to=new,
+            size=size,
+        )
         if column.is_bit and rows & 7:
             last = np.empty(1, np.uint8)
             at = new + (rows >> 3)
@@ -156,7 +168,13 @@ def copy_rows(source: int, layout: Layout, target: int, to: Layout, rows: int) -
             write_at(target, last, at)
 
 
-def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: int) -> None:
+def copy_tables(
+    source: int,
+    layout: Layout,
+    target: int,
+    to: Layout,
+    chunks: int,
+) -> None:
     """Copy the first ``chunks`` records and the tables of launches, faults and ranks."""
     sizes = {
         "chunks": chunks * CHUNK_DTYPE.itemsize,
@@ -167,4 +185,10 @@ def copy_tables(source: int, layout: Layout, target: int, to: Layout, chunks: in
     if 0 < layout.info.metrics <= to.info.metrics:
         sizes["metrics"] = layout.info.metrics * METRICS_DTYPE.itemsize
     for name, size in sizes.items():
-        copy_bytes(source, target, at=layout.offsets[name], to=to.offsets[name], size=size)
+        copy_bytes(
+            source,
+            target,
+            at=layout.offsets[name],
+            to=to.offsets[name],
+            size=size,
+        )

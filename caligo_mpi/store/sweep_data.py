@@ -115,7 +115,13 @@ class Partial:
 
 
 _SUMMED = frozenset(
-    {*COUNTS, "duration_ns", "seconds", "key_seconds"} - {"stream_version", "agree"}
+    {
+        *COUNTS,
+        "duration_ns",
+        "seconds",
+        "key_seconds",
+    }
+    - {"stream_version", "agree"}
 )
 
 

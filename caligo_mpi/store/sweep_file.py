@@ -50,7 +50,12 @@ def write_sweep(path: Path, info: SweepInfo, rows: Iterable[Row]) -> None:
 
 
 def _opened(path: Path) -> AbstractContextManager[tuple[int, Metadata]]:
-    return opened(path, holds="a sweep", format=FORMAT, version=FORMAT_VERSION)
+    return opened(
+        path,
+        holds="a sweep",
+        format=FORMAT,
+        version=FORMAT_VERSION,
+    )
 
 
 def read_sweep_file(path: str | os.PathLike[str]) -> SweepRows:
@@ -122,4 +127,9 @@ def _attributes(info: SweepInfo) -> dict[str, object]:
 
 
 def _checksum(metadata: Metadata, fd: int) -> int:
-    return checksum(metadata, fd, ["points"], leave_out="checksum")
+    return checksum(
+        metadata,
+        fd,
+        ["points"],
+        leave_out="checksum",
+    )

@@ -68,14 +68,30 @@ def of_chunks(
     rows: NDArray[np.uint64],
 ) -> bytes:
     """The next chunks of a point: sums over them, their checksums and their rows."""
-    head = json.dumps({"chunks": key, "sums": dict(sums), "count": len(checksums)})
+    head = json.dumps(
+        {
+            "chunks": key,
+            "sums": dict(sums),
+            "count": len(checksums),
+        }
+    )
     both = np.concatenate([checksums, rows]).astype("<u8")
     return head.encode() + b"\n" + both.tobytes()
 
 
-def of_blocks(key: str, sums: Mapping[str, Any], count: int, version: int) -> bytes:
+def of_blocks(
+    key: str,
+    sums: Mapping[str, Any],
+    count: int,
+    version: int,
+) -> bytes:
     """The next blocks of a point: sums over them, how many, and the version of the protocol's streams."""
-    values = {"blocks": key, "sums": dict(sums), "count": count, "version": version}
+    values = {
+        "blocks": key,
+        "sums": dict(sums),
+        "count": count,
+        "version": version,
+    }
     return json.dumps(values).encode()
 
 

@@ -210,7 +210,12 @@ def _place(
         raise Broken("a dataset has no type or no shape")
     kind = datatype(Reader(bodies[_TYPE][-1]))
     shape = dataspace(Reader(bodies[_SPACE][-1]))
-    offset = layout(Reader(bodies[_LAYOUT][-1]), kind, shape, file.size)
+    offset = layout(
+        Reader(bodies[_LAYOUT][-1]),
+        kind,
+        shape,
+        file.size,
+    )
     return Place(kind, shape, offset, attributes)
 
 

@@ -69,7 +69,12 @@ class PairStore(Held):
         locked, or does not fit on the disk.
         """
         launch = {"id": uuid.uuid4().hex, **launch}
-        output = Output.claim(path, PairsKind(info), launch=launch, force=force)
+        output = Output.claim(
+            path,
+            PairsKind(info),
+            launch=launch,
+            force=force,
+        )
         try:
             with disk_errors(output.path, "opening the output"):
                 store = cls(output, prepare(output, info), durability=durability)
@@ -134,7 +139,12 @@ class PairStore(Held):
         with self._writing():
             self._output.check()
             larger = replace(self.info, pairs=pairs)
-            layout, _ = extend(self._output, self._part, self._layout, larger)
+            layout, _ = extend(
+                self._output,
+                self._part,
+                self._layout,
+                larger,
+            )
             os.close(self._fd)
             self._fd = os.open(self._part, os.O_RDWR)
             self._layout, self.info = layout, layout.info
@@ -164,7 +174,12 @@ class PairStore(Held):
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
         record = _single(result.record)
-        require_fit(self.info, self._todo.due, record, result)
+        require_fit(
+            self.info,
+            self._todo.due,
+            record,
+            result,
+        )
         record["run"], record["rank"], record["done"] = self._launches.number, rank, 1
         with self._writing():
             if self._todo.gap:
@@ -185,7 +200,12 @@ class PairStore(Held):
                 f"{self._part}: {counted(len(self.todo), 'chunk')} missing; run the same command again"
             )
         with self._writing():
-            publish(self._output, self._layout, self._fd, stopped)
+            publish(
+                self._output,
+                self._layout,
+                self._fd,
+                stopped,
+            )
         self.close()
         return self.path
 
@@ -233,9 +253,19 @@ class PairStore(Held):
         if result.where is Where.WRITTEN:
             raise ValueError(f"chunk={index} is redone; only rank 0 writes over what was there")
         row = end_of(self._fd, self._layout, index - 1)
-        old, following = read_records(self._fd, self._layout, index, index + 2)
+        old, following = read_records(
+            self._fd,
+            self._layout,
+            index,
+            index + 2,
+        )
         if len(self._todo.gap) == 1:
-            _require_end(self._part, index, row + int(record["rows"]), int(following["row"]))
+            _require_end(
+                self._part,
+                index,
+                row + int(record["rows"]),
+                int(following["row"]),
+            )
         self._output.check()
         if pairs is not None:
             self._writer.rewrite(pairs, row)
@@ -259,7 +289,12 @@ def _require_row(index: int, row: int, due: int) -> None:
         raise ValueError(f"chunk={index} was written from row {row} on, and row {due} is due")
 
 
-def _require_end(part: Path, index: int, end: int, due: int) -> None:
+def _require_end(
+    part: Path,
+    index: int,
+    end: int,
+    due: int,
+) -> None:
     """A chunk that is redone has as many rows as it had."""
     if end != due:
         raise StoreError(
