@@ -29,17 +29,18 @@ class Planned:
 
     def document(self) -> dict[str, Any]:
         """What plan.json holds."""
+        listed = []
+        for case in self.cases:
+            entry = {
+                "engine": case.engine,
+                "values": case.values,
+                "parameters": case.parameters,
+            }
+            listed.append(entry)
         plan: dict[str, Any] = {
             "name": self.name,
             "bench": self.bench.model_dump(mode="json"),
-            "cases": [
-                {
-                    "engine": one.engine,
-                    "values": one.values,
-                    "parameters": one.parameters,
-                }
-                for one in self.cases
-            ],
+            "cases": listed,
         }
         return {**plan, "digest": sessions.digest(plan)}
 
@@ -50,36 +51,44 @@ def plan(name: str, changes: Mapping[str, Any]) -> Planned:
     if isinstance(document, Mapping):
         document = {**document, **_fitting(document, changes)}
     bench = parse_bench(document, source=name)
-    word = name if name in PRESETS else re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem) or "bench"
-    return Planned(word, bench, cases(bench, len(os.sched_getaffinity(0))))
+    cores = len(os.sched_getaffinity(0))
+    return Planned(_word(name), bench, cases(bench, cores))
+
+
+def _word(name: str) -> str:
+    """What the folder of a preset's bench, or of one in a file, is called."""
+    if name in PRESETS:
+        return name
+    stem = Path(name).stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem) or "bench"
 
 
 def _fitting(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes; engines that are named alone keep the sections that the bench has of them."""
-    found = dict(changes)
-    if "engines" in found:
-        listed = document.get("engines", [])
-        own = listed if isinstance(listed, list) else [listed]
-        chosen: list[object] = []
-        for name in found["engines"]:
-            same = [one for one in own if _name_of(one) == name]
-            chosen += same or [name]
-        found["engines"] = chosen
-    return found
+    if "engines" not in changes:
+        return dict(changes)
+    listed = document.get("engines", [])
+    own = listed if isinstance(listed, list) else [listed]
+    chosen: list[object] = []
+    for name in changes["engines"]:
+        same = [engine for engine in own if _name_of(engine) == name]
+        chosen += same or [name]
+    return {**changes, "engines": chosen}
 
 
 def _name_of(engine: object) -> object:
-    return engine.get("name") if isinstance(engine, Mapping) else engine
+    if isinstance(engine, Mapping):
+        return engine.get("name")
+    return engine
 
 
 def planned(session: Session) -> Planned:
     """The bench of a session, as it was planned."""
-    bench = parse_bench(session.plan["bench"], source=str(session.folder / sessions.PLAN))
-    return Planned(
-        session.plan["name"],
-        bench,
-        [Case(**one) for one in session.plan["cases"]],
-    )
+    plan = session.plan
+    source = session.folder / sessions.PLAN
+    bench = parse_bench(plan["bench"], source=str(source))
+    found = [Case(**one) for one in plan["cases"]]
+    return Planned(plan["name"], bench, found)
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,11 @@ class Outlook:
 def outlook(found: Planned, root: Path | None) -> list[Outlook]:
     """Every case with its availability and estimate."""
     lines = sessions.history(root / HISTORY) if root else []
-    return [Outlook(one, problem(one), forecast(one, lines)) for one in found.cases]
+    outlooks = []
+    for case in found.cases:
+        reason = problem(case)
+        outlooks.append(Outlook(case, reason, forecast(case, lines)))
+    return outlooks
 
 
 def run(root: Path, found: Planned, say: Say) -> tuple[Session, dict[str, Any]]:
@@ -108,16 +121,18 @@ def run(root: Path, found: Planned, say: Say) -> tuple[Session, dict[str, Any]]:
 
 def rerun_failed(session: Session, say: Say) -> dict[str, Any]:
     """Run the cases of a session again that are not ok, and only those."""
-    if not (session.folder / SUMMARY).exists():
+    path = session.folder / SUMMARY
+    if not path.exists():
         raise ConfigError(
             f"{session.folder} is not finished; go on with it by the command that began it"
         )
-    before = sessions.read_json(session.folder / SUMMARY)
+    before = sessions.read_json(path)
     bad = [one["case"] for one in before["cases"] if one["state"] != OK]
     if not bad:
         return dict(before)
     # Unfinished from here on, so that a kill leaves a session that is gone on with.
-    sessions.write_json(session.folder / SUMMARY, {**before, "finished": None})
+    unfinished = {**before, "finished": None}
+    sessions.write_json(path, unfinished)
     for case in bad:
         session.forget(case)
     return _run(session, planned(session), say)
@@ -125,16 +140,20 @@ def rerun_failed(session: Session, say: Say) -> dict[str, Any]:
 
 def _run(session: Session, found: Planned, say: Say) -> dict[str, Any]:
     write_machine(session)
-    is_done = Runner(session, found.bench, found.cases, say).run()
+    runner = Runner(session, found.bench, found.cases, say)
+    is_done = runner.run()
     result = summary.write(session, found.cases, finished=is_done)
     if is_done:
-        sessions.add_to_history(session.folder.parent / HISTORY, summary.history_line(result))
+        history = session.folder.parent / HISTORY
+        line = summary.history_line(result)
+        sessions.add_to_history(history, line)
     return result
 
 
 def read_summary(path: Path) -> dict[str, Any]:
     """The summary of a session, or of the latest one in a folder."""
-    found = sessions.read_json(sessions.find(path).folder / SUMMARY)
+    session = sessions.find(path)
+    found = sessions.read_json(session.folder / SUMMARY)
     if not isinstance(found, dict) or found.get("schema") != summary.SCHEMA:
         raise ConfigError(f"{path} has no summary of a bench; name a folder that `bench` wrote")
     return found
@@ -142,7 +161,8 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 def is_good(result: Mapping[str, Any]) -> bool:
     """Whether every case that could be run is right."""
-    return not any(one["state"] == WRONG for one in result["cases"])
+    states = [one["state"] for one in result["cases"]]
+    return WRONG not in states
 
 
 def numbers(text: str, what: str) -> Sequence[str]:

@@ -98,7 +98,8 @@ class Child:
     def _watch(self, now: float) -> None:
         age = now - self._started
         # Seldom in a long run: each look takes a moment.
-        if now - self._sampled < min(max(_SAMPLE_SECONDS, age / 50), _MOST_SAMPLE_SECONDS):
+        pause = min(max(_SAMPLE_SECONDS, age / 50), _MOST_SAMPLE_SECONDS)
+        if now - self._sampled < pause:
             return
         self._sampled = now
         self._peak = max(self._peak, memory_of(self._process.pid))
@@ -122,7 +123,8 @@ def _below(pid: int) -> Iterator[int]:
     children: list[int] = []
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
-            children += map(int, (task / "children").read_text().split())
+            text = (task / "children").read_text()
+            children += map(int, text.split())
     for child in children:
         yield child
         yield from _below(child)
@@ -130,13 +132,16 @@ def _below(pid: int) -> Iterator[int]:
 
 def _resident(pid: int) -> int:
     with suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+        return int(pages) * _PAGE
     return 0
 
 
 def _proportional(pid: int) -> int:
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        for line in lines:
             if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+                kib = line.split()[1]
+                return int(kib) * 1024
     return _resident(pid)

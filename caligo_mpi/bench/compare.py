@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import statistics
-from .plan import OK, WRONG
+from .plan import FAILED, KILLED, MEMORY, OK, TIMEOUT, WRONG
 
 #: Wider than that of a single figure, since a session has many cases.
 CONFIDENCE = 0.99
@@ -43,11 +43,12 @@ def compare(
     """
     if first["measure"] != second["measure"]:
         return []
-    before = {one["key"]: one for one in first["cases"]}
+    known = {one["key"]: one for one in first["cases"]}
     found = []
     for after in second["cases"]:
-        if after["key"] in before:
-            found.append(_difference(before[after["key"]], after, tolerance))
+        before = known.get(after["key"])
+        if before is not None:
+            found.append(_difference(before, after, tolerance))
     return found
 
 
@@ -62,44 +63,43 @@ def is_comparable(difference: Difference) -> bool:
 
 
 def _difference(
-    before: Mapping[str, Any], after: Mapping[str, Any], tolerance: float
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    tolerance: float,
 ) -> Difference:
-    engine, parameters = after["engine"], after["parameters"]
-    if before["state"] != OK:
-        return Difference(
-            engine,
-            parameters,
-            UNKNOWN,
-            None,
-            f"the first is {before['state']}",
+    ratio = None
+    verdict, why = _without_ratio(before, after)
+    if not verdict:
+        ratio = statistics.ratio(
+            after["speeds"],
+            before["speeds"],
+            CONFIDENCE,
         )
-    if after["state"] != OK:
+        verdict = _verdict(ratio, tolerance)
+    return Difference(
+        after["engine"],
+        after["parameters"],
+        verdict,
+        ratio,
+        why,
+    )
+
+
+def _without_ratio(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, str]:
+    """The verdict on cases whose speeds cannot be compared, and why; empty where they can."""
+    first = before["state"]
+    second = after["state"]
+    if first != OK:
+        return UNKNOWN, f"the first is {first}"
+    if second != OK:
         # One that is not installed, or beyond this machine, tells nothing of the engine.
-        is_broken = after["state"] in (WRONG, "failed", "killed", "timeout", "memory")
+        is_broken = second in (WRONG, FAILED, KILLED, TIMEOUT, MEMORY)
         verdict = BROKEN if is_broken else UNKNOWN
-        return Difference(
-            engine,
-            parameters,
-            verdict,
-            None,
-            f"the second is {after['state']}",
-        )
+        return verdict, f"the second is {second}"
     runs = min(len(before["speeds"]), len(after["speeds"]))
     if runs < LEAST_RUNS:
-        return Difference(
-            engine,
-            parameters,
-            UNKNOWN,
-            None,
-            f"fewer than {LEAST_RUNS} runs that count",
-        )
-    ratio = statistics.ratio(after["speeds"], before["speeds"], CONFIDENCE)
-    return Difference(
-        engine,
-        parameters,
-        _verdict(ratio, tolerance),
-        ratio,
-    )
+        return UNKNOWN, f"fewer than {LEAST_RUNS} runs that count"
+    return "", ""
 
 
 def _verdict(ratio: statistics.Estimate, tolerance: float) -> str:

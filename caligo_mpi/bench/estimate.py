@@ -55,13 +55,10 @@ def forecast(case: Case, history: Iterable[Mapping[str, Any]]) -> Forecast:
     name = engine["name"]
     speed, start = _ROUGH.get(name, _UNKNOWN)
     source = "rough"
-    known = [
-        median(found["speeds"])
-        for line in history
-        if (found := line["cases"].get(case.key)) and found["speeds"]
-    ]
+    known = _speeds_before(case, history)
     if known:
-        speed, source = known[-1], "as before"
+        speed = median(known)
+        source = "as before"
     elif name in _CALL_SECONDS and engine.get("batch"):
         call = _CALL_SECONDS[name] / engine["batch"]
         speed = 1 / (1 / speed + call)
@@ -74,3 +71,13 @@ def forecast(case: Case, history: Iterable[Mapping[str, Any]]) -> Forecast:
     mib = _LIBRARIES.get(name, _PROCESS_MIB) * case.ranks
     columns = 8 * min(case.pairs, 1 << 24)
     return Forecast(seconds, (mib << 20) + columns, source)
+
+
+def _speeds_before(case: Case, history: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Speeds of the case in the last session that has any."""
+    last: list[float] = []
+    for line in history:
+        found = line["cases"].get(case.key)
+        if found and found["speeds"]:
+            last = found["speeds"]
+    return last

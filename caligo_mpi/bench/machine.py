@@ -39,30 +39,39 @@ def load() -> float:
 def memory(name: str) -> int:
     """A line of /proc/meminfo in bytes, 0 where there is none."""
     with suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        for line in lines:
             if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
+                kib = line.split()[1]
+                return int(kib) * 1024
     return 0
 
 
 def _processor() -> str:
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        for line in lines:
             if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+                _, _, name = line.partition(":")
+                return name.strip()
     return os.uname().machine
 
 
 def _caches() -> dict[str, str]:
     """Sizes of the first core's caches by level and kind."""
     found = {}
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
     with suppress(OSError):
-        for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-            level, kind, size = (
-                (index / name).read_text().strip() for name in ("level", "type", "size")
-            )
+        for index in sorted(folder.glob("index*")):
+            level = _word(index / "level")
+            kind = _word(index / "type")
+            size = _word(index / "size")
             found[f"L{level} {kind.lower()}"] = size
     return found
+
+
+def _word(path: Path) -> str:
+    return path.read_text().strip()
 
 
 def _copy_speed() -> float:
@@ -73,7 +82,8 @@ def _copy_speed() -> float:
     for _ in range(_TIMES):
         start = time.perf_counter()
         np.copyto(target, source)
-        best = min(best, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        best = min(best, seconds)
     return _COPY_BYTES / best
 
 
@@ -83,10 +93,12 @@ def _disk_speed(folder: Path) -> float | None:
     try:
         start = time.perf_counter()
         with path.open("wb") as file:
-            file.write(os.urandom(1 << 20) * (_DISK_BYTES >> 20))
+            mib = os.urandom(1 << 20)
+            file.write(mib * (_DISK_BYTES >> 20))
             file.flush()
             os.fsync(file.fileno())
-        return _DISK_BYTES / (time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return _DISK_BYTES / seconds
     except OSError:
         return None
     finally:

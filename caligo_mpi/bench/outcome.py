@@ -58,14 +58,15 @@ def record_of(
         "engine": None,
         "rates": None,
         "key_bits": None,
+        "digest": None,
     }
-    found["digest"] = None
     if state != OK:
         return found
     told = _told(folder)
-    found["seconds"]["run"] = told.get("seconds")
-    more = _OF_WORK[case.values["work"]](case, told, folder)
-    found["seconds"] |= more.pop("seconds", {})
+    of_work = _OF_WORK[case.values["work"]]
+    more = of_work(case, told, folder)
+    times = {"run": told.get("seconds"), **more.pop("seconds", {})}
+    found["seconds"] |= times
     found |= more
     if found["state"] == OK:
         found["state"], found["problem"] = verdict(found["rates"])
@@ -76,23 +77,30 @@ def _of_sample(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any]
     """The counts that the process told."""
     if "seconds" not in told:
         return {"state": FAILED, "problem": "ended with exit code 0 and told nothing"}
-    counts = Tally(**{name: told[name] for name in Tally.__dataclass_fields__})
+    names = Tally.__dataclass_fields__
+    counts = Tally(**{name: told[name] for name in names})
     law = closed_form(case, told)
-    return {"engine": told["engine"], "rates": rates(counts, told["rows"], law)}
+    return {
+        "engine": told["engine"],
+        "rates": rates(counts, told["rows"], law),
+    }
 
 
 def _of_generate(case: Case, told: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The counts of the file that was made."""
+    path = folder / PAIRS_FILE
     try:
-        status = store.status(folder / PAIRS_FILE)
+        status = store.status(path)
     except StoreError as error:
-        return {"state": FAILED, "problem": f"ended with exit code 0 and without its file: {error}"}
+        problem = f"ended with exit code 0 and without its file: {error}"
+        return {"state": FAILED, "problem": problem}
+    law = closed_form(case, told)
     return {
         "engine": status.engine,
         "digest": status.data_digest,
-        "file_bytes": _size(folder / PAIRS_FILE),
+        "file_bytes": _size(path),
         "seconds": {"simulate": status.seconds},
-        "rates": rates(status.tally, status.rows, closed_form(case, told)),
+        "rates": rates(status.tally, status.rows, law),
     }
 
 
@@ -119,13 +127,15 @@ def _state(ended: Ended, limits: Limits, folder: Path) -> tuple[str, str | None]
     if ended.limit == "timeout":
         return TIMEOUT, f"took longer than timeout_s={limits.seconds:g}; ended"
     if ended.limit == "memory":
+        peak = ended.peak_bytes >> 20
         most = limits.bytes >> 20
-        return MEMORY, f"took {ended.peak_bytes >> 20} MiB, more than memory_mib={most}; ended"
+        return MEMORY, f"took {peak} MiB, more than memory_mib={most}; ended"
     if ended.code == DONE:
         return OK, None
     last = _last_words(folder / "stderr")
     if ended.code < 0:
-        return KILLED, f"ended by {signal.Signals(-ended.code).name}{last}"
+        ending = signal.Signals(-ended.code)
+        return KILLED, f"ended by {ending.name}{last}"
     if ended.code == WRONG_USE:
         return REFUSED, last.removeprefix(": ") or "refused"
     return FAILED, f"exit code {ended.code}{last}"
@@ -134,18 +144,21 @@ def _state(ended: Ended, limits: Limits, folder: Path) -> tuple[str, str | None]
 def _last_words(path: Path) -> str:
     """The last line of the standard error, behind a colon."""
     with suppress(OSError):
-        lines = path.read_text("utf-8", errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        if said:
-            return f": {said[-1][:_MOST_WORDS]}"
+        text = path.read_text("utf-8", errors="replace").strip()
+        last = text.split("\n")[-1].strip()
+        if last:
+            return f": {last[:_MOST_WORDS]}"
     return ""
 
 
 def _told(folder: Path) -> dict[str, Any]:
     """The JSON object that the command printed last."""
     with suppress(OSError, ValueError, IndexError):
-        found = json.loads((folder / "stdout").read_text("utf-8").strip().splitlines()[-1])
-        return found if isinstance(found, dict) else {}
+        text = (folder / "stdout").read_text("utf-8")
+        last = text.strip().splitlines()[-1]
+        found = json.loads(last)
+        if isinstance(found, dict):
+            return found
     return {}
 
 
@@ -164,9 +177,8 @@ def rates(tally: Any, rows: int, law: ClosedForm | None) -> dict[str, Any]:
         found[f"errors_{basis}"] = errors
         found[f"sifted_{basis}"] = sifted
         if law is not None:
-            rate = getattr(law, f"qber_{basis}")
             share = getattr(law, f"sifted_{basis}")
-            found[f"expected_qber_{basis}"] = rate
+            found[f"expected_qber_{basis}"] = getattr(law, f"qber_{basis}")
             found[f"expected_sifted_{basis}"] = None if math.isnan(share) else share
     return scored(found)
 
@@ -174,14 +186,13 @@ def rates(tally: Any, rows: int, law: ClosedForm | None) -> dict[str, Any]:
 def scored(found: dict[str, Any]) -> dict[str, Any]:
     """The counts with error rates and z-scores."""
     for basis in ("z", "x"):
-        errors, sifted = found[f"errors_{basis}"], found[f"sifted_{basis}"]
+        errors = found[f"errors_{basis}"]
+        sifted = found[f"sifted_{basis}"]
         found[f"qber_{basis}"] = errors / sifted if sifted else None
         rate = found.get(f"expected_qber_{basis}")
         share = found.get(f"expected_sifted_{basis}")
-        found[f"sigma_qber_{basis}"] = None if rate is None else _score(errors, sifted, rate)
-        found[f"sigma_sifted_{basis}"] = (
-            None if share is None else _score(sifted, found["rows"], share)
-        )
+        found[f"sigma_qber_{basis}"] = _score(errors, sifted, rate)
+        found[f"sigma_sifted_{basis}"] = _score(sifted, found["rows"], share)
     return found
 
 
@@ -191,14 +202,18 @@ def added(records: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not known:
         return None
     total = dict(known[0])
-    for name in ("rows", "errors_z", "sifted_z", "errors_x", "sifted_x"):
+    counts = ("rows", "errors_z", "sifted_z", "errors_x", "sifted_x")
+    for name in counts:
         total[name] = sum(rate[name] for rate in known)
     return scored(total)
 
 
-def _score(hits: int, trials: int, probability: float) -> float:
-    """Within ±1e6, which JSON can hold."""
-    return max(-1e6, min(1e6, z_score(hits, trials, probability)))
+def _score(hits: int, trials: int, probability: float | None) -> float | None:
+    """Within ±1e6, which JSON can hold; None where nothing was expected."""
+    if probability is None:
+        return None
+    score = z_score(hits, trials, probability)
+    return max(-1e6, min(1e6, score))
 
 
 def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
@@ -206,24 +221,31 @@ def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
     if found is None:
         return OK, None
     for basis in ("z", "x"):
-        name = basis.upper()
-        sigma = found[f"sigma_qber_{basis}"]
-        if _is_far(sigma):
-            seen = 100 * (found[f"qber_{basis}"] or 0.0)
-            true = 100 * found[f"expected_qber_{basis}"]
-            return WRONG, (
-                f"QBER in {name} is {seen:.3f} %, by the closed form {true:.3f} % ({sigma:+.1f} σ)"
-            )
-        sigma = found[f"sigma_sifted_{basis}"]
-        if _is_far(sigma):
-            rows = found["rows"]
-            kept = found[f"sifted_{basis}"] / rows if rows else 0.0
-            expected = 100 * found[f"expected_sifted_{basis}"]
-            return WRONG, (
-                f"both chose {name} in {100 * kept:.2f} % of the rows, "
-                f"by the closed form in {expected:.2f} % ({sigma:+.1f} σ)"
-            )
+        if _is_far(found[f"sigma_qber_{basis}"]):
+            return WRONG, _wrong_qber(found, basis)
+        if _is_far(found[f"sigma_sifted_{basis}"]):
+            return WRONG, _wrong_sifting(found, basis)
     return OK, None
+
+
+def _wrong_qber(found: dict[str, Any], basis: str) -> str:
+    name = basis.upper()
+    seen = 100 * (found[f"qber_{basis}"] or 0.0)
+    true = 100 * found[f"expected_qber_{basis}"]
+    sigma = found[f"sigma_qber_{basis}"]
+    return f"QBER in {name} is {seen:.3f} %, by the closed form {true:.3f} % ({sigma:+.1f} σ)"
+
+
+def _wrong_sifting(found: dict[str, Any], basis: str) -> str:
+    name = basis.upper()
+    rows = found["rows"]
+    kept = found[f"sifted_{basis}"] / rows if rows else 0.0
+    expected = 100 * found[f"expected_sifted_{basis}"]
+    sigma = found[f"sigma_sifted_{basis}"]
+    return (
+        f"both chose {name} in {100 * kept:.2f} % of the rows, "
+        f"by the closed form in {expected:.2f} % ({sigma:+.1f} σ)"
+    )
 
 
 def _is_far(sigma: float | None) -> bool:

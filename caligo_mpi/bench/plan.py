@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,7 @@ from ..config.protocol import parse_protocol
 from ..engines import missing
 from ..errors import CaligoError
 from ..runs.devices import expected
+from .session import digest
 
 #: States of a run or a case; all but the first are problems.
 OK, WRONG, FAILED, KILLED = "ok", "wrong", "failed", "killed"
@@ -52,14 +53,13 @@ class Case:
     @property
     def key(self) -> str:
         """The same for equal cases of any bench."""
-        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return digest(self.values)[:12]
 
     @property
     def id(self) -> str:
         """A name for files: the engine and the key."""
         name = self.values["run"]["engine"]["name"]
-        word = "".join(one if one.isalnum() or one in "-_" else "_" for one in name)
+        word = re.sub(r"[^\w-]", "_", name)
         return f"{word[:40]}-{self.key}"
 
     @property
@@ -97,9 +97,11 @@ def cases(bench: BenchConfig, cores: int) -> list[Case]:
         bench.engines,
     )
     for *values, engine in grid:
-        own = {key: engine[key] for key in OF_ENGINES if key in engine}
-        chosen = {**dict(zip(PARAMETERS, values, strict=True)), **own}
-        section = {key: value for key, value in engine.items() if key not in own}
+        chosen = dict(zip(PARAMETERS, values, strict=True))
+        section = dict(engine)
+        for key in OF_ENGINES:
+            if key in section:
+                chosen[key] = section.pop(key)
         case = _case(bench, chosen, section)
         found.setdefault(case.key, case)
     return list(found.values())
@@ -107,9 +109,13 @@ def cases(bench: BenchConfig, cores: int) -> list[Case]:
 
 def _case(bench: BenchConfig, chosen: Mapping[str, Any], engine: dict[str, Any]) -> Case:
     """The case of one combination."""
-    pairs, ranks, is_weak = chosen["pairs"], chosen["ranks"], chosen["weak"]
+    pairs = chosen["pairs"]
+    ranks = chosen["ranks"]
+    is_weak = chosen["weak"]
+    if is_weak:
+        pairs *= ranks
     section = _engine(bench, engine, chosen["noise"])
-    run: dict[str, Any] = {"pairs": pairs * ranks if is_weak else pairs, "engine": section}
+    run: dict[str, Any] = {"pairs": pairs, "engine": section}
     if chosen["chunk_size"] is not None:
         run["chunk_size"] = chosen["chunk_size"]
     if chosen["policy"] != "dynamic":
@@ -125,20 +131,27 @@ def _case(bench: BenchConfig, chosen: Mapping[str, Any], engine: dict[str, Any])
     }
     if is_weak:
         values["weak"] = True
-    told = {"output": words(chosen["output"]), "protocol": words(protocol)}
-    return Case(words(engine), values, {**chosen, **told})
+    parameters = {
+        **chosen,
+        "output": words(chosen["output"]),
+        "protocol": words(protocol),
+    }
+    return Case(words(engine), values, parameters)
 
 
 def _ranks(bench: BenchConfig, cores: int) -> list[int]:
     """The numbers of ranks, without doubles; 0 stands for powers of two up to the cores."""
     found: list[int] = []
     for ranks in bench.ranks:
-        found += [ranks] if ranks else _powers(cores)
+        if ranks:
+            found.append(ranks)
+        else:
+            found += _powers(cores)
     return list(dict.fromkeys(found))
 
 
 def _powers(cores: int) -> list[int]:
-    powers = [1 << power for power in range(cores.bit_length()) if 1 << power <= cores]
+    powers = [1 << power for power in range(cores.bit_length())]
     return sorted({*powers, cores})
 
 
@@ -150,6 +163,9 @@ def _engine(bench: BenchConfig, engine: Mapping[str, Any], noise: float | None) 
     return {**common, **engine}
 
 
+_FIRST_WORDS = ("name", "mode", "keep")
+
+
 def words(section: Mapping[str, Any] | None) -> str:
     """A section in a few words: its name or mode, then other keys.
 
@@ -158,15 +174,13 @@ def words(section: Mapping[str, Any] | None) -> str:
     """
     if not section:
         return ""
-    first = [str(section[key]) for key in ("name", "mode", "keep") if key in section]
-    rest = {
-        key: value for key, value in section.items() if key not in ("name", "mode", "keep", "seed")
-    }
-    return " ".join([*first, *(f"{key}={_short(value)}" for key, value in rest.items())])
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    found = [str(section[key]) for key in _FIRST_WORDS if key in section]
+    unsaid = (*_FIRST_WORDS, "seed")
+    for key, value in section.items():
+        if key not in unsaid:
+            word = value if isinstance(value, str) else json.dumps(value)
+            found.append(f"{key}={word}")
+    return " ".join(found)
 
 
 def problem(case: Case) -> tuple[str, str] | None:
@@ -174,17 +188,21 @@ def problem(case: Case) -> tuple[str, str] | None:
     name = case.values["run"]["engine"]["name"]
     known = engine_names()
     if name not in known:
-        return MISSING, f"engine {name!r} is not installed; there are {', '.join(known)}"
+        listed = ", ".join(known)
+        return MISSING, f"engine {name!r} is not installed; there are {listed}"
     if reason := missing(name):
         return MISSING, reason
+    protocol = case.values["protocol"]
     try:
         case.run_config(seed=0)
-        if case.values["protocol"]:
-            parse_protocol(case.values["protocol"])
+        if protocol:
+            parse_protocol(protocol)
     except CaligoError as error:
-        return REFUSED, str(error).removeprefix("configuration: ")
-    if case.ranks > _BUSY_LIMIT * (os.cpu_count() or 1):
-        return REFUSED, f"ranks={case.ranks} are too many for {os.cpu_count()} cores"
+        sentence = str(error)
+        return REFUSED, sentence.removeprefix("configuration: ")
+    cores = os.cpu_count()
+    if case.ranks > _BUSY_LIMIT * (cores or 1):
+        return REFUSED, f"ranks={case.ranks} are too many for {cores} cores"
     return None
 
 
@@ -205,17 +223,12 @@ def closed_form(case: Case, told: Mapping[str, Any]) -> ClosedForm | None:
     """
     config = case.run_config(seed=0)
     if isinstance(config.engine, PluginConfig):
-        link = config.engine.parameters.get("link")
-        own = {key: value for key, value in config.engine.parameters.items() if key in _SHARED}
-        if not isinstance(link, dict):
+        parameters = config.engine.parameters
+        if not isinstance(parameters.get("link"), dict):
             return _by_its_word(told)
-        config = parse_config(
-            {
-                "pairs": 8,
-                "seed": 0,
-                "engine": {"name": "noise", **own},
-            }
-        )
+        shared = {key: value for key, value in parameters.items() if key in _SHARED}
+        engine = {"name": "noise", **shared}
+        config = parse_config({"pairs": 8, "seed": 0, "engine": engine})
     found = expected(config)
     if found is None or math.isnan(found.qber_z):
         return None
@@ -231,26 +244,37 @@ _SHARED = ("link", "alice", "bob", "loss", "formalism")
 
 
 def _by_its_word(told: Mapping[str, Any]) -> ClosedForm | None:
-    rates = [told.get("expected_qber_z"), told.get("expected_qber_x")]
-    if any(rate is None for rate in rates):
+    qber_z = told.get("expected_qber_z")
+    qber_x = told.get("expected_qber_x")
+    if qber_z is None or qber_x is None:
         return None
     return ClosedForm(
-        float(rates[0] or 0),
-        float(rates[1] or 0),
-        math.nan,
-        math.nan,
+        float(qber_z),
+        float(qber_x),
+        sifted_z=math.nan,
+        sifted_x=math.nan,
     )
 
 
 def varying(found: list[Case]) -> list[str]:
     """The parameters that differ between cases, in the order of `Case.parameters`."""
-    names = found[0].parameters if found else {}
-    return [name for name in names if len({repr(one.parameters[name]) for one in found}) > 1]
+    if not found:
+        return []
+    names = []
+    for name in found[0].parameters:
+        values = {repr(one.parameters[name]) for one in found}
+        if len(values) > 1:
+            names.append(name)
+    return names
 
 
 def label(case: Case, names: list[str]) -> str:
     """The case for a line of progress or a table: its engine and what differs."""
-    return " ".join([case.engine, *(f"{name}={shown(case.parameters[name])}" for name in names)])
+    found = [case.engine]
+    for name in names:
+        value = shown(case.parameters[name])
+        found.append(f"{name}={value}")
+    return " ".join(found)
 
 
 def shown(value: object) -> str:
@@ -265,9 +289,12 @@ def shown(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int) and value >= 1000:
         power = int(math.log10(value))
-        if value % 10**power == 0:
-            return f"{value // 10**power}e{power}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        digits, rest = divmod(value, 10**power)
+        if not rest:
+            return f"{digits}e{power}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
 
 
 def in_rounds(found: list[Case], rounds: int) -> Iterator[tuple[int, Case]]:

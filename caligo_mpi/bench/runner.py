@@ -20,7 +20,7 @@ from . import machine
 from .child import Child, Limits
 from .outcome import KEYS_FILE, PAIRS_FILE, record_of
 from .plan import FINAL, Case, in_rounds, problem
-from .session import Session, write_json
+from .session import MACHINE, Session, write_json
 
 Say = Callable[[str, dict[str, Any] | None], None]
 
@@ -59,10 +59,7 @@ class Runner:
         self._bench = bench
         self._cases = cases
         self._say = say
-        free = machine.memory("MemAvailable") or 1 << 40
-        share = int(_MEMORY_SHARE * free / bench.max_parallel)
-        most = bench.memory_mib << 20 if bench.memory_mib else share
-        self.limits = Limits(bench.timeout_s, most)
+        self.limits = Limits(bench.timeout_s, _most_bytes(bench))
         self._failed: set[str] = set()
         self._cores = len(os.sched_getaffinity(0))
 
@@ -77,11 +74,16 @@ class Runner:
                 for one in active:
                     self._abandon(one)
                 return False
-            while waiting is not None and self._has_room(active, waiting[1]):
-                if waiting[1].id not in self._failed:  # it may have failed since
-                    active.append(self._begun(*waiting, 0))
+            while waiting is not None:
+                number, case = waiting
+                if not self._has_room(active, case):
+                    break
+                if case.id not in self._failed:  # it may have failed since
+                    active.append(self._begun(number, case, attempt=0))
                 waiting = next(todo, None)
-            active = [again for one in active for again in self._looked_after(one)]
+            watched, active = active, []
+            for one in watched:
+                active += self._looked_after(one)
             time.sleep(_POLL_SECONDS)
         return True
 
@@ -89,7 +91,8 @@ class Runner:
         """Name and record, before anything is run, what cannot be."""
         recorded = {record["case"] for record in self._session.records()}
         for case in self._cases:
-            if case.id not in recorded and (found := problem(case)):
+            found = None if case.id in recorded else problem(case)
+            if found is not None:
                 state, sentence = found
                 told = {
                     "state": state,
@@ -97,7 +100,12 @@ class Runner:
                     "started": _now(),
                     "load": None,
                 }
-                self._keep(case, 0, 0, told)
+                self._keep(
+                    case,
+                    number=0,
+                    attempt=0,
+                    found=told,
+                )
 
     def _todo(self) -> Iterator[tuple[int, Case]]:
         """Runs that are not recorded; of a case that failed no more."""
@@ -106,7 +114,8 @@ class Runner:
         self._failed = {one["case"] for one in recorded if one["state"] in FINAL}
         rounds = self._bench.warmup + self._bench.repeats
         for number, case in in_rounds(self._cases, rounds):
-            if (case.id, number) not in done and case.id not in self._failed:
+            is_done = (case.id, number) in done
+            if not is_done and case.id not in self._failed:
                 yield number, case
 
     def _has_room(self, active: list[_Active], case: Case) -> bool:
@@ -122,8 +131,10 @@ class Runner:
 
     def _begun(self, number: int, case: Case, attempt: int) -> _Active:
         stack = ExitStack()
-        folder = stack.enter_context(self._session.scratch(f"{case.id}-{number}"))
-        steps = iter(commands(case, folder, self._bench.seed + number))
+        scratch = self._session.scratch(f"{case.id}-{number}")
+        folder = stack.enter_context(scratch)
+        seed = self._bench.seed + number
+        steps = commands(case, folder, seed)
         one = _Active(
             case,
             number,
@@ -139,8 +150,10 @@ class Runner:
 
     def _step(self, one: _Active) -> None:
         command = next(one.steps)
-        one.measured = one.case.values["work"] != "distill" or "distill" in command
-        one.child = Child([sys.executable, "-m", *command], one.folder, self.limits)
+        work = one.case.values["work"]
+        one.measured = work != "distill" or "distill" in command
+        line = [sys.executable, "-m", *command]
+        one.child = Child(line, one.folder, self.limits)
 
     def _looked_after(self, one: _Active) -> list[_Active]:
         """The run where it goes on, is tried again or has another step; nothing once it is recorded."""
@@ -153,11 +166,12 @@ class Runner:
             self.limits,
             one.folder,
         )
-        if not one.measured and found["state"] not in FINAL:
+        is_final = found["state"] in FINAL
+        if not one.measured and not is_final:
             self._step(one)
             return [one]
         one.stack.close()
-        if found["state"] in FINAL and one.attempt < self._bench.retries:
+        if is_final and one.attempt < self._bench.retries:
             return [self._begun(one.round, one.case, one.attempt + 1)]
         record = {
             **found,
@@ -200,9 +214,10 @@ class Runner:
 
 def commands(case: Case, folder: Path, seed: int) -> Iterator[list[str]]:
     """The modules of a case with their arguments, in turn; their files are written to the run's folder."""
+    work = case.values["work"]
     run = {**case.values["run"], "seed": seed}
     (folder / "run.yaml").write_text(dump_yaml(run), "utf-8")
-    if case.values["work"] == "sample":
+    if work == "sample":
         yield ["caligo_mpi.bench.sample", "run.yaml"]
         return
     ranks = ["--ranks", str(case.ranks)] if case.ranks > 1 else []
@@ -215,35 +230,46 @@ def commands(case: Case, folder: Path, seed: int) -> Iterator[list[str]]:
         "-o",
         PAIRS_FILE,
     ]
-    if case.values["work"] == "generate":
+    if work == "generate":
         yield [*generate, *ranks]
         return
     yield generate
-    (folder / "protocol.yaml").write_text(dump_yaml(case.values["protocol"]), "utf-8")
-    yield [
-        *(
-            "caligo_mpi",
-            "distill",
-            PAIRS_FILE,
-            "--config",
-            "protocol.yaml",
-            "-q",
-            "--json",
-            "-o",
-            KEYS_FILE,
-        ),
-        *ranks,
+    protocol = dump_yaml(case.values["protocol"])
+    (folder / "protocol.yaml").write_text(protocol, "utf-8")
+    distill = [
+        "caligo_mpi",
+        "distill",
+        PAIRS_FILE,
+        "--config",
+        "protocol.yaml",
+        "-q",
+        "--json",
+        "-o",
+        KEYS_FILE,
     ]
+    yield [*distill, *ranks]
 
 
 def write_machine(session: Session) -> None:
     """What the bench is run on, and with what; written once."""
-    path = session.folder / "machine.json"
-    if not path.exists():
-        software = provenance()
-        told = {name: software[name] for name in software if name not in ("host", "time")}
-        write_json(path, {**machine.describe(session.folder), "software": told})
+    path = session.folder / MACHINE
+    if path.exists():
+        return
+    software = dict(provenance())
+    for changing in ("host", "time"):
+        software.pop(changing, None)
+    found = machine.describe(session.folder)
+    write_json(path, {**found, "software": software})
+
+
+def _most_bytes(bench: BenchConfig) -> int:
+    """Bytes that one run may take: as the bench says, or its share of the memory that is free now."""
+    if bench.memory_mib:
+        return bench.memory_mib << 20
+    free = machine.memory("MemAvailable") or 1 << 40
+    return int(_MEMORY_SHARE * free / bench.max_parallel)
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    now = datetime.now(timezone.utc)
+    return now.isoformat(timespec="milliseconds")

@@ -19,13 +19,16 @@ PLAN, SUMMARY, COMPARISON = "plan.json", "summary.json", "comparison.json"
 MACHINE, HISTORY, LATEST = "machine.json", "history.jsonl", "latest"
 RUNS, WORK = "runs", "work"
 
+_COMPACT = (",", ":")
+
 Record = dict[str, Any]
 
 
 def write_json(path: Path, values: object) -> None:
     """The whole file or none: a kill leaves the old one."""
     aside = path.with_name(f".{path.name}.tmp")
-    aside.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", "utf-8")
+    text = json.dumps(values, indent=1, allow_nan=False)
+    aside.write_text(f"{text}\n", "utf-8")
     aside.replace(path)
 
 
@@ -34,22 +37,26 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
+        reason: str | None = "it is not JSON"
+        if isinstance(error, OSError):
+            reason = error.strerror
         raise StoreError(f"{path} cannot be read ({reason}); name a folder of a bench") from None
 
 
 def digest(plan: Mapping[str, Any]) -> str:
     """The same for equal benches with equal cases."""
-    text = json.dumps(plan, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    text = json.dumps(plan, sort_keys=True, separators=_COMPACT)
+    found = hashlib.sha256(text.encode())
+    return found.hexdigest()
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Nobody else benches into this folder meanwhile; the kernel frees the lock of a dead process."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(folder / ".lock", flags, 0o644)
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}); choose another folder with -o"
@@ -82,7 +89,8 @@ class Session:
     def is_finished(self) -> bool:
         """Whether all runs are in."""
         with suppress(StoreError):
-            return bool(read_json(self.folder / SUMMARY)["finished"])
+            summary = read_json(self.folder / SUMMARY)
+            return bool(summary["finished"])
         return False
 
     def records(self) -> list[Record]:
@@ -98,7 +106,10 @@ class Session:
 
     def record(self, values: Record) -> None:
         """Keep what is known of a run."""
-        write_json(self.folder / RUNS / f"{values['case']}-{values['round']:04}.json", values)
+        case = values["case"]
+        number = values["round"]
+        path = self.folder / RUNS / f"{case}-{number:04}.json"
+        write_json(path, values)
 
     def forget(self, case: str) -> None:
         """Remove what is known of a case's runs."""
@@ -121,9 +132,11 @@ def begin(root: Path, name: str, plan: dict[str, Any]) -> Session:
     """A session of this plan: the newest one that is unfinished, or else a new one."""
     for folder in reversed(sessions(root)):
         session = Session(folder)
-        if session.plan["digest"] == plan["digest"] and not session.is_finished:
+        is_same = session.plan["digest"] == plan["digest"]
+        if is_same and not session.is_finished:
             return session
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    now = datetime.now(timezone.utc)
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
     folder = root / f"{stamp}-{name}"
     while folder.exists():  # two within a second
         folder = folder.with_name(f"{folder.name}x")
@@ -146,13 +159,15 @@ def _point(link: Path, name: str) -> None:
 
 def sessions(root: Path) -> list[Path]:
     """Folders of sessions below ``root``, the oldest first."""
-    return sorted(path.parent for path in root.glob(f"*/{PLAN}") if not path.parent.is_symlink())
+    folders = [plan.parent for plan in root.glob(f"*/{PLAN}")]
+    return sorted(folder for folder in folders if not folder.is_symlink())
 
 
 def find(path: Path) -> Session:
     """The session in a folder, or the latest one below it; raises `ConfigError`."""
     for folder in (path, path / LATEST):
-        if (folder / PLAN).is_file():
+        plan = folder / PLAN
+        if plan.is_file():
             return Session(folder.resolve())
     found = sessions(path) if path.is_dir() else []
     if found:
@@ -162,7 +177,8 @@ def find(path: Path) -> Session:
 
 def add_to_history(path: Path, entry: Mapping[str, Any]) -> None:
     """Append a line under a lock; what another process writes at the same time stays whole."""
-    line = json.dumps(entry, separators=(",", ":"), allow_nan=False) + "\n"
+    text = json.dumps(entry, separators=_COMPACT, allow_nan=False)
+    line = f"{text}\n"
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(line.encode())
@@ -174,7 +190,8 @@ def history(path: Path) -> list[dict[str, Any]]:
     """Every line of a history that can be read; a last one may be cut by a power failure."""
     found = []
     with suppress(OSError):
-        for line in path.read_text("utf-8", errors="replace").splitlines():
+        text = path.read_text("utf-8", errors="replace")
+        for line in text.splitlines():
             with suppress(ValueError):
                 found.append(json.loads(line))
     return found

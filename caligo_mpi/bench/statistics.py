@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,12 @@ _SEED = 20_261_126
 CONFIDENCE = 0.95
 
 Floats = NDArray[np.float64]
+
+#: Seconds of each number of ranks.
+Times = Mapping[int, Sequence[float]]
+
+#: From n and T(n) / T(1) to the y and x of a line through the origin.
+Law = Callable[[int, Floats], tuple[Floats, Floats]]
 
 
 class Estimate(NamedTuple):
@@ -28,8 +34,9 @@ def _medians(values: Sequence[float], stream: int) -> Floats:
     """Medians of resamples, as many values each as there are."""
     rng = np.random.default_rng([_SEED, stream])
     data = np.asarray(values, float)
-    drawn = data[rng.integers(0, len(data), (_RESAMPLES, len(data)))]
-    medians: Floats = np.median(drawn, axis=1)
+    count = len(data)
+    places = rng.integers(0, count, (_RESAMPLES, count))
+    medians: Floats = np.median(data[places], axis=1)
     return medians
 
 
@@ -45,15 +52,14 @@ def median(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     >>> median([1.0, 2.0, 3.0]).value
     2.0
     """
-    return _estimate(
-        float(np.median(values)),
-        _medians(values, 0),
-        confidence,
-    )
+    value = float(np.median(values))
+    return _estimate(value, _medians(values, 0), confidence)
 
 
 def ratio(
-    first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """The ratio of two medians, first over second, both resampled.
 
@@ -61,14 +67,11 @@ def ratio(
     Estimate(value=2.0, low=2.0, high=2.0)
     """
     value = float(np.median(first) / np.median(second))
-    return _estimate(
-        value,
-        _medians(first, 0) / _medians(second, 1),
-        confidence,
-    )
+    resampled = _medians(first, 0) / _medians(second, 1)
+    return _estimate(value, resampled, confidence)
 
 
-def amdahl(seconds: Mapping[int, Sequence[float]]) -> Estimate | None:
+def amdahl(seconds: Times) -> Estimate | None:
     """The serial fraction s of T(n) = T(1)·(s + (1 − s)/n), by least squares of T(n)/T(1).
 
     ``seconds`` has the times of each number of ranks, of equal work.  Without one rank, or with it
@@ -77,10 +80,16 @@ def amdahl(seconds: Mapping[int, Sequence[float]]) -> Estimate | None:
     >>> round(amdahl({1: [1.0], 2: [0.6], 4: [0.4]}).value, 6)
     0.2
     """
-    return _fit(seconds, lambda n, relative: (relative - 1 / n, np.full_like(relative, 1 - 1 / n)))
+    return _fit(seconds, _amdahl_law)
 
 
-def gustafson(seconds: Mapping[int, Sequence[float]]) -> Estimate | None:
+def _amdahl_law(n: int, relative: Floats) -> tuple[Floats, Floats]:
+    """T(n)/T(1) − 1/n over 1 − 1/n."""
+    excess = relative - 1 / n
+    return excess, np.full_like(relative, 1 - 1 / n)
+
+
+def gustafson(seconds: Times) -> Estimate | None:
     """The serial fraction s of the scaled speedup n − s·(n − 1), by least squares.
 
     ``seconds`` has the times of each number of ranks, of work that grows with them: the scaled
@@ -89,29 +98,35 @@ def gustafson(seconds: Mapping[int, Sequence[float]]) -> Estimate | None:
     >>> round(gustafson({1: [1.0], 2: [2 / 1.9], 4: [4 / 3.7]}).value, 6)
     0.1
     """
-    return _fit(seconds, lambda n, relative: (n - n / relative, np.full_like(relative, n - 1.0)))
+    return _fit(seconds, _gustafson_law)
 
 
-def _fit(seconds: Mapping[int, Sequence[float]], law: object) -> Estimate | None:
+def _gustafson_law(n: int, relative: Floats) -> tuple[Floats, Floats]:
+    """What the scaled speedup lacks of n, over n − 1."""
+    lack = n - n / relative
+    return lack, np.full_like(relative, n - 1.0)
+
+
+def _fit(seconds: Times, law: Law) -> Estimate | None:
     """The slope s of y = s·x by least squares over the numbers of ranks, for the medians and every resample."""
     if 1 not in seconds or len(seconds) < 2:
         return None
-    resampled = {n: _medians(times, n) for n, times in seconds.items()}
-    measured = {n: np.array([np.median(times)]) for n, times in seconds.items()}
-    return _estimate(
-        _slope(measured, law)[0],
-        _slope(resampled, law),
-        CONFIDENCE,
-    )
+    resampled = {}
+    measured = {}
+    for n, times in seconds.items():
+        resampled[n] = _medians(times, n)
+        measured[n] = np.array([np.median(times)])
+    value = _slope(measured, law)[0]
+    return _estimate(value, _slope(resampled, law), CONFIDENCE)
 
 
-def _slope(times: Mapping[int, Floats], law: object) -> Floats:
-    assert callable(law)
-    products = np.zeros_like(times[1])
-    squares = np.zeros_like(times[1])
+def _slope(times: Mapping[int, Floats], law: Law) -> Floats:
+    alone = times[1]
+    products = np.zeros_like(alone)
+    squares = np.zeros_like(alone)
     for n, taken in times.items():
         if n > 1:
-            y, x = law(n, taken / times[1])
+            y, x = law(n, taken / alone)
             products += x * y
             squares += x * x
     slopes: Floats = products / squares

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from importlib import resources
@@ -11,11 +11,14 @@ from typing import Any
 
 from . import statistics
 from .outcome import added, verdict
-from .plan import FINAL, OK, STATES, WRONG, Case
-from .session import COMPARISON, SUMMARY, Record, Session, read_json, write_json
+from .plan import FAILED, FINAL, OK, STATES, WRONG, Case
+from .session import COMPARISON, MACHINE, SUMMARY, Record, Session, read_json, write_json
 
 SCHEMA = "caligo-mpi bench summary"
 VERSION = 1
+
+#: A case in a summary.
+Entry = Mapping[str, Any]
 
 
 def write(session: Session, cases: list[Case], *, finished: bool) -> dict[str, Any]:
@@ -29,22 +32,24 @@ def write(session: Session, cases: list[Case], *, finished: bool) -> dict[str, A
 def summarize(session: Session, cases: list[Case], *, finished: bool) -> dict[str, Any]:
     """What summary.json holds; `schema` describes it."""
     records = session.records()
-    by_case: dict[str, list[Record]] = {case.id: [] for case in cases}
+    by_case: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        by_case.setdefault(record["case"], []).append(record)
-    measure = session.plan["bench"]["measure"]
+        by_case[record["case"]].append(record)
+    bench = session.plan["bench"]
+    measure = bench["measure"]
     entries = [_entry(case, by_case[case.id], measure) for case in cases]
     states = Counter(entry["state"] for entry in entries)
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    starts = [record["started"] for record in records]
+    now = datetime.now(timezone.utc)
     return {
         "schema": SCHEMA,
         "version": VERSION,
         "id": session.id,
         "name": session.plan["name"],
-        "title": session.plan["bench"]["title"],
+        "title": bench["title"],
         "measure": measure,
-        "started": min((record["started"] for record in records), default=None),
-        "finished": now if finished else None,
+        "started": min(starts, default=None),
+        "finished": now.isoformat(timespec="seconds") if finished else None,
         "machine": _machine(session),
         "states": {state: states[state] for state in STATES if states[state]},
         "cases": entries,
@@ -53,30 +58,34 @@ def summarize(session: Session, cases: list[Case], *, finished: bool) -> dict[st
 
 
 def _machine(session: Session) -> dict[str, Any]:
-    found = read_json(session.folder / "machine.json")
-    return {name: found[name] for name in ("processor", "cores", "memory_bytes", "system")} | {
-        "caligo_mpi": found["software"]["caligo_mpi"],
-        "numpy": found["software"].get("numpy"),
-        "python": found["software"]["python"],
+    found = read_json(session.folder / MACHINE)
+    software = found["software"]
+    return {
+        "processor": found["processor"],
+        "cores": found["cores"],
+        "memory_bytes": found["memory_bytes"],
+        "system": found["system"],
+        "caligo_mpi": software["caligo_mpi"],
+        "numpy": software.get("numpy"),
+        "python": software["python"],
     }
 
 
 def _entry(case: Case, records: list[Record], measure: str) -> dict[str, Any]:
     """A case: its parameters, its state, and medians over the runs that count."""
-    counted = [one for one in records if not one["warmup"] and one["state"] in (OK, WRONG)]
-    bad = [one for one in records if one["state"] in FINAL]
+    ended = [one for one in records if one["state"] in (OK, WRONG)]
+    counted = [one for one in ended if not one["warmup"]]
     rates = added(counted)
-    state, problem = verdict(rates)
-    if bad:
-        state, problem = bad[-1]["state"], bad[-1]["problem"]
-    elif not counted:
-        state, problem = "failed", "no run of it has ended yet"
-    speeds = [case.pairs / seconds for one in counted if (seconds := one["seconds"][measure])]
+    state, problem = _case_state(records, counted, rates)
+    releases = [one["engine"] for one in counted if one["engine"]]
+    times = _seconds(counted)
+    speeds = [case.pairs / seconds for seconds in times[measure] if seconds]
+    peaks = [one["peak_bytes"] for one in counted]
     return {
         "case": case.id,
         "key": case.key,
         "engine": case.engine,
-        "release": next((one["engine"] for one in counted if one["engine"]), None),
+        "release": releases[0] if releases else None,
         "parameters": case.parameters,
         "pairs": case.pairs,
         "ranks": case.ranks,
@@ -85,42 +94,83 @@ def _entry(case: Case, records: list[Record], measure: str) -> dict[str, Any]:
         "runs": len(counted),
         "pairs_per_second": _interval(speeds),
         "speeds": speeds,
-        "seconds": {
-            name: _median([one["seconds"][name] for one in counted])
-            for name in ("process", "run", "simulate")
-        },
-        "cpu_seconds": _median([one["cpu_seconds"] for one in counted]),
-        "peak_bytes": max((one["peak_bytes"] for one in counted), default=None),
-        "written_bytes": _median([one["written_bytes"] for one in counted]),
-        "file_bytes": _median([one["file_bytes"] for one in counted]),
-        "key_bits": _median([one["key_bits"] for one in counted]),
+        "seconds": {name: _median(values) for name, values in times.items()},
+        "cpu_seconds": _median_of(counted, "cpu_seconds"),
+        "peak_bytes": max(peaks, default=None),
+        "written_bytes": _median_of(counted, "written_bytes"),
+        "file_bytes": _median_of(counted, "file_bytes"),
+        "key_bits": _median_of(counted, "key_bits"),
         "rates": rates,
     }
 
 
+def _case_state(
+    records: list[Record],
+    counted: list[Record],
+    rates: dict[str, Any] | None,
+) -> tuple[str, str | None]:
+    """The case's state and what is wrong: the last failure, or else the verdict on its rates."""
+    bad = [one for one in records if one["state"] in FINAL]
+    if bad:
+        last = bad[-1]
+        return last["state"], last["problem"]
+    if not counted:
+        return FAILED, "no run of it has ended yet"
+    return verdict(rates)
+
+
+def _seconds(records: list[Record]) -> dict[str, list[float | None]]:
+    """What the runs took, by what was timed."""
+    times = [one["seconds"] for one in records]
+    return {
+        "process": [taken["process"] for taken in times],
+        "run": [taken["run"] for taken in times],
+        "simulate": [taken["simulate"] for taken in times],
+    }
+
+
+def _median_of(records: list[Record], name: str) -> float | None:
+    return _median([one[name] for one in records])
+
+
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return statistics.median(known).value if known else None
+    if not known:
+        return None
+    return statistics.median(known).value
 
 
 def _interval(values: list[float]) -> dict[str, float] | None:
-    return statistics.median(values)._asdict() if values else None
+    if not values:
+        return None
+    return statistics.median(values)._asdict()
 
 
-def points(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def points(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Cases that differ in their engine alone, by their parameters."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(repr(sorted(entry["parameters"].items(), key=str)), []).append(entry)
+        point = _sorted(entry["parameters"])
+        found.setdefault(repr(point), []).append(entry)
     return found
+
+
+def _sorted(parameters: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The same list for equal parameters."""
+    return sorted(parameters.items(), key=str)
+
+
+def _is_ranked(entry: Entry) -> bool:
+    """Whether the case has a place among the engines: it is right, and has speeds."""
+    return bool(entry["state"] == OK and entry["speeds"])
 
 
 def compare_engines(summary: Mapping[str, Any]) -> dict[str, Any]:
     """For each set of parameters, engines by speed, each over the reference, which is the first engine."""
     found = []
     for entries in points(summary["cases"]).values():
-        reference = next((one for one in entries if one["state"] == OK and one["speeds"]), None)
-        ranked = [one for one in entries if one["state"] == OK and one["speeds"]]
+        ranked = [one for one in entries if _is_ranked(one)]
+        reference = ranked[0] if ranked else None
         ranked.sort(key=lambda one: -one["pairs_per_second"]["value"])
         places = {one["case"]: place for place, one in enumerate(ranked, 1)}
         rows = [_row(one, reference, places) for one in entries]
@@ -140,7 +190,9 @@ def compare_engines(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(
-    entry: Mapping[str, Any], reference: Mapping[str, Any] | None, places: Mapping[str, int]
+    entry: Entry,
+    reference: Entry | None,
+    places: Mapping[str, int],
 ) -> dict[str, Any]:
     ratio = None
     if entry is reference:
@@ -157,31 +209,40 @@ def _row(
     }
 
 
-def fits(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def fits(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     """Serial fractions wherever cases differ in their number of ranks alone."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Entry]] = {}
     for entry in entries:
-        rest = {name: value for name, value in entry["parameters"].items() if name != "ranks"}
-        groups.setdefault(repr((entry["engine"], sorted(rest.items(), key=str))), []).append(entry)
-    found = []
-    for group in groups.values():
-        times = {
-            one["ranks"]: [one["pairs"] / speed for speed in one["speeds"]]
-            for one in group
-            if one["speeds"] and one["state"] == OK
-        }
-        is_weak = group[0]["parameters"]["weak"]
-        law = statistics.gustafson if is_weak else statistics.amdahl
-        if fraction := law(times):
-            found.append(
-                {
-                    "law": "Gustafson" if is_weak else "Amdahl",
-                    "engine": group[0]["engine"],
-                    "parameters": {**group[0]["parameters"], "ranks": sorted(times)},
-                    "serial_fraction": fraction._asdict(),
-                }
-            )
-    return found
+        rest = dict(entry["parameters"])
+        rest.pop("ranks", None)
+        group = (entry["engine"], _sorted(rest))
+        groups.setdefault(repr(group), []).append(entry)
+    found = [_fit(group) for group in groups.values()]
+    return [fit for fit in found if fit]
+
+
+def _fit(group: list[Entry]) -> dict[str, Any] | None:
+    """The serial fraction of cases that differ in their number of ranks alone, where it can be told."""
+    times = {}
+    for one in group:
+        if _is_ranked(one):
+            times[one["ranks"]] = [one["pairs"] / speed for speed in one["speeds"]]
+    first = group[0]
+    parameters = first["parameters"]
+    if parameters["weak"]:
+        law = "Gustafson"
+        fraction = statistics.gustafson(times)
+    else:
+        law = "Amdahl"
+        fraction = statistics.amdahl(times)
+    if fraction is None:
+        return None
+    return {
+        "law": law,
+        "engine": first["engine"],
+        "parameters": {**parameters, "ranks": sorted(times)},
+        "serial_fraction": fraction._asdict(),
+    }
 
 
 def history_line(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,11 +256,12 @@ def history_line(summary: Mapping[str, Any]) -> dict[str, Any]:
         for one in summary["cases"]
     }
     kept = ("id", "name", "measure", "started", "finished", "machine")
-    return {**{name: summary[name] for name in kept}, "cases": cases}
+    head = {name: summary[name] for name in kept}
+    return {**head, "cases": cases}
 
 
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of summary.json."""
-    text = resources.files(__package__).joinpath("summary-schema.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
+    file = resources.files(__package__).joinpath("summary-schema.json")
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
     return found
