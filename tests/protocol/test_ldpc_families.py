@@ -15,6 +15,7 @@ from caligo_mpi.protocol import ldpc
 from caligo_mpi.protocol.bbm92 import Disclosed, Share, agree
 from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import Expected, choice, decoder, plain
+from caligo_mpi.protocol.ldpc.code import Code
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
 from caligo_mpi.protocol.ldpc.family import Family, Limit, from_json, split, to_json
 from caligo_mpi.protocol.run import run_protocol
@@ -27,6 +28,7 @@ from caligo_mpi.store.keys import keys_status, read_keys
 NAMES = ldpc.available_families()
 #: Few rows and short words, so that numpy decodes them in no time.
 CODE = build("", rows=24, degrees={2: 20, 3: 64, 12: 12}, lift=128, seed=1, depth=2, reach=64)
+TURNED = np.where(CODE.base < 0, CODE.base, (CODE.base.astype(int) * 2 + 5) % 130).astype(np.int16)
 SMALL = Family("small", 128, CODE.base, (Limit(0, 0.02, 0.05, 1), Limit(6, 0.026, 0.05, 1)))
 
 
@@ -92,8 +94,9 @@ def test_long_circulants_give_the_same_syndromes():
 
 
 @pytest.mark.skipif(find_spec("numba") is None, reason="numba is not installed")
-def test_words_one_by_one_decode_as_frames_side_by_side(monkeypatch):
-    code = SMALL.code(131, 2)  # no multiple of a vector register
+@pytest.mark.parametrize("code", [SMALL.code(131, 2), Code("turned", 130, TURNED)])
+def test_words_one_by_one_decode_as_frames_side_by_side(monkeypatch, code):
+    # lifts that are no multiple of a vector register, shifts below half of them and up to the longest
     alice, bob = noisy((6, code.n), 0.022, seed=4)
     told = ldpc.syndrome(code, alice)
     told[5] ^= np.arange(code.m, dtype=np.uint8) % 2  # cannot converge

@@ -3,6 +3,9 @@
 Where a circulant is long there is no need for many frames side by side: its checks fill the vector registers, and one
 word with all its messages stays in the cache.  Every loop runs over one circulant and touches so few arrays that
 the compiler can make sure that they do not overlap.
+
+Before each circulant's bits stand its last ones a second time: the checks' bits, which begin at a shift, are then one
+piece of memory.  Circulants are filled up to whole vector registers; what is computed beyond their end is not used.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ _jit = compiler(__file__, plain.__file__)
 
 #: Circulants from which on this is faster than frames side by side.
 SHORTEST_LIFT = 128
+_WHOLE = 64  # numbers in two vector registers: loops over multiples of it have no rest
 
 
 def decode_words(
@@ -35,21 +39,39 @@ def decode_words(
     """
     spent = np.zeros(len(bits), np.int64)
     ok = np.zeros(len(bits), bool)
+    first, entries, margin = _graph(code)
+    rows, columns = code.base.shape
+    lift = code.lift
+    end = margin + lift
+    filled = _whole(lift)
+    known = np.zeros((columns, margin + filled), np.int16)
+    wanted = np.zeros((rows, filled), np.int16)
     for frame, row in enumerate(bits):
-        total = np.where(row, -prior, prior)
-        wanted = -syndromes[frame].astype(np.int16).reshape(-1, code.lift)
-        taken = _decode(*_entries(code), code.lift, total, wanted, max_iterations)
-        ok[frame], spent[frame] = taken > 0, abs(taken)
-        row[:] = total < 0
+        reliable = np.where(row, -prior, prior)
+        known[:, margin:end] = reliable.reshape(columns, lift)
+        known[:, :margin] = known[:, lift:end]
+        told = syndromes[frame].astype(np.int16)
+        wanted[:, :lift] = -told.reshape(rows, lift)
+        taken = _decode(first, entries, lift, known, wanted, max_iterations)
+        ok[frame] = taken > 0
+        spent[frame] = abs(taken)
+        wrong = known[:, margin:end] < 0
+        row[:] = wrong.ravel()
     return ok, spent
 
 
 @lru_cache(maxsize=16)
-def _entries(code: Code) -> tuple[I64, I64, I64]:
-    """Where each base row begins, and column and shift of all entries."""
+def _graph(code: Code) -> tuple[I64, I64, int]:
+    """Where each base row begins, column and beginning (entries, 2) of all entries, and how many bits stand twice."""
     row, column = np.nonzero(code.base >= 0)
     first = np.searchsorted(row, np.arange(len(code.base) + 1))
-    return first, np.ascontiguousarray(column), code.base[row, column].astype(np.int64)
+    shift = code.base[row, column].astype(np.int64)
+    margin = min(_whole(int(shift.max())), code.lift)
+    return first, np.stack([column, margin - shift], axis=1), margin
+
+
+def _whole(size: int) -> int:
+    return -(-size // _WHOLE) * _WHOLE
 
 
 @helper
@@ -59,47 +81,26 @@ def _abs(x: Any) -> Any:
 
 @helper
 def _correction(x: Any) -> Any:
-    c = int16(int16(int16(38) - x) >> int16(2))
-    return c if c > int16(0) else int16(0)
+    left = int16(int16(38) - x)
+    quarter = int16(left >> int16(2))
+    return quarter if quarter > int16(0) else int16(0)
 
 
 @helper
 def _combine(x: Any, y: Any) -> Any:
     least = x if x < y else y
-    return int16(int16(least + _correction(int16(x + y))) - _correction(_abs(int16(x - y))))
+    apart = _abs(int16(x - y))
+    more = int16(least + _correction(int16(x + y)))
+    return int16(more - _correction(apart))
 
 
-@_jit("void(int16[::1], int16[::1], int16[::1], int64, int64)")
-def _take(total: Any, message: Any, value: Any, at: Any, shift: Any) -> None:
-    """What the bits of one circulant know beside this check's message, in the order of the checks."""
-    lift = len(value)
-    near, far = total[at : at + lift - shift], total[at + lift - shift : at + lift]
-    late, of_late = value[shift:], message[shift:]
-    for i in range(lift - shift):
-        late[i] = int16(near[i] - of_late[i])
-    for i in range(shift):
-        value[i] = int16(far[i] - message[i])
-
-
-@_jit("void(int16[::1], int16[::1], int16[::1], int64, int64)")
-def _put(total: Any, message: Any, value: Any, at: Any, shift: Any) -> None:
-    """The way back, with the check's new message."""
-    lift = len(value)
-    near, far = total[at : at + lift - shift], total[at + lift - shift : at + lift]
-    late, of_late = value[shift:], message[shift:]
-    for i in range(lift - shift):
-        near[i] = int16(late[i] + of_late[i])
-    for i in range(shift):
-        far[i] = int16(value[i] + message[i])
-
-
-@_jit("void(int16[::1], int16[::1], int16[::1], int16[::1])")
-def _listen(value: Any, least: Any, others: Any, flip: Any) -> None:
-    """Take one circulant's bits into the checks."""
-    for i in range(len(value)):
-        v = value[i]
-        flip[i] = int16(flip[i] ^ int16(v >> int16(15)))
-        size = min(_abs(v), int16(LIMIT))
+@_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
+def _listen(known: Any, message: Any, least: Any, others: Any, flip: Any) -> None:
+    """Take what the bits of one circulant know beside their checks' ``message`` into the checks."""
+    for i in range(len(least)):
+        value = int16(known[i] - message[i])
+        flip[i] = int16(flip[i] ^ value)
+        size = min(_abs(value), int16(LIMIT))
         more = max(least[i], size)
         least[i] = min(least[i], size)
         others[i] = _combine(others[i], more)
@@ -112,65 +113,80 @@ def _conclude(least: Any, others: Any, whole: Any) -> None:
 
 
 @_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
-def _answer(value: Any, least: Any, others: Any, whole: Any, flip: Any, message: Any) -> None:
-    """The checks' messages to one circulant's bits."""
-    for i in range(len(value)):
-        v = value[i]
+def _answer(known: Any, message: Any, least: Any, others: Any, whole: Any, flip: Any) -> None:
+    """The checks' new messages to the bits of one circulant."""
+    for i in range(len(least)):
+        value = int16(known[i] - message[i])
+        size = min(_abs(value), int16(LIMIT))
         one, every = others[i], whole[i]  # read outside the choice, so that both are vectors
-        out = one if min(_abs(v), int16(LIMIT)) == least[i] else every
-        sign = int16(flip[i] ^ int16(v >> int16(15)))
-        message[i] = int16(int16(out ^ sign) - sign)
+        out = one if size == least[i] else every
+        sign = int16(int16(flip[i] ^ value) >> int16(15))
+        out = int16(int16(out ^ sign) - sign)
+        message[i] = out
+        known[i] = int16(value + out)
 
 
-@_jit("boolean(int64[::1], int64[::1], int64[::1], int64, int16[::1], int16[:,::1], int16[::1])")
-def _met(first: Any, column: Any, shift: Any, lift: Any, total: Any, wanted: Any, odd: Any) -> Any:
-    for row in range(len(first) - 1):
-        for i in range(lift):
+@_jit("void(int16[::1], int16[::1], int64)")
+def _align(early: Any, late: Any, begin: Any) -> None:
+    """Make both copies of bits alike again: the early one is new from ``begin`` on, the late one up to there."""
+    new = int16(begin)
+    for i in range(len(early)):
+        one, other = early[i], late[i]
+        bit = one if int16(i) >= new else other
+        early[i] = bit
+        late[i] = bit
+
+
+@_jit("void(int16[::1], int16[::1])")
+def _add_signs(odd: Any, known: Any) -> None:
+    for i in range(len(odd)):
+        odd[i] = int16(odd[i] ^ known[i])
+
+
+@_jit("boolean(int64[::1], int64[:,::1], int64, int16[:,::1], int16[:,::1], int16[::1])")
+def _met(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, odd: Any) -> Any:
+    """Whether the signs have the syndrome."""
+    for row in range(len(wanted)):
+        for i in range(len(odd)):
             odd[i] = wanted[row, i]
         for entry in range(first[row], first[row + 1]):
-            at, s = column[entry] * lift, shift[entry]
-            for i in range(lift - s):
-                odd[s + i] = int16(odd[s + i] ^ int16(total[at + i] >> int16(15)))
-            for i in range(s):
-                odd[i] = int16(odd[i] ^ int16(total[at + lift - s + i] >> int16(15)))
+            column, begin = entries[entry]
+            _add_signs(odd, known[column, begin:])
         wrong = int16(0)
         for i in range(lift):
             wrong = int16(wrong | odd[i])
-        if wrong:
+        if wrong < int16(0):
             return False
     return True
 
 
-@_jit("int64(int64[::1], int64[::1], int64[::1], int64, int16[::1], int16[:,::1], int64)")
-def _decode(
-    first: Any, column: Any, shift: Any, lift: Any, total: Any, wanted: Any, most: Any
-) -> Any:
+@_jit("int64(int64[::1], int64[:,::1], int64, int16[:,::1], int16[:,::1], int64)")
+def _decode(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, most: Any) -> Any:
     """Iterations until the syndrome was met; −``most`` where it never was."""
-    rows = len(first) - 1
-    values = np.empty(((first[1:] - first[:-1]).max(), lift), np.int16)
-    messages = np.zeros((len(column), lift), np.int16)
-    least, others, whole, flip = (
-        np.empty(lift, np.int16),
-        np.empty(lift, np.int16),
-        np.empty(lift, np.int16),
-        np.empty(lift, np.int16),
-    )
+    filled = wanted.shape[1]
+    margin = known.shape[1] - filled
+    messages = np.zeros((len(entries), filled), np.int16)
+    least = np.empty(filled, np.int16)
+    others = np.empty(filled, np.int16)
+    whole = np.empty(filled, np.int16)
+    flip = np.empty(filled, np.int16)
     for iteration in range(most):
-        for row in range(rows):
-            begin, end = first[row], first[row + 1]
-            for i in range(lift):
+        for row in range(len(wanted)):
+            for i in range(filled):
                 least[i] = others[i] = int16(FAR)
-            for i in range(lift):
+            for i in range(filled):
                 flip[i] = wanted[row, i]
-            for entry in range(begin, end):
-                value = values[entry - begin]
-                _take(total, messages[entry], value, column[entry] * lift, shift[entry])
-                _listen(value, least, others, flip)
+            for entry in range(first[row], first[row + 1]):
+                column, begin = entries[entry]
+                own = known[column, begin : begin + filled]
+                _listen(own, messages[entry], least, others, flip)
             _conclude(least, others, whole)
-            for entry in range(begin, end):
-                value = values[entry - begin]
-                _answer(value, least, others, whole, flip, messages[entry])
-                _put(total, messages[entry], value, column[entry] * lift, shift[entry])
-        if _met(first, column, shift, lift, total, wanted, flip):
+            for entry in range(first[row], first[row + 1]):
+                column, begin = entries[entry]
+                bits = known[column]
+                own = bits[begin : begin + filled]
+                _answer(own, messages[entry], least, others, whole, flip)
+                _align(bits[:margin], bits[lift : lift + margin], begin)
+        if _met(first, entries, lift, known, wanted, flip):
             return iteration + 1
     return -most
