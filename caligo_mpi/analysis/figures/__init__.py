@@ -11,19 +11,14 @@ from __future__ import annotations
 
 from .benches import good_cases, plot_scaling, plot_speeds, scalings
 from .keys import plot_efficiency, plot_finite_key, plot_waterfall, where_bits_went
-from .pairs import (
-    plot_course,
-    plot_gaps,
-    plot_lags,
-    plot_losses,
-    plot_outcomes,
-    plot_qber,
-    plot_timeline,
-    plot_times,
-)
+from .maps import plot_map
+from .pairs import plot_course, plot_gaps, plot_losses, plot_qber, plot_times
+from .points import changing, varying
 from .ranks import last_launch, plot_ranks
 from .style import save, svg
-from .sweeps import changing, plot_map, plot_sweep_key, plot_sweep_qber, varying
+from .sweeps import plot_sweep_key, plot_sweep_qber
+from .timeline import plot_timeline
+from .verdicts import plot_lags, plot_outcomes
 
 __all__ = [
     "changing",

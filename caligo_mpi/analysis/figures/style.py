@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import EnvironmentProblem
@@ -18,29 +19,64 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, PURPLE, YELLOW, RED, SKY = (
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#56b4e9"
-)  # fmt: skip
+Plot = Callable[..., "Axes"]
+
+BLUE = "#0072b2"
+ORANGE = "#e69f00"
+GREEN = "#009e73"
+PURPLE = "#cc79a7"
+YELLOW = "#f0e442"
+RED = "#d55e00"
+SKY = "#56b4e9"
 #: Bases Z and X have these everywhere.
 BASIS = {"Z": BLUE, "X": RED}
 #: Text and lines, what is less important, and the ground.  A page replaces them by its own.
-INK, FAINT, GROUND = "#1b1b1d", "#8a8a8e", "#ffffff"
+INK = "#1b1b1d"
+FAINT = "#8a8a8e"
+GROUND = "#ffffff"
 
 #: What a page's style sheet calls these colors.
 _VARIABLES = {
-    INK: "--ink", FAINT: "--faint", GROUND: "--ground", BLUE: "--blue", ORANGE: "--orange", GREEN: "--green",
-    PURPLE: "--purple", YELLOW: "--yellow", RED: "--red", SKY: "--sky",
-}  # fmt: skip
+    INK: "--ink",
+    FAINT: "--faint",
+    GROUND: "--ground",
+    BLUE: "--blue",
+    ORANGE: "--orange",
+    GREEN: "--green",
+    PURPLE: "--purple",
+    YELLOW: "--yellow",
+    RED: "--red",
+    SKY: "--sky",
+}
 
 _SETTINGS: Any = {
-    "font.size": 10, "font.family": "sans-serif", "axes.titlesize": 10.5, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK, "xtick.color": FAINT, "ytick.color": FAINT,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.facecolor": "none", "figure.facecolor": "none",
-    "savefig.facecolor": "none", "grid.color": FAINT, "grid.alpha": 0.25, "axes.grid": False,
-    "svg.fonttype": "none", "lines.linewidth": 1.5, "figure.constrained_layout.use": True,
-    "axes.formatter.limits": (-4, 5), "legend.frameon": False,
-}  # fmt: skip
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "grid.color": FAINT,
+    "grid.alpha": 0.25,
+    "axes.grid": False,
+    "svg.fonttype": "none",
+    "lines.linewidth": 1.5,
+    "figure.constrained_layout.use": True,
+    "axes.formatter.limits": (-4, 5),
+    "legend.frameon": False,
+}
 
 
 MISSING = (
@@ -73,7 +109,25 @@ def new_axes(width: float = 4.4, height: float = 3.0) -> Axes:
     """Axes of a figure of its own, in inches, which nothing has to close."""
     from matplotlib.figure import Figure as NewFigure
 
-    return NewFigure(figsize=(width, height)).subplots()
+    drawn = NewFigure(figsize=(width, height))
+    return drawn.subplots()
+
+
+def figure(height: float = 3.0) -> Callable[[Callable[[Any, Axes], None]], Plot]:
+    """Make a function that draws into axes one that makes them where none are given."""
+
+    def around(draw: Callable[[Any, Axes], None]) -> Plot:
+        @wraps(draw)
+        def plot(data: Any, ax: Axes | None = None) -> Axes:
+            with styled():
+                if ax is None:
+                    ax = new_axes(height=height)
+                draw(data, ax)
+            return ax
+
+        return plot
+
+    return around
 
 
 def label(ax: Axes, title: str, x: str, y: str) -> None:
@@ -83,18 +137,37 @@ def label(ax: Axes, title: str, x: str, y: str) -> None:
     ax.set_ylabel(y)
 
 
+def beside(
+    ax: Axes,
+    text: str,
+    spot: tuple[Any, Any],
+    shift: tuple[float, float],
+    **style: Any,
+) -> None:
+    """Text so many points to the right of a spot and above it."""
+    ax.annotate(text, spot, shift, textcoords="offset points", **style)
+
+
 def note(ax: Axes, text: str) -> None:
     """How to read a figure, between its title and its axes."""
-    spot: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    ax.annotate(text, (0, 1), (0, 3), fontsize=7.8, color=FAINT, **spot)
+    beside(
+        ax,
+        text,
+        (0, 1),
+        (0, 3),
+        xycoords="axes fraction",
+        fontsize=7.8,
+        color=FAINT,
+    )
     more_lines = text.count("\n")
-    ax.set_title(ax.get_title(loc="left"), pad=16 + 11 * more_lines)
+    title = ax.get_title(loc="left")
+    ax.set_title(title, pad=16 + 11 * more_lines)
 
 
 def line_note(ax: Axes, value: float, text: str) -> None:
     """A name for a horizontal line, above its beginning."""
-    spot: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    ax.annotate(text, (0.02, value), (0, 3), fontsize=8, **spot)
+    spot = (0.02, value)
+    beside(ax, text, spot, (0, 3), xycoords=("axes fraction", "data"), fontsize=8)
 
 
 def large_numbers(ax: Axes) -> None:
@@ -109,23 +182,23 @@ def svg(ax: Axes, *, name: str) -> str:
 
     ``name`` keeps the names within it apart from those of other figures.
     """
-    figure = cast("Figure", ax.get_figure())
+    drawn = cast("Figure", ax.get_figure())
+    said_of_itself = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     out = io.StringIO()
     with styled() as matplotlib, matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(
-            out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        drawn.savefig(out, format="svg", metadata=said_of_itself)
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var({variable})")
-    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', text, count=1)
+    scaled = r'<svg \1 role="img">'
+    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', scaled, text, count=1)
 
 
 def save(ax: Axes, path: Any) -> None:
     """The figure as a file on white ground; its ending says PNG, SVG or PDF."""
-    figure = cast("Figure", ax.get_figure())
+    drawn = cast("Figure", ax.get_figure())
     with styled():
-        figure.savefig(path, dpi=200, facecolor=GROUND)
+        drawn.savefig(path, dpi=200, facecolor=GROUND)
