@@ -31,7 +31,13 @@ class Oracle:
         """Take up the next pass: questions about it count positions in ``order``."""
         self._prefix.append(_prefix_parities(self._frames, order))
 
-    def parities(self, step: int, frame: I64, start: I64, stop: I64) -> U8:
+    def parities(
+        self,
+        step: int,
+        frame: I64,
+        start: I64,
+        stop: I64,
+    ) -> U8:
         """Parities of the bits ``start`` to ``stop`` of the given frames, in the order of pass ``step``."""
         self._count(frame)
         return _range_parities(self._prefix[step], frame, start, stop)
@@ -40,7 +46,8 @@ class Oracle:
         """Go on with these frames alone."""
         self._frames = self._frames[rows]
         self._prefix = [prefix[rows] for prefix in self._prefix]
-        self.leak_bits, self.messages = self.leak_bits[rows], self.messages[rows]
+        self.leak_bits = self.leak_bits[rows]
+        self.messages = self.messages[rows]
 
     def _count(self, frame: I64) -> None:
         told = np.bincount(frame, minlength=len(self.leak_bits))
@@ -54,7 +61,13 @@ class Zeros(Oracle):
     def open_pass(self, order: I64) -> None:
         """Zeros are the same in any order."""
 
-    def parities(self, step: int, frame: I64, start: I64, stop: I64) -> U8:
+    def parities(
+        self,
+        step: int,
+        frame: I64,
+        start: I64,
+        stop: I64,
+    ) -> U8:
         """All even."""
         self._count(frame)
         return np.zeros(len(frame), np.uint8)
@@ -65,58 +78,73 @@ class Pass:
 
     The node ``h`` of a block has the children 2h and 2h + 1, so ``h`` is 1 for the whole block.  ``odd``
     counts, modulo 256, flips in an interval since the pass began; its lowest bit is the difference to Alice's
-    parity once that is known.  With ``keep`` the intervals seen in searches stay known.
+    parity once that is known.  With ``keep`` the intervals seen in searches stay known.  Each frame has ``nodes``,
+    ``of_block`` in each block; those of all frames stand in one row.
     """
 
-    def __init__(self, step: int, bits: U8, order: I64, size: int, *, keep: bool) -> None:
+    def __init__(
+        self,
+        step: int,
+        bits: U8,
+        order: I64,
+        size: int,
+        *,
+        keep: bool,
+    ) -> None:
         frames, n = bits.shape
-        self.step, self.keep = step, keep
+        self.step = step
+        self.keep = keep
         self.order = order
         self.prefix = _prefix_parities(bits, order)
-        self.start, self.stop, self.leaf = _intervals(n, size)
+        self.start, self.stop, leaf = _intervals(n, size)
         self.leaf_of_bit = np.empty(n, np.int64)
-        self.leaf_of_bit[order] = self.leaf
+        self.leaf_of_bit[order] = leaf
         self.blocks = -(-n // size)
-        self.depth = (len(self.start) // self.blocks).bit_length() - 2
         self.nodes = len(self.start)
-        self.odd: U8 = np.zeros(frames * self.nodes, np.uint8)
-        self.known: NDArray[np.bool_] = np.zeros(frames * self.nodes if keep else 0, bool)
+        self.of_block = self.nodes // self.blocks
+        self.depth = self.of_block.bit_length() - 2
+        of_all = frames * self.nodes
+        self.odd: U8 = np.zeros(of_all, np.uint8)
+        self.known: NDArray[np.bool_] = np.zeros(of_all if keep else 0, bool)
         self.pending: list[I64] = []
 
     def compare_blocks(self, alice: Oracle) -> None:
         """Ask for the parity of every block; after the first pass the last one follows from the others."""
         told = self.blocks - (self.step > 0)
         frames = len(self.odd) // self.nodes
-        root = np.arange(self.blocks) * (self.nodes // self.blocks) + 1
-        first_node = np.arange(frames)[:, None] * self.nodes
-        node = (first_node + root).ravel()
+        root = np.arange(self.blocks) * self.of_block + 1
+        first_node = np.arange(frames) * self.nodes
+        roots = first_node[:, None] + root
         differs = np.zeros((frames, self.blocks), np.uint8)
         if told:
-            asked = node.reshape(frames, -1)[:, :told].ravel()
-            differs[:, :told] = self._ask(alice, asked).reshape(frames, -1)
+            asked = roots[:, :told]
+            found = self._ask(alice, asked.ravel())
+            differs[:, :told] = found.reshape(frames, told)
         if self.step:
-            differs[:, -1] = np.bitwise_xor.reduce(differs[:, :-1], axis=1)
+            others = differs[:, :-1]
+            differs[:, -1] = np.bitwise_xor.reduce(others, axis=1)
+        node = roots.ravel()
         self.odd[node] = differs.ravel()
         if self.keep:
             self.known[node] = True
-        is_odd = differs.ravel() == 1
-        self._await(node[is_odd])
+        self._await(node)
 
     def only(self, rows: I64) -> None:
         """Go on with these frames alone; none of them is to be searched."""
         self.prefix = self.prefix[rows]
-        self.odd = self.odd.reshape(-1, self.nodes)[rows].ravel()
+        by_frame = self.odd.reshape(-1, self.nodes)
+        self.odd = by_frame[rows].ravel()
         if self.keep:
-            self.known = self.known.reshape(-1, self.nodes)[rows].ravel()
+            known_by_frame = self.known.reshape(-1, self.nodes)
+            self.known = known_by_frame[rows].ravel()
 
     def search(self, alice: Oracle) -> tuple[I64, I64]:
         """Find one error in each interval that is odd: frame and bit of each."""
-        node = np.sort(np.concatenate(self.pending))
+        waiting = np.concatenate(self.pending)
         self.pending = []
-        is_first = np.diff(node, prepend=-1) > 0
-        node = node[is_first]
-        is_odd = self.odd[node] & 1 == 1
-        node = node[is_odd]
+        waiting.sort()
+        is_first = np.diff(waiting, prepend=-1) > 0
+        node = self._odd_ones(waiting[is_first])
         found = []
         while len(node):
             place = node % self.nodes
@@ -126,28 +154,28 @@ class Pass:
             node = self._halve(alice, node[~single])
         node = np.concatenate([*found, node])
         frame, place = np.divmod(node, self.nodes)
-        return frame, self.order[self.start[place]]
+        position = self.start[place]
+        return frame, self.order[position]
 
     def flip(self, frame: I64, bit: I64) -> None:
         """Take note of corrected bits; the smallest known interval around each may have become odd."""
         leaf = frame * self.nodes + self.leaf_of_bit[bit]
-        size = self.nodes // self.blocks
-        heap = leaf % size
+        heap = leaf % self.of_block
         base = leaf - heap
         # The node h has the ancestors h >> 1, h >> 2, …: one row per level, the leaf first.
-        level = np.arange(self.depth + 1)[:, None]
-        path = base + (heap >> level)
+        level = np.arange(self.depth + 1)
+        path = base + (heap >> level[:, None])
         np.add.at(self.odd, path.ravel(), np.uint8(1))
+        smallest = path[-1]
         if self.keep:
-            deepest = np.argmax(self.known[path], axis=0)
-            self._await(path[deepest, np.arange(len(leaf))])
-        else:
-            self._await(path[-1])
+            known = self.known[path]
+            deepest = np.argmax(known, axis=0)
+            smallest = path[deepest, np.arange(len(leaf))]
+        self._await(smallest)
 
     def _halve(self, alice: Oracle, node: I64) -> I64:
         """The odd child of each odd node, by asking for the left one."""
-        size = self.nodes // self.blocks
-        left = node + node % size
+        left = node + node % self.of_block
         differs = self._ask(alice, left)
         if self.keep:
             right = left + 1
@@ -164,22 +192,26 @@ class Pass:
         start = self.start[place]
         stop = self.stop[place]
         answer = alice.parities(self.step, frame, start, stop)
-        differs = answer ^ _range_parities(self.prefix, frame, start, stop)
-        differs ^= self.odd[node] & np.uint8(1)
-        return differs
+        own = _range_parities(self.prefix, frame, start, stop)
+        flipped = self.odd[node] & np.uint8(1)
+        return answer ^ own ^ flipped
 
     def _await(self, node: I64) -> None:
+        odd = self._odd_ones(node)
+        if len(odd):
+            self.pending.append(odd)
+
+    def _odd_ones(self, node: I64) -> I64:
         is_odd = self.odd[node] & 1 == 1
-        node = node[is_odd]
-        if len(node):
-            self.pending.append(node)
+        return node[is_odd]
 
 
 def _prefix_parities(bits: U8, order: I64) -> U8:
     """Parity of the first 0, 1, …, n bits of each row in the given order: (frames, at least n + 1)."""
     frames, n = bits.shape
     words = np.zeros((frames, n // 8 + 1), "<u8")
-    words.view(np.uint8)[:, :n] = np.take(bits, order, axis=1)
+    as_bytes = words.view(np.uint8)
+    as_bytes[:, :n] = np.take(bits, order, axis=1)
     # Byte i becomes how many of the bytes 0 to i are 1: at most 8, so nothing is carried.
     words *= _EACH_BYTE
     ends = np.cumsum(words >> np.uint64(56), axis=1)
@@ -187,10 +219,15 @@ def _prefix_parities(bits: U8, order: I64) -> U8:
     odd_before = ends[:, :-1] & np.uint64(1)
     words[:, 1:] += odd_before * _EACH_BYTE
     words &= _EACH_BYTE
-    return words.view(np.uint8)
+    return as_bytes
 
 
-def _range_parities(prefix: U8, frame: I64, start: I64, stop: I64) -> U8:
+def _range_parities(
+    prefix: U8,
+    frame: I64,
+    start: I64,
+    stop: I64,
+) -> U8:
     row = frame * prefix.shape[1]
     flat = prefix.ravel()
     out: U8 = flat[row + start] ^ flat[row + stop]
@@ -204,16 +241,15 @@ def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
     Node h = 2**level + i of a block of k bits covers its bits ⌊i·k/2**level⌋ up to the next such bound, so
     halves differ by one bit at most, whatever k is.
     """
-    first = np.arange(0, n, size, dtype=np.int64)
+    first = np.arange(0, n, size, dtype=np.int64)[:, None]
     length = np.minimum(size, n - first)
     depth = (size - 1).bit_length()
     leaves = 1 << depth
-    unused = first[:, None]  # h = 0 is no node
-    starts = [unused]
-    stops = [unused]
+    starts = [first]  # h = 0 is no node
+    stops = [first]
     for level in range(depth + 1):
-        bound = np.arange((1 << level) + 1) * length[:, None] >> level
-        bound += first[:, None]
+        parts = 1 << level
+        bound = first + (np.arange(parts + 1) * length >> level)
         starts.append(bound[:, :-1])
         stops.append(bound[:, 1:])
     start = np.concatenate(starts, axis=1)

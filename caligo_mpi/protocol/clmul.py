@@ -48,7 +48,12 @@ _VECTOR = ir.VectorType(_WORD, _WIDTH)
 _MASK = ir.VectorType(_INT, _WIDTH)
 
 
-def times(seed: U64, keys: U64, down: int, size: int) -> U64:
+def times(
+    seed: U64,
+    keys: U64,
+    down: int,
+    size: int,
+) -> U64:
     """Products of a Toeplitz matrix of ``down`` × across square blocks with several keys: (keys, ``down``·``size``).
 
     ``keys`` (keys, across·``size``) and ``seed`` ((across + ``down``)·``size``) are words of 64 bits, the lowest first;
@@ -82,10 +87,21 @@ def block_words(count: int, length: int) -> int:
     return _LEAF << best
 
 
-def _leaf_product(context: Any, words: Any, seed: Any, key: Any, out: Any) -> Any:
+def _leaf_product(
+    context: Any,
+    words: Any,
+    seed: Any,
+    key: Any,
+    out: Any,
+) -> Any:
     """Intrinsic: words[out:] becomes the product of the leaf at ``seed`` (2·_LEAF words) and the key at ``key``."""
 
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def code(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        args: Any,
+    ) -> Any:
         array = context.make_array(signature.args[0])
         base = array(context, builder, args[0]).data
         seeds, keys, outs = (builder.gep(base, [offset]) for offset in args[1:])

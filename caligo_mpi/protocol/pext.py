@@ -26,24 +26,39 @@ if not (_is_host and binding.get_host_cpu_features().get("bmi2")):
 
 def gather(words: NDArray[np.uint64], mask: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
     """Write the bits of ``words`` where ``mask`` is 1 into ``out``, end to end; it has a word to spare."""
-    _gather(*(np.require(array, requirements=["C", "W"]) for array in (words, mask)), out)
+    dense_words = np.require(words, requirements=["C", "W"])
+    dense_mask = np.require(mask, requirements=["C", "W"])
+    _gather(dense_words, dense_mask, out)
 
 
 def _extraction(context: Any, word: Any, mask: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64)] * 2)
-        return builder.call(
-            builder.module.declare_intrinsic("llvm.x86.bmi.pext.64", fnty=kind), args
-        )
+    def code(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        args: Any,
+    ) -> Any:
+        number = ir.IntType(64)
+        kind = ir.FunctionType(number, [number, number])
+        extract = builder.module.declare_intrinsic("llvm.x86.bmi.pext.64", fnty=kind)
+        return builder.call(extract, args)
 
-    return numba.uint64(numba.uint64, numba.uint64), code
+    signature = numba.uint64(numba.uint64, numba.uint64)
+    return signature, code
 
 
 def _counting(context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
+    def code(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        args: Any,
+    ) -> Any:
+        (word,) = args
+        return builder.ctpop(word)
 
-    return numba.uint64(numba.uint64), code
+    signature = numba.uint64(numba.uint64)
+    return signature, code
 
 
 _extract: Any = intrinsic(_extraction)
@@ -59,7 +74,8 @@ def _gather(words: Any, mask: Any, out: Any) -> None:
         bits = _extract(words[i], mask[i])
         begun |= bits << used
         out[full] = begun
-        rest = (bits >> (np.uint64(63) - used)) >> np.uint64(1)  # a shift by 64 is void
+        free = np.uint64(63) - used
+        rest = (bits >> free) >> np.uint64(1)  # a shift by 64 is void
         used += _count(mask[i])
         begun = rest if used >= np.uint64(64) else begun
         full += used >> np.uint64(6)
