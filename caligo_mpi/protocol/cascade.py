@@ -49,9 +49,8 @@ def block_sizes(n: int, qber: float, variant: str = "original") -> list[int]:
     ([15, 30, 60, 120], [16, 256, 4096, 5000])
     """
     if variant not in VARIANTS:
-        raise ConfigError(
-            f"variant={variant!r} is not a Cascade variant; choose one of {', '.join(VARIANTS)}"
-        )
+        choices = ", ".join(VARIANTS)
+        raise ConfigError(f"variant={variant!r} is not a Cascade variant; choose one of {choices}")
     if not 0 <= qber < 0.5:
         raise ConfigError(f"qber={qber} must lie in [0, 0.5): Cascade cannot reconcile beyond")
     half = (n + 1) // 2
@@ -99,26 +98,50 @@ def reconcile(
     require_bits(alice=alice, bob=bob)
     compiled = bob.size >= _COMPILE_BITS and _can_compile()
     way = _in_stages if compiled else _plain_way
-    sizes = block_sizes(bob.shape[1], qber, variant)
-    keep = variant != "original"
-    left, told = way(alice ^ bob, sizes, seed=seed, keep=keep, tick=tick)
+    n = bob.shape[1]
+    sizes = block_sizes(n, qber, variant)
+    left, told = way(
+        alice ^ bob,
+        sizes,
+        seed=seed,
+        keep=variant != "original",
+        tick=tick,
+    )
     left ^= alice
     leaks, messages, corrections = told
-    ok = corrections <= bob.shape[1]
-    return list(map(Reconciled, left, leaks.tolist(), messages.tolist(), ok.tolist()))
+    ok = corrections <= n
+    frames = map(
+        Reconciled,
+        left,
+        leaks.tolist(),
+        messages.tolist(),
+        ok.tolist(),
+    )
+    return list(frames)
 
 
 def _in_stages(
-    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+    differs: U8,
+    sizes: list[int],
+    *,
+    seed: int,
+    keep: bool,
+    tick: Tick,
 ) -> tuple[U8, I64]:
     """The same as `_compiled_way`, sooner: few frames are taken through all passes."""
     frames, n = differs.shape
     left = np.empty_like(differs)
     told = np.empty((3, frames), np.int64)
     wrong = np.ones(frames, bool)
-    for passes in (*(few for few in _STAGES if few < len(sizes)), len(sizes)):
-        some = differs[wrong]
-        left[wrong], found = _compiled_way(some, sizes[:passes], seed=seed, keep=keep, tick=tick)
+    stages = [few for few in _STAGES if few < len(sizes)]
+    for passes in (*stages, len(sizes)):
+        left[wrong], found = _compiled_way(
+            differs[wrong],
+            sizes[:passes],
+            seed=seed,
+            keep=keep,
+            tick=tick,
+        )
         told[:, wrong] = found + _if_all_is_right(n, sizes[passes:])
         wrong = np.asarray(left.any(axis=1))
         if not wrong.any():
@@ -129,25 +152,37 @@ def _in_stages(
 def _if_all_is_right(n: int, sizes: list[int]) -> I64:
     """Parities told, messages and corrections of further passes in a frame without errors: a column."""
     told = [-(-n // size) - 1 for size in sizes]
-    counts = sum(told), sum(2 for parities in told if parities), 0
-    return np.array(counts)[:, None]
+    asked = sum(parities > 0 for parities in told)
+    counts = np.array([sum(told), 2 * asked, 0])
+    return counts[:, None]
 
 
 def _plain_way(
-    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+    differs: U8,
+    sizes: list[int],
+    *,
+    seed: int,
+    keep: bool,
+    tick: Tick,
 ) -> tuple[U8, I64]:
     """What is left of the differences; parities told, messages and corrections (3, frames)."""
     left = np.zeros_like(differs)
-    told = np.empty((3, len(differs)), np.int64)
-    for first in range(0, len(differs), _TOGETHER):
-        rows = np.arange(first, min(first + _TOGETHER, len(differs)))
-        bob, oracle = _Bob(differs[rows], seed=seed, keep=keep), Zeros(differs[rows])
+    frames = len(differs)
+    told = np.empty((3, frames), np.int64)
+    for first in range(0, frames, _TOGETHER):
+        last = min(first + _TOGETHER, frames)
+        rows = np.arange(first, last)
+        some = differs[first:last]
+        bob = _Bob(some, seed=seed, keep=keep)
+        oracle = Zeros(some)
         for step, size in enumerate(sizes):
             tick()
             bob.take_pass(oracle, size)
             counts = np.stack([oracle.leak_bits, oracle.messages, bob.corrections])
-            told[:, rows] = counts + _if_all_is_right(bob.n, sizes[step + 1 :])
-            wrong = np.flatnonzero(bob.bits.any(axis=1))
+            further = sizes[step + 1 :]
+            told[:, rows] = counts + _if_all_is_right(bob.n, further)
+            has_errors = bob.bits.any(axis=1)
+            wrong = np.flatnonzero(has_errors)
             rows = rows[wrong]
             if not len(rows):
                 break
@@ -158,19 +193,26 @@ def _plain_way(
 
 
 def _compiled_way(
-    differs: U8, sizes: list[int], *, seed: int, keep: bool, tick: Tick
+    differs: U8,
+    sizes: list[int],
+    *,
+    seed: int,
+    keep: bool,
+    tick: Tick,
 ) -> tuple[U8, I64]:
     """The same as `_plain_way`."""
     from . import cascade_compiled
 
-    n = differs.shape[1]
-    orders = np.stack([_permutation(n, seed, step) for step in range(len(sizes))])
+    frames, n = differs.shape
+    permutations = [_permutation(n, seed, step) for step in range(len(sizes))]
+    orders = np.stack(permutations)
+    blocks = np.array(sizes)
     left = differs.copy()
-    told = np.empty((3, len(differs)), np.int64)
-    for first in range(0, len(differs), _AT_ONCE):
+    told = np.empty((3, frames), np.int64)
+    for first in range(0, frames, _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
-        told[:, rows] = cascade_compiled.correct(left[rows], orders, np.array(sizes), keep=keep)
+        told[:, rows] = cascade_compiled.correct(left[rows], orders, blocks, keep=keep)
     return left, told
 
 
@@ -209,10 +251,11 @@ class _Bob:
     """Bob's frames as far as he has corrected them, how many bits of each he did, and his passes so far."""
 
     def __init__(self, received: U8, *, seed: int, keep: bool) -> None:
+        frames, self.n = received.shape
         self.bits = received.copy()
-        self.n = received.shape[1]
-        self.corrections = np.zeros(len(received), np.int64)
-        self._seed, self._keep = seed, keep
+        self.corrections = np.zeros(frames, np.int64)
+        self._seed = seed
+        self._keep = keep
         self._passes: list[Pass] = []
 
     def take_pass(self, alice: Oracle, size: int) -> None:
@@ -220,11 +263,19 @@ class _Bob:
         step = len(self._passes)
         order = _permutation(self.n, self._seed, step)
         alice.open_pass(order)
-        latest = Pass(step, self.bits, order, size, keep=self._keep)
+        latest = Pass(
+            step,
+            self.bits,
+            order,
+            size,
+            keep=self._keep,
+        )
         latest.compare_blocks(alice)
         self._passes.append(latest)
-        while (odd := next((p for p in self._passes if p.pending), None)) is not None:
-            self._correct(*odd.search(alice))
+        while odd := [each for each in self._passes if each.pending]:
+            earliest = odd[0]
+            frame, bit = earliest.search(alice)
+            self._correct(frame, bit)
 
     def only(self, rows: I64) -> None:
         """Go on with these frames alone."""
@@ -234,7 +285,8 @@ class _Bob:
             each.only(rows)
 
     def _correct(self, frame: I64, bit: I64) -> None:
-        self.corrections += np.bincount(frame, minlength=len(self.bits))
+        frames = len(self.bits)
+        self.corrections += np.bincount(frame, minlength=frames)
         # Contradictory answers would go on for ever.
         sane = self.corrections[frame] <= self.n
         frame = frame[sane]
@@ -250,7 +302,8 @@ def _permutation(n: int, seed: int, step: int) -> I64:
     if step == 0:
         return np.arange(n)
     entropy = np.random.SeedSequence(seed, spawn_key=(step,))
-    words = np.asarray(np.random.PCG64(entropy).random_raw(n))
+    source = np.random.PCG64(entropy)
+    words = np.asarray(source.random_raw(n))
     order = np.argsort(words)
     ordered = words[order]
     # Sorting algorithms differ in equal words only, which are as good as never there.

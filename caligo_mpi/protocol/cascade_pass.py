@@ -203,7 +203,8 @@ class Pass:
 
     def _odd_ones(self, node: I64) -> I64:
         is_odd = self.odd[node] & 1 == 1
-        return node[is_odd]
+        odd: I64 = node[is_odd]
+        return odd
 
 
 def _prefix_parities(bits: U8, order: I64) -> U8:

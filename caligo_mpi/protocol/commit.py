@@ -43,9 +43,12 @@ class Rows:
     basis: U8
     bit: U8
 
-    def at(self, positions: Positions) -> Rows:
+    def at(self, positions: Positions | slice) -> Rows:
         """These rows only."""
-        return Rows(self.index[positions], self.basis[positions], self.bit[positions])
+        index = self.index[positions]
+        basis = self.basis[positions]
+        bit = self.bit[positions]
+        return Rows(index, basis, bit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +62,8 @@ class Commitment:
     @property
     def root(self) -> bytes:
         """What is sent."""
-        return self.levels[-1].tobytes()
+        top = self.levels[-1]
+        return top.tobytes()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +85,10 @@ class Opening:
 
 def commit(rows: Rows, *, session: bytes, source: np.random.PCG64) -> Commitment:
     """Commit to ``rows``; ``source`` is the committing party's private random stream."""
-    if not len(rows.index):
+    count = len(rows.index)
+    if not count:
         raise ValueError("there are no rows to commit to")
-    private = random_bytes(source, len(rows.index) * NONCE_BYTES)
+    private = random_bytes(source, count * NONCE_BYTES)
     nonces = private.reshape(-1, NONCE_BYTES)
     level = leaves(rows, nonces, session=session)
     levels = [level]
@@ -102,16 +107,25 @@ def open_rows(commitment: Commitment, rows: Rows, positions: Positions) -> Openi
         missing = children[~have]
         siblings.append(level[missing])
         known = np.unique(known >> 1)
-    opened = rows.at(positions)
-    nonces = commitment.nonces[positions]
-    return Opening(positions, opened, nonces, tuple(siblings))
+    return Opening(
+        positions,
+        rows.at(positions),
+        commitment.nonces[positions],
+        tuple(siblings),
+    )
 
 
-def opens(root: bytes, opening: Opening, *, count: int, session: bytes) -> bool:
+def opens(
+    root: bytes,
+    opening: Opening,
+    *,
+    count: int,
+    session: bytes,
+) -> bool:
     """Whether ``opening`` shows rows of the commitment with this ``root`` to ``count`` rows."""
-    known = opening.positions
     if not _well_formed(opening, count):
         return False
+    known = opening.positions
     hashes = leaves(opening.rows, opening.nonces, session=session)
     for siblings in opening.siblings:
         children, have = _children(known, count)
@@ -134,27 +148,29 @@ def leaves(rows: Rows, nonces: U8, *, session: bytes) -> U8:
     out = []
     for start in range(0, len(rows.index), _BATCH):
         part = slice(start, start + _BATCH)
-        record = np.zeros(len(rows.index[part]), _LEAF)  # domain 0x00
+        batch = rows.at(part)
+        record = np.zeros(len(batch.index), _LEAF)  # domain 0x00
         record["session"] = np.void(session)
-        record["index"] = rows.index[part]
+        record["index"] = batch.index
         record["nonce"] = nonces[part]
-        record["basis"] = rows.basis[part]
-        record["bit"] = rows.bit[part]
-        out.append(_hash(record.tobytes(), _LEAF.itemsize))
+        record["basis"] = batch.basis
+        record["bit"] = batch.bit
+        hashes = _hash(record.tobytes(), _LEAF.itemsize)
+        out.append(hashes)
     return np.concatenate(out)
 
 
 def _parents(level: U8) -> U8:
     """The next level up."""
-    half = len(level) >> 1
-    alone = len(level) & 1
+    half, alone = divmod(len(level), 2)
     out = np.empty((half + alone, HASH_BYTES), np.uint8)
+    pairs = level[: 2 * half].reshape(half, 2 * HASH_BYTES)
     for start in range(0, half, _BATCH):
-        stop = min(start + _BATCH, half)
-        node = np.ones((stop - start, 1 + 2 * HASH_BYTES), np.uint8)
-        children = level[2 * start : 2 * stop]
-        node[:, 1:] = children.reshape(-1, 2 * HASH_BYTES)
-        out[start:stop] = _hash(node.tobytes(), 1 + 2 * HASH_BYTES)
+        children = pairs[start : start + _BATCH]
+        count, size = children.shape
+        node = np.ones((count, 1 + size), np.uint8)  # domain 0x01
+        node[:, 1:] = children
+        out[start : start + count] = _hash(node.tobytes(), 1 + size)
     if alone:
         out[-1] = level[-1]
     return out
@@ -165,7 +181,8 @@ def _hash(data: bytes, width: int) -> U8:
     sha256 = hashlib.sha256
     rows = iter_unpack(f"{width}s", data)
     digests = [sha256(row).digest() for (row,) in rows]
-    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, HASH_BYTES)
+    joined = np.frombuffer(b"".join(digests), np.uint8)
+    return joined.reshape(-1, HASH_BYTES)
 
 
 def _children(known: Positions, count: int) -> tuple[Positions, NDArray[np.bool_]]:
@@ -184,9 +201,10 @@ def _children(known: Positions, count: int) -> tuple[Positions, NDArray[np.bool_
 def _well_formed(opening: Opening, count: int) -> bool:
     positions = opening.positions
     rows = opening.rows
-    if not len(positions) == len(rows.index) == len(rows.basis) == len(rows.bit):
+    opened = len(positions)
+    if not opened == len(rows.index) == len(rows.basis) == len(rows.bit):
         return False
-    if not len(positions) or opening.nonces.shape != (len(positions), NONCE_BYTES):
+    if not opened or opening.nonces.shape != (opened, NONCE_BYTES):
         return False
     if len(opening.siblings) != (count - 1).bit_length():
         return False

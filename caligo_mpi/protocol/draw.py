@@ -20,6 +20,7 @@ OLDER_STREAMS = (1,)
 #: Keys of which long LDPC codes are made have this version; all else about their streams is as in `STREAM_VERSION`.
 LONG_CODES = 3
 
+_LAST_WORD = (1 << 64) - 1
 #: Words drawn at a time: they stay in cache.
 _AT_ONCE = 1 << 15
 
@@ -27,25 +28,36 @@ _AT_ONCE = 1 << 15
 ALICE, BOB, SESSION = 0, 1, 2
 
 
-def stream(seed: int, block: int, party: int, version: int = STREAM_VERSION) -> np.random.PCG64:
+def stream(
+    seed: int,
+    block: int,
+    party: int,
+    version: int = STREAM_VERSION,
+) -> np.random.PCG64:
     """A random stream of one party's own, for one block; version 1 has the keys that engines use, too.
 
     >>> int(stream(7, 0, ALICE).random_raw() == stream(7, 0, BOB).random_raw())
     0
     """
-    key = (block, party) if version == 1 else (PROTOCOL, block, party)
-    return np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key))
+    key: tuple[int, ...] = (block, party)
+    if version != 1:
+        key = (PROTOCOL, *key)
+    entropy = np.random.SeedSequence(seed, spawn_key=key)
+    return np.random.PCG64(entropy)
 
 
 def random_bytes(source: np.random.PCG64, size: int) -> U8:
     """``size`` uniform bytes."""
-    words = np.asarray(source.random_raw(-(-size // 8)), dtype="<u8")
-    return words.view(np.uint8)[:size]
+    count = -(-size // 8)
+    words = np.asarray(source.random_raw(count), dtype="<u8")
+    drawn = words.view(np.uint8)
+    return drawn[:size]
 
 
 def random_bits(source: np.random.PCG64, count: int) -> U8:
     """``count`` uniform bits as uint8 of 0 and 1."""
-    return bits.unpack(random_bytes(source, bits.nbytes(count)), count)
+    packed = random_bytes(source, bits.nbytes(count))
+    return bits.unpack(packed, count)
 
 
 def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
@@ -60,15 +72,19 @@ def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
         return np.zeros(bits.nbytes(count), np.uint8)
     low, high = _where_the_last_is(count, size)
     chosen = np.empty(count, bool)
-    places, words = [], []
+    places = []
+    words = []
     for start in range(0, count, _AT_ONCE):
-        drawn = np.asarray(source.random_raw(min(_AT_ONCE, count - start)))
-        np.less(drawn, low, out=chosen[start : start + len(drawn)])
-        near = np.flatnonzero(drawn - low <= high - low)  # modulo 2^64: from low to high
+        stop = min(start + _AT_ONCE, count)
+        drawn = np.asarray(source.random_raw(stop - start))
+        np.less(drawn, low, out=chosen[start:stop])
+        is_near = drawn - low <= high - low  # modulo 2^64: from low to high
+        near = np.flatnonzero(is_near)
         places.append(start + near)
         words.append(drawn[near])
     missing = size - int(np.count_nonzero(chosen))
-    near_places, near_words = np.concatenate(places), np.concatenate(words)
+    near_places = np.concatenate(places)
+    near_words = np.concatenate(words)
     if not 0 <= missing <= len(near_words):
         raise AssertionError(f"{size} of {count} words are not where 15 standard deviations are")
     # Of equal words the later rows stay out.
@@ -81,10 +97,13 @@ def random_subset(source: np.random.PCG64, count: int, size: int) -> U8:
 def _where_the_last_is(count: int, size: int) -> tuple[np.uint64, np.uint64]:
     """Between which words the ``size``-th smallest of ``count`` is, by 15 standard deviations and more."""
     middle = size / (count + 1)
-    margin = 15 * math.sqrt(middle * (1 - middle) / count) + 100 / count
-    low = max(0, int((middle - margin) * 2.0**64))
-    high = min((1 << 64) - 1, int((middle + margin) * 2.0**64))
-    return np.uint64(low), np.uint64(high)
+    deviation = math.sqrt(middle * (1 - middle) / count)
+    margin = 15 * deviation + 100 / count
+    least = int((middle - margin) * 2.0**64)
+    most = int((middle + margin) * 2.0**64)
+    low = np.uint64(max(0, least))
+    high = np.uint64(min(_LAST_WORD, most))
+    return low, high
 
 
 def random_below(source: np.random.PCG64, bound: int) -> int:
@@ -93,7 +112,8 @@ def random_below(source: np.random.PCG64, bound: int) -> int:
     size = bits.nbytes(width)
     mask = (1 << width) - 1
     while True:
-        drawn = random_bytes(source, size).tobytes()
-        value = int.from_bytes(drawn, "little") & mask
+        drawn = random_bytes(source, size)
+        number = int.from_bytes(drawn.tobytes(), "little")
+        value = number & mask
         if value < bound:
             return value

@@ -16,19 +16,30 @@ F64 = NDArray[np.float64]
 CONFIDENCE = 1 - 1e-6
 
 
-def estimate(own: U8, announced: U8, count: int, *, confidence: float = CONFIDENCE) -> QberEstimate:
+def estimate(
+    own: U8,
+    announced: U8,
+    count: int,
+    *,
+    confidence: float = CONFIDENCE,
+) -> QberEstimate:
     """QBER of ``count`` disclosed bits (packed): this party's own against the other's.
 
     >>> estimate(bits.pack([0, 1, 1, 0]), bits.pack([0, 1, 0, 0]), 4, confidence=0.95).qber
     0.25
     """
-    if not len(own) == len(announced) == bits.nbytes(count):
-        raise ValueError(
-            f"columns of {len(own)} and {len(announced)} bytes do not both hold {count} bits"
-        )
+    size, other = len(own), len(announced)
+    if not size == other == bits.nbytes(count):
+        raise ValueError(f"columns of {size} and {other} bytes do not both hold {count} bits")
     errors = bits.count_ones(own ^ announced)
     low, high = clopper_pearson(errors, count, confidence)
-    return QberEstimate(errors, count, low, high, confidence)
+    return QberEstimate(
+        errors,
+        count,
+        low,
+        high,
+        confidence,
+    )
 
 
 def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
@@ -38,15 +49,17 @@ def by_basis(wrong: NDArray[np.bool_], in_x: NDArray[np.bool_]) -> Tally:
     Tally(sifted_z=1, errors_z=1, sifted_x=2, errors_x=1)
     """
     count_x = int(np.count_nonzero(in_x))
-    count_z = len(wrong) - count_x
+    errors = int(np.count_nonzero(wrong))
     errors_x = int(np.count_nonzero(wrong & in_x))
-    errors_z = int(np.count_nonzero(wrong)) - errors_x
-    return Tally(count_z, errors_z, count_x, errors_x)
+    return Tally(
+        len(wrong) - count_x,
+        errors - errors_x,
+        count_x,
+        errors_x,
+    )
 
 
-def efficiency(
-    leak_bits: NDArray[np.float64], count: NDArray[np.float64], errors: NDArray[np.float64]
-) -> F64:
+def efficiency(leak_bits: F64, count: F64, errors: F64) -> F64:
     """Efficiency f = leak / (n·h(Q)) of frames of ``count`` n bits, ``errors`` n·Q of them wrong.
 
     The result is NaN where no bit or every bit of a frame is wrong.
@@ -56,7 +69,9 @@ def efficiency(
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = errors / count
-        entropy = -rate * np.log2(rate) - (1 - rate) * np.log2(1 - rate)
+        of_ones = -rate * np.log2(rate)
+        of_zeros = (1 - rate) * np.log2(1 - rate)
+        entropy = of_ones - of_zeros
         ratio = leak_bits / (count * entropy)
     is_defined = (errors > 0) & (errors < count)
     found: F64 = np.where(is_defined, ratio, np.nan)
@@ -78,7 +93,11 @@ def no_code(reason: str, found: QberEstimate, confidence: float) -> Abort:
     Few tested bits bound the rate so badly that it may be 1/2; more pairs are then what helps.
     """
     at_most = likely_at_most(found, confidence)
-    numbers = {"qber": found.qber, "qber_at_most": at_most, "tested": found.tested}
+    numbers = {
+        "qber": found.qber,
+        "qber_at_most": at_most,
+        "tested": found.tested,
+    }
     if found.qber < 0.5 <= at_most:
         reason = "too few pairs: so few tested bits leave room for any error rate"
     return Abort("reconcile", reason, numbers)
@@ -96,20 +115,26 @@ def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float,
             f"errors={errors} of tested={tested} at confidence={confidence} is not a binomial interval"
         )
     tail = (1 - confidence) / 2
-    low = 0.0 if errors == 0 else _rate_at(tail, errors, tested)
-    high = 1.0 if errors == tested else 1.0 - _rate_at(tail, tested - errors, tested)
+    right = tested - errors
+    low, high = 0.0, 1.0
+    if errors:
+        low = _rate_at(tail, errors, tested)
+    if right:
+        high = 1.0 - _rate_at(tail, right, tested)
     return low, high
 
 
 def _rate_at(tail: float, successes: int, trials: int) -> float:
     """The rate x at which P(at least ``successes`` of ``trials``) = ``tail``, by bisection."""
     low, high = 0.0, 1.0
-    while (middle := (low + high) / 2) not in (low, high):
+    while True:
+        middle = (low + high) / 2
+        if middle in (low, high):
+            return high
         if upper_tail(successes, trials, middle) < tail:
             low = middle
         else:
             high = middle
-    return high
 
 
 def upper_tail(successes: int, trials: int, rate: float) -> float:
@@ -126,9 +151,10 @@ def upper_tail(successes: int, trials: int, rate: float) -> float:
 def _beta_fraction(a: float, b: float, x: float) -> float:
     """I_x(a, b) by its continued fraction (DLMF 8.17.22, modified Lentz), for x below the mean."""
     log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-    log_front = a * math.log(x) + b * math.log1p(-x) - math.log(a)
-    log_front -= log_beta
-    value, c, d = 1.0, 1.0, 0.0
+    log_power = a * math.log(x) + b * math.log1p(-x)
+    log_front = log_power - math.log(a) - log_beta
+    value = c = 1.0
+    d = 0.0
     for i in itertools.count():  # O(sqrt(a + b)) steps
         term = _beta_term(i, a, b, x)
         d = 1 / (1 + term * d)
@@ -136,16 +162,24 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
         change = c * d
         value *= change
         if i and abs(1 - change) < 1e-15:
-            return math.exp(log_front) * (value - 1)
+            front = math.exp(log_front)
+            return front * (value - 1)
     raise AssertionError("unreachable")
 
 
-def _beta_term(i: int, a: float, b: float, x: float) -> float:
+def _beta_term(
+    i: int,
+    a: float,
+    b: float,
+    x: float,
+) -> float:
     """The ``i``-th numerator of that continued fraction."""
     if i == 0:
         return 1.0
     m = i // 2
     at = a + 2 * m
-    if i % 2 == 0:
-        return m * (b - m) * x / ((at - 1) * at)
-    return -(a + m) * (a + b + m) * x / (at * (at + 1))
+    if i % 2:
+        above = -(a + m) * (a + b + m) * x
+        return above / (at * (at + 1))
+    above = m * (b - m) * x
+    return above / ((at - 1) * at)

@@ -39,17 +39,27 @@ class Side:
 
 def sides(pairs: Pairs) -> tuple[Side, Side]:
     """Alice's and Bob's own columns."""
-    alice = Side(pairs.alice_basis, pairs.alice_outcome, pairs.count, pairs.index)
-    return alice, Side(pairs.bob_basis, pairs.bob_outcome, pairs.count, pairs.index)
+    alice = Side(
+        pairs.alice_basis,
+        pairs.alice_outcome,
+        pairs.count,
+        pairs.index,
+    )
+    bob = Side(
+        pairs.bob_basis,
+        pairs.bob_outcome,
+        pairs.count,
+        pairs.index,
+    )
+    return alice, bob
 
 
 def rows(pairs: Pairs, start: int, count: int) -> Pairs:
     """``count`` rows of ``pairs`` from row ``start`` on ; clicks and duration stay those of the whole."""
-    if start < 0 or start + count > pairs.count:
-        raise ValueError(
-            f"rows {start} to {start + count} are not within the {pairs.count} rows there are"
-        )
-    part = pairs.part(start, start + count)
+    stop = start + count
+    if start < 0 or stop > pairs.count:
+        raise ValueError(f"rows {start} to {stop} are not within the {pairs.count} rows there are")
+    part = pairs.part(start, stop)
     return replace(
         part,
         alice_clicks=pairs.alice_clicks,
@@ -74,13 +84,15 @@ def sift(own: Side, announced: U8) -> Sifted:
     (2, [1, 1], [0, 1])
     """
     if len(announced) != len(own.basis):
-        raise ValueError(f"{len(announced)} bytes of bases announced for {own.count} rows")
+        told = len(announced)
+        raise ValueError(f"{told} bytes of bases announced for {own.count} rows")
     mask = equal_bases(own.basis, announced, own.count)
-    (outcome, basis), count = select((own.outcome, own.basis), mask)
+    columns = own.outcome, own.basis
+    (outcome, basis), count = select(columns, mask)
     index = None
     if own.index is not None:
-        is_kept = bits.unpack(mask, own.count).view(bool)
-        index = own.index[is_kept]
+        is_kept = bits.unpack(mask, own.count)
+        index = own.index[is_kept.view(bool)]
     return Sifted(outcome, basis, count, index)
 
 
@@ -90,7 +102,8 @@ def select(columns: tuple[U8, ...], mask: U8) -> tuple[list[U8], int]:
     The same as `bits.select`, several times faster.
     """
     total = bits.count_ones(mask)
-    out = np.zeros((len(columns), (total >> 6) + 2), np.uint64)
+    words = (total >> 6) + 2
+    out = np.zeros((len(columns), words), np.uint64)
     pext = _pext() if len(mask) >= _COMPILE_BYTES else None
     if pext is not None:
         keep = _words(mask)
@@ -98,9 +111,10 @@ def select(columns: tuple[U8, ...], mask: U8) -> tuple[list[U8], int]:
             pext.gather(_words(column), keep, row)
     else:
         _gather(columns, mask, out)
-    packed = out.astype("<u8", copy=False).view(np.uint8)
+    low_first = out.astype("<u8", copy=False)
+    packed = low_first.view(np.uint8)
     size = bits.nbytes(total)
-    return [row[:size] for row in packed], total
+    return list(packed[:, :size]), total
 
 
 @cache
@@ -116,53 +130,68 @@ def _pext() -> ModuleType | None:
 def _gather(columns: tuple[U8, ...], mask: U8, out: U64) -> None:
     """Compress words in six steps (Warren, Hacker's Delight, 2nd ed., section 7–4), then join them end to end."""
     done = 0
-    for start in range(0, len(mask), 8 * _WORDS):
-        part = slice(start, start + 8 * _WORDS)
+    step = 8 * _WORDS  # bytes
+    for start in range(0, len(mask), step):
+        part = slice(start, start + step)
         keep = _words(mask[part])
-        dense = _compress([_words(column[part]) for column in columns], keep)
+        words = [_words(column[part]) for column in columns]
+        dense = _compress(words, keep)
         done = _join(dense, keep, out, done)
 
 
 def _words(packed: U8) -> U64:
     """Little-endian 64-bit words, zero-padded; row i is bit i % 64 of word i // 64 on any machine."""
-    if len(packed) & 7:
-        padding = np.zeros(-len(packed) & 7, np.uint8)
+    missing = -len(packed) & 7
+    if missing:
+        padding = np.zeros(missing, np.uint8)
         packed = np.concatenate([packed, padding])
-    words = np.ascontiguousarray(packed).view("<u8")
+    dense = np.ascontiguousarray(packed)
+    words = dense.view("<u8")
     return np.require(words, np.uint64, "A")
 
 
 def _compress(words: list[U64], mask: U64) -> list[U64]:
     """In each word, move the bits chosen by ``mask`` to the low end, in order."""
+    one = np.uint64(1)
     words = [word & mask for word in words]
-    gaps = ~mask << np.uint64(1)  # whether the number of zeros below each bit is odd, once prefixed
+    gaps = ~mask << one  # whether the number of zeros below each bit is odd, once prefixed
     for step in range(6):
-        parity = gaps ^ (gaps << np.uint64(1))
+        parity = gaps ^ (gaps << one)
         for shift in (2, 4, 8, 16, 32):
             parity ^= parity << np.uint64(shift)
         move = parity & mask
         distance = np.uint64(1 << step)
-        mask = (mask ^ move) | (move >> distance)
+        moved = move >> distance
+        mask = (mask ^ move) | moved
         for i, word in enumerate(words):
             moving = word & move
-            words[i] = (word ^ moving) | (moving >> distance)
+            moved = moving >> distance
+            words[i] = (word ^ moving) | moved
         gaps &= ~parity
     return words
 
 
-def _join(dense: list[U64], mask: U64, out: U64, done: int) -> int:
+def _join(
+    dense: list[U64],
+    mask: U64,
+    out: U64,
+    done: int,
+) -> int:
     """Write each word's ``popcount(mask)`` low bits behind the ``done`` bits already in ``out``; the new total."""
-    ends = done + np.cumsum(_popcount(mask))
-    begins = np.concatenate([[done], ends[:-1]])
+    counts = _popcount(mask)
+    ends = done + np.cumsum(counts)
+    begins = ends - counts
     target = begins >> 6
-    shift = (begins & 63).astype(np.uint64)
-    is_first = np.concatenate([[True], target[1:] != target[:-1]])
+    used = begins & 63
+    shift = used.astype(np.uint64)
+    is_first = np.diff(target, prepend=-1) > 0
     first = np.flatnonzero(is_first)
     targets = target[first]
     for word, row in zip(dense, out, strict=True):
         low = word << shift
         # A shift by 64 is void, so it is done in two.
-        high = (word >> np.uint64(1)) >> (np.uint64(63) - shift)
+        rest = word >> np.uint64(1)
+        high = rest >> (np.uint64(63) - shift)
         row[targets] |= np.bitwise_or.reduceat(low, first)
         row[targets + 1] |= np.bitwise_or.reduceat(high, first)
     return int(ends[-1])
@@ -192,8 +221,13 @@ class Arrays:
 
 def as_arrays(pairs: Pairs) -> Arrays:
     """Unpack ``pairs``, one element per row."""
-    alice_basis, alice_outcome, bob_basis, bob_outcome = (
-        bits.unpack(c, pairs.count) for c in pairs.columns
-    )
+    columns = [bits.unpack(column, pairs.count) for column in pairs.columns]
+    alice_basis, alice_outcome, bob_basis, bob_outcome = columns
     index = np.arange(pairs.count) if pairs.index is None else pairs.index
-    return Arrays(alice_outcome, alice_basis, bob_outcome, bob_basis, index.astype(np.int64))
+    return Arrays(
+        alice_outcome,
+        alice_basis,
+        bob_outcome,
+        bob_basis,
+        index.astype(np.int64),
+    )

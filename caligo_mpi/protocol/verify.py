@@ -45,8 +45,15 @@ def draw_tag_key(source: np.random.PCG64, tag_bits: int) -> TagKey:
     """Draw a hash function with ``tag_bits`` (at most 96) bits of output."""
     if not 1 <= tag_bits <= MAX_TAG_BITS:
         raise ValueError(f"tag_bits={tag_bits} is not between 1 and {MAX_TAG_BITS}")
-    point, factor, offset = (random_below(source, bound) for bound in (PRIME, PRIME - 1, PRIME))
-    return TagKey(point, 1 + factor, offset, tag_bits)
+    point = random_below(source, PRIME)
+    factor = 1 + random_below(source, PRIME - 1)
+    offset = random_below(source, PRIME)
+    return TagKey(
+        point,
+        factor,
+        offset,
+        tag_bits,
+    )
 
 
 def tag(key: U8, by: TagKey) -> int:
@@ -62,47 +69,61 @@ def tag(key: U8, by: TagKey) -> int:
 def tags(keys: U8, by: TagKey) -> list[int]:
     """Tags of several keys of equal length, (keys, n), by the same hash function."""
     words = _bytes_of_words(keys)
-    powers = _powers(by.point, words.shape[1])
+    count = words.shape[1]
+    powers = _powers(by.point, count)
     # Byte t of all words times the power's 32-bit part l counts 2^(8·(t + 4·l)); the sums stay below
     # 2^64 for up to 2^24 words.
     sums = np.einsum("kwt,wl->ktl", words, powers)
     by_weight = np.zeros((len(keys), 4 * 8), "<u8")
     for part in range(4):
-        by_weight[:, 4 * part : 4 * part + WORD_BYTES] += sums[:, :, part]
+        first = 4 * part
+        by_weight[:, first : first + WORD_BYTES] += sums[:, :, part]
     # Weights eight bytes apart do not overlap: one large number each.
-    strides = by_weight.reshape(-1, 4, 8).transpose(0, 2, 1)
-    count = keys.shape[1]
-    leading = count * pow(by.point, words.shape[1], PRIME)  # keys of different length differ, too
-    return [_hashed(leading + _weighed(each), by) for each in strides]
+    strides = by_weight.reshape(-1, 4, 8)
+    length = keys.shape[1]
+    leading = length * pow(by.point, count, PRIME)  # keys of different length differ, too
+    found = []
+    for of_key in strides.transpose(0, 2, 1):
+        value = leading + _weighed(of_key)
+        found.append(_hashed(value, by))
+    return found
 
 
 def _bytes_of_words(keys: U8) -> U64:
     """The bytes of each key's words: (keys, words, WORD_BYTES)."""
     packed = np.packbits(keys, axis=1, bitorder="little")
-    size = packed.shape[1]
+    count, size = packed.shape
     words = -(-size // WORD_BYTES)
-    padded = np.zeros((len(keys), words * WORD_BYTES), np.uint64)
+    padded = np.zeros((count, words * WORD_BYTES), np.uint64)
     padded[:, :size] = packed
-    return padded.reshape(len(keys), words, WORD_BYTES)
+    return padded.reshape(count, words, WORD_BYTES)
 
 
 def _powers(point: int, count: int) -> U64:
     """The powers count − 1, …, 1, 0 of ``point``, each in four parts of 32 bits, the lowest first."""
-    powers = [1] * count
-    for i in range(1, count):
-        powers[i] = powers[i - 1] * point % PRIME
-    data = b"".join(power.to_bytes(16, "little") for power in reversed(powers))
-    return np.frombuffer(data, "<u4").reshape(count, 4).astype(np.uint64)
+    power = 1
+    numbers = []
+    for _ in range(count):
+        number = power.to_bytes(16, "little")
+        numbers.append(number)
+        power = power * point % PRIME
+    data = b"".join(reversed(numbers))
+    parts = np.frombuffer(data, "<u4")
+    return parts.reshape(count, 4).astype(np.uint64)
 
 
 def _weighed(sums: U64) -> int:
     """Σ 2^(8·c + 64·i) ``sums``[c, i]."""
-    numbers = (int.from_bytes(row.tobytes(), "little") for row in sums)
-    return sum(number << (8 * c) for c, number in enumerate(numbers))
+    total = 0
+    for c, row in enumerate(sums):
+        number = int.from_bytes(row.tobytes(), "little")
+        total += number << (8 * c)
+    return total
 
 
 def _hashed(value: int, by: TagKey) -> int:
-    hashed = (by.factor * (value % PRIME) + by.offset) % PRIME
+    scaled = by.factor * (value % PRIME)
+    hashed = (scaled + by.offset) % PRIME
     return hashed % (1 << by.tag_bits)
 
 
@@ -112,7 +133,13 @@ def collision_bound(count: int, tag_bits: int) -> float:
     >>> collision_bound(1_000_000, 50) < 2**-49.99
     True
     """
-    return -(-count // (8 * WORD_BYTES)) / PRIME + 2.0**-tag_bits
+    words = _words_of(count)
+    return words / PRIME + 2.0**-tag_bits
+
+
+def _words_of(count: int) -> int:
+    """How many words ``count`` bits are cut into."""
+    return -(-count // (8 * WORD_BYTES))
 
 
 def tag_bits_for(epsilon: float, version: int = STREAM_VERSION) -> int:
@@ -121,8 +148,10 @@ def tag_bits_for(epsilon: float, version: int = STREAM_VERSION) -> int:
     >>> tag_bits_for(1e-15)
     50
     """
-    tag_bits = 1 - math.frexp(epsilon)[1]  # the least with 2^-t ≤ ε
-    bound = Fraction(-(-_LONGEST // (8 * WORD_BYTES)), PRIME) + Fraction(1, 1 << tag_bits)
+    _, exponent = math.frexp(epsilon)
+    tag_bits = 1 - exponent  # the least with 2^-t ≤ ε
+    words = _words_of(_LONGEST)
+    bound = Fraction(words, PRIME) + Fraction(1, 1 << tag_bits)
     if version == 1 or bound > Fraction(epsilon):
         tag_bits += 1
     if tag_bits > MAX_TAG_BITS:
