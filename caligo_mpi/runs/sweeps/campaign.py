@@ -49,10 +49,14 @@ class Campaign:
         fail_fast: bool = False,
     ) -> None:
         self.fail_fast = fail_fast
-        self.sweep, self.points, self.store, self.observer = sweep, points, store, observer
-        self.rows: dict[str, Row] = {
-            key: row for key, row in store.found.rows.items() if row["state"] == "done"
-        }
+        self.sweep = sweep
+        self.points = points
+        self.store = store
+        self.observer = observer
+        self.rows: dict[str, Row] = {}
+        for key, row in store.found.rows.items():
+            if row["state"] == "done":
+                self.rows[key] = row
         self.partial = store.found.partial
         self.failures: dict[int, str] = {}
         self.launched = 0
@@ -61,29 +65,41 @@ class Campaign:
         self.stopped = False  # before everything was done
 
     @property
+    def gives_up(self) -> bool:
+        """Whether a point has failed after which no other one is wanted."""
+        return self.fail_fast and bool(self.failures)
+
+    @property
     def complete(self) -> bool:
         """Whether every point is finished."""
         return all(point.key in self.rows for point in self.points)
 
     def table(self) -> Table:
         """The results so far, of all points of the sweep."""
-        failed = {
-            point.key: self.failures[point.index]
-            for point in self.points
-            if point.index in self.failures
-        }
+        failed = {}
+        for point in self.points:
+            if point.index in self.failures:
+                failed[point.key] = self.failures[point.index]
         rows = {**self.store.found.rows, **self.rows}
-        return Table.of(self.store.info, listed(self.sweep.points), rows, failed, self.partial)
+        return Table.of(
+            self.store.info,
+            listed(self.sweep.points),
+            rows,
+            failed,
+            self.partial,
+        )
 
     def ordered_rows(self) -> list[Row]:
         """The finished rows in the order of the sweep, then those that it no longer names."""
         rest = dict(self.rows)
-        named = [
-            {**rest.pop(point.key), "number": point.index}
-            for point in self.sweep.points
-            if point.key in rest
-        ]
-        return named + [{**row, "number": UNNAMED} for row in rest.values()]
+        rows = []
+        for point in self.sweep.points:
+            if point.key in rest:
+                row = rest.pop(point.key)
+                rows.append({**row, "number": point.index})
+        for row in rest.values():
+            rows.append({**row, "number": UNNAMED})
+        return rows
 
     def compute(self, map_: Map) -> None:
         """Both pools, one after the other; ends early when asked to stop."""
@@ -104,9 +120,8 @@ class Campaign:
     def _say_what_is_there(self) -> None:
         have = sum(point.key in self.rows for point in self.points)
         if have or self.partial:
-            self.observer.say(
-                f"going on with {self.store.path.parent}: {have} of {len(self.points)} points are done"
-            )
+            done = f"{have} of {len(self.points)} points are done"
+            self.observer.say(f"going on with {self.store.path.parent}: {done}")
         if self.sweep.keep != "pairs":
             return
         for point in self.points:
@@ -134,7 +149,13 @@ class Campaign:
         if done and not self._is_distilled(point, partial):
             self.finish(point)
         else:
-            self.store.put(of_chunks(point.key, sums, checksums, rows))
+            entry = of_chunks(
+                point.key,
+                sums,
+                checksums,
+                rows,
+            )
+            self.store.put(entry)
 
     def fail(self, point: Point, sentence: str) -> None:
         """A point cannot be computed: said at once, and again at the end."""
@@ -142,7 +163,11 @@ class Campaign:
             return
         self.failures[point.index] = sentence
         self.observer.say(sentence)
-        row = {**self._row(point), "state": "failed", "error": sentence}
+        row = {
+            **self._row(point),
+            "state": "failed",
+            "error": sentence,
+        }
         self.store.put(of_row(row))
         self.store.commit()
 
@@ -152,18 +177,29 @@ class Campaign:
             return False
         from ...protocol.run import plan_blocks
 
-        plan = plan_blocks(int(partial.sums["rows"]), point.protocol)
-        return max(block.count for block in plan) <= self.sweep.protocol_limit
+        rows = int(partial.sums["rows"])
+        plan = plan_blocks(rows, point.protocol)
+        largest = max(block.count for block in plan)
+        return largest <= self.sweep.protocol_limit
 
     def finish(self, point: Point) -> None:
         """The row of a point of which everything is in."""
         partial = self.partial[point.key]
-        row = {**self._row(point), **partial.sums, "state": "done", "error": ""}
+        row = {
+            **self._row(point),
+            **partial.sums,
+            "state": "done",
+            "error": "",
+        }
         row["duration_ns"] = row.pop("duration_ticks") / TICKS
         row["distilled"] = int(partial.blocks > 0)
         found = None if row["stopped"] else decision(point, partial)
         if found is not None:
-            row |= {"pairs": found.pairs, "chunks": found.chunks, "stopped": found.reason}
+            row |= {
+                "pairs": found.pairs,
+                "chunks": found.chunks,
+                "stopped": found.reason,
+            }
         if point.protocol is not None and not partial.blocks:
             row["abort"] = self._why_not_distilled()
         version = int(row["stream_version"])
@@ -172,18 +208,26 @@ class Campaign:
             pairs = int(row["pairs"])
             row["config_digest"] = law_digest(row["config_digest"], point.config, pairs)
         row["data_digest"] = data_digest(row["config_digest"], partial.checksums)
-        expected = self.expected.pop(point.key, None)
-        if expected is not None and not same_results(expected, row):
-            raise StoreError(
-                f"{pairs_file(self.store.path, point)} was made again and is another one than "
-                f"before (data digest {row['data_digest'][:12]}, it was {expected['data_digest'][:12]}); "
-                "use the release that made the sweep, or set it aside with --force"
-            )
+        self._require_expected(point, row)
         del self.partial[point.key]
         self.rows[point.key] = row
         self.store.put(of_row(row))
         if self.store.is_due:
             self.store.commit()
+
+    def _require_expected(self, point: Point, row: Row) -> None:
+        """Raise `StoreError` where a pairs file that was made again is another one."""
+        expected = self.expected.pop(point.key, None)
+        if expected is None or same_results(expected, row):
+            return
+        file = pairs_file(self.store.path, point)
+        now = row["data_digest"][:12]
+        before = expected["data_digest"][:12]
+        raise StoreError(
+            f"{file} was made again and is another one than before "
+            f"(data digest {now}, it was {before}); "
+            "use the release that made the sweep, or set it aside with --force"
+        )
 
     def _why_not_distilled(self) -> str:
         if self.sweep.keep == "counts":
@@ -191,13 +235,16 @@ class Campaign:
         return f"not run: a block is larger than protocol_limit={self.sweep.protocol_limit}"
 
     def _row(self, point: Point) -> Row:
+        protocol = ""
+        if point.protocol is not None:
+            protocol = json.dumps(point.protocol.resolved())
         return {
             **blank_row(),
             "key": point.key,
             "number": point.index,
             "parameters": json.dumps(dict(point.parameters)),
             "config": json.dumps(point.config.resolved()),
-            "protocol": json.dumps(point.protocol.resolved()) if point.protocol else "",
+            "protocol": protocol,
             "pairs": point.config.pairs,
             "chunks": point_chunks(self.sweep, point),
         }

@@ -29,47 +29,54 @@ if TYPE_CHECKING:
 
 def distill_points(campaign: Campaign, map_: Map) -> None:
     """Distill the pairs of all points that are to end in a key."""
-    points = [
-        point
-        for point in campaign.points
-        if point.key in campaign.partial
-        and point.key not in campaign.rows
-        and point.index not in campaign.failures
-        and is_whole(campaign.sweep, point, campaign.partial[point.key])
-    ]
-    tasks = [_key_task(campaign, point) for point in points]
-    blocks = [
-        plan_blocks(task.total, _protocol(point)) for task, point in zip(tasks, points, strict=True)
-    ]
-    sizes = list(map(len, blocks))
-    todo = [
-        [range(campaign.partial[point.key].blocks, size)]
-        for point, size in zip(points, sizes, strict=True)
-    ]
-    pool = Pool.of(sizes)
+    points = _whole_points(campaign)
+    tasks = []
+    plans = []
+    todo = []
+    before = 0  # rows in blocks of earlier launches
+    for point in points:
+        task = _key_task(campaign, point)
+        plan = plan_blocks(task.total, _protocol(point))
+        done = campaign.partial[point.key].blocks
+        tasks.append(task)
+        plans.append(plan)
+        todo.append([range(done, len(plan))])
+        before += sum(block.count for block in plan[:done])
+    pool = Pool.of([len(plan) for plan in plans])
     items = pool.items(todo)
     if not len(items):
         return
-    before = sum(
-        block.count
-        for point, plan in zip(points, blocks, strict=True)
-        for block in plan[: campaign.partial[point.key].blocks]
-    )
     meter = Meter(before=before, total=sum(task.total for task in tasks))
     seen = 0
     work = functools.partial(block_work, tasks, pool)
     with contextlib.closing(map_(work, items)) as results:
         for _, made in results:
-            task, number = pool.locate(items[seen])
+            at, number = pool.locate(items[seen])
             seen += 1
-            version = tasks[task].premises.stream_version
-            last = number == sizes[task] - 1
-            _take_block(campaign, points[task], made, last=last, version=version)
-            campaign.observer.progress(meter.add(blocks[task][number].count))
-            if campaign.failures and campaign.fail_fast:
+            plan = plans[at]
+            _take_block(
+                campaign,
+                points[at],
+                made,
+                last=number == len(plan) - 1,
+                version=tasks[at].premises.stream_version,
+            )
+            campaign.observer.progress(meter.add(plan[number].count))
+            if campaign.gives_up:
                 break
     campaign.stopped = seen < len(items)
     campaign.seconds += meter.seconds
+
+
+def _whole_points(campaign: Campaign) -> list[Point]:
+    """The points whose pairs are all in and whose key is not."""
+    found = []
+    for point in campaign.points:
+        is_over = point.key in campaign.rows or point.index in campaign.failures
+        partial = campaign.partial.get(point.key)
+        if not is_over and is_whole(campaign.sweep, point, partial):
+            found.append(point)
+    return found
 
 
 def _protocol(point: Point) -> ProtocolConfig:
@@ -78,9 +85,12 @@ def _protocol(point: Point) -> ProtocolConfig:
 
 
 def _key_task(campaign: Campaign, point: Point) -> KeyTask:
-    partial, protocol = campaign.partial[point.key], _protocol(point)
-    plan = plan_blocks(int(np.concatenate(partial.chunk_rows).sum()), protocol)
-    premises = of_version(mode_of(protocol.mode).premises(point.config), protocol, plan)
+    partial = campaign.partial[point.key]
+    protocol = _protocol(point)
+    rows = np.concatenate(partial.chunk_rows)
+    plan = plan_blocks(int(rows.sum()), protocol)
+    premises = mode_of(protocol.mode).premises(point.config)
+    premises = of_version(premises, protocol, plan)
     if partial.blocks:
         # One set of codes and streams from the first block to the last, whichever release goes on.
         begun = partial.keys_version or STREAM_VERSION
@@ -91,13 +101,20 @@ def _key_task(campaign: Campaign, point: Point) -> KeyTask:
         protocol=json.dumps(protocol.resolved()),
         premises=premises,
         checksums=np.concatenate(partial.checksums),
-        rows=np.concatenate(partial.chunk_rows),
+        rows=rows,
         alice_clicks=partial.sums["alice_clicks"],
         duration_ns=partial.sums["duration_ticks"] / TICKS,
     )
 
 
-def _take_block(campaign: Campaign, point: Point, made: Made, *, last: bool, version: int) -> None:
+def _take_block(
+    campaign: Campaign,
+    point: Point,
+    made: Made,
+    *,
+    last: bool,
+    version: int,
+) -> None:
     if made.error:
         campaign.fail(point, made.error)
     if point.index in campaign.failures:
@@ -109,6 +126,12 @@ def _take_block(campaign: Campaign, point: Point, made: Made, *, last: bool, ver
     if last:
         campaign.finish(point)
     else:
-        campaign.store.put(of_blocks(point.key, made.values, 1, version))
+        entry = of_blocks(
+            point.key,
+            made.values,
+            1,
+            version,
+        )
+        campaign.store.put(entry)
     if campaign.store.is_due:
         campaign.store.commit()

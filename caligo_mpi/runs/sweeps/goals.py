@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ...config.points import Point, ranges_text
 from ...pairs import Tally
@@ -21,16 +22,34 @@ def is_enough(point: Point, row: Row) -> bool:
     config = point.config
     if config.until is None:
         return True
-    counts = Tally(*(int(row[name]) for name in ("sifted_z", "errors_z", "sifted_x", "errors_x")))
     pairs = int(row["pairs"])
-    last = pairs >= config.pairs
-    return bool(decide(config.until.goal, int(row["chunks"]), pairs, counts, last=last).reason)
+    found = decide(
+        config.until.goal,
+        int(row["chunks"]),
+        pairs,
+        tally_of(row),
+        last=pairs >= config.pairs,
+    )
+    return bool(found.reason)
+
+
+def tally_of(sums: Mapping[str, Any]) -> Tally:
+    """The counts in a row, or in what will be one."""
+    return Tally(
+        sifted_z=int(sums["sifted_z"]),
+        errors_z=int(sums["errors_z"]),
+        sifted_x=int(sums["sifted_x"]),
+        errors_x=int(sums["errors_x"]),
+    )
 
 
 def expected_pairs(point: Point) -> int:
     """Emissions of a point, or as many as its goal takes by the closed forms."""
-    law = devices.expected(point.config) if point.config.until else None
-    return foretold(point.config, law).pairs if law else point.config.pairs
+    config = point.config
+    law = devices.expected(config) if config.until else None
+    if law is None:
+        return config.pairs
+    return foretold(config, law).pairs
 
 
 def take_up(campaign: Campaign) -> None:
@@ -46,7 +65,9 @@ def take_up(campaign: Campaign) -> None:
     with_goal = [point for point in campaign.points if point.config.until is not None]
     again = [point.index for point in with_goal if _take_back(campaign, point)]
     if again:
-        told = f"points {ranges_text(again)}" if len(again) > 1 else f"point {again[0]}"
+        told = f"point {again[0]}"
+        if len(again) > 1:
+            told = f"points {ranges_text(again)}"
         how = _FURTHER[campaign.sweep.keep]
         campaign.observer.say(f"the goal is another one than before: {told} {how}")
     store.put(of_info(store.info))
@@ -61,7 +82,8 @@ _FURTHER: dict[str, str] = {
 
 
 def _take_back(campaign: Campaign, point: Point) -> bool:
-    row, partial = campaign.rows.get(point.key), campaign.partial.get(point.key)
+    row = campaign.rows.get(point.key)
+    partial = campaign.partial.get(point.key)
     if row is not None and not is_enough(point, row):
         del campaign.rows[point.key]
     elif partial is not None and not _goes_on(point, partial):
@@ -76,7 +98,8 @@ def _take_back(campaign: Campaign, point: Point) -> bool:
 def _goes_on(point: Point, partial: Partial) -> bool:
     """Whether the next chunk of a point can follow those that are in."""
     if "stopped" in partial.sums:  # all that its goal took
-        return is_enough(point, {**partial.sums, "chunks": partial.chunks})
+        row = {**partial.sums, "chunks": partial.chunks}
+        return is_enough(point, row)
     emissions = partial.chunks * point.config.chunk_size
     are_whole = partial.sums.get("rows") == emissions
     return are_whole and not partial.blocks and emissions <= point.config.pairs

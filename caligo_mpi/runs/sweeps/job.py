@@ -22,20 +22,23 @@ from ..job import Observer, Protection
 from ..modes import mode_of
 from .campaign import Campaign, listed
 from .goals import is_enough
-from .reading import items_done
+from .reading import FILE, items_done
 from .results import Table, table_of, write_results
 from .simulating import pairs_file, point_chunks
 from .summary import SweepSummary
 
-FILE = "sweep.h5"
-
 
 def sweep_info(sweep: SweepConfig) -> SweepInfo:
     """What the sweep's file says of it."""
+    axes = [[axis.path, axis.name, axis.unit, axis.group] for axis in sweep.axes]
+    settings = {
+        "confidence": sweep.confidence,
+        "efficiency": sweep.efficiency,
+    }
     return SweepInfo(
         identity=sweep.identity,
-        axes=[[axis.path, axis.name, axis.unit, axis.group] for axis in sweep.axes],
-        settings={"confidence": sweep.confidence, "efficiency": sweep.efficiency},
+        axes=axes,
+        settings=settings,
         software=provenance(),
     )
 
@@ -95,7 +98,11 @@ class SweepJob:
         if folder.exists() and not folder.is_dir():
             raise StoreError(f"{folder} is not a directory; name another one for the sweep")
         if folder.is_dir():
-            preflight_sweep(self.path, sweep_info(self.sweep), force=self.forced)
+            preflight_sweep(
+                self.path,
+                sweep_info(self.sweep),
+                force=self.forced,
+            )
             return
         if not folder.parent.is_dir():
             raise StoreError(f"{folder.parent} is not a directory; create it or choose another one")
@@ -114,7 +121,12 @@ class SweepJob:
             return State()
 
     def run(
-        self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool
+        self,
+        map_: Map,
+        launch: Mapping[str, object],
+        observer: Observer,
+        *,
+        force: bool,
     ) -> bool:
         """Compute the points; raises `EngineError` at the end if some have failed."""
         self.preflight()
@@ -127,10 +139,22 @@ class SweepJob:
             for message in store.messages:
                 observer.say(message)
             earlier = table_of(store.found)
-            campaign = Campaign(self.sweep, self.points, store, observer, fail_fast=self.fail_fast)
+            campaign = Campaign(
+                self.sweep,
+                self.points,
+                store,
+                observer,
+                fail_fast=self.fail_fast,
+            )
             campaign.compute(map_)
             table = campaign.table()
-            write_results(self.directory, table, store=store, observer=observer, earlier=earlier)
+            write_results(
+                self.directory,
+                table,
+                store=store,
+                observer=observer,
+                earlier=earlier,
+            )
             if campaign.complete:
                 store.finish(campaign.ordered_rows())
         return self._told(campaign, table, observer)
@@ -145,7 +169,8 @@ class SweepJob:
         )
         observer.result(summary)
         if campaign.failures:
-            told = "; ".join(list(campaign.failures.values())[:3])
+            sentences = list(campaign.failures.values())
+            told = "; ".join(sentences[:3])
             numbers = ranges_text(sorted(campaign.failures))
             raise EngineError(
                 f"{len(campaign.failures)} of {len(self.points)} points failed ({numbers}): {told}; "
@@ -175,11 +200,25 @@ class SweepJob:
         """The answer where there is nothing to do; tables that were changed are written again."""
         found = existing(self.path)
         assert found is not None
-        require_same_sweep(self.directory, found.info, sweep_info(self.sweep))
-        table = Table.of(sweep_info(self.sweep), listed(self.sweep.points), rows)
-        earlier = table_of(found)
-        write_results(self.directory, table, store=None, observer=observer, earlier=earlier)
+        info = sweep_info(self.sweep)
+        require_same_sweep(self.directory, found.info, info)
+        table = Table.of(info, listed(self.sweep.points), rows)
+        write_results(
+            self.directory,
+            table,
+            store=None,
+            observer=observer,
+            earlier=table_of(found),
+        )
         message = f"{self.directory} is already complete: {len(self.points)} points"
         observer.say(message)
-        observer.result(SweepSummary(self.directory, table, 0, 0.0, True, (message,)))
+        summary = SweepSummary(
+            self.directory,
+            table,
+            launched=0,
+            seconds=0.0,
+            complete=True,
+            messages=(message,),
+        )
+        observer.result(summary)
         return True

@@ -53,10 +53,13 @@ def block_work(tasks: Sequence[KeyTask], pool: Pool) -> Work[Made]:
         start = time.perf_counter()
         try:
             point = points(task)
-            sums = _block_sums(point.distill(number, tick or _nothing))
+            result = point.distill(number, tick or _nothing)
+            sums = _block_sums(result)
         except Exception as error:
-            return Made({"error": failure(tasks[task].point, f"block {number}", error)})
-        return Made({**sums, "key_seconds": time.perf_counter() - start})
+            sentence = failure(tasks[task].point, f"block {number}", error)
+            return Made({"error": sentence})
+        sums["key_seconds"] = time.perf_counter() - start
+        return Made(sums)
 
     return work
 
@@ -94,23 +97,37 @@ class _Point:
     def _pairs(self, block: Block, tick: Tick) -> Pairs:
         """The block's rows, from its chunks simulated again."""
         stop = block.start + block.count
-        first, last = np.searchsorted(self.ends, [block.start, max(block.start, stop - 1)], "right")
+        edges = [block.start, max(block.start, stop - 1)]
+        first, last = np.searchsorted(self.ends, edges, "right").tolist()
         rows: Pairs | None = None
-        for index in range(int(first), min(int(last) + 1, len(self.ends))):
+        for index in range(first, min(last + 1, len(self.ends))):
             chunk = self._chunk(index, tick)
             begin = int(self.ends[index]) - chunk.count
-            part = chunk.part(max(0, block.start - begin), min(chunk.count, stop - begin))
+            part = chunk.part(
+                max(0, block.start - begin),
+                min(chunk.count, stop - begin),
+            )
             rows = part if rows is None else rows.followed_by(part)
         if rows is None:
-            rows = Pairs(np.zeros((4, 0), np.uint8), 0)
-        task = self.task
-        return replace(rows, alice_clicks=task.alice_clicks, duration_ns=task.duration_ns)
+            nothing = np.zeros((4, 0), np.uint8)
+            rows = Pairs(nothing, 0)
+        return replace(
+            rows,
+            alice_clicks=self.task.alice_clicks,
+            duration_ns=self.task.duration_ns,
+        )
 
     def _chunk(self, index: int, tick: Tick) -> Pairs:
         if self.last is None or self.last[0] != index:
             self.last = None
-            result = run_chunk(self.engine, self.partition[index], self.config.seed, tick=tick)
-            if int(result.record["checksum"][0]) != int(self.task.checksums[index]):
+            result = run_chunk(
+                self.engine,
+                self.partition[index],
+                self.config.seed,
+                tick=tick,
+            )
+            checksum = int(result.record["checksum"][0])
+            if checksum != int(self.task.checksums[index]):
                 raise EngineError(
                     f"chunk {index} was simulated again and is another one: "
                     "the engine does not reproduce its pairs"
@@ -141,17 +158,19 @@ def _block_sums(result: BlockResult) -> dict[str, Any]:
     ):
         sums[name] = int(getattr(result, name))
     sums |= _frame_sums(result)
-    if result.abort is not None:
-        numbers = {name: float(value) for name, value in result.abort.numbers.items()}
-        sums["abort"] = f"{result.abort.step}: {result.abort.reason}"
+    abort = result.abort
+    if abort is not None:
+        numbers = {name: float(value) for name, value in abort.numbers.items()}
+        sums["abort"] = f"{abort.step}: {abort.reason}"
         sums["abort_numbers"] = json.dumps(numbers)
     return sums
 
 
 def _frame_sums(result: BlockResult) -> dict[str, int]:
     """Bits, leak and errors of the frames that have an efficiency, as the keys file defines it."""
-    size = result.reconciled_bits // max(1, len(result.per_frame))
-    good = [frame for frame in result.per_frame if frame.agreed and 0 < frame.corrected < size]
+    frames = result.per_frame
+    size = result.reconciled_bits // max(1, len(frames))
+    good = [frame for frame in frames if frame.agreed and 0 < frame.corrected < size]
     return {
         "frame_bits": size * len(good),
         "frame_leak": sum(int(frame.leak_bits) for frame in good),
@@ -161,7 +180,8 @@ def _frame_sums(result: BlockResult) -> dict[str, int]:
 
 def _agree(result: BlockResult) -> bool:
     """Whether Bob has what he should."""
+    found = result.bob.tobytes()
     if result.choice is None or not result.key_bits:
-        return result.alice.tobytes() == result.bob.tobytes()
-    same = result.alice[result.choice].tobytes() == result.bob.tobytes()
-    return same or not result.decoded
+        return result.alice.tobytes() == found
+    chosen = result.alice[result.choice]
+    return chosen.tobytes() == found or not result.decoded

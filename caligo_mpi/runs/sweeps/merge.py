@@ -12,10 +12,9 @@ from ...store.sweep_data import Row, SweepRows, same_results
 from ...store.sweep_file import read_sweep_file
 from ...store.sweep_store import SweepStore, require_same_sweep
 from ..job import Observer
-from .results import Table, write_results
+from .reading import FILE
+from .results import Listed, Table, write_results
 from .summary import SweepSummary
-
-FILE = "sweep.h5"
 
 
 def merge(
@@ -31,31 +30,52 @@ def merge(
     """
     observer = observer or Observer()
     target = Path(output)
-    found = [(Path(folder), read_sweep_file(Path(folder) / FILE)) for folder in directories]
-    start = found[0][1]
+    folders = [Path(folder) for folder in directories]
+    found = [read_sweep_file(folder / FILE) for folder in folders]
+    first = found[0].info
     rows: dict[str, Row] = {}
     points: dict[str, str] = {}
-    for folder, some in found:
-        require_same_sweep(folder, some.info, start.info)
+    for folder, some in zip(folders, found, strict=True):
+        require_same_sweep(folder, some.info, first)
         _take(rows, some, folder)
         points |= dict(some.points)
-    if target.exists() and any(target.samefile(folder) for folder, _ in found):
+    if target.exists() and any(map(target.samefile, folders)):
         raise StoreError(f"{target} is one of the sweeps that are merged; choose another directory")
     target.mkdir(exist_ok=True)
-    listed = [(number, key, parameters) for number, (key, parameters) in enumerate(points.items())]
-    numbered = [{**rows[key], "number": number} for number, key, _ in listed if key in rows]
-    info = replace(start.info, axes=[list(axis) for axis in start.info.axes])
+    listed, numbered = _numbered(points, rows)
+    info = replace(first, axes=[list(axis) for axis in first.axes])
     table = Table.of(info, listed, rows)
     with SweepStore.open(target / FILE, info, launch={}) as store:
-        if not store.found.rows.keys() <= rows.keys():
-            raise StoreError(
-                f"{target} has points of its own already; name it among the directories and "
-                "choose another one for the result"
-            )
+        _require_no_others(store, rows, target)
         write_results(target, table, store=store, observer=observer)
         store.finish(numbered)
     complete = len(numbered) == len(listed)
-    return SweepSummary(target, table, 0, 0.0, complete)
+    return SweepSummary(
+        target,
+        table,
+        launched=0,
+        seconds=0.0,
+        complete=complete,
+    )
+
+
+def _numbered(points: dict[str, str], rows: dict[str, Row]) -> tuple[list[Listed], list[Row]]:
+    """The points as a table lists them, and the rows of those that are finished."""
+    listed = []
+    numbered = []
+    for number, (key, parameters) in enumerate(points.items()):
+        listed.append((number, key, parameters))
+        if key in rows:
+            numbered.append({**rows[key], "number": number})
+    return listed, numbered
+
+
+def _require_no_others(store: SweepStore, rows: dict[str, Row], target: Path) -> None:
+    if not store.found.rows.keys() <= rows.keys():
+        raise StoreError(
+            f"{target} has points of its own already; name it among the directories and "
+            "choose another one for the result"
+        )
 
 
 def _take(rows: dict[str, Row], some: SweepRows, folder: Path) -> None:

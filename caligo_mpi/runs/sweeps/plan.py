@@ -29,12 +29,16 @@ from ..modes import mode_of
 from .goals import expected_pairs
 from .simulating import point_chunks
 
-#: Bytes of a point's row, and of a chunk that is not in a row yet.
-_ROW_BYTES, _CHUNK_BYTES = 3000, 16
+#: Bytes of a point's row.
+_ROW_BYTES = 3000
+#: Bytes of a chunk that is not in a row yet.
+_CHUNK_BYTES = 16
 #: Bytes of Python, numpy and what they load.
 _RESIDENT = 130 << 20
-#: Points that are tried, and rows that are distilled of each.
-_TRIED_POINTS, _TRIED_ROWS = 3, 100_000
+#: Points that are tried.
+_TRIED_POINTS = 3
+#: Rows that are distilled of each of them.
+_TRIED_ROWS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +61,21 @@ def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
     pairs = sum(map(expected_pairs, points))
     per_pair = 0.0
     if sweep.keep != "counts":
-        per_pair = sum(_seconds_per_pair(point) for point in tried) / len(tried)
-    keys = 0.0
-    if any(_distilled(sweep, point) for point in points):
-        keys = sum(map(_key_seconds_per_row, tried)) / len(tried)
-    distilled = (point for point in points if _distilled(sweep, point))
-    key_seconds = keys * sum(_registered(point.config) for point in distilled)
-    seconds = per_pair * pairs + key_seconds
-    chunks = sum(point_chunks(sweep, point) for point in points)
+        per_pair = sum(map(_seconds_per_pair, tried)) / len(tried)
+    distilled = [point for point in points if _distilled(sweep, point)]
+    key_seconds = 0.0
+    if distilled:
+        per_row = sum(map(_key_seconds_per_row, tried)) / len(tried)
+        rows = sum(_registered(point.config) for point in distilled)
+        key_seconds = per_row * rows
     return SweepPlan(
-        len(points),
-        pairs,
-        chunks,
-        seconds,
-        key_seconds,
-        disk_bytes(sweep, points),
-        _memory(sweep, points),
+        points=len(points),
+        pairs=pairs,
+        chunks=sum(point_chunks(sweep, point) for point in points),
+        seconds=per_pair * pairs + key_seconds,
+        key_seconds=key_seconds,
+        disk=disk_bytes(sweep, points),
+        memory=_memory(sweep, points),
     )
 
 
@@ -94,27 +97,35 @@ def require_fit(sweep: SweepConfig, points: Sequence[Point], directory: Path) ->
     """Raise, before anything runs, what the disk or this machine's memory cannot hold."""
     folder = directory if directory.is_dir() else directory.parent
     if folder.is_dir():
-        require_space(folder, disk_bytes(sweep, points), f"{directory} ({len(points):,} points)")
-    need, there = _memory(sweep, points), _memory_there()
+        require_space(
+            folder,
+            disk_bytes(sweep, points),
+            f"{directory} ({len(points):,} points)",
+        )
+    need = _memory(sweep, points)
+    there = _memory_there()
     if need > there:
         largest = max(points, key=lambda point: _block_pairs(sweep, point))
+        pairs = _block_pairs(sweep, largest)
         raise ConfigError(
             f"{sweep.source}: a rank needs {need / 1e9:.3g} GB for a block of "
-            f"{_block_pairs(sweep, largest):,} pairs (point {largest.index}), this machine has "
+            f"{pairs:,} pairs (point {largest.index}), this machine has "
             f"{there / 1e9:.3g} GB; lower protocol_limit or protocol.block_size"
         )
 
 
 def disk_bytes(sweep: SweepConfig, points: Sequence[Point]) -> int:
     """Bytes of the sweep's file, its tables, and the pairs files where those are kept."""
-    total = sum(4 * _ROW_BYTES + _CHUNK_BYTES * point_chunks(sweep, point) for point in points)
+    chunks = sum(point_chunks(sweep, point) for point in points)
+    total = 4 * _ROW_BYTES * len(points) + _CHUNK_BYTES * chunks
     if sweep.keep == "pairs":
         total += sum(map(_file_bytes, points))
     return total
 
 
 def _file_bytes(point: Point) -> int:
-    info = run_info(point.config, make_engine(point.config.engine))
+    engine = make_engine(point.config.engine)
+    info = run_info(point.config, engine)
     return store.file_size(info, info.capacity)
 
 
@@ -127,7 +138,8 @@ def _memory(sweep: SweepConfig, points: Sequence[Point]) -> int:
 def _block_bytes(sweep: SweepConfig, point: Point) -> int:
     if point.protocol is None:
         return 0
-    return mode_of(point.protocol.mode).block_bytes * _block_pairs(sweep, point)
+    mode = mode_of(point.protocol.mode)
+    return mode.block_bytes * _block_pairs(sweep, point)
 
 
 def _distilled(sweep: SweepConfig, point: Point) -> bool:
@@ -140,8 +152,9 @@ def _block_pairs(sweep: SweepConfig, point: Point) -> int:
         return 0
     from ...protocol.run import plan_blocks
 
-    largest = plan_blocks(_registered(point.config), point.protocol)[0].count
-    return largest if largest <= sweep.protocol_limit else 0
+    rows = _registered(point.config)
+    largest, *_ = plan_blocks(rows, point.protocol)
+    return largest.count if largest.count <= sweep.protocol_limit else 0
 
 
 def _registered(config: RunConfig) -> int:
@@ -161,20 +174,30 @@ def _key_seconds_per_row(point: Point) -> float:
     """Seconds of the protocol per registered pair, from a block of some 100,000."""
     from ...protocol.run import plan_blocks, run_block
 
-    config, protocol = point.config, _required(point.protocol)
+    config = point.config
+    protocol = _required(point.protocol)
     share = max(_registered(config) / config.pairs, 1e-9)
     count = min(int(_TRIED_ROWS / share), config.pairs, config.chunk_size)
-    pairs = run_chunk(make_engine(config.engine), Chunk(0, 0, count), config.seed).pairs
+    engine = make_engine(config.engine)
+    pairs = run_chunk(engine, Chunk(0, 0, count), config.seed).pairs
     assert pairs is not None
-    rows = min(pairs.count, plan_blocks(pairs.count, protocol)[0].count)
+    largest, *_ = plan_blocks(pairs.count, protocol)
+    rows = min(pairs.count, largest.count)
     if not rows:
         return 0.0
-    block, some = Block(0, 0, rows), replace(pairs.part(0, rows), alice_clicks=pairs.alice_clicks)
+    block = Block(0, 0, rows)
+    some = replace(pairs.part(0, rows), alice_clicks=pairs.alice_clicks)
     premises = mode_of(protocol.mode).premises(config)
     seconds = 0.0
     for _ in range(2):  # the first time may compile
         start = time.perf_counter()
-        run_block(some, protocol, block=block, blocks=1, premises=premises)
+        run_block(
+            some,
+            protocol,
+            block=block,
+            blocks=1,
+            premises=premises,
+        )
         seconds = time.perf_counter() - start
     return seconds / rows
 

@@ -18,14 +18,20 @@ class PointFile:
     """
 
     def __init__(self, path: Path, config: RunConfig) -> None:
-        self.path, self._config = path, config
+        self.path = path
+        self._config = config
         info = run_info(config, engine_for(config, path))
         laid_out = until.asked(config, info, path)
         durability = config.output.durability
         self.store = store.PairStore.open(
-            path, laid_out, launch={"ranks": 1}, durability=durability
+            path,
+            laid_out,
+            launch={"ranks": 1},
+            durability=durability,
         )
-        self._course = until.course_of_store(config, self.store) if config.until else None
+        self._course = None
+        if config.until:
+            self._course = until.course_of_store(config, self.store)
 
     def append(self, chunk: ChunkResult, rank: int) -> None:
         """Take the next chunk."""
@@ -36,12 +42,10 @@ class PointFile:
     def finish(self) -> bool:
         """Publish the file if all chunks are in, or as many as the goal takes; whether it was."""
         course = self._course
-        if course is None:
-            if self.store.is_complete:
-                self.store.finish()
-                return True
-            return False
-        if until.is_enough(course, self.store):
+        if course is None and self.store.is_complete:
+            self.store.finish()
+            return True
+        if course is not None and until.is_enough(course, self.store):
             self.store.finish(until.stopped(self._config, course))
             return True
         return False

@@ -24,18 +24,20 @@ class Pool:
     @classmethod
     def of(cls, sizes: Sequence[int]) -> Pool:
         """A pool of tasks with so many items."""
-        return cls(tuple(accumulate(sizes)))
+        ends = tuple(accumulate(sizes))
+        return cls(ends)
 
     def locate(self, item: int) -> tuple[int, int]:
         """The task of an item, and the item's number within it."""
         task = bisect_right(self.ends, item)
-        return task, item - (self.ends[task - 1] if task else 0)
+        start = self.ends[task - 1] if task else 0
+        return task, item - start
 
     def items(self, todo: Sequence[Sequence[range]]) -> ChunkList:
         """The items that are to be done: ranges of numbers within each task."""
         starts = [0, *self.ends]
-        return ChunkList(
-            range(start + part.start, start + part.stop)
-            for start, parts in zip(starts, todo, strict=False)
-            for part in parts
-        )
+        items = []
+        for start, parts in zip(starts, todo, strict=False):
+            for part in parts:
+                items.append(range(start + part.start, start + part.stop))
+        return ChunkList(items)

@@ -53,20 +53,23 @@ class Sweep:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A column: numbers as float64 with NaN where there is none, everything else as objects."""
-        if name not in self.table.columns:
-            raise KeyError(
-                f"{name} is no column of {self.directory}; there are {', '.join(self.columns)}"
-            )
+        if name not in self.columns:
+            known = ", ".join(self.columns)
+            raise KeyError(f"{name} is no column of {self.directory}; there are {known}")
         return array_of(self.table.column(name))
 
     def rows(self) -> list[dict[str, Any]]:
         """The points as mappings of column to value, None where there is none."""
-        return [{name: row.get(name) for name in self.columns} for row in self.table.rows]
+        found = []
+        for row in self.table.rows:
+            found.append({name: row.get(name) for name in self.columns})
+        return found
 
     def to_pandas(self) -> Any:
         """A data frame: a row per point; ``attrs["units"]`` are the units."""
         pandas = _needed("pandas")
-        frame = pandas.DataFrame({name: self[name] for name in self.columns})
+        columns = {name: self[name] for name in self.columns}
+        frame = pandas.DataFrame(columns)
         frame.attrs["units"] = dict(self.units)
         return frame
 
@@ -78,32 +81,38 @@ class Sweep:
         """
         xarray = _needed("xarray")
         dims = self._dimensions()
-        positions = [_positions(self, names) for names in dims.values()]
-        shape = [len(values) for values, _ in positions]
-        places = tuple(np.array(at, int) for _, at in positions)
-        data = {}
-        for name in self.columns:
-            if name not in self.axes:
-                data[name] = (
-                    list(dims),
-                    _spread(self[name], places, shape),
-                    self._attributes(name),
-                )
+        shape = []
+        places = []
         coordinates = {}
-        for (dim, names), (values, _) in zip(dims.items(), positions, strict=True):
+        for dim, names in dims.items():
+            values, at = _positions(self, names)
+            shape.append(len(values))
+            places.append(np.array(at, int))
             for number, name in enumerate(names):
                 column = array_of([value[number] for value in values])
                 coordinates[name] = (dim, column, self._attributes(name))
-        return xarray.Dataset(data, coordinates, {"directory": str(self.directory)})
+        data = {}
+        for name in self.columns:
+            if name not in self.axes:
+                results = _spread(self[name], tuple(places), shape)
+                data[name] = (list(dims), results, self._attributes(name))
+        return xarray.Dataset(
+            data,
+            coordinates,
+            {"directory": str(self.directory)},
+        )
 
     def _attributes(self, name: str) -> dict[str, str]:
-        return {"units": self.units[name]} if name in self.units else {}
+        if name in self.units:
+            return {"units": self.units[name]}
+        return {}
 
     def _dimensions(self) -> dict[str, list[str]]:
         """The axes of each dimension, by its name."""
         groups: dict[Any, list[str]] = {}
         for _, name, _, group in self.table.info.axes:
-            groups.setdefault(group, []).append(name)
+            together = groups.setdefault(group, [])
+            together.append(name)
         return {"_".join(names): names for names in groups.values()}
 
 
@@ -128,20 +137,33 @@ def sweep_status(directory: str | os.PathLike[str]) -> SweepSummary:
         raise StoreError(f"{folder} is not a directory; name that of a sweep")
     found = read_sweep_file(folder / FILE)
     table = table_of(found)
-    return SweepSummary(folder, table, 0, 0.0, table.count("done") == len(table.rows))
+    complete = table.count("done") == len(table.rows)
+    return SweepSummary(
+        folder,
+        table,
+        launched=0,
+        seconds=0.0,
+        complete=complete,
+    )
 
 
 def items_done(directory: str | os.PathLike[str]) -> int:
     """Chunks and blocks that are in a sweep's file."""
     found = read_sweep_file(Path(directory) / FILE)
-    finished: int = sum(row["chunks"] + row["blocks"] for row in found.rows.values())
-    return finished + sum(part.chunks + part.blocks for part in found.partial.values())
+    done = 0
+    for row in found.rows.values():
+        done += row["chunks"] + row["blocks"]
+    for part in found.partial.values():
+        done += part.chunks + part.blocks
+    return done
 
 
 def is_sweep(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a directory with a sweep's file in it, finished or not."""
     folder = Path(path)
-    return folder.is_dir() and any((folder / name).exists() for name in (FILE, FILE + ".part"))
+    finished = folder / FILE
+    partial = folder / f"{FILE}.part"
+    return folder.is_dir() and (finished.exists() or partial.exists())
 
 
 def sweep_owner(directory: str | os.PathLike[str]) -> str:
@@ -151,11 +173,14 @@ def sweep_owner(directory: str | os.PathLike[str]) -> str:
 
 def array_of(values: Sequence[Any]) -> NDArray[Any]:
     """Whole numbers as int64 where none is missing, numbers as float64 with NaN, everything else as objects."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds <= {int} and None not in values and all(abs(value) < 1 << 63 for value in values):
+    given = [value for value in values if value is not None]
+    kinds = {type(value) for value in given}
+    is_whole = kinds <= {int} and len(given) == len(values)
+    if is_whole and all(abs(value) < 1 << 63 for value in given):
         return np.array(values, np.int64)
     if kinds and kinds <= {int, float, bool}:
-        return np.array([np.nan if value is None else float(value) for value in values])
+        numbers = [np.nan if value is None else float(value) for value in values]
+        return np.array(numbers)
     found = np.empty(len(values), object)
     found[:] = values
     return found
@@ -168,21 +193,27 @@ def _positions(sweep: Sweep, names: Sequence[str]) -> tuple[list[tuple[Any, ...]
     keys = [repr(point) for point in points]
     different = dict(zip(keys, points, strict=True))
     ordered = list(different)
-    if len(names) == 1 and all(isinstance(point[0], int | float) for point in points):
+    is_one = len(names) == 1
+    if is_one and all(isinstance(point[0], int | float) for point in points):
         ordered.sort(key=lambda key: different[key][0])
     place = {key: number for number, key in enumerate(ordered)}
-    return [different[key] for key in ordered], [place[key] for key in keys]
+    values = [different[key] for key in ordered]
+    at = [place[key] for key in keys]
+    return values, at
 
 
 def _spread(
-    values: NDArray[Any], places: tuple[NDArray[Any], ...], shape: list[int]
+    values: NDArray[Any],
+    places: tuple[NDArray[Any], ...],
+    shape: list[int],
 ) -> NDArray[Any]:
     """A column at its places in an array of all axes."""
-    is_number = values.dtype != object
-    if values.dtype == np.int64 and np.prod(shape) == len(values):
-        whole = np.zeros(shape, np.int64)
-        whole[places] = values
-        return whole
-    full = np.full(shape, np.nan if is_number else None, float if is_number else object)
+    full: NDArray[Any]
+    if values.dtype == object:
+        full = np.full(shape, None, object)
+    elif values.dtype == np.int64 and np.prod(shape) == len(values):
+        full = np.zeros(shape, np.int64)
+    else:
+        full = np.full(shape, np.nan, float)
     full[places] = values
     return full

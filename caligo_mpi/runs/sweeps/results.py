@@ -22,7 +22,8 @@ from ...store.sweep_journal import of_table
 from ...store.sweep_store import SweepStore
 from ..job import Observer
 
-CSV, PARQUET = "results.csv", "results.parquet"
+CSV = "results.csv"
+PARQUET = "results.parquet"
 
 #: Columns that hold times, or what follows from them; all others are the same in every computation.
 TIME_COLUMNS = ("core_seconds", "key_core_seconds", "figure_of_merit", "seconds_to_1_percent")
@@ -63,32 +64,29 @@ class Table:
         partial: Mapping[str, Partial] | None = None,
     ) -> Table:
         """The table of these points; ``rows`` are finished, or failed ones of earlier launches."""
-        names = tuple(axis[1] for axis in info.axes)
-        units = {axis[1]: axis[2] for axis in info.axes if axis[2]} | _UNITS
+        names = tuple(name for _, name, *_ in info.axes)
+        units = {name: unit for _, name, unit, _ in info.axes if unit} | _UNITS
         is_law = json.loads(info.identity)["law"] == "counts"
         told = []
         for number, key, parameters in points:
-            values = json.loads(parameters)
-            first = {"point": number, **{axis[1]: values[axis[0]] for axis in info.axes}}
-            told.append({**first, **_state(key, rows, failed or {}, partial or {})})
-        done = [rows[key] for _, key, _ in points if key in rows]
-        stopped = ["stopped"] if any(row["stopped"] for row in done) else []
-        with_key = any(row["protocol"] for row in done)
-        for values, (_, key, _) in zip(told, points, strict=True):
+            settings = json.loads(parameters)
+            values: Values = {"point": number}
+            for path, name, *_ in info.axes:
+                values[name] = settings[path]
+            values |= _state(key, rows, failed or {}, partial or {})
             if values["state"] == "done":
                 values |= results_of(rows[key], info.settings)
             if is_law:
                 values["law"] = LABEL
-        columns = (
-            "point",
-            *names,
-            "state",
-            *(["law"] if is_law else []),
-            *stopped,
-            *(_MEASURED + _KEYS if with_key else _MEASURED),
-            *_LAST,
+            told.append(values)
+        there = [rows[key] for _, key, _ in points if key in rows]
+        return cls(
+            info=info,
+            axes=names,
+            columns=_columns(names, there, is_law=is_law),
+            units=units,
+            rows=tuple(told),
         )
-        return cls(info, names, columns, units, tuple(told))
 
     def column(self, name: str) -> list[Any]:
         """A value per point."""
@@ -121,6 +119,25 @@ _KEYS = (
 _LAST = ("seed", "data_digest", "error", *TIME_COLUMNS)
 
 
+def _columns(
+    axes: Iterable[str],
+    rows: Sequence[Row],
+    *,
+    is_law: bool,
+) -> tuple[str, ...]:
+    """The columns of a table in which these rows stand."""
+    columns = ["point", *axes, "state"]
+    if is_law:
+        columns.append("law")
+    if any(row["stopped"] for row in rows):
+        columns.append("stopped")
+    columns += _MEASURED
+    if any(row["protocol"] for row in rows):
+        columns += _KEYS
+    columns += _LAST
+    return tuple(columns)
+
+
 def _state(
     key: str,
     rows: Mapping[str, Row],
@@ -139,7 +156,8 @@ def _state(
 
 def results_of(row: Row, settings: Mapping[str, Any]) -> Values:
     """All that follows from a finished row; ``settings`` are ``confidence`` and ``efficiency``."""
-    sifted, errors = row["sifted_z"] + row["sifted_x"], row["errors_z"] + row["errors_x"]
+    sifted = row["sifted_z"] + row["sifted_x"]
+    errors = row["errors_z"] + row["errors_x"]
     confidence = float(settings["confidence"])
     values: Values = {
         "pairs": row["pairs"],
@@ -162,7 +180,8 @@ def results_of(row: Row, settings: Mapping[str, Any]) -> Values:
 
 
 def _basis(row: Row, basis: str, confidence: float) -> Values:
-    sifted, errors = row[f"sifted_{basis}"], row[f"errors_{basis}"]
+    sifted = row[f"sifted_{basis}"]
+    errors = row[f"errors_{basis}"]
     expected = row[f"expected_qber_{basis}"]
     low, high = clopper_pearson(errors, sifted, confidence)
     known = sifted and not math.isnan(expected)
@@ -194,15 +213,13 @@ def _key(row: Row, sifted: int, nominal: float) -> Values:
     }
     if not row["distilled"]:
         return values
-    counts = ("key_bits", "leak_bits", "tested", "blocks", "aborted_blocks")
-    return {
-        **values,
-        **{name: row[name] for name in counts},
-        "key_per_sifted": row["key_bits"] / sifted if sifted else None,
-        "key_per_emission": row["key_bits"] / row["pairs"],
-        "keys_agree": bool(row["agree"]),
-        "efficiency": measured,
-    }
+    for name in ("key_bits", "leak_bits", "tested", "blocks", "aborted_blocks"):
+        values[name] = row[name]
+    values["key_per_sifted"] = row["key_bits"] / sifted if sifted else None
+    values["key_per_emission"] = row["key_bits"] / row["pairs"]
+    values["keys_agree"] = bool(row["agree"])
+    values["efficiency"] = measured
+    return values
 
 
 def _cost(seconds: float, sifted: int, errors: int) -> Values:
@@ -217,7 +234,9 @@ def _cost(seconds: float, sifted: int, errors: int) -> Values:
 
 
 def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────
@@ -226,7 +245,12 @@ def _plain(value: Any) -> Any:
 def table_of(found: SweepRows) -> Table:
     """The table of a sweep's file as it stands."""
     listed = [(number, *point) for number, point in enumerate(found.points)]
-    return Table.of(found.info, listed, found.rows, partial=found.partial)
+    return Table.of(
+        found.info,
+        listed,
+        found.rows,
+        partial=found.partial,
+    )
 
 
 def write_results(
@@ -255,9 +279,8 @@ def write_results(
     is_ours = store is None or bool(store.found.rows or store.found.tables)
     is_strange = before is not None and digest_of(before) not in known
     if is_ours and is_strange and not _has_lines_of(before or b"", (table, earlier)):
-        observer.say(
-            f"{path} was changed by hand: it is written again from {directory / 'sweep.h5'}"
-        )
+        source = directory / "sweep.h5"
+        observer.say(f"{path} was changed by hand: it is written again from {source}")
     if before != text:
         _replace(path, text)
     write_parquet(directory / PARQUET, table, observer)
@@ -269,12 +292,17 @@ def _has_lines_of(text: bytes, tables: Iterable[Table | None]) -> bool:
     for table in tables:
         if table is not None:
             known |= _lines(csv_text(table))
-    return _lines(text.decode(errors="replace")) <= known
+    found = text.decode(errors="replace")
+    return _lines(found) <= known
 
 
 def _lines(text: str) -> set[str]:
     """The lines of a table without the number of the point, which comes first."""
-    return {line.partition(",")[2] for line in text.splitlines()}
+    lines = set()
+    for line in text.splitlines():
+        _, _, rest = line.partition(",")
+        lines.add(rest)
+    return lines
 
 
 def digest_of(text: bytes) -> str:
@@ -284,7 +312,9 @@ def digest_of(text: bytes) -> str:
 
 def header(table: Table, name: str) -> str:
     """A column's name, with its unit."""
-    return f"{name} [{table.units[name]}]" if name in table.units else name
+    if name not in table.units:
+        return name
+    return f"{name} [{table.units[name]}]"
 
 
 def csv_text(table: Table) -> str:
@@ -304,7 +334,9 @@ def _cell(value: Any) -> str:
         return str(int(value))
     if isinstance(value, float):
         return repr(value)
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
 
 
 def write_parquet(path: Path, table: Table, observer: Observer) -> None:
@@ -321,7 +353,8 @@ def write_parquet(path: Path, table: Table, observer: Observer) -> None:
     # Arrow's reader of CSV, since its conversion of lists would load pandas: a second for nothing.
     kinds = {header(table, name): pyarrow.string() for name in _texts(table)}
     options = pyarrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=True)
-    read = pyarrow_csv.read_csv(io.BytesIO(csv_text(table).encode()), convert_options=options)
+    text = csv_text(table).encode()
+    read = pyarrow_csv.read_csv(io.BytesIO(text), convert_options=options)
     buffer = io.BytesIO()
     parquet.write_table(read, buffer)
     _replace(path, buffer.getvalue())
@@ -332,7 +365,8 @@ def _texts(table: Table) -> list[str]:
     texts: tuple[str, ...] = ("state", "error", "abort", "data_digest", "law", "stopped")
     found = [name for name in texts if name in table.columns]
     for name in table.axes:
-        if any(not isinstance(value, int | float) for value in table.column(name)):
+        values = table.column(name)
+        if any(not isinstance(value, int | float) for value in values):
             found.append(name)
     return found
 

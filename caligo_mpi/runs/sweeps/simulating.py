@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from ... import store as pairs_store
 from ...config.points import Point
 from ...config.sweep import SweepConfig
 from ...errors import StoreError
-from ...pairs import ChunkResult, Partition, Tally
+from ...pairs import ChunkResult, Partition
 from ...pairs.stopping import Decision, decide, is_decided, next_place
 from ...parallel.job import Map
 from ...store.sweep_data import Partial
@@ -24,7 +25,7 @@ from ..generate import is_complete
 from ..identity import engine_for
 from ..job import Meter
 from ..until import course_of_file
-from .goals import expected_pairs
+from .goals import expected_pairs, tally_of
 from .point_file import PointFile
 from .pool import Pool
 from .work import ChunkTasks, Made, about_engine, chunk_work
@@ -51,14 +52,24 @@ def pairs_file(sweep_file: Path, point: Point) -> Path:
 
 def decision(point: Point, partial: Partial) -> Decision | None:
     """Where the point's goal stands, if it has one that is looked at after so many chunks."""
-    config, total = point.config, len(Partition(point.config.pairs, point.config.chunk_size))
-    if config.until is None or not is_decided(partial.chunks, total):
+    config = point.config
+    chunks = partial.chunks
+    total = len(Partition(config.pairs, config.chunk_size))
+    if config.until is None or not is_decided(chunks, total):
         return None
-    sums = partial.sums
-    counts = Tally(*(sums[name] for name in ("sifted_z", "errors_z", "sifted_x", "errors_x")))
-    pairs = min(config.pairs, partial.chunks * config.chunk_size)
-    last = partial.chunks == total
-    return decide(config.until.goal, partial.chunks, pairs, counts, last=last)
+    return decide(
+        config.until.goal,
+        chunks,
+        _emissions(point, chunks),
+        tally_of(partial.sums),
+        last=chunks == total,
+    )
+
+
+def _emissions(point: Point, chunks: int) -> int:
+    """Of so many chunks of a point."""
+    config = point.config
+    return min(config.pairs, chunks * config.chunk_size)
 
 
 def is_whole(sweep: SweepConfig, point: Point, partial: Partial | None) -> bool:
@@ -68,7 +79,8 @@ def is_whole(sweep: SweepConfig, point: Point, partial: Partial | None) -> bool:
     if "stopped" in partial.sums:  # a finished file, or drawn counts, where that was decided
         return True
     found = decision(point, partial)
-    return bool(found and found.reason) or partial.chunks == point_chunks(sweep, point)
+    is_met = found is not None and found.reason
+    return bool(is_met) or partial.chunks == point_chunks(sweep, point)
 
 
 def _next_place(point: Point, chunks: int, total: int) -> int:
@@ -88,36 +100,43 @@ def simulate(campaign: Campaign, map_: Map) -> None:
 
 def _waiting(campaign: Campaign) -> list[Point]:
     """The points of which chunks are missing."""
-    return [
-        point
-        for point in campaign.points
-        if point.key not in campaign.rows
-        and point.index not in campaign.failures
-        and not is_whole(campaign.sweep, point, campaign.partial.get(point.key))
-    ]
+    waiting = []
+    for point in campaign.points:
+        is_over = point.key in campaign.rows or point.index in campaign.failures
+        partial = campaign.partial.get(point.key)
+        if not is_over and not is_whole(campaign.sweep, point, partial):
+            waiting.append(point)
+    return waiting
 
 
 def _round(campaign: Campaign, map_: Map, waiting: list[Point]) -> None:
     todo = [_todo(campaign, point) for point in waiting]
     pool = Pool.of([point_chunks(campaign.sweep, point) for point in waiting])
     items = pool.items(todo)
-    meter = Meter(before=_pairs_done(campaign), total=sum(map(expected_pairs, campaign.points)))
-    configs = [json.dumps(point.config.resolved()) for point in waiting]
-    numbers = [point.index for point in waiting]
-    tasks = ChunkTasks(configs, numbers, campaign.sweep.keep, pool)
+    meter = Meter(
+        before=_pairs_done(campaign),
+        total=sum(map(expected_pairs, campaign.points)),
+    )
+    tasks = ChunkTasks(
+        configs=[json.dumps(point.config.resolved()) for point in waiting],
+        numbers=[point.index for point in waiting],
+        keep=campaign.sweep.keep,
+        pool=pool,
+    )
+    work = functools.partial(chunk_work, tasks)
     seen = 0
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(_Sink(campaign))
-        results = map_(functools.partial(chunk_work, tasks), items)
+        results = map_(work, items)
         stack.enter_context(contextlib.closing(results))
         for rank, made in results:
             task, _ = pool.locate(items[seen])
             seen += 1
             emissions = sink.take(waiting[task], made, rank=rank)
             campaign.observer.progress(meter.add(emissions))
-            if campaign.failures and campaign.fail_fast:
+            if campaign.gives_up:
                 break
-    campaign.stopped = seen < len(items) or bool(campaign.failures and campaign.fail_fast)
+    campaign.stopped = seen < len(items) or campaign.gives_up
     campaign.launched += meter.launched
     campaign.seconds += meter.seconds
 
@@ -128,30 +147,38 @@ def _todo(campaign: Campaign, point: Point) -> list[range]:
     partial = campaign.partial.get(point.key)
     have = partial.chunks if partial else 0
     if campaign.sweep.keep != "pairs" or have == total:
-        return [range(have, _next_place(point, have, total))]
+        place = _next_place(point, have, total)
+        return [range(have, place)]
     path = pairs_file(campaign.store.path, point)
     if is_complete(point.config, path):
         take_file(campaign, point)
         return []
-    if not path.exists() and not pairs_store.working_files(path)[0].exists():
-        return [range(_next_place(point, 0, total))]
+    partial_file, *_ = pairs_store.working_files(path)
+    if not path.exists() and not partial_file.exists():
+        place = _next_place(point, 0, total)
+        return [range(place)]
     with contextlib.closing(PointFile(path, point.config)) as opened:
         if opened.finish():
             take_file(campaign, point)
             return []
         opened.make_room()
-        store = opened.store
-        most = _next_place(point, store.ready, total)
-        return [
-            range(some.start, min(some.stop, most))
-            for some in store.todo.ranges
-            if some.start < most
-        ]
+        place = _next_place(point, opened.store.ready, total)
+        return _up_to(place, opened.store.todo.ranges)
+
+
+def _up_to(place: int, missing: Iterable[range]) -> list[range]:
+    """The chunks of these that come before ``place``."""
+    before = []
+    for some in missing:
+        if some.start < place:
+            before.append(range(some.start, min(some.stop, place)))
+    return before
 
 
 def take_file(campaign: Campaign, point: Point) -> None:
     """The sums of a point whose pairs file is finished."""
-    path, config = pairs_file(campaign.store.path, point), point.config
+    config = point.config
+    path = pairs_file(campaign.store.path, point)
     if campaign.partial.pop(point.key, None):
         campaign.store.put(of_anew(point.key))
     partial = Partial()
@@ -162,10 +189,17 @@ def take_file(campaign: Campaign, point: Point) -> None:
     if config.until is not None:
         met = course_of_file(config, path).met
         reason = met.reason if met else "max_pairs"
-        pairs = int(records["count"].sum())
-        partial.add({"stopped": reason, "pairs": pairs, "chunks": len(records)})
+        stopped = {
+            "stopped": reason,
+            "pairs": int(records["count"].sum()),
+            "chunks": len(records),
+        }
+        partial.add(stopped)
     campaign.add_chunks(
-        point, partial.sums, np.array(records["checksum"]), np.array(records["rows"])
+        point,
+        partial.sums,
+        np.array(records["checksum"]),
+        np.array(records["rows"]),
     )
 
 
@@ -177,7 +211,7 @@ def _pairs_done(campaign: Campaign) -> int:
         if point.key in campaign.rows:
             done += point.config.pairs
         elif partial is not None:
-            done += min(point.config.pairs, partial.chunks * point.config.chunk_size)
+            done += _emissions(point, partial.chunks)
     return done
 
 
@@ -203,38 +237,43 @@ class _Sink:
 
     def take(self, point: Point, made: Made, *, rank: int) -> int:
         """The next chunk of a point; returns its emissions, 0 of one that failed."""
+        campaign = self.campaign
         if self.point is not point:
             self.flush()
             self.point = point
         if made.error:
-            self.campaign.fail(point, made.error)
-        if point.index in self.campaign.failures or made.chunk is None:
+            campaign.fail(point, made.error)
+        if point.index in campaign.failures or made.chunk is None:
             return 0
         record = made.chunk.record
-        if self.campaign.sweep.keep == "pairs":
+        emissions = int(record["count"][0])
+        if campaign.sweep.keep == "pairs":
             self._into_file(point, made.chunk, rank)
-            return int(record["count"][0])
+            return emissions
         self.records.append(record)
         if made.values:
             self.about = made.values
-        if (
-            int(record["index"][0]) == point_chunks(self.campaign.sweep, point) - 1
-            or self.campaign.store.is_due
-        ):
+        following = int(record["index"][0]) + 1
+        is_last = following == point_chunks(campaign.sweep, point)
+        if is_last or campaign.store.is_due:
             self.flush()
-            if self.campaign.store.is_due:
-                self.campaign.store.commit()
-        return int(record["count"][0])
+            if campaign.store.is_due:
+                campaign.store.commit()
+        return emissions
 
     def flush(self) -> None:
         """Hand on the chunks that have come since the last time."""
         if self.point is None or not self.records:
             return
         records = np.concatenate(self.records)
-        sums = {**sums_of(records), **self.about}
-        self.records, self.about = [], {}
+        sums = sums_of(records) | self.about
+        self.records = []
+        self.about = {}
         self.campaign.add_chunks(
-            self.point, sums, records["checksum"].copy(), records["rows"].copy()
+            self.point,
+            sums,
+            records["checksum"].copy(),
+            records["rows"].copy(),
         )
 
     def _into_file(self, point: Point, chunk: ChunkResult, rank: int) -> None:
@@ -252,6 +291,8 @@ class _Sink:
 
 def sums_of(records: NDArray[Any]) -> dict[str, Any]:
     """What a row says of chunks, from their records."""
-    whole = {name: int(records[name].sum()) for name in _SUMMED}
-    whole["duration_ticks"] = sum(round(time * TICKS) for time in records["duration_ns"].tolist())
-    return {**whole, "seconds": float(records["seconds"].sum())}
+    sums: dict[str, Any] = {name: int(records[name].sum()) for name in _SUMMED}
+    durations = records["duration_ns"].tolist()
+    sums["duration_ticks"] = sum(round(time * TICKS) for time in durations)
+    sums["seconds"] = float(records["seconds"].sum())
+    return sums

@@ -22,13 +22,20 @@ def formula(row: dict[str, Any], efficiency: float) -> Formula:
     config = RunConfig.from_json(row["config"])
     rates = _rates(row)
     mode = mode_of(protocol.mode)
-    return mode.formula(protocol, config, row, rates, efficiency)
+    return mode.formula(
+        protocol,
+        config,
+        row,
+        rates,
+        efficiency,
+    )
 
 
 def _rates(row: dict[str, Any]) -> Rates:
     if math.isnan(row["expected_qber_z"]):
         rows = max(1, row["rows"])
-        sifted_z, sifted_x = row["sifted_z"], row["sifted_x"]
+        sifted_z = row["sifted_z"]
+        sifted_x = row["sifted_x"]
         return Rates(
             sifted_z / rows,
             sifted_x / rows,
@@ -45,7 +52,8 @@ def _rates(row: dict[str, Any]) -> Rates:
 
 def measured_efficiency(row: dict[str, Any]) -> float | None:
     """Efficiency f of all frames of a row: bits told by the entropy of the errors; None where none was corrected."""
-    bits, errors = row["frame_bits"], row["frame_errors"]
+    bits = row["frame_bits"]
+    errors = row["frame_errors"]
     if not bits or not 0 < errors < bits:
         return None
     entropy = bits * binary_entropy(errors / bits)
@@ -54,4 +62,6 @@ def measured_efficiency(row: dict[str, Any]) -> float | None:
 
 def has_protocol(row: dict[str, Any]) -> ProtocolConfig | None:
     """The protocol of a row, if it has one."""
-    return parse_protocol(json.loads(row["protocol"])) if row["protocol"] else None
+    if not row["protocol"]:
+        return None
+    return parse_protocol(json.loads(row["protocol"]))

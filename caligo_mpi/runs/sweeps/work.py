@@ -47,15 +47,22 @@ class Made:
         text = json.dumps(self.values).encode()
         text += b" " * (-len(text) % 8)
         head = _HEAD.pack(self.chunk is not None, len(text)) + text
-        return [np.frombuffer(head, np.uint8), *(self.chunk.parts() if self.chunk else [])]
+        parts = [np.frombuffer(head, np.uint8)]
+        if self.chunk is not None:
+            parts += self.chunk.parts()
+        return parts
 
     @classmethod
     def whole(cls, buffer: U8) -> Made:
         """What stands in ``buffer``."""
         has_chunk, length = _HEAD.unpack_from(buffer.data)
         end = _HEAD.size + length
-        values = json.loads(buffer[_HEAD.size : end].tobytes())
-        return cls(values, ChunkResult.whole(buffer[end:]) if has_chunk else None)
+        text = buffer[_HEAD.size : end].tobytes()
+        values = json.loads(text)
+        if not has_chunk:
+            return cls(values)
+        chunk = ChunkResult.whole(buffer[end:])
+        return cls(values, chunk)
 
 
 # ── chunks ───────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +98,13 @@ def chunk_work(tasks: ChunkTasks) -> Work[Made]:
             config, engine = prepared(task)
             if tasks.keep == "counts":
                 return _drawn(config, engine, tick)
-            result = _simulated(config, engine, number, tick, tasks.keep)
+            result = _simulated(
+                config,
+                engine,
+                number,
+                tick,
+                tasks.keep,
+            )
         except Exception as error:
             failed[task] = failure(tasks.numbers[task], f"chunk {number}", error)
             return Made({"error": failed[task]})
@@ -102,11 +115,20 @@ def chunk_work(tasks: ChunkTasks) -> Work[Made]:
 
 
 def _simulated(
-    config: RunConfig, engine: Engine, number: int, tick: Tick | None, keep: Keep
+    config: RunConfig,
+    engine: Engine,
+    number: int,
+    tick: Tick | None,
+    keep: Keep,
 ) -> ChunkResult:
     chunk = Partition(config.pairs, config.chunk_size)[number]
     run = run_chunk if keep == "pairs" else record_chunk
-    return run(engine, chunk, config.seed, tick=tick)
+    return run(
+        engine,
+        chunk,
+        config.seed,
+        tick=tick,
+    )
 
 
 def _drawn(config: RunConfig, engine: Engine, tick: Tick | None) -> Made:
@@ -115,7 +137,11 @@ def _drawn(config: RunConfig, engine: Engine, tick: Tick | None) -> Made:
     about = about_engine(engine)
     if course is not None and course.met:
         met = course.met
-        about |= {"stopped": met.reason, "pairs": met.pairs, "chunks": met.chunks}
+        about |= {
+            "stopped": met.reason,
+            "pairs": met.pairs,
+            "chunks": met.chunks,
+        }
     return Made(about, result)
 
 
@@ -132,5 +158,12 @@ def about_engine(engine: Engine) -> dict[str, Any]:
 
 def about_law(law: Expected) -> dict[str, float]:
     """What a row says of closed forms."""
-    names = ("qber_z", "qber_x", "sifted_z", "sifted_x", "coincidence", "alice_click", "bob_click")
-    return {f"expected_{name}": float(getattr(law, name)) for name in names}
+    return {
+        "expected_qber_z": float(law.qber_z),
+        "expected_qber_x": float(law.qber_x),
+        "expected_sifted_z": float(law.sifted_z),
+        "expected_sifted_x": float(law.sifted_x),
+        "expected_coincidence": float(law.coincidence),
+        "expected_alice_click": float(law.alice_click),
+        "expected_bob_click": float(law.bob_click),
+    }
