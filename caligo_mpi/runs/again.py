@@ -29,7 +29,9 @@ class Simulator:
     def __call__(self, info: store.RunInfo) -> store.Simulate:
         """The function that simulates a chunk of this run."""
         if info != self._info:
-            self._info, self._work, self._last = info, work_again(info), None
+            self._work = work_again(info)
+            self._info = info
+            self._last = None
         return self._chunk
 
     def _chunk(self, index: int) -> Pairs:
@@ -47,7 +49,12 @@ def work_again(info: store.RunInfo) -> Work[Pairs]:
             f"engine={info.engine}: a sequential simulation has no chunks that could be made again; run it again"
         )
     config = RunConfig.from_json(info.config)
-    return pairs_work(config, dict(info.thresholds), info.stream_version, info.declared)
+    return pairs_work(
+        config,
+        dict(info.thresholds),
+        info.stream_version,
+        info.declared,
+    )
 
 
 def open_pairs(path: str | os.PathLike[str]) -> store.PairsFile:
@@ -61,14 +68,24 @@ def open_pairs(path: str | os.PathLike[str]) -> store.PairsFile:
 
 
 def read_pairs(
-    path: str | os.PathLike[str], start: int = 0, stop: int | None = None, *, verify: bool = True
+    path: str | os.PathLike[str],
+    start: int = 0,
+    stop: int | None = None,
+    *,
+    verify: bool = True,
 ) -> PairArrays:
     """Rows ``start`` to ``stop`` as plain arrays; one byte per bit, so 1e9 rows take 4 GB.
 
     With ``verify`` the chunks that hold them are read whole and `StoreError` names a damaged one; those of a file that
     keeps records only are simulated again, and always verified.
     """
-    return store.read_pairs(path, start, stop, verify=verify, simulator=Simulator())
+    return store.read_pairs(
+        path,
+        start,
+        stop,
+        verify=verify,
+        simulator=Simulator(),
+    )
 
 
 def export(
@@ -81,4 +98,11 @@ def export(
 ) -> Path:
     """Write rows of a pairs file as plain columns, as `store.export` does, whatever the file keeps."""
     simulator = Simulator()
-    return store.export(path, to, kind=kind, rows=rows, columns=columns, simulator=simulator)
+    return store.export(
+        path,
+        to,
+        kind=kind,
+        rows=rows,
+        columns=columns,
+        simulator=simulator,
+    )

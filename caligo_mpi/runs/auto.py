@@ -38,11 +38,10 @@ def settle_engine(
         name, why = "noise", "counts are drawn from its law"
     elif config.pairs < _FEW_PAIRS and not missing:
         name, why = "netsquid", f"pairs={config.pairs} is below {_FEW_PAIRS}"
+    elif config.pairs < _FEW_PAIRS:
+        name, why = "noise", "netsquid cannot be used here"
     else:
-        name, why = (
-            "noise",
-            "no times are needed" if config.pairs >= _FEW_PAIRS else "netsquid cannot be used here",
-        )
+        name, why = "noise", "no times are needed"
     say(f"engine auto: {name} ({why})")
     return config.with_engine("netsquid" if name == "netsquid" else "noise")
 
@@ -51,5 +50,6 @@ def _engine_of(path: str | os.PathLike[str] | None) -> str | None:
     """The name of the engine that a file at ``path``, partial or not, was begun with."""
     with contextlib.suppress(StoreError):
         if path is not None:
-            return store.status(path).engine.split()[0]
+            name, *_ = store.status(path).engine.split()
+            return name
     return None

@@ -32,34 +32,49 @@ class Finished:
         """The bytes, in pieces."""
         if self.result is None:
             return [_head({"error": self.error})]
-        keys = [np.ascontiguousarray(key) for key in (self.result.alice, self.result.bob)]
+        alice = np.ascontiguousarray(self.result.alice)
+        bob = np.ascontiguousarray(self.result.bob)
         # An empty stand-in keeps `asdict` from copying keys.
-        values = asdict(replace(self.result, alice=keys[0][:0], bob=keys[1][:0]))
-        values |= {"alice": keys[0].shape, "bob": keys[1].shape}
-        return [_head(values), *(key.reshape(-1) for key in keys)]
+        without_keys = replace(self.result, alice=alice[:0], bob=bob[:0])
+        values = asdict(without_keys)
+        values["alice"] = alice.shape
+        values["bob"] = bob.shape
+        return [
+            _head(values),
+            alice.reshape(-1),
+            bob.reshape(-1),
+        ]
 
     @classmethod
     def whole(cls, buffer: U8) -> Finished:
         """What stands in ``buffer``."""
         (length,) = _LENGTH.unpack_from(buffer.data)
         start = _LENGTH.size + length
-        values = json.loads(buffer[_LENGTH.size : start].tobytes())
+        text = buffer[_LENGTH.size : start].tobytes()
+        values = json.loads(text)
         if "error" in values:
             return cls(None, values["error"])
         for party in ("alice", "bob"):
             shape = values[party]
-            size = int(np.prod(shape))
-            values[party] = buffer[start : start + size].reshape(shape)
-            start += size
+            stop = start + int(np.prod(shape))
+            values[party] = buffer[start:stop].reshape(shape)
+            start = stop
+        estimate = values["estimate"]
+        frames = values.get("per_frame", ())
+        disclosed = values.get("disclosed", {})
+        abort = values["abort"]
+        messages = values["messages"]
         values["block"] = Block(**values["block"])
-        values["estimate"] = values["estimate"] and QberEstimate(**values["estimate"])
-        values["per_frame"] = tuple(Frame(**frame) for frame in values.get("per_frame", ()))
-        values["disclosed"] = Tally(**values.get("disclosed", {}))
-        values["abort"] = values["abort"] and Abort(**values["abort"])
-        values["messages"] = tuple(Message(**message) for message in values["messages"])
+        values["estimate"] = estimate and QberEstimate(**estimate)
+        values["per_frame"] = tuple(Frame(**frame) for frame in frames)
+        values["disclosed"] = Tally(**disclosed)
+        values["abort"] = abort and Abort(**abort)
+        values["messages"] = tuple(Message(**message) for message in messages)
         return cls(BlockResult(**values))
 
 
 def _head(values: dict[str, Any]) -> U8:
-    text = json.dumps(values, default=lambda number: number.item()).encode()
-    return np.frombuffer(_LENGTH.pack(len(text)) + text, np.uint8)
+    told = json.dumps(values, default=lambda number: number.item())
+    text = told.encode()
+    head = _LENGTH.pack(len(text)) + text
+    return np.frombuffer(head, np.uint8)

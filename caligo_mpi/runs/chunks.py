@@ -74,9 +74,14 @@ class PlacedChunks:
     """`chunk_work` where pairs can be lost: a chunk is written once it is known how many rows stand before it."""
 
     def __init__(
-        self, work: Work[ChunkResult], writer: ColumnWriter | None, places: Places
+        self,
+        work: Work[ChunkResult],
+        writer: ColumnWriter | None,
+        places: Places,
     ) -> None:
-        self._work, self._writer, self._places = work, writer, places
+        self._work = work
+        self._writer = writer
+        self._places = places
 
     def __call__(self, item: int, tick: Tick | None = None) -> ChunkResult:
         """Simulate a chunk."""
@@ -120,8 +125,9 @@ def _by_number(config: RunConfig, simulate: Callable[[Chunk, Tick | None], R]) -
         try:
             return simulate(partition[index], tick)
         except Exception as error:
+            kind = type(error).__name__
             raise EngineError(
-                f"chunk={index} of seed={config.seed} failed ({type(error).__name__}: {error}); "
+                f"chunk={index} of seed={config.seed} failed ({kind}: {error}); "
                 f"repeat it alone, with a traceback: caligo-mpi generate CONFIG --only-chunk {index}"
             ) from error
 
@@ -155,28 +161,47 @@ def record_chunk(
     """The same record without the pairs, which an engine that can do without them never has as a whole."""
     start = time.perf_counter()
     if is_ours(engine) and isinstance(engine, Summing):
-        summed = engine.sum_up(chunk.count, chunk.seed_sequence(seed), tick=tick)
+        summed = engine.sum_up(
+            chunk.count,
+            chunk.seed_sequence(seed),
+            tick=tick,
+        )
         if summed:
             record = _record_of(chunk, summed)
             record["seconds"] = time.perf_counter() - start
             return ChunkResult(record, None)
-    result = run_chunk(engine, chunk, seed, tick=tick, stored=stored)
+    result = run_chunk(
+        engine,
+        chunk,
+        seed,
+        tick=tick,
+        stored=stored,
+    )
     return ChunkResult(result.record, None)
 
 
 def _streamed(
-    engine: Engine, chunk: Chunk, seed: int, writer: ColumnWriter, tick: Tick | None
+    engine: Engine,
+    chunk: Chunk,
+    seed: int,
+    writer: ColumnWriter,
+    tick: Tick | None,
 ) -> ChunkResult | None:
     """The record of a lossless chunk whose columns are written while it is simulated; None where that cannot be."""
-    if chunk.start & 7 or not (is_ours(engine) and isinstance(engine, Summing)):
+    if not (is_ours(engine) and isinstance(engine, Summing)):
         return None
-    if not writer.fits(chunk.start, chunk.count):
+    if chunk.start & 7 or not writer.fits(chunk.start, chunk.count):
         return None
     start = time.perf_counter()
     stream = writer.stream(chunk.start)
     try:
         with stream:
-            summed = engine.sum_up(chunk.count, chunk.seed_sequence(seed), tick=tick, sink=stream)
+            summed = engine.sum_up(
+                chunk.count,
+                chunk.seed_sequence(seed),
+                tick=tick,
+                sink=stream,
+            )
     finally:
         WRITING.add(stream.waited)
     if summed is None or not stream.is_written:
@@ -190,7 +215,7 @@ def _streamed(
 def _record_of(chunk: Chunk, summed: Summed) -> NDArray[np.void]:
     """The record of a chunk each of whose emissions gave a pair, in no simulated time."""
     record = np.zeros(1, CHUNK_DTYPE)
-    record["index"], record["start"], record["count"] = chunk.index, chunk.start, chunk.count
+    _number(record, chunk)
     for name in ("rows", "alice_clicks", "bob_clicks"):
         record[name] = chunk.count
     _fill_in(record, summed.tally)
@@ -198,39 +223,57 @@ def _record_of(chunk: Chunk, summed: Summed) -> NDArray[np.void]:
     return record
 
 
+def _number(record: NDArray[np.void], chunk: Chunk) -> None:
+    record["index"] = chunk.index
+    record["start"] = chunk.start
+    record["count"] = chunk.count
+
+
 def _fill_in(record: NDArray[np.void], counts: Tally) -> None:
-    record["sifted_z"], record["errors_z"] = counts.sifted_z, counts.errors_z
-    record["sifted_x"], record["errors_x"] = counts.sifted_x, counts.errors_x
+    record["sifted_z"] = counts.sifted_z
+    record["errors_z"] = counts.errors_z
+    record["sifted_x"] = counts.sifted_x
+    record["errors_x"] = counts.errors_x
 
 
 def _simulated(
-    engine: Engine, chunk: Chunk, seed: int, tick: Tick | None
+    engine: Engine,
+    chunk: Chunk,
+    seed: int,
+    tick: Tick | None,
 ) -> tuple[Pairs, Tally | None]:
     """The chunk's pairs, and their counts where the engine is ours and counts as it goes."""
     sequence = chunk.seed_sequence(seed)
     if is_ours(engine) and isinstance(engine, Counting):
         pairs, counts = engine.sample_counted(chunk.count, sequence, tick=tick)
         return _placed(engine, chunk, pairs), counts
-    return _placed(engine, chunk, engine.sample(chunk.count, sequence, tick=tick)), None
+    pairs = engine.sample(chunk.count, sequence, tick=tick)
+    return _placed(engine, chunk, pairs), None
 
 
 def _with_columns(pairs: Pairs, stored: tuple[ColumnSpec, ...] | None) -> Pairs:
     """The pairs with those of their declared columns that are stored; with all if that is None."""
     if stored is None or len(stored) == len(pairs.extra):
         return pairs
-    return replace(pairs, extra={column.name: pairs.extra[column.name] for column in stored})
+    kept = {column.name: pairs.extra[column.name] for column in stored}
+    return replace(pairs, extra=kept)
 
 
 def chunk_result(
-    chunk: Chunk, pairs: Pairs, counts: Tally | None = None, *, seconds: float = 0.0
+    chunk: Chunk,
+    pairs: Pairs,
+    counts: Tally | None = None,
+    *,
+    seconds: float = 0.0,
 ) -> ChunkResult:
     """Pairs with their record: what was counted, here unless ``counts`` says it, and their checksum."""
     counts = counts or tally(pairs.columns, pairs.count)
     record = np.zeros(1, CHUNK_DTYPE)
-    record["index"], record["start"], record["count"] = chunk.index, chunk.start, chunk.count
+    _number(record, chunk)
     record["rows"] = pairs.count
     _fill_in(record, counts)
-    record["alice_clicks"], record["bob_clicks"] = pairs.alice_clicks, pairs.bob_clicks
+    record["alice_clicks"] = pairs.alice_clicks
+    record["bob_clicks"] = pairs.bob_clicks
     record["duration_ns"] = pairs.duration_ns
     record["checksum"] = pairs.checksum()
     record["seconds"] = seconds
@@ -282,7 +325,8 @@ def _breach_of_plugin(pairs: Pairs, emissions: int) -> str:
         return sentence
     for name, clicks in (("alice_clicks", pairs.alice_clicks), ("bob_clicks", pairs.bob_clicks)):
         if not pairs.count <= clicks <= emissions:
-            return f"{name}={clicks} of {counted(emissions, 'emission')}, with {counted(pairs.count, 'row')}"
+            rows = counted(pairs.count, "row")
+            return f"{name}={clicks} of {counted(emissions, 'emission')}, with {rows}"
     if not 0 <= pairs.duration_ns < math.inf:
         return f"duration_ns={pairs.duration_ns} must be finite and at least 0"
     return ""
@@ -302,10 +346,10 @@ def only_chunk(
         raise ConfigError(
             f"only-chunk={index} is not a chunk of this run; they are 0 to {len(partition) - 1}"
         )
-    record = run_chunk(engine_for(config, path), partition[index], config.seed).record
-    names = [*(CHUNK_DTYPE.names or ())]
-    simulated = [
-        *names[: names.index("run")],
-        "checksum",
-    ]  # the rest is known when a chunk is committed
-    return {name: record[name][0].item() for name in simulated if name != "row"}
+    engine = engine_for(config, path)
+    record = run_chunk(engine, partition[index], config.seed).record
+    names = list(CHUNK_DTYPE.names or ())
+    # What stands from "run" on, and "row", is known when a chunk is committed.
+    simulated = [*names[: names.index("run")], "checksum"]
+    simulated.remove("row")
+    return {name: record[name][0].item() for name in simulated}

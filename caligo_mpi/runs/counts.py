@@ -30,33 +30,39 @@ def counts_of(config: RunConfig, engine: Engine | None = None) -> OutcomeCounts:
     next, up to where it is met.  ``engine`` spares making the run's engine again.  Raises `ConfigError` for an engine
     whose law is not known.
     """
-    if not isinstance(config.engine, NoiseConfig):
+    described = config.engine
+    if not isinstance(described, NoiseConfig):
         raise ConfigError(
-            f"output.keep=counts: engine.name={config.engine.name} has no law that counts could be drawn from; "
-            "choose noise, or keep records"
+            f"output.keep=counts: engine.name={described.name} has no law that counts could be "
+            "drawn from; choose noise, or keep records"
         )
-    if is_timed(config.engine):
+    if is_timed(described):
         raise ConfigError(
             "output.keep=counts: of a link whose attempts take time counts alone are not drawn; keep records"
         )
-    engine = engine or make_engine(config.engine)
-    return _drawn(config, engine.thresholds)[0]
+    engine = engine or make_engine(described)
+    counts, _ = _drawn(config, engine.thresholds)
+    return counts
 
 
 def course_of_counts(config: RunConfig, thresholds: dict[str, object]) -> Course:
     """The decisions of a run with a goal whose counts are drawn."""
-    course = _drawn(config, thresholds)[1]
+    _, course = _drawn(config, thresholds)
     assert course is not None
     return course
 
 
 def _drawn(
-    config: RunConfig, thresholds: dict[str, object], tick: Tick | None = None
+    config: RunConfig,
+    thresholds: dict[str, object],
+    tick: Tick | None = None,
 ) -> tuple[OutcomeCounts, Course | None]:
     """The counts, and the decisions where the run has a goal."""
     if config.until is None:
-        return draw_counts(thresholds, config.pairs, config.seed), None
-    course = Course(config.until.goal, Partition(config.pairs, config.chunk_size))
+        at_once = draw_counts(thresholds, config.pairs, config.seed)
+        return at_once, None
+    partition = Partition(config.pairs, config.chunk_size)
+    course = Course(config.until.goal, partition)
     steps = _steps(config, thresholds, course)
     drawn = next(steps)
     for step in steps:
@@ -67,14 +73,22 @@ def _drawn(
 
 
 def _steps(
-    config: RunConfig, thresholds: dict[str, object], course: Course
+    config: RunConfig,
+    thresholds: dict[str, object],
+    course: Course,
 ) -> Iterator[OutcomeCounts]:
     """Counts from each look at the goal to the next; ``course`` takes them in."""
-    size, total = config.chunk_size, len(course.partition)
+    total = len(course.partition)
     while course.met is None:
         place = stopping.next_place(course.chunks, total)
-        emissions = min(place * size, config.pairs) - course.pairs
-        step = draw_counts(thresholds, emissions, config.seed, len(course.decisions))
+        end = min(place * config.chunk_size, config.pairs)
+        emissions = end - course.pairs
+        step = draw_counts(
+            thresholds,
+            emissions,
+            config.seed,
+            len(course.decisions),
+        )
         course.add(emissions, step.tally, chunks=place - course.chunks)
         yield step
 
@@ -101,20 +115,24 @@ def law_digest(config_digest: str, config: RunConfig, pairs: int) -> str:
     words = [config_digest, store.LABEL, LAW_VERSION, pairs]
     if config.until is not None:
         words.append("in steps")
-    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+    text = json.dumps(words)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def counts_work(config: RunConfig, thresholds: dict[str, object]) -> Work[ChunkResult]:
     """The function that draws the counts and makes the record of the one chunk."""
 
     def work(index: int, tick: Tick | None = None) -> ChunkResult:
-        return counts_result(config, thresholds, tick)[0]
+        result, _ = counts_result(config, thresholds, tick)
+        return result
 
     return work
 
 
 def counts_result(
-    config: RunConfig, thresholds: dict[str, object], tick: Tick | None = None
+    config: RunConfig,
+    thresholds: dict[str, object],
+    tick: Tick | None = None,
 ) -> tuple[ChunkResult, Course | None]:
     """The record of a run's counts, and the decisions where it has a goal."""
     begin = time.perf_counter()
@@ -127,9 +145,14 @@ def counts_result(
 def _record(counts: OutcomeCounts) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:
     record = np.zeros(1, CHUNK_DTYPE)
     tally = counts.tally
-    record["count"], record["rows"] = counts.emissions, counts.rows
-    record["sifted_z"], record["errors_z"] = tally.sifted_z, tally.errors_z
-    record["sifted_x"], record["errors_x"] = tally.sifted_x, tally.errors_x
-    record["alice_clicks"], record["bob_clicks"] = counts.alice_clicks, counts.bob_clicks
-    record["checksum"] = xxhash.xxh3_64_intdigest(counts.table().astype("<u8").tobytes())
+    record["count"] = counts.emissions
+    record["rows"] = counts.rows
+    record["sifted_z"] = tally.sifted_z
+    record["errors_z"] = tally.errors_z
+    record["sifted_x"] = tally.sifted_x
+    record["errors_x"] = tally.errors_x
+    record["alice_clicks"] = counts.alice_clicks
+    record["bob_clicks"] = counts.bob_clicks
+    table = counts.table().astype("<u8")
+    record["checksum"] = xxhash.xxh3_64_intdigest(table.tobytes())
     return record

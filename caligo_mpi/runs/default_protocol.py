@@ -22,7 +22,9 @@ class Choice:
 
 
 def choose_protocol(
-    source: str | os.PathLike[str], name: str = DEFAULT_MODE, overrides: Sequence[str] = ()
+    source: str | os.PathLike[str],
+    name: str = DEFAULT_MODE,
+    overrides: Sequence[str] = (),
 ) -> Choice:
     """A protocol for the pairs file ``source``: the defaults of the mode ``name``, its seed that of the pairs.
 
@@ -34,8 +36,14 @@ def choose_protocol(
     with store.open_pairs(source) as file:
         seed = file.seed
         given, why = mode.defaults(file)
-    config = parse_protocol({"mode": name, "seed": seed, **given}, overrides)
-    return Choice(config, f"protocol: {mode.chosen(config, given, why)}")
+    values = {
+        "mode": name,
+        "seed": seed,
+        **given,
+    }
+    config = parse_protocol(values, overrides)
+    sentence = mode.chosen(config, given, why)
+    return Choice(config, f"protocol: {sentence}")
 
 
 def default_output(source: str | os.PathLike[str]) -> Path:

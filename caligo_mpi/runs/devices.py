@@ -44,7 +44,8 @@ def quality(config: RunConfig) -> float:
     engine = known(config)
     if engine is None:
         return 1.0
-    zero, one = engine.alice.p_read1_given0 or 0.0, engine.alice.p_read0_given1 or 0.0
+    zero = engine.alice.p_read1_given0 or 0.0
+    one = engine.alice.p_read0_given1 or 0.0
     return preparation_quality(abs(one - zero))
 
 
@@ -57,8 +58,9 @@ def expected(config: RunConfig) -> link.Expected | None:
         return expected_of(engine)
     if isinstance(engine, SequenceConfig):
         found = sequence.expected(engine)
-        return None if math.isnan(found.qber_z) else found
-    found = closed_form.expected(engine, engine.hold or default_hold(engine))
+    else:
+        hold = engine.hold or default_hold(engine)
+        found = closed_form.expected(engine, hold)
     return None if math.isnan(found.qber_z) else found
 
 
@@ -82,8 +84,11 @@ def known(config: RunConfig) -> NoiseConfig | NetsquidConfig | SequenceConfig | 
 def unknown_assumptions(config: RunConfig) -> list[str]:
     """What is assumed of devices that nothing is known of."""
     name = config.engine.name
-    unknown = f"nothing is known of engine {name}: its devices are taken for ideal ones"
-    return [unknown, "whether a side detects does not depend on its basis", *COMMON_ASSUMPTIONS]
+    return [
+        f"nothing is known of engine {name}: its devices are taken for ideal ones",
+        "whether a side detects does not depend on its basis",
+        *COMMON_ASSUMPTIONS,
+    ]
 
 
 def require_transfer(config: RunConfig, *, source: str) -> None:
@@ -92,10 +97,10 @@ def require_transfer(config: RunConfig, *, source: str) -> None:
     It needs uniform bases, detection that does not depend on the basis, symmetric read-out and no relaxation in the
     density-matrix formalism: anything else lets an outcome, or a loss, tell something about its basis.
     """
-    wrong = list(_breaches(config))
+    wrong = ", and ".join(_breaches(config))
     if wrong:
         raise ConfigError(
-            f"{source} cannot be used with mode=rot: {', and '.join(wrong)}; "
+            f"{source} cannot be used with mode=rot: {wrong}; "
             "generate its pairs with other parameters: `caligo-mpi init --like rot` writes some that fit"
         )
 
@@ -111,14 +116,16 @@ def _breaches(config: RunConfig) -> Iterator[str]:
         zero = side.p_read1_given0 or 0.0
         one = side.p_read0_given1 or 0.0
         if zero != one:
-            yield f"engine.{name} must read out symmetrically (p_read1_given0={zero:g}, p_read0_given1={one:g})"
-    if engine.link is not None and getattr(engine.link, "type", "") == "heralded-single-click":
+            readout = f"p_read1_given0={zero:g}, p_read0_given1={one:g}"
+            yield f"engine.{name} must read out symmetrically ({readout})"
+    if getattr(engine.link, "type", "") == "heralded-single-click":
         yield "engine.link.type=heralded-single-click makes pairs whose bits are uneven in Z"
     if engine.formalism == "dm":
-        memories = {"device": engine.device.T1_ns if engine.device else 0.0}
+        times = {"device": engine.device.T1_ns if engine.device else 0.0}
         if isinstance(engine, NoiseConfig):
-            memories |= {"alice": engine.alice.T1_ns, "bob": engine.bob.T1_ns}
-        for name, t1 in memories.items():
+            times["alice"] = engine.alice.T1_ns
+            times["bob"] = engine.bob.T1_ns
+        for name, t1 in times.items():
             if t1:
                 yield f"engine.{name}.T1_ns={t1:g} must be 0 with formalism=dm"
 
@@ -136,7 +143,9 @@ def detection(config: RunConfig) -> Detection:
     missing = max(0.0, 1 - model.coincidence / model.alice_click)
     if not isinstance(engine.source, PdcSource):
         return Detection(missing=missing)
-    efficiency, dark = (1.0, 0.0) if engine.loss is None else arm_rates(engine.loss.alice)
+    efficiency, dark = 1.0, 0.0
+    if engine.loss is not None:
+        efficiency, dark = arm_rates(engine.loss.alice)
     none, one = _few_pairs(engine.source)
     return Detection(
         single=one * link.click(efficiency, dark) / model.alice_click,
@@ -151,4 +160,6 @@ def _few_pairs(source: PdcSource) -> tuple[float, float]:
         none = link.exp(-source.mu)
         return none, source.mu * none
     lam = source.mu / 2
-    return 1 / (1 + lam) ** 2, 2 * lam / (1 + lam) ** 3
+    none = 1 / (1 + lam) ** 2
+    one = 2 * lam / (1 + lam) ** 3
+    return none, one

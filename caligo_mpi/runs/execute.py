@@ -61,9 +61,20 @@ def _prepared(task: Task) -> Job:
     return job
 
 
-def _alone(job: Job, observer: Observer, *, ranks: int, force: bool) -> int:
-    map_ = functools.partial(serial_map, rules=_rules(job), ledger=observer.ledger)
-    return _exit_code(job.run(map_, {"ranks": ranks}, observer, force=force), observer)
+def _alone(
+    job: Job,
+    observer: Observer,
+    *,
+    ranks: int,
+    force: bool,
+) -> int:
+    map_ = functools.partial(
+        serial_map,
+        rules=_rules(job),
+        ledger=observer.ledger,
+    )
+    complete = job.run(map_, {"ranks": ranks}, observer, force=force)
+    return _exit_code(complete, observer)
 
 
 def _exit_code(complete: bool, observer: Observer) -> int:
@@ -151,7 +162,12 @@ def _only_on_first_rank(message: str) -> SystemExit:
 def _map_over_ranks(job: Job, *, codec: Codec[Any], ledger: Ledger) -> Map:
     from ..parallel import mpi
 
-    return functools.partial(mpi.map_over_ranks, rules=_rules(job), codec=codec, ledger=ledger)
+    return functools.partial(
+        mpi.map_over_ranks,
+        rules=_rules(job),
+        codec=codec,
+        ledger=ledger,
+    )
 
 
 def _settled_among_survivors() -> list[Place]:
@@ -178,10 +194,15 @@ def _survive(task: Task, places: list[Place]) -> NoReturn:
 
     def coordinate(root: survive.Root[Any]) -> int:
         task.observer.ledger = root.ledger
-        return _coordinate(task, functools.partial(_map_over_survivors, root), places)
+        over_survivors = functools.partial(_map_over_survivors, root)
+        return _coordinate(task, over_survivors, places)
 
     survive.run(
-        coordinate, codec=task.codec, leave=launch.leave, stop=signals.stop_level, lost=lost
+        coordinate,
+        codec=task.codec,
+        leave=launch.leave,
+        stop=signals.stop_level,
+        lost=lost,
     )
 
 
@@ -195,7 +216,9 @@ def _recall_faults(observer: Observer) -> None:
 
 
 def _coordinate(
-    task: Task, map_for: Callable[[Job], Map], places: list[Place] | None = None
+    task: Task,
+    map_for: Callable[[Job], Map],
+    places: list[Place] | None = None,
 ) -> int:
     """What rank 0 does; a mistake is one sentence and exit code 2.
 
@@ -206,11 +229,17 @@ def _coordinate(
     try:
         job = _prepared(task)
         _warn_of_idle_ranks(job, mpi.size(), task.observer)
-        places = mpi.settle(job.mpi.binding) if places is None else places
+        if places is None:
+            places = mpi.settle(job.mpi.binding)
         task.observer.ledger.places = places
         _say_of_places(job.mpi.binding, places, task.observer)
-        about = {"ranks": mpi.size(), "mpi": mpi.library(), **launch.identity()}
-        about["binding"] = f"{job.mpi.binding}: {summary(places)}" if places else "unknown"
+        binding = f"{job.mpi.binding}: {summary(places)}" if places else "unknown"
+        about = {
+            "ranks": mpi.size(),
+            "mpi": mpi.library(),
+            **launch.identity(),
+            "binding": binding,
+        }
         with exposed(task.observer, metrics_file(job.mpi), job.path) as observer:
             complete = job.run(map_for(job), about, observer, force=job.forced)
             for sentence in observer.ledger.far_memory():

@@ -65,7 +65,8 @@ def _is_ours(path: Path) -> bool:
     """Whether an earlier run wrote it."""
     try:
         with path.open("rb") as file:
-            return path.is_file() and file.read(len(_BEGINNING)) == _BEGINNING.encode()
+            beginning = file.read(len(_BEGINNING))
+            return path.is_file() and beginning == _BEGINNING.encode()
     except OSError:
         return False
 
@@ -76,7 +77,8 @@ class Watched(Observer):
     def __init__(self, observer: Observer) -> None:
         super().__init__()
         self._observer = observer
-        self.faults, self.ledger = observer.faults, observer.ledger
+        self.faults = observer.faults
+        self.ledger = observer.ledger
         self.last: Progress | None = None
 
     def say(self, message: str) -> None:
@@ -117,7 +119,9 @@ class _Writer:
     """A thread beside the run: it writes also while rank 0 is inside a long chunk, and never touches MPI."""
 
     def __init__(self, path: Path, watched: Watched, file: Path) -> None:
-        self.path, self.watched, self.file = path, watched, file
+        self.path = path
+        self.watched = watched
+        self.file = file
         self.failed = False
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._go_on, name="metrics", daemon=True)
@@ -137,14 +141,18 @@ class _Writer:
 
     def _write(self, *, running: bool) -> None:
         watched = self.watched
-        lines = exposition(watched.ledger.table(), watched.last, self.file, running=running)
+        lines = exposition(
+            watched.ledger.table(),
+            watched.last,
+            self.file,
+            running=running,
+        )
         try:
             replace(self.path, "\n".join(lines) + "\n")
         except OSError as error:
             if not self.failed:
-                watched.say(
-                    f"metrics={self.path} cannot be written ({error.strerror}); the run goes on"
-                )
+                why = f"cannot be written ({error.strerror})"
+                watched.say(f"metrics={self.path} {why}; the run goes on")
             self.failed = True
 
 
@@ -160,10 +168,25 @@ def replace(path: Path, text: str) -> None:
 
 
 def exposition(
-    table: NDArray[np.void], last: Progress | None, file: Path, *, running: bool
+    table: NDArray[np.void],
+    last: Progress | None,
+    file: Path,
+    *,
+    running: bool,
 ) -> Iterator[str]:
     """The lines of the file; ``table`` is a `Ledger.table`."""
-    of_file = f'file="{_escaped(str(file))}"'
+    yield from _of_the_run(table, last, file, running=running)
+    yield from _of_all_ranks(table, file)
+
+
+def _of_the_run(
+    table: NDArray[np.void],
+    last: Progress | None,
+    file: Path,
+    *,
+    running: bool,
+) -> Iterator[str]:
+    of_file = _label(file)
     yield from _metric("info", "gauge", "The release that runs.")
     yield f'caligo_mpi_info{{{of_file},version="{__version__}"}} 1'
     yield from _metric("running", "gauge", "1 while the launch goes on, 0 once it has ended.")
@@ -174,19 +197,31 @@ def exposition(
             yield f"caligo_mpi_{name}{{{of_file}}} {getattr(last, attribute)}"
     yield from _metric("ranks", "gauge", "Ranks that have told what they do.")
     yield f"caligo_mpi_ranks{{{of_file}}} {len(table)}"
+
+
+def _of_all_ranks(table: NDArray[np.void], file: Path) -> Iterator[str]:
+    of_file = _label(file)
     meaning = "Seconds since the rank's start, by what it did."
     yield from _metric("rank_seconds_total", "counter", meaning)
     for row in table:
         for state in _SPLIT:
             labels = f'{of_file},rank="{row["rank"]}",state="{state}"'
-            yield f"caligo_mpi_rank_seconds_total{{{labels}}} {float(row[state]):.9g}"
+            seconds = float(row[state])
+            yield f"caligo_mpi_rank_seconds_total{{{labels}}} {seconds:.9g}"
     for name, kind, meaning, column in _OF_RANKS:
-        yield from _of_ranks(f"rank_{name}", kind, meaning, (of_file, table, table[column]))
-    for name, meaning, values in (
-        ("rank_efficiency_ratio", "Part of its time in which the rank worked.", efficiency(table)),
-        ("rank_load_ratio", "Its work over the most that any rank has.", balance(table)),
-    ):
-        yield from _of_ranks(name, "gauge", meaning, (of_file, table, values))
+        given = (of_file, table, table[column])
+        yield from _of_ranks(
+            f"rank_{name}",
+            kind,
+            meaning,
+            given,
+        )
+    meaning = "Part of its time in which the rank worked."
+    given = (of_file, table, efficiency(table))
+    yield from _of_ranks("rank_efficiency_ratio", "gauge", meaning, given)
+    meaning = "Its work over the most that any rank has."
+    given = (of_file, table, balance(table))
+    yield from _of_ranks("rank_load_ratio", "gauge", meaning, given)
 
 
 def _metric(name: str, kind: str, meaning: str) -> Iterator[str]:
@@ -195,14 +230,22 @@ def _metric(name: str, kind: str, meaning: str) -> Iterator[str]:
 
 
 def _of_ranks(
-    name: str, kind: str, meaning: str, given: tuple[str, NDArray[np.void], NDArray[Any]]
+    name: str,
+    kind: str,
+    meaning: str,
+    given: tuple[str, NDArray[np.void], NDArray[Any]],
 ) -> Iterator[str]:
     """One metric of every rank."""
     of_file, table, values = given
     yield from _metric(name, kind, meaning)
-    for rank, value in zip(table["rank"].tolist(), values.tolist(), strict=True):
+    ranks = table["rank"].tolist()
+    for rank, value in zip(ranks, values.tolist(), strict=True):
         shown = f"{value:.9g}" if isinstance(value, float) else str(value)
         yield f'caligo_mpi_{name}{{{of_file},rank="{rank}"}} {shown}'
+
+
+def _label(file: Path) -> str:
+    return f'file="{_escaped(str(file))}"'
 
 
 def _escaped(text: str) -> str:

@@ -24,14 +24,15 @@ def lasting(config: str | None) -> Iterator[str | None]:
         yield config
         return
     with launch.temporary_errors():
-        folder = tempfile.mkdtemp(prefix="caligo-")
-    copy = Path(folder, Path(config).name)
+        folder = Path(tempfile.mkdtemp(prefix="caligo-"))
+    source = Path(config)
+    copy = folder / source.name
     try:
-        _copy_for_us(Path(config), copy)
+        _copy_for_us(source, copy)
         yield str(copy)
     finally:
         copy.unlink(missing_ok=True)
-        Path(folder).rmdir()
+        folder.rmdir()
 
 
 def _is_fleeting(config: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import store
 from ..config import OutputConfig, RunConfig
-from ..engines import make_engine
+from ..engines import Engine, make_engine
 from ..engines.link import Expected
 from ..pairs import Chunk, Partition
 from .chunks import run_chunk
@@ -45,27 +45,44 @@ def forecast(config: RunConfig) -> Forecast:
     rows = config.pairs * engine.expected.coincidence
     full_bytes = store.file_size(full, full.capacity)
     if info.is_law:
-        size = store.file_size(info, 0)
-        return Forecast(config.pairs, rows, 1, size, 0, 0.0, engine.expected, full_bytes)
+        return Forecast(
+            pairs=config.pairs,
+            rows=rows,
+            chunks=1,
+            file_bytes=store.file_size(info, 0),
+            full_bytes=full_bytes,
+            rank_bytes=0,
+            seconds=0.0,
+            expected=engine.expected,
+        )
     row_bytes = sum(column.items(8) * column.shown.itemsize for column in info.table) / 8
-    count, seconds = min(partition[0].count, 1000), 0.0
-    run_chunk(engine, Chunk(0, 0, count), config.seed)  # the first one makes the engine's tables
-    while seconds < 0.1 and count <= partition[0].count:
-        start = time.perf_counter()
-        run_chunk(engine, Chunk(0, 0, count), config.seed)
-        seconds, tried = time.perf_counter() - start, count
-        count *= 4
+    largest = partition[0].count
     return Forecast(
         pairs=config.pairs,
         rows=rows,
         chunks=len(partition),
         file_bytes=store.file_size(info, info.capacity),
         full_bytes=full_bytes,
-        rank_bytes=int(partition[0].count * engine.expected.coincidence * row_bytes),
-        seconds=seconds / tried * config.pairs,
+        rank_bytes=int(largest * engine.expected.coincidence * row_bytes),
+        seconds=_seconds_per_pair(config, engine, largest) * config.pairs,
         expected=engine.expected,
         carries=info.has_columns,
     )
+
+
+def _seconds_per_pair(config: RunConfig, engine: Engine, largest: int) -> float:
+    """From chunks that grow until one takes long enough to tell, or is the ``largest``."""
+    tried = 0
+    seconds = 0.0
+    count = min(largest, 1000)
+    run_chunk(engine, Chunk(0, 0, count), config.seed)  # the first one makes the engine's tables
+    while seconds < 0.1 and count <= largest:
+        tried = count
+        start = time.perf_counter()
+        run_chunk(engine, Chunk(0, 0, tried), config.seed)
+        seconds = time.perf_counter() - start
+        count *= 4
+    return seconds / tried
 
 
 def _with_pairs(config: RunConfig) -> RunConfig:

@@ -69,10 +69,8 @@ def generate(
             return done
         require_same_maker(config, engine, path)
         force = until.counts_up_to_a_goal(config, info, path) is not None
-    launch = {**info.software, **(launch or {})}
-    durability = config.output.durability
     try:
-        opened = store.PairStore.open(path, info, launch=launch, durability=durability, force=force)
+        opened = _opened(config, info, path, launch, force=force)
     except store.AlreadyComplete:
         # Another launch finished it while we waited for its lock.
         if done := _already(path, config, info, engine.expected, observer):
@@ -82,6 +80,24 @@ def generate(
         meter = _complete(config, engine, (pair_store, info), map, observer)
     messages = tuple(pair_store.messages)
     return Summary(store.status(path), engine.expected, meter.launched, meter.seconds, messages)
+
+
+def _opened(
+    config: RunConfig,
+    info: store.RunInfo,
+    path: Path,
+    launch: Mapping[str, object] | None,
+    *,
+    force: bool,
+) -> store.PairStore:
+    """The file, begun or gone on with."""
+    return store.PairStore.open(
+        path,
+        info,
+        launch={**info.software, **(launch or {})},
+        durability=config.output.durability,
+        force=force,
+    )
 
 
 def _finish(config: RunConfig, pair_store: store.PairStore, course: Course | None) -> None:
@@ -108,7 +124,13 @@ def _complete(
     course = None
     if config.until and not info.is_law:
         course = until.course_of_store(config, pair_store)
-    meter = _fill(config, engine, (pair_store, course), map_, observer)
+    meter = _fill(
+        config,
+        engine,
+        (pair_store, course),
+        map_,
+        observer,
+    )
     _finish(config, pair_store, course)
     return meter
 
@@ -126,7 +148,8 @@ def _fill(
         observer.say(message)
     _record(observer, pair_store)
     pairs = pair_store.info.pairs
-    meter = Meter(before=pairs - _emissions(pair_store.info, pair_store.todo), total=pairs)
+    missing = _emissions(pair_store.info, pair_store.todo)
+    meter = Meter(before=pairs - missing, total=pairs)
     metrics = Metrics(pair_store, observer.ledger)
     with contextlib.closing(_results(config, engine, run, map_)) as results:
         for rank, result in results:
@@ -135,7 +158,8 @@ def _fill(
             _record(observer, pair_store)
             metrics.note()
             if not meter.launched:
-                _warn_of_long_chunks(config, float(result.record["seconds"][0]), observer)
+                seconds = float(result.record["seconds"][0])
+                _warn_of_long_chunks(config, seconds, observer)
             emissions = int(result.record["count"][0])
             observer.progress(meter.add(emissions, pair_store.rows))
     metrics.write()
@@ -143,7 +167,10 @@ def _fill(
 
 
 def _results(
-    config: RunConfig, engine: Engine, run: tuple[store.PairStore, Course | None], map_: Map
+    config: RunConfig,
+    engine: Engine,
+    run: tuple[store.PairStore, Course | None],
+    map_: Map,
 ) -> Generator[tuple[int, ChunkResult], None, None]:
     """Results to be appended; where the run has a course, as far as it needs them."""
     pair_store, course = run
@@ -159,20 +186,31 @@ def _results(
 
 
 def _setup_for(
-    config: RunConfig, engine: Engine, pair_store: store.PairStore, pairs: int
+    config: RunConfig,
+    engine: Engine,
+    pair_store: store.PairStore,
+    pairs: int,
 ) -> Setup[ChunkResult]:
     """The same for so many emissions."""
-    return _setup(config.model_copy(update={"pairs": pairs}), engine, pair_store)
+    longer = config.model_copy(update={"pairs": pairs})
+    return _setup(longer, engine, pair_store)
 
 
 def _setup(config: RunConfig, engine: Engine, pair_store: store.PairStore) -> Setup[ChunkResult]:
     """What each process makes its work of: by the thresholds that the file began with."""
-    thresholds, info = pair_store.thresholds, pair_store.info
+    thresholds = pair_store.thresholds
+    info = pair_store.info
     if info.is_law:
         return functools.partial(counts_work, config, thresholds)
     begun_with = (thresholds, engine.stream_version, info.declared)
     places = writers.places(config, pair_store)
-    return functools.partial(chunk_work, config, *begun_with, carry=info.has_columns, places=places)
+    return functools.partial(
+        chunk_work,
+        config,
+        *begun_with,
+        carry=info.has_columns,
+        places=places,
+    )
 
 
 def _warn_of_long_chunks(config: RunConfig, seconds: float, observer: Observer) -> None:
@@ -197,14 +235,21 @@ def _already(
     status = until.completed(config, info, path)
     if not status:
         return None
-    more = f", more than the {config.pairs} asked for" if status.pairs > config.pairs else ""
-    if config.until:
-        more = f", enough for {config.until.goal}" if status.pairs < config.pairs else ""
-    message = (
-        f"{path} is already complete: pairs={status.pairs}{more}, data digest {status.data_digest}"
-    )
+    more = ""
+    if config.until and status.pairs < config.pairs:
+        more = f", enough for {config.until.goal}"
+    elif not config.until and status.pairs > config.pairs:
+        more = f", more than the {config.pairs} asked for"
+    there = f"pairs={status.pairs}{more}, data digest {status.data_digest}"
+    message = f"{path} is already complete: {there}"
     observer.say(message)
-    return Summary(status, expected, 0, 0.0, (message,))
+    return Summary(
+        status,
+        expected,
+        launched=0,
+        seconds=0.0,
+        messages=(message,),
+    )
 
 
 def _record(observer: Observer, pair_store: store.PairStore) -> None:
@@ -216,11 +261,11 @@ def _record(observer: Observer, pair_store: store.PairStore) -> None:
 
 def _emissions(info: store.RunInfo, chunks: Sequence[int]) -> int:
     """How many emissions these chunks hold; only the last chunk of a run may be shorter."""
-    partition = info.partition
-    missing = len(partition) * info.chunk_size - info.pairs
-    return len(chunks) * info.chunk_size - (
-        missing if len(chunks) and chunks[-1] == len(partition) - 1 else 0
-    )
+    last = len(info.partition) - 1
+    emissions = len(chunks) * info.chunk_size
+    if len(chunks) and chunks[-1] == last:
+        emissions -= (last + 1) * info.chunk_size - info.pairs
+    return emissions
 
 
 def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -235,7 +280,9 @@ def preflight(config: RunConfig, path: str | os.PathLike[str], *, force: bool = 
 
 def is_complete(config: RunConfig, path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a finished file of this configuration with at least its pairs."""
-    return until.completed(config, run_info(config, engine_for(config, path)), path) is not None
+    engine = engine_for(config, path)
+    info = run_info(config, engine)
+    return until.completed(config, info, path) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +305,8 @@ class GenerateJob:
     @property
     def rules(self) -> Rules:
         """How chunks are shared."""
-        schedule, faults = self.config.schedule, self.config.faults
+        schedule = self.config.schedule
+        faults = self.config.faults
         return Rules(schedule.policy, schedule.rank0_computes, faults.retries)
 
     @property
@@ -290,11 +338,21 @@ class GenerateJob:
         return pairs_state(self.path)
 
     def run(
-        self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool
+        self,
+        map_: Map,
+        launch: Mapping[str, object],
+        observer: Observer,
+        *,
+        force: bool,
     ) -> bool:
         """Simulate the pairs."""
         summary = generate(
-            self.config, self.path, map=map_, launch=launch, force=force, observer=observer
+            self.config,
+            self.path,
+            map=map_,
+            launch=launch,
+            force=force,
+            observer=observer,
         )
         observer.result(summary)
         return summary.status.complete

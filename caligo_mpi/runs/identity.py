@@ -17,9 +17,12 @@ from .counts import info_of_counts
 def engine_for(config: RunConfig, path: str | os.PathLike[str] | None) -> Engine:
     """The run's engine, with the older random streams where the file at ``path`` was begun with them."""
     engine = make_engine(config.engine)
+    if path is None:
+        return engine
     for older in getattr(engine, "older_streams", ()):
         with contextlib.suppress(StoreError):
-            if path is not None and store.status(path).info.config_digest == config.digest(older):
+            begun = store.status(path).info.config_digest
+            if begun == config.digest(older):
                 return make_engine(config.engine, stream_version=older)
     return engine
 
@@ -42,10 +45,12 @@ def require_same_maker(config: RunConfig, engine: Engine, path: str | os.PathLik
             f"{path} was begun with {found.info.engine}, and here is {engine.name}, which makes "
             f"other bits; use the release that it was begun with, {remedy}"
         )
-    is_whole = found.info.pairs % config.chunk_size == 0
-    if found.info.pairs < config.pairs and not is_whole and not keeps_prefixes(engine):
+    pairs = found.info.pairs
+    is_raised = pairs < config.pairs
+    is_whole = pairs % config.chunk_size == 0
+    if is_raised and not is_whole and not keeps_prefixes(engine):
         raise ConfigError(
-            f"pairs={config.pairs}: {path} has pairs={found.info.pairs}, which cannot be raised with "
+            f"pairs={config.pairs}: {path} has pairs={pairs}, which cannot be raised with "
             f"engine {engine.name}: its longer samples do not begin with its shorter ones; {remedy}"
         )
 
@@ -53,7 +58,9 @@ def require_same_maker(config: RunConfig, engine: Engine, path: str | os.PathLik
 def run_info(config: RunConfig, engine: Engine) -> store.RunInfo:
     """What the file says about its run."""
     info = _info_of_pairs(config, engine)
-    return info_of_counts(info, config, engine) if config.output.keep == "counts" else info
+    if config.output.keep == "counts":
+        return info_of_counts(info, config, engine)
+    return info
 
 
 def _info_of_pairs(config: RunConfig, engine: Engine) -> store.RunInfo:

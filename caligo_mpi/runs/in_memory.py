@@ -29,19 +29,29 @@ def generate_pairs(config: RunConfig) -> PairArrays:
     True
     """
     setup = functools.partial(pairs_work, config, None)
-    chunks = [PairArrays.unpacked(pairs).named() for pairs in _as_needed(config, setup)]
-    columns = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    chunks = []
+    for pairs in _as_needed(config, setup):
+        arrays = PairArrays.unpacked(pairs)
+        chunks.append(arrays.named())
+    columns = {}
+    for name in chunks[0]:
+        pieces = [chunk[name] for chunk in chunks]
+        columns[name] = np.concatenate(pieces)
     return PairArrays.of(columns)
 
 
 def _as_needed(config: RunConfig, setup: Setup[Pairs]) -> Iterator[Pairs]:
     """The chunks in order, up to where the run's goal is met if it has one."""
     partition = Partition(config.pairs, config.chunk_size)
-    course = Course(config.until.goal, partition) if config.until else None
-    with contextlib.closing(serial_map(setup, range(len(partition)))) as found:
+    course = None
+    if config.until is not None:
+        course = Course(config.until.goal, partition)
+    numbers = range(len(partition))
+    with contextlib.closing(serial_map(setup, numbers)) as found:
         for chunk, (_, pairs) in zip(partition, found, strict=True):
             yield pairs
             if course is not None:
-                course.add(chunk.count, tally(pairs.columns, pairs.count))
+                counts = tally(pairs.columns, pairs.count)
+                course.add(chunk.count, counts)
                 if course.met:
                     return

@@ -44,7 +44,9 @@ class Meter:
     """Counts what a launch adds to the ``before`` pairs of ``total`` that earlier ones had done."""
 
     def __init__(self, *, before: int, total: int) -> None:
-        self.before, self.total, self.launched = before, total, 0
+        self.before = before
+        self.total = total
+        self.launched = 0
         self.begin = time.perf_counter()
 
     @property

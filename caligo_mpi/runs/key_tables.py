@@ -70,13 +70,27 @@ class KeyTables:
 
 
 def _block_row(result: BlockResult, *, key_start: int) -> Columns:
-    block, estimate, abort = result.block, result.estimate or _UNTESTED, result.abort
-    numbers: dict[str, int] = {"index": block.index, "start": block.start, "count": block.count}
+    block = result.block
+    abort = result.abort
+    estimate = result.estimate or _UNTESTED
+    numbers: dict[str, int] = {
+        "index": block.index,
+        "start": block.start,
+        "count": block.count,
+    }
     numbers |= {name: getattr(result, name) for name in _COUNTS}
-    numbers |= {"key_start": key_start, "tested": estimate.tested, "errors": estimate.errors}
+    numbers |= {
+        "key_start": key_start,
+        "tested": estimate.tested,
+        "errors": estimate.errors,
+    }
     for field, name in _DISCLOSED.items():
         numbers[name] = getattr(result.disclosed, field)
-    rates = {"qber": estimate.qber, "qber_low": estimate.low, "qber_high": estimate.high}
+    rates = {
+        "qber": estimate.qber,
+        "qber_low": estimate.low,
+        "qber_high": estimate.high,
+    }
     texts = {
         "abort_step": abort.step if abort else "",
         "abort_reason": abort.reason if abort else "",
@@ -122,11 +136,13 @@ def _frames(result: BlockResult) -> Arrays:
             "agreed": (int, [int(frame.agreed) for frame in frames]),
         }
     )
-    leaks, bits, corrected = (
-        columns[name].astype(float) for name in ("leak_bits", "bits", "corrected")
+    found = efficiency(
+        columns["leak_bits"].astype(float),
+        columns["bits"].astype(float),
+        columns["corrected"].astype(float),
     )
-    found = efficiency(leaks, bits, corrected)
-    columns["efficiency"] = np.where(columns["agreed"] == 1, found, np.nan).astype("<f8")
+    of_agreed = np.where(columns["agreed"] == 1, found, np.nan)
+    columns["efficiency"] = of_agreed.astype("<f8")
     return columns
 
 

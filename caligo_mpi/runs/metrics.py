@@ -15,7 +15,13 @@ from ..store import METRICS_DTYPE, PairStore
 _SECONDS = 2.0
 
 _TIMES = ("seconds", "busy", "idle", "communicating", "writing")
-_COPIED = ("rank", *_TIMES, "messages", "bytes", "peak_memory")
+_COPIED = (
+    "rank",
+    *_TIMES,
+    "messages",
+    "bytes",
+    "peak_memory",
+)
 
 
 def rows_of(ledger: Ledger) -> NDArray[np.void]:
@@ -26,13 +32,16 @@ def rows_of(ledger: Ledger) -> NDArray[np.void]:
     rows = np.zeros(len(table), METRICS_DTYPE)
     for name in _COPIED:
         rows[name] = table[name]
-    rows["ranks"], rows["chunks"] = 1, table["items"]
-    rows["efficiency"], rows["balance"] = efficiency(table), balance(table)
+    rows["ranks"] = 1
+    rows["chunks"] = table["items"]
+    rows["efficiency"] = efficiency(table)
+    rows["balance"] = balance(table)
     for row, rank in enumerate(table["rank"].tolist()):
         if rank < len(ledger.places):
             place = ledger.places[rank]
+            cores = ranges(place.cores)
             rows["host"][row] = place.host.encode()[:32]
-            rows["cores"][row] = ranges(place.cores).encode()[:32]
+            rows["cores"][row] = cores.encode()[:32]
     return rows
 
 
@@ -40,7 +49,8 @@ class Metrics:
     """Writes what a launch's ranks did so far into the file that they make: now and then, and at the end."""
 
     def __init__(self, pair_store: PairStore, ledger: Ledger) -> None:
-        self._store, self._ledger = pair_store, ledger
+        self._store = pair_store
+        self._ledger = ledger
         self._written = time.monotonic()
 
     def note(self) -> None:

@@ -33,7 +33,9 @@ def holds_keys(file: str | os.PathLike[str]) -> bool:
 
 
 def generate_job(
-    file: str | os.PathLike[str], line: list[str], overrides: Sequence[str] = ()
+    file: str | os.PathLike[str],
+    line: list[str],
+    overrides: Sequence[str] = (),
 ) -> GenerateJob:
     """The run that a pairs file is of; ``line`` is the ranks' command line.
 
@@ -57,7 +59,11 @@ def generate_job(
 
 
 def distill_job(
-    file: str | os.PathLike[str], line: list[str], overrides: Sequence[str] = (), *, yes: bool
+    file: str | os.PathLike[str],
+    line: list[str],
+    overrides: Sequence[str] = (),
+    *,
+    yes: bool,
 ) -> DistillJob:
     """The keys that a keys file is of; its pairs file must lie beside it.
 
@@ -73,10 +79,20 @@ def distill_job(
         )
     config = parse_protocol(json.loads(info.config))
     chosen = info.software.get("chosen", "")
-    task = prepare(source, config, yes=yes, chosen=str(chosen))
+    task = prepare(
+        source,
+        config,
+        yes=yes,
+        chosen=str(chosen),
+    )
     if task.source.data_digest != info.source_digest:
         raise StoreError(
             f"{path} is made of another {info.source} than the one beside it; put the right one there"
         )
-    mpi, restarts = mpi_settings(overrides), restarts_setting()
-    return DistillJob(task, path, line, restarts=restarts, mpi=mpi)
+    return DistillJob(
+        task,
+        path,
+        line,
+        restarts=restarts_setting(),
+        mpi=mpi_settings(overrides),
+    )

@@ -15,13 +15,18 @@ from .modes import Rates, mode_of
 
 
 def statement(
-    config: ProtocolConfig, run: RunConfig, premises: Premises, plan: Sequence[Block]
+    config: ProtocolConfig,
+    run: RunConfig,
+    premises: Premises,
+    plan: Sequence[Block],
 ) -> dict[str, object]:
     """The ``security`` attribute of a keys file, JSON values only, for pairs that ``run`` made."""
     mode = mode_of(config.mode)
     law = devices.expected(run)
     said = mode.security(config, premises, len(plan))
-    said["epsilon_rob"] = None if law is None else honest_aborts(config, law, plan)
+    said["epsilon_rob"] = None
+    if law is not None:
+        said["epsilon_rob"] = honest_aborts(config, law, plan)
     said["assumed"] = mode.assumptions(run)
     return said
 
@@ -34,16 +39,27 @@ def honest_aborts(config: ProtocolConfig, law: Expected, plan: Sequence[Block]) 
     always = mode_of(config.mode).abort_chance(config)
     sizes = {block.count for block in plan}
     chances = {rows: _over_the_limit(config, law, rows) for rows in sizes}
-    return min(1.0, sum(always + chances[block.count] for block in plan))
+    together = sum(always + chances[block.count] for block in plan)
+    return min(1.0, together)
 
 
 def _over_the_limit(config: ProtocolConfig, law: Expected, rows: int) -> float:
     """For one block of so many rows: that an error rate it tests is over the limit, though the link's is ``law``."""
-    rates = Rates(law.sifted_z, law.sifted_x, law.qber_z, law.qber_x)
-    tests = mode_of(config.mode).tests(config, rates)
-    return sum(_tail(round(share * rows), rate, config.qber_limit) for share, rate in tests)
+    rates = Rates(
+        law.sifted_z,
+        law.sifted_x,
+        law.qber_z,
+        law.qber_x,
+    )
+    chance = 0.0
+    for share, rate in mode_of(config.mode).tests(config, rates):
+        tested = round(share * rows)
+        chance += _tail(tested, rate, config.qber_limit)
+    return chance
 
 
 def _tail(tested: int, rate: float, limit: float) -> float:
     too_many = math.floor(limit * tested) + 1
-    return upper_tail(too_many, tested, rate) if too_many <= tested else 0.0
+    if too_many > tested:
+        return 0.0
+    return upper_tail(too_many, tested, rate)

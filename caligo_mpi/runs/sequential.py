@@ -116,7 +116,11 @@ def _protocol(config: RunConfig) -> SequentialConfig:
 
 
 def _test(result: SequentialResult) -> dict[str, object]:
-    return {"rows": result.tested.tolist(), "errors": result.errors, "abort": result.abort}
+    return {
+        "rows": result.tested.tolist(),
+        "errors": result.errors,
+        "abort": result.abort,
+    }
 
 
 def _info_for(config: RunConfig, path: str | os.PathLike[str]) -> store.RunInfo:
@@ -145,8 +149,10 @@ def _info(config: RunConfig, stream_version: int | None = None) -> store.RunInfo
             f"output.keep={config.output.keep}: a sequential simulation has no chunks that could be made again; "
             "set output.keep to pairs"
         )
-    info = run_info(config, make_engine(config.engine, stream_version=stream_version))
-    identity = json.dumps([info.config_digest, config.pairs, _protocol(config).model_dump()])
+    engine = make_engine(config.engine, stream_version=stream_version)
+    info = run_info(config, engine)
+    protocol = _protocol(config).model_dump()
+    identity = json.dumps([info.config_digest, config.pairs, protocol])
     return replace(
         info,
         engine=f"{info.engine}, sequential",

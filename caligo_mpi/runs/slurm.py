@@ -57,7 +57,8 @@ class Plan:
     @property
     def launches(self) -> int:
         """How often the job runs until the file is complete."""
-        return max(1, ceil(self.seconds * RESERVE / (60 * self.limit - self.warning - EARLY)))
+        usable = 60 * self.limit - self.warning - EARLY
+        return max(1, ceil(self.seconds * RESERVE / usable))
 
 
 def plan(
@@ -89,7 +90,8 @@ def plan(
     ranks = ranks or fewest_ranks(times, min(forecast.chunks, cores), usable / RESERVE)
     seconds = times(ranks)
     if limit is None:
-        limit = max(least, min(LONGEST, 5 * ceil((seconds * RESERVE + warning + EARLY) / 300)))
+        wanted = seconds * RESERVE + warning + EARLY
+        limit = max(least, min(LONGEST, 5 * ceil(wanted / 300)))
     return Plan(
         ranks,
         ceil(ranks / cores),
@@ -212,21 +214,42 @@ def script(
     _require_lasting(command.config)
     cores, source = cores_per_node()
     resident = resident_bytes()
-    chosen = plan(forecast, cores=cores, resident=resident, ranks=ranks, limit=limit, times=times)
-    changes = [word for override in command.overrides for word in ("--set", override)]
-    words = ["caligo-mpi", command.verb, str(Path(command.config).resolve()), *changes]
-    shell = Path(__file__).with_name("job.sh").read_text(encoding="utf-8")
-    lines = [
-        *_head(forecast, chosen, command),
-        *_requests(forecast, chosen, name=output.stem, source=source, resident=resident),
-        *_site(),
-        "".join(shell.splitlines(keepends=True)[1:]),
-        *(["CALIGO_SCRATCH=  # a directory stays where it is"] if command.verb == "sweep" else []),
-        f"caligo_job {shlex.quote(str(output.resolve()))} {shlex.join(words)} "
-        '--ranks "$SLURM_NTASKS"',
-        "",
-    ]
+    chosen = plan(
+        forecast,
+        cores=cores,
+        resident=resident,
+        ranks=ranks,
+        limit=limit,
+        times=times,
+    )
+    lines = _head(forecast, chosen, command)
+    lines += _requests(
+        forecast,
+        chosen,
+        name=output.stem,
+        source=source,
+        resident=resident,
+    )
+    lines += _site()
+    lines += _run(command)
     return "\n".join(lines)
+
+
+def _run(command: Command) -> list[str]:
+    """The shell of every job, and the command that it runs."""
+    shell = Path(__file__).with_name("job.sh").read_text(encoding="utf-8")
+    _, *functions = shell.splitlines(keepends=True)
+    lines = ["".join(functions)]
+    if command.verb == "sweep":
+        lines.append("CALIGO_SCRATCH=  # a directory stays where it is")
+    config = str(Path(command.config).resolve())
+    words = ["caligo-mpi", command.verb, config]
+    for override in command.overrides:
+        words += ["--set", override]
+    output = shlex.quote(str(command.output.resolve()))
+    lines.append(f'caligo_job {output} {shlex.join(words)} --ranks "$SLURM_NTASKS"')
+    lines.append("")
+    return lines
 
 
 def _require_plain(what: str, name: str) -> None:
@@ -265,14 +288,19 @@ def _head(forecast: Forecast, chosen: Plan, command: Command) -> list[str]:
 
 
 def _requests(
-    forecast: Forecast, chosen: Plan, *, name: str, source: str, resident: int
+    forecast: Forecast,
+    chosen: Plan,
+    *,
+    name: str,
+    source: str,
+    resident: int,
 ) -> list[str]:
     safe = re.sub(r"[^\w.+-]", "_", name)
-    again = (
-        f"; the job will queue itself again, {chosen.launches} launches in all"
-        if chosen.launches > 1
-        else ""
-    )
+    again = ""
+    if chosen.launches > 1:
+        again = f"; the job will queue itself again, {chosen.launches} launches in all"
+    hours, minutes = divmod(chosen.limit, 60)
+    chunk = duration(forecast.seconds / forecast.chunks)
     return [
         f"#SBATCH --job-name=caligo-{safe}",
         f"# One rank per core.  Nodes have {counted(chosen.cores, 'core')} or more ({source}).",
@@ -283,9 +311,9 @@ def _requests(
         f"{quantity(forecast.rank_bytes)}B.",
         f"#SBATCH --mem-per-cpu={chosen.memory}M",
         f"# {RESERVE} times the expected time, and the warning{again}.",
-        f"#SBATCH --time={chosen.limit // 60}:{chosen.limit % 60:02}:00",
-        f"# Before the limit the run is stopped cleanly: chunks of {duration(forecast.seconds / forecast.chunks)} are "
-        "finished, then the job goes back into the queue.",
+        f"#SBATCH --time={hours}:{minutes:02}:00",
+        f"# Before the limit the run is stopped cleanly: chunks of {chunk} are finished, "
+        "then the job goes back into the queue.",
         f"#SBATCH --signal=B:USR1@{chosen.warning}",
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
@@ -301,17 +329,15 @@ def _requests(
 def _site() -> list[str]:
     """What this shell has that the job needs as well."""
     modules = [name for name in environment.text("LOADEDMODULES").split(":") if name]
+    lines = []
+    if modules:
+        lines.append("# The modules of the shell that wrote this.")
+        lines.append(shlex.join(["module", "load", *modules]))
+    programs = shlex.quote(str(Path(sys.executable).parent))
     return [
-        *(
-            [
-                "# The modules of the shell that wrote this.",
-                shlex.join(["module", "load", *modules]),
-            ]
-            if modules
-            else []
-        ),
+        *lines,
         "# The Python that wrote this.",
-        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
+        f'export PATH={programs}:"$PATH"',
         "# A fast disk of the first node, to work on and copy back from:",
         '# CALIGO_SCRATCH="$TMPDIR"',
         "export HDF5_USE_FILE_LOCKING=BEST_EFFORT OMP_NUM_THREADS=1",

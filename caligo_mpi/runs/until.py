@@ -29,7 +29,11 @@ from ..parallel.job import Map, Setup
 _BATCH = 4096
 
 
-def asked(config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]) -> store.RunInfo:
+def asked(
+    config: RunConfig,
+    info: store.RunInfo,
+    path: str | os.PathLike[str],
+) -> store.RunInfo:
     """The run as the file at ``path`` is laid out for it next; the same where the run has no goal.
 
     Counts that are drawn from their law are drawn up to the goal before anything is laid out.
@@ -37,11 +41,14 @@ def asked(config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]) 
     if config.until is None or info.is_law:
         return info
     least = stopping.STEP * config.chunk_size
-    return replace(info, pairs=store.room(path, info, least=least))
+    room = store.room(path, info, least=least)
+    return replace(info, pairs=room)
 
 
 def completed(
-    config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]
+    config: RunConfig,
+    info: store.RunInfo,
+    path: str | os.PathLike[str],
 ) -> store.Status | None:
     """The status of ``path`` if it is finished and holds what the configuration asks for; else None."""
     if config.until is None:
@@ -52,31 +59,41 @@ def completed(
     found = store.completed(path, replace(info, pairs=1))
     if found is None or found.pairs >= config.pairs:
         return found
-    return found if course_of_file(config, found.path).met else None
+    course = course_of_file(config, found.path)
+    return found if course.met else None
 
 
 def counts_up_to_a_goal(
-    config: RunConfig, info: store.RunInfo, path: str | os.PathLike[str]
+    config: RunConfig,
+    info: store.RunInfo,
+    path: str | os.PathLike[str],
 ) -> store.Status | None:
     """The status of ``path`` if it holds counts of the same run that were drawn up to a goal, whichever; else None."""
     try:
         found = store.status(path)
     except StoreError:
         return None
-    if not (config.until and info.is_law and found.info.is_law and found.info.until):
+    is_wanted = config.until and info.is_law
+    if not (is_wanted and found.info.is_law and found.info.until):
+        return None
+    version = info.stream_version
+    if found.info.stream_version != version:
         return None
     there = RunConfig.from_json(found.info.config)
-    version = info.stream_version
-    is_same = found.info.stream_version == version
-    return found if is_same and there.digest(version) == config.digest(version) else None
+    is_same = there.digest(version) == config.digest(version)
+    return found if is_same else None
 
 
 def _is_met(config: RunConfig, found: store.Status) -> bool:
     """Whether counts that were drawn up to some goal are enough for this one."""
     report = json.loads(found.info.until)
-    last = found.pairs_done >= config.pairs
-    goal = _required(config)
-    seen = stopping.decide(goal, report["chunks"], found.pairs_done, found.tally, last=last)
+    seen = stopping.decide(
+        _required(config),
+        report["chunks"],
+        found.pairs_done,
+        found.tally,
+        last=found.pairs_done >= config.pairs,
+    )
     return bool(seen.reason)
 
 
@@ -85,7 +102,8 @@ def course_of_file(config: RunConfig, path: str | os.PathLike[str]) -> Course:
     course = _course(config, config.pairs)
     with store.open_pairs(path) as file:
         for start in range(0, file.chunk_count, _BATCH):
-            course.add_records(file.chunk_records(start, start + _BATCH))
+            records = file.chunk_records(start, start + _BATCH)
+            course.add_records(records)
     return course
 
 
@@ -95,17 +113,20 @@ def course_of_store(config: RunConfig, pair_store: store.PairStore) -> Course:
     What an earlier launch with a higher goal has made beyond this one's emissions stays.
     """
     size = config.chunk_size
-    stored = pair_store.ready * size
+    room = pair_store.info.pairs
+    stored = min(pair_store.ready * size, room)
     most = config.pairs
-    if pair_store.info.pairs > most:
+    if room > most:
         most = -(-most // size) * size
-    course = _course(config, max(most, min(stored, pair_store.info.pairs)))
+    course = _course(config, max(most, stored))
     _catch_up(course, pair_store)
     return course
 
 
 def _course(config: RunConfig, most: int) -> Course:
-    return Course(_required(config), Partition(most, config.chunk_size))
+    goal = _required(config)
+    partition = Partition(most, config.chunk_size)
+    return Course(goal, partition)
 
 
 def _required(config: RunConfig) -> stopping.Goal:
@@ -158,8 +179,12 @@ def stopped(config: RunConfig, course: Course) -> store.Stopped:
     plain = config
     if config.output.keep != "counts":
         plain = config.model_copy(update={"until": None, "pairs": course.pairs})
-    resolved = json.dumps(plain.resolved())
-    return store.Stopped(course.pairs, resolved, json.dumps(course.report()), course.table())
+    return store.Stopped(
+        course.pairs,
+        json.dumps(plain.resolved()),
+        json.dumps(course.report()),
+        course.table(),
+    )
 
 
 def follow(course: Course, pair_store: store.PairStore, record: NDArray[np.void]) -> None:
@@ -187,7 +212,8 @@ def report(status: store.Status) -> dict[str, Any] | None:
     if config.until is None:
         return None
     course = _course(config, config.pairs)
-    course.chunks, course.pairs = status.chunks_done, status.pairs_done
+    course.chunks = status.chunks_done
+    course.pairs = status.pairs_done
     course.tally = status.tally
     return course.report()
 
@@ -197,15 +223,7 @@ def foretold(config: RunConfig, expected: Expected) -> RunConfig:
     if config.until is None:
         return config
     goal = config.until.goal
-    sifted = expected.sifted_z, expected.sifted_x
-    rates = expected.qber_z, expected.qber_x
-    share, rate = sum(sifted), rates[0]
-    if goal.of == "qber":
-        errors = sifted[0] * rates[0] + sifted[1] * rates[1]
-        rate = errors / share if share else 0.0
-    else:
-        at = ("qber_z", "qber_x").index(goal.of)
-        share, rate = sifted[at], rates[at]
+    share, rate = _of_basis(goal.of, expected)
     pairs = stopping.expected_pairs(goal, rate, share * expected.coincidence)
     if not pairs < config.pairs:
         return config
@@ -215,3 +233,15 @@ def foretold(config: RunConfig, expected: Expected) -> RunConfig:
         place = 1 << (chunks - 1).bit_length()
     most = min(place * config.chunk_size, config.pairs)
     return config.model_copy(update={"pairs": most})
+
+
+def _of_basis(rate: str, expected: Expected) -> tuple[float, float]:
+    """The share of the registered pairs that an error rate is of, and that rate."""
+    if rate == "qber_z":
+        return expected.sifted_z, expected.qber_z
+    if rate == "qber_x":
+        return expected.sifted_x, expected.qber_x
+    share = expected.sifted_z + expected.sifted_x
+    errors_z = expected.sifted_z * expected.qber_z
+    errors_x = expected.sifted_x * expected.qber_x
+    return share, (errors_z + errors_x) / share if share else 0.0

@@ -22,5 +22,7 @@ def verify(path: str | os.PathLike[str], *, resample: int = 0) -> store.Verifica
         )
     chunks = len(info.partition)
     # Which chunks is no part of any result, so chance may choose anew each time.
-    chosen = sorted(random.SystemRandom().sample(range(chunks), min(resample, chunks)))
-    return store.verify_file(path, resample=Simulator()(info), chunks=chosen)
+    source = random.SystemRandom()
+    chosen = source.sample(range(chunks), min(resample, chunks))
+    simulate = Simulator()(info)
+    return store.verify_file(path, resample=simulate, chunks=sorted(chosen))

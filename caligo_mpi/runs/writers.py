@@ -21,7 +21,8 @@ def places(config: RunConfig, pair_store: store.PairStore) -> store.Places | Non
 
     Raises `StoreError` where that is asked for and hosts may not see each other's bytes.
     """
-    asked, info = config.output.writers, pair_store.info
+    asked = config.output.writers
+    info = pair_store.info
     if asked == "gather" or not info.has_columns:
         return None
     one_host = mpirun.is_on_one_host()
@@ -48,5 +49,7 @@ def may_be_direct(asked: str, kind: str, *, one_host: bool) -> bool:
 
 def _are_large(info: store.RunInfo) -> bool:
     """Whether the columns of a chunk are worth a write of their own."""
-    row = sum(1 / 8 if column.is_bit else column.kind.itemsize for column in info.stored)
-    return info.chunk_size * info.coincidence * row >= _LARGE
+    row_bytes = 0.0
+    for column in info.stored:
+        row_bytes += 1 / 8 if column.is_bit else column.kind.itemsize
+    return info.chunk_size * info.coincidence * row_bytes >= _LARGE

@@ -19,6 +19,8 @@ from .findings import Finding, failure, ok
 
 #: Ranks that say nothing for longer hang.
 _PATIENCE_SECONDS = 120.0
+#: What our own sentences begin with.
+_OURS = "caligo-mpi: "
 
 
 def checkup(folder: Path) -> list[Finding] | None:
@@ -28,23 +30,41 @@ def checkup(folder: Path) -> list[Finding] | None:
     """
     if launch.is_launched():
         return _together(folder)
-    found = [host.software(), *_launcher(), host.memory(1)]
-    found += [*host.batch_job(), *disk.look_at(folder)]
-    found += [*_alone(folder), *host.engines()]
-    return found
+    return [
+        host.software(),
+        *_launcher(),
+        host.memory(1),
+        *host.batch_job(),
+        *disk.look_at(folder),
+        *_alone(folder),
+        *host.engines(),
+    ]
 
 
 def on_ranks(count: int, arguments: list[str]) -> list[Finding]:
     """The findings of ranks that are launched for it; ``arguments`` are their command line behind the program."""
     try:
-        command, env = launch.mpirun_command(count, export=environment.own() | {RANKS})
+        exported = environment.own() | {RANKS}
+        command, env = launch.mpirun_command(count, export=exported)
     except EnvironmentProblem as error:
         return [_from_sentence(str(error))]
-    line = [*command, sys.executable, "-m", "caligo_mpi", *arguments, "--json"]
-    env = environment.overridden({**environment.completed(env), RANKS: str(count)})
+    line = [
+        *command,
+        sys.executable,
+        "-m",
+        "caligo_mpi",
+        *arguments,
+        "--json",
+    ]
+    settings = {**environment.completed(env), RANKS: str(count)}
     try:
         done = subprocess.run(
-            line, env=env, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=False
+            line,
+            env=environment.overridden(settings),
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         remedy = "look for a transport that hangs; the launcher of another MPI may be in PATH"
@@ -53,11 +73,17 @@ def on_ranks(count: int, arguments: list[str]) -> list[Finding]:
     try:
         return [Finding(**found) for found in json.loads(done.stdout)]
     except (ValueError, TypeError):
-        lines = [one for one in done.stderr.splitlines() if one.strip("- ")]
-        said = next(
-            (one for one in lines if one.startswith("caligo-mpi:")), lines[0] if lines else ""
-        )
-        return [_from_sentence(said.removeprefix("caligo-mpi: ") or f"{command[0]} said nothing")]
+        said = _first_sentence(done.stderr) or f"{command[0]} said nothing"
+        return [_from_sentence(said)]
+
+
+def _first_sentence(told: str) -> str:
+    """The first line of our own, or of anybody; empty if there is none."""
+    lines = [one for one in told.splitlines() if one.strip("- ")]
+    ours = [one for one in lines if one.startswith(_OURS)]
+    for line in ours or lines:
+        return line.removeprefix(_OURS)
+    return ""
 
 
 def _from_sentence(sentence: str) -> Finding:
@@ -97,8 +123,15 @@ def _together(folder: Path) -> list[Finding] | None:
     if places is None or speeds is None:
         return None
     here = sum(place.host == places[0].host for place in places)
-    found = [host.software(), ok("mpi", f"{mpi.library()}, a world of {mpi.size()}")]
-    found += [*ranks.placement(places), *ranks.distances(pings), host.memory(here)]
-    found += [*host.batch_job(), *disk.look_at(folder)]
-    found += [*ranks.efficiency(speeds), *host.engines()]
-    return found
+    world = f"{mpi.library()}, a world of {mpi.size()}"
+    return [
+        host.software(),
+        ok("mpi", world),
+        *ranks.placement(places),
+        *ranks.distances(pings),
+        host.memory(here),
+        *host.batch_job(),
+        *disk.look_at(folder),
+        *ranks.efficiency(speeds),
+        *host.engines(),
+    ]

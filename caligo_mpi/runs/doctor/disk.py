@@ -32,7 +32,9 @@ def look_at(folder: Path) -> Iterator[Finding]:
         return
     kind = file_system(folder)
     shared = kind.startswith(_SHARED)
-    told = f"{folder} is on {kind}" + (", which hosts share" if shared else "")
+    told = f"{folder} is on {kind}"
+    if shared:
+        told += ", which hosts share"
     yield ok(what, told)
     yield _room(folder)
     try:
@@ -58,8 +60,9 @@ def _locks(folder: Path, kind: str) -> Finding:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            told = f"{kind} has no file locks ({error.strerror})"
             remedy = "export HDF5_USE_FILE_LOCKING=FALSE (caligo-mpi has a lock of its own)"
-            return warning("locks", f"{kind} has no file locks ({error.strerror})", remedy)
+            return warning("locks", told, remedy)
     return ok("locks", "files can be locked")
 
 
@@ -73,6 +76,7 @@ def writing_speed(folder: Path) -> float:
                 file.write(block)
             file.flush()
             os.fsync(file.fileno())
-            return PROBE_BYTES / (time.perf_counter() - begin)
+            seconds = time.perf_counter() - begin
+            return PROBE_BYTES / seconds
     except OSError:
         return 0.0

@@ -26,12 +26,22 @@ def ok(what: str, told: str) -> Finding:
 
 def warning(what: str, told: str, remedy: str) -> Finding:
     """It will run, but slower or less safely than it could."""
-    return Finding(what, "warning", told, remedy)
+    return Finding(
+        what,
+        "warning",
+        told,
+        remedy,
+    )
 
 
 def failure(what: str, told: str, remedy: str) -> Finding:
     """A run would not work like this."""
-    return Finding(what, "failure", told, remedy)
+    return Finding(
+        what,
+        "failure",
+        told,
+        remedy,
+    )
 
 
 def is_well(findings: Iterable[Finding]) -> bool:

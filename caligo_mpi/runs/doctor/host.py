@@ -32,7 +32,7 @@ def engines() -> Iterator[Finding]:
     """Those that can be used; one that is not installed is no fault."""
     found = available()
     usable = [name for name, missing in found.items() if not missing]
-    told = ", ".join(usable) + " can be used"
+    told = f"{', '.join(usable)} can be used"
     others = len(found) - len(usable)
     if others:
         told += f"; {counted(others, 'other')} cannot (caligo-mpi engines says why)"
@@ -48,10 +48,11 @@ def memory(ranks_here: int) -> Finding:
     }
     given = {name: size for name, size in limits.items() if size is not None}
     name = min(given, key=lambda one: given[one])
-    needed = ranks_here * _RANK_BYTES
-    told = f"{quantity(given[name])}B ({name}) for {counted(ranks_here, 'rank')}"
-    if given[name] < needed:
-        remedy = f"a rank of the noise engine takes {quantity(_RANK_BYTES)}B: start fewer, or lower chunk_size"
+    size = given[name]
+    told = f"{quantity(size)}B ({name}) for {counted(ranks_here, 'rank')}"
+    if size < ranks_here * _RANK_BYTES:
+        needed = f"a rank of the noise engine takes {quantity(_RANK_BYTES)}B"
+        remedy = f"{needed}: start fewer, or lower chunk_size"
         return warning("memory", told, remedy)
     return ok("memory", told)
 
@@ -87,10 +88,23 @@ def batch_job() -> Iterator[Finding]:
     if not job:
         return
     if shutil.which("scontrol") is None:
-        yield warning("slurm", f"job {job}: scontrol is not in PATH", "load Slurm's module")
+        told = f"job {job}: scontrol is not in PATH"
+        yield warning("slurm", told, "load Slurm's module")
         return
-    line = ["scontrol", "--oneliner", "show", "job", job]
-    said = subprocess.run(line, capture_output=True, text=True, check=False, timeout=30)
+    line = [
+        "scontrol",
+        "--oneliner",
+        "show",
+        "job",
+        job,
+    ]
+    said = subprocess.run(
+        line,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     if said.returncode:
         told = f"job {job}: {said.stderr.strip()[:100]}"
         yield failure("slurm", told, "look at the job with squeue")

@@ -29,8 +29,9 @@ class KeyDistribution(Mode[Bbm92Config]):
         engine = devices.known(run)
         if engine is None:
             return IDEAL
-        biases = Decimal(str(engine.alice.basis_bias)) + Decimal(str(engine.bob.basis_bias))
-        return Premises(quality=devices.quality(run), even=biases == 1)
+        alice = Decimal(str(engine.alice.basis_bias))
+        bob = Decimal(str(engine.bob.basis_bias))
+        return Premises(quality=devices.quality(run), even=alice + bob == 1)
 
     def assumptions(self, run: RunConfig) -> list[str]:
         """Sentences on the preparation quality, detection and the choice of bases."""
@@ -57,10 +58,14 @@ class KeyDistribution(Mode[Bbm92Config]):
     def tests(self, config: Bbm92Config, rates: Rates) -> list[Tested]:
         """A random subset of both bases; or some of the key basis' bits, and all of the other basis'."""
         if config.test == "random":
-            return [Tested(config.test_fraction * rates.sifted, rates.qber)]
-        of_z, of_x = Tested(rates.sifted_z, rates.qber_z), Tested(rates.sifted_x, rates.qber_x)
-        key, told = (of_z, of_x) if config.test == "X" else (of_x, of_z)
-        return [Tested(config.test_fraction * key.share, key.rate), told]
+            disclosed = config.test_fraction * rates.sifted
+            return [Tested(disclosed, rates.qber)]
+        key = Tested(rates.sifted_z, rates.qber_z)
+        told = Tested(rates.sifted_x, rates.qber_x)
+        if config.test == "Z":
+            key, told = told, key
+        disclosed = config.test_fraction * key.share
+        return [Tested(disclosed, key.rate), told]
 
     def abort_chance(self, config: Bbm92Config) -> float:
         """Counts of a random test may fluctuate by more than its bounds allow."""
@@ -68,7 +73,8 @@ class KeyDistribution(Mode[Bbm92Config]):
 
     def defaults(self, file: store.PairsFile) -> tuple[dict[str, Any], str]:
         """The test that the file's bases allow."""
-        in_z, in_x = int(file.total("sifted_z")), int(file.total("sifted_x"))
+        in_z = int(file.total("sifted_z"))
+        in_x = int(file.total("sifted_x"))
         if self._are_even(file, in_z, in_x):
             why = "bases were chosen evenly, so a random subset of both bounds the errors"
             return {"test": "random"}, why
@@ -83,7 +89,8 @@ class KeyDistribution(Mode[Bbm92Config]):
         run = RunConfig.from_json(file.info.config)
         if not sifted or not self.premises(run).even:
             return not sifted
-        return abs(in_x / sifted - 0.5) <= hoeffding_margin(sifted, _EPSILON)
+        unevenness = abs(in_x / sifted - 0.5)
+        return unevenness <= hoeffding_margin(sifted, _EPSILON)
 
     def chosen(self, config: Bbm92Config, given: Mapping[str, Any], why: str) -> str:
         """The test, and why it is this one."""
@@ -104,11 +111,16 @@ class KeyDistribution(Mode[Bbm92Config]):
         share, bit, phase = _by_test(config.test, rates)
         told = efficiency * binary_entropy(bit)
         fraction = max(0.0, quality - binary_entropy(phase) - told)
-        asymptotic = fraction * share / rates.sifted if rates.sifted else 0.0
-        blocks = len(plan_blocks(counts["rows"], config))
-        of_block = counts["rows"] / blocks
+        asymptotic = 0.0
+        if rates.sifted:
+            asymptotic = fraction * share / rates.sifted
+        rows = counts["rows"]
+        blocks = len(plan_blocks(rows, config))
+        of_block = rows / blocks
         disclosed = config.test_fraction * share * of_block
-        tested = disclosed if config.test == "random" else (rates.sifted - share) * of_block
+        tested = disclosed
+        if config.test != "random":
+            tested = (rates.sifted - share) * of_block
         key_bits = int(share * of_block - disclosed)
         length = finite_key_length(
             key_bits=key_bits,

@@ -21,7 +21,13 @@ from .mode import Formula, Mode, Rates, Tested
 #: What `configs/rot.yaml` assumes of the adversary's memory.
 _STORAGE: dict[str, Any] = {"storage_r": 0.75, "storage_rate": 0.002}
 #: How often ``epsilon`` enters a transfer; docs/protocol.md says why.
-_PARTS = {"losses": 3, "uncertainty": 2, "storage": 2, "amplification": 1, "tags": 1}
+_PARTS = {
+    "losses": 3,
+    "uncertainty": 2,
+    "storage": 2,
+    "amplification": 1,
+    "tags": 1,
+}
 #: Emissions that stand for any number of them.
 _MANY = 10**14
 
@@ -94,12 +100,27 @@ class ObliviousTransfer(Mode[RotConfig]):
     ) -> Formula:
         """The length of each string, of two sets of half the rows that are left."""
         premises = self.premises(run)
-        rows, clicks = counts["rows"], counts["alice_clicks"]
-        finite = _string(rows, clicks, config, premises, rates.qber, efficiency)
+        rows = counts["rows"]
+        clicks = counts["alice_clicks"]
+        finite = _string(
+            rows,
+            clicks,
+            config,
+            premises,
+            rates.qber,
+            efficiency,
+        )
         many = int(_MANY * (rows / max(1, clicks)))
         if not many:
             return Formula(0.0, finite)
-        limit = _string(many, _MANY, config, premises, rates.qber, efficiency)
+        limit = _string(
+            many,
+            _MANY,
+            config,
+            premises,
+            rates.qber,
+            efficiency,
+        )
         return Formula(limit / (many * rates.sifted), finite)
 
 
@@ -114,8 +135,17 @@ def _string(
     """Bits of each string of ``valid`` out of ``rounds`` rounds."""
     if valid < 4:
         return 0
-    counted = Pairs(np.zeros((4, 0), np.uint8), valid, alice_clicks=rounds)
-    terms = agree_terms(counted, config, block=Block(0, 0, valid), premises=premises)
+    counted = Pairs(
+        np.zeros((4, 0), np.uint8),
+        valid,
+        alice_clicks=rounds,
+    )
+    terms = agree_terms(
+        counted,
+        config,
+        block=Block(0, 0, valid),
+        premises=premises,
+    )
     size = (terms.valid - terms.test) // 2
     leak = int(efficiency * size * binary_entropy(qber))
     return terms.length(set_size=size, leak_bits=leak).bits
