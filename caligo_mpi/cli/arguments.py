@@ -51,7 +51,12 @@ def add_set(sub: argparse.ArgumentParser, *, example: str) -> None:
 def add_output(sub: argparse.ArgumentParser) -> None:
     """``--output`` of verbs that write a pairs file."""
     text = "pairs file (default: output in the configuration)"
-    sub.add_argument("-o", "--output", metavar="FILE", help=text)
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=text,
+    )
 
 
 def add_json(sub: argparse.ArgumentParser) -> None:
@@ -61,15 +66,31 @@ def add_json(sub: argparse.ArgumentParser) -> None:
 
 def add_ranks(sub: argparse.ArgumentParser, *, text: str = "start mpirun with N ranks") -> None:
     """``--ranks`` of verbs that can run under MPI."""
-    sub.add_argument("-n", "--ranks", type=whole(1, 1 << 20), metavar="N", help=text)
+    sub.add_argument(
+        "-n",
+        "--ranks",
+        type=whole(1, 1 << 20),
+        metavar="N",
+        help=text,
+    )
 
 
 def add_execution(sub: argparse.ArgumentParser, *, aside: str) -> None:
     """``--ranks``, ``--force``, ``--quiet`` and ``--json`` of verbs that make a file."""
     add_ranks(sub)
     sub.add_argument("--force", action="store_true", help=aside)
-    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    add_quiet(sub)
     add_json(sub)
+
+
+def add_quiet(sub: argparse.ArgumentParser) -> None:
+    """``--quiet`` of verbs that show how far they are."""
+    sub.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        help="no progress",
+    )
 
 
 def add_mpi(sub: argparse.ArgumentParser) -> None:

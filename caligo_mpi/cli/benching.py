@@ -28,27 +28,58 @@ def add_verbs(verb: AddVerb) -> None:
     presets = "peers, scaling, noise-sweep, size-sweep, chunks, batching, store, protocol"
     sub.add_argument("bench", nargs="?", help=f"YAML file, or one of: {presets}")
     where = f"folder of results (default: {_FOLDER})"
-    sub.add_argument("-o", "--output", metavar="DIR", default=_FOLDER, help=where)
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        default=_FOLDER,
+        help=where,
+    )
     sub.add_argument("--plan", action="store_true", help="print all cases with estimates; run none")
+    _add_changes(sub)
+    again = "run the cases again that are not ok, of the session in DIR, and only those"
+    sub.add_argument("--rerun-failed", metavar="DIR", help=again)
+    text = "speed of session B over A; exit code 1 on a regression, 3 where nothing compares"
+    sub.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help=text,
+    )
+    text = "loss of speed in %% that is no regression (default: 5)"
+    sub.add_argument(
+        "--tolerance",
+        type=whole(0, 100),
+        metavar="P",
+        default=5,
+        help=text,
+    )
+    arguments.add_quiet(sub)
+    arguments.add_json(sub)
+
+
+def _add_changes(sub: argparse.ArgumentParser) -> None:
+    """What the command line may put in the place of a bench's own keys."""
     sub.add_argument("--engines", metavar="A,B", help="these engines instead")
     sub.add_argument("--pairs", metavar="N,M", help="these numbers of pairs instead")
     sub.add_argument("--noise", metavar="Q,R", help="these error rates of a Werner link instead")
     sub.add_argument("--ranks", metavar="N,M", help="these numbers of ranks instead")
-    sub.add_argument("--repeats", type=whole(1, 10_000), metavar="N", help="runs that count")
-    again = "run the cases again that are not ok, of the session in DIR, and only those"
-    sub.add_argument("--rerun-failed", metavar="DIR", help=again)
-    text = "speed of session B over A; exit code 1 on a regression, 3 where nothing compares"
-    sub.add_argument("--compare", nargs=2, metavar=("A", "B"), help=text)
-    text = "loss of speed in %% that is no regression (default: 5)"
-    sub.add_argument("--tolerance", type=whole(0, 100), metavar="P", default=5, help=text)
-    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
-    arguments.add_json(sub)
+    sub.add_argument(
+        "--repeats",
+        type=whole(1, 10_000),
+        metavar="N",
+        help="runs that count",
+    )
 
 
 def _bench(args: argparse.Namespace) -> int:
     from pathlib import Path
 
-    chosen = [bool(args.bench), bool(args.rerun_failed), bool(args.compare)]
+    chosen = [
+        bool(args.bench),
+        bool(args.rerun_failed),
+        bool(args.compare),
+    ]
     if sum(chosen) != 1:
         raise ConfigError("bench needs one of: a YAML file or preset, --rerun-failed, --compare")
     if args.compare:
@@ -98,10 +129,16 @@ def _rerun(args: argparse.Namespace) -> int:
             f"--{given[0]} is not with --rerun-failed, which repeats what was planned"
         )
     found = session.find(Path(args.rerun_failed))
-    return _run(args, found.folder.parent, bench.planned(found), found)
+    planned = bench.planned(found)
+    return _run(args, found.folder.parent, planned, found)
 
 
-def _run(args: argparse.Namespace, root: Path, planned: Planned, again: Session | None) -> int:
+def _run(
+    args: argparse.Namespace,
+    root: Path,
+    planned: Planned,
+    again: Session | None,
+) -> int:
     """Run a bench, or the failed cases of a session of it."""
     from ..bench import bench, session
     from ..bench.plan import varying
@@ -114,10 +151,9 @@ def _run(args: argparse.Namespace, root: Path, planned: Planned, again: Session 
     measure = planned.bench.measure
 
     def say(case: str, record: dict[str, Any] | None) -> None:
-        if not record or args.quiet:
-            return
-        line = show_bench.run_text(cases[case], names, record, measure)
-        streams.say(line)
+        if record and not args.quiet:
+            line = show_bench.run_text(cases[case], names, record, measure)
+            streams.say(line)
 
     with session.alone(root):
         if again:
@@ -126,7 +162,12 @@ def _run(args: argparse.Namespace, root: Path, planned: Planned, again: Session 
         else:
             found, result = bench.run(root, planned, say)
     comparison = session.read_json(found.folder / session.COMPARISON)
-    text = show_bench.summary_text(result, comparison, planned.cases, str(found.folder))
+    text = show_bench.summary_text(
+        result,
+        comparison,
+        planned.cases,
+        str(found.folder),
+    )
     arguments.tell(args, result, text)
     if not result["finished"]:
         return STOPPED

@@ -139,7 +139,13 @@ _CLOSING = "`caligo-mpi VERB --help` has a verb's options and two examples; --ve
 def command_help() -> str:
     """What ``caligo-mpi --help`` prints: the usage, what all is for, and the verbs."""
     sentences = {name: sentence for name, (_, sentence) in VERBS.items()}
-    return "\n\n".join([_USAGE, DESCRIPTION, overview(sentences), _CLOSING]) + "\n"
+    parts = [
+        _USAGE,
+        DESCRIPTION,
+        overview(sentences),
+        _CLOSING,
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def overview(verbs: dict[str, str]) -> str:

@@ -19,7 +19,13 @@ def add_verbs(verb: AddVerb) -> None:
     """Declare the verb ``doctor``."""
     sub = verb("doctor", _doctor)
     where = "file or directory that the output would go to (default: here)"
-    sub.add_argument("-o", "--output", metavar="PATH", default=".", help=where)
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        default=".",
+        help=where,
+    )
     arguments.add_ranks(sub)
     arguments.add_json(sub)
 
@@ -39,7 +45,12 @@ def _doctor(args: argparse.Namespace) -> int:
     values = []
     for one in found:
         values.append(
-            {"what": one.what, "verdict": one.verdict, "told": one.told, "remedy": one.remedy}
+            {
+                "what": one.what,
+                "verdict": one.verdict,
+                "told": one.told,
+                "remedy": one.remedy,
+            }
         )
     arguments.deliver(args, values, _text(found))
     # What we launched reports to us; mpirun would add a page of its own to another exit code.
@@ -58,7 +69,11 @@ def _folder(output: str) -> Path:
 
 
 #: What a line begins with.
-_MARKS = {"ok": "  ok     ", "warning": "  warning", "failure": "  FAILURE"}
+_MARKS = {
+    "ok": "  ok     ",
+    "warning": "  warning",
+    "failure": "  FAILURE",
+}
 
 
 def _text(findings: Sequence[Finding]) -> str:

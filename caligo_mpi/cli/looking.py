@@ -34,7 +34,12 @@ def _add_configuration_verbs(verb: AddVerb) -> None:
     sub.add_argument("path", nargs="?", help=where)
     known = starters.names()
     like = f"start from an example, not from all keys: {', '.join(known)}"
-    sub.add_argument("--like", choices=known, metavar="NAME", help=like)
+    sub.add_argument(
+        "--like",
+        choices=known,
+        metavar="NAME",
+        help=like,
+    )
     sub = verb("validate", _validate)
     arguments.add_config(sub)
     arguments.add_json(sub)
@@ -114,36 +119,76 @@ def _schema_of(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _add_file_verbs(verb: AddVerb) -> None:
+    _add_status(verb)
+    _add_verify(verb)
+    _add_analyze(verb)
+    _add_export(verb)
+
+
+def _add_status(verb: AddVerb) -> None:
     sub = verb("status", _status)
     several = "pairs or keys file; several, or a directory of them, in one table with --watch"
-    sub.add_argument("files", nargs="+", metavar="FILE", help=several)
+    sub.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help=several,
+    )
     live = "look again and again until all are complete, by reading alone"
     sub.add_argument("--watch", action="store_true", help=live)
     often = "seconds between two looks of --watch (default: 2)"
-    sub.add_argument("--interval", type=whole(1, 86_400), default=2, metavar="S", help=often)
+    sub.add_argument(
+        "--interval",
+        type=whole(1, 86_400),
+        default=2,
+        metavar="S",
+        help=often,
+    )
     arguments.add_json(sub)
+
+
+def _add_verify(verb: AddVerb) -> None:
     sub = verb("verify", _verify)
     sub.add_argument("file")
     text = "simulate N random chunks again, too"
-    sub.add_argument("--resample", type=whole(1, 10**15), metavar="N", default=0, help=text)
+    sub.add_argument(
+        "--resample",
+        type=whole(1, 10**15),
+        metavar="N",
+        default=0,
+        help=text,
+    )
     arguments.add_json(sub)
-    _add_analyze(verb)
+
+
+def _add_export(verb: AddVerb) -> None:
     sub = verb("export", _export)
     sub.add_argument("file")
     sub.add_argument("--to", required=True, choices=["npz", "csv", "parquet", "bytes", "joint"])
     part = "only rows A to B, B not included; either may be left out"
-    sub.add_argument("--rows", metavar="A:B", type=rows, default=(0, None), help=part)
+    sub.add_argument(
+        "--rows",
+        metavar="A:B",
+        type=rows,
+        default=(0, None),
+        help=part,
+    )
     some = "only these columns, such as alice_basis,alice_outcome"
     sub.add_argument("--columns", metavar="A,B", help=some)
     text = "default: the file's name with another ending"
-    sub.add_argument("-o", "--output", metavar="PATH", help=text)
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help=text,
+    )
 
 
 def _add_analyze(verb: AddVerb) -> None:
     sub = verb("analyze", _analyze)
     sub.add_argument("file")
     arguments.add_ranks(sub)
-    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    arguments.add_quiet(sub)
     arguments.add_json(sub)
     # Ranks touch this file, by which their launcher sees that they are at work.
     sub.add_argument("--pulse", default="", help=SUPPRESS)
@@ -198,7 +243,11 @@ def _verify(args: argparse.Namespace) -> int:
         return _verify_keys(args)
     found = verify(args.file, resample=args.resample)
     text = show_verification.verification_text(found)
-    arguments.deliver(args, show_verification.verification_dict(found), text)
+    arguments.deliver(
+        args,
+        show_verification.verification_dict(found),
+        text,
+    )
     return DONE if found.ok else CRASHED
 
 
@@ -212,7 +261,11 @@ def _verify_keys(args: argparse.Namespace) -> int:
         )
     found = verify_keys(args.file)
     text = show_keys.keys_verification_text(found)
-    arguments.deliver(args, show_keys.keys_verification_dict(found), text)
+    arguments.deliver(
+        args,
+        show_keys.keys_verification_dict(found),
+        text,
+    )
     return DONE if found.ok else CRASHED
 
 
@@ -268,7 +321,12 @@ def _add_engine_verbs(verb: AddVerb) -> None:
     text = "check a simulator that is installed apart against the closed forms"
     sub.add_argument("--accept", choices=["netsquid", "sequence"], help=text)
     text = "pairs per check of --accept (default: 6000)"
-    sub.add_argument("--pairs", type=whole(1, 10**15), default=6000, help=text)
+    sub.add_argument(
+        "--pairs",
+        type=whole(1, 10**15),
+        default=6000,
+        help=text,
+    )
     text = "with --accept: also write all its numbers, releases and times to FILE (JSON), to be sent back"
     sub.add_argument("--report", metavar="FILE", help=text)
     arguments.add_json(sub)

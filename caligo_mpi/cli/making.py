@@ -58,7 +58,12 @@ def _add_generate(verb: AddVerb) -> None:
     )
     arguments.add_mpi(sub)
     only = "simulate this chunk alone, here; write nothing"
-    sub.add_argument("--only-chunk", type=int, metavar="I", help=only)
+    sub.add_argument(
+        "--only-chunk",
+        type=int,
+        metavar="I",
+        help=only,
+    )
     aside = "set a file of another configuration aside and start anew"
     arguments.add_execution(sub, aside=aside)
 
@@ -73,14 +78,19 @@ def _generate(args: argparse.Namespace) -> int:
 
     observer = TerminalObserver(quiet=args.quiet, json=args.json)
     with lasting(args.config) as args.config, observer:
-        return execute(Task(lambda: _generate_job(args), ChunkResult, observer), args.ranks)
+        task = Task(lambda: _generate_job(args), ChunkResult, observer)
+        return execute(task, args.ranks)
 
 
 def _generate_job(args: argparse.Namespace) -> GenerateJob:
     from ..runs.generate import GenerateJob
 
     config, path = arguments.config_and_path(args)
-    line = ["generate", arguments.operand(args.config), *arguments.rank_arguments(args, path)]
+    line = [
+        "generate",
+        arguments.operand(args.config),
+        *arguments.rank_arguments(args, path),
+    ]
     return GenerateJob(config, path, line, forced=args.force)
 
 
@@ -109,9 +119,19 @@ def _add_distill(verb: AddVerb) -> None:
     sub.add_argument("--mode", choices=list(MODES), help=without)
     arguments.add_set(sub, example="qber_limit=0.05")
     keys = "keys file (default: NAME.keys.h5 beside the pairs file)"
-    sub.add_argument("-o", "--output", metavar="FILE", help=keys)
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=keys,
+    )
     launches = "launches after the first (default: 100)"
-    sub.add_argument("--restarts", type=whole(0, 1_000_000), metavar="K", help=launches)
+    sub.add_argument(
+        "--restarts",
+        type=whole(0, 1_000_000),
+        metavar="K",
+        help=launches,
+    )
     arguments.add_mpi(sub)
     again = "simulate a file's pairs again, even for more than an hour of one core"
     sub.add_argument("--yes", action="store_true", help=again)
@@ -126,7 +146,8 @@ def _distill(args: argparse.Namespace) -> int:
 
     observer = TerminalObserver(quiet=args.quiet, json=args.json)
     with lasting(args.config) as args.config, observer:
-        return execute(Task(lambda: _distill_job(args), Finished, observer), args.ranks)
+        task = Task(lambda: _distill_job(args), Finished, observer)
+        return execute(task, args.ranks)
 
 
 def _distill_job(args: argparse.Namespace) -> DistillJob:
@@ -138,7 +159,12 @@ def _distill_job(args: argparse.Namespace) -> DistillJob:
     output = default_output(args.run) if args.output is None else args.output
     path = output_name(output)
     config, chosen = _protocol(args)
-    plan = prepare(args.run, config, yes=args.yes, chosen=chosen)
+    plan = prepare(
+        args.run,
+        config,
+        yes=args.yes,
+        chosen=chosen,
+    )
     if chosen and not args.ranks:  # rank 0 of those that are launched says it
         streams.say(chosen)
     restarts = args.restarts
@@ -192,7 +218,7 @@ def _add_resume(verb: AddVerb) -> None:
     sub.add_argument("--yes", action="store_true", help=again)
     arguments.add_ranks(sub)
     arguments.add_mpi(sub)
-    sub.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    arguments.add_quiet(sub)
     arguments.add_json(sub)
 
 
@@ -252,9 +278,20 @@ def _slurm(args: argparse.Namespace) -> int:
         preflight(config, path)
         foreseen = forecast(config)
         about = slurm.about_run(config, foreseen)
-        command = slurm.Command(args.config, path, args.overrides, about=about)
+        command = slurm.Command(
+            args.config,
+            path,
+            args.overrides,
+            about=about,
+        )
     times = partial(_expected_seconds, foreseen)
-    script = slurm.script(foreseen, command, ranks=args.ranks, limit=limit, times=times)
+    script = slurm.script(
+        foreseen,
+        command,
+        ranks=args.ranks,
+        limit=limit,
+        times=times,
+    )
     streams.deliver(script, end="")
     return DONE
 
@@ -295,6 +332,15 @@ def _sequential(args: argparse.Namespace) -> int:
     from . import show
 
     config, path = arguments.config_and_path(args)
-    outcome = run_sequential(config, path, trace=args.trace, force=args.force)
-    arguments.tell(args, show.sequential_dict(outcome), show.sequential_text(outcome))
+    outcome = run_sequential(
+        config,
+        path,
+        trace=args.trace,
+        force=args.force,
+    )
+    arguments.tell(
+        args,
+        show.sequential_dict(outcome),
+        show.sequential_text(outcome),
+    )
     return DONE

@@ -43,16 +43,19 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         sub.set_defaults(verb=function)
         return sub
 
-    for module in _modules(only):
-        import_module(f".{module}", __package__).add_verbs(verb)
+    for name in _modules(only):
+        module = import_module(f".{name}", __package__)
+        module.add_verbs(verb)
     return command
 
 
 def _modules(only: str | None) -> list[str]:
     """The modules to ask for verbs, each once."""
     if only is not None:
-        return [catalog.VERBS[only][0]]
-    return list(dict.fromkeys(module for module, _ in catalog.VERBS.values()))
+        module, _ = catalog.VERBS[only]
+        return [module]
+    modules = dict.fromkeys(module for module, _ in catalog.VERBS.values())
+    return list(modules)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -60,5 +63,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
     Only the parsers of the verb's own module are made, unless there is something to say of other verbs.
     """
-    first = argv[0] if argv else None
-    return parser(first if first in catalog.VERBS else None).parse_args(argv)
+    only = None
+    if argv and argv[0] in catalog.VERBS:
+        only = argv[0]
+    command = parser(only)
+    return command.parse_args(argv)

@@ -40,17 +40,32 @@ def _bar(columns: int) -> Iterator[Report]:
     from rich.progress import Progress as Bar
 
     # Under our launcher the standard error is a pipe that ends at a terminal.
-    console = Console(stderr=True, force_terminal=True, width=columns, height=_BAR_LINES)
+    console = Console(
+        stderr=True,
+        force_terminal=True,
+        width=columns,
+        height=_BAR_LINES,
+    )
     texts = (
         TextColumn("{task.percentage:5.1f} %"),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Bar(BarColumn(bar_width=None), *texts, console=console, refresh_per_second=5) as bar:
+    with Bar(
+        BarColumn(bar_width=None),
+        *texts,
+        console=console,
+        refresh_per_second=5,
+    ) as bar:
         task = bar.add_task("", total=None, rate="")
 
         def report(progress: Progress) -> None:
-            bar.update(task, completed=progress.pairs, total=progress.total, rate=_rate(progress))
+            bar.update(
+                task,
+                completed=progress.pairs,
+                total=progress.total,
+                rate=_rate(progress),
+            )
 
         yield report
 

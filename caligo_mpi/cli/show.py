@@ -31,7 +31,10 @@ def qber_sigma(errors: int, sifted: int, expected: float) -> float | None:
         return None
     mean = sifted * expected
     spread = (mean * (1 - expected)) ** 0.5
-    return round((errors - mean) / spread, 2) if spread else None
+    if not spread:
+        return None
+    sigma: float = (errors - mean) / spread
+    return round(sigma, 2)
 
 
 def summary_text(summary: Summary) -> str:
@@ -212,9 +215,9 @@ def _progress_lines(status: Status) -> Iterator[str]:
     """How much is in, and what was measured in it."""
     done = 100 * status.pairs_done / status.pairs
     of_pairs = counted(status.pairs, "pair")
-    of_chunks = counted(status.chunks_total, "chunk")
     pairs = f"{status.pairs_done:,} of {of_pairs} ({done:.1f} %)"
     rows = counted(status.rows, "row")
+    of_chunks = counted(status.chunks_total, "chunk")
     chunks = f"{status.chunks_done:,} of {of_chunks}"
     yield f"  {pairs}, {rows}, {chunks}"
     tally = status.tally

@@ -14,7 +14,9 @@ from .arguments import in_form
 from .observer import TerminalObserver
 
 _WIDTH = 80
-_NAME, _P = 18, 8
+#: Letters of a check's name, and of its chance.
+_NAME = 18
+_P = 8
 
 
 class AnalysisObserver(TerminalObserver):
@@ -46,7 +48,12 @@ def analysis_text(found: Analysis) -> str:
 
 
 def _wrapped(words: str, *, first: str, further: str) -> list[str]:
-    return textwrap.wrap(words, _WIDTH, initial_indent=first, subsequent_indent=further)
+    return textwrap.wrap(
+        words,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=further,
+    )
 
 
 def _head(found: Analysis) -> str:
@@ -94,7 +101,9 @@ def _chance(p: float | None) -> str:
         return "–"
     if p < 1e-300:
         return "<1e-300"
-    return f"{p:.2g}" if p >= 1e-3 else f"{p:.0e}"
+    if p < 1e-3:
+        return f"{p:.0e}"
+    return f"{p:.2g}"
 
 
 def _qber_line(rate: Qber) -> str:

@@ -39,7 +39,13 @@ def plan_text(planned: Planned, outlooks: Sequence[Outlook]) -> str:
             problems.append(f"{one.case.engine}: {one.problem[1]}")
         else:
             seconds += rounds * one.forecast.seconds
-    head = ["engine", *map(_title, names), "a run", "memory", "estimate"]
+    head = [
+        "engine",
+        *map(_title, names),
+        "a run",
+        "memory",
+        "estimate",
+    ]
     usable = len(outlooks) - len(problems)
     runs = counted(rounds * usable, "run")
     each = f"{bench.warmup} + {bench.repeats} of each"
@@ -90,7 +96,12 @@ def plan_dict(outlooks: Sequence[Outlook]) -> list[dict[str, Any]]:
     return found
 
 
-def run_text(case: Case, names: list[str], record: Mapping[str, Any], measure: str) -> str:
+def run_text(
+    case: Case,
+    names: list[str],
+    record: Mapping[str, Any],
+    measure: str,
+) -> str:
     """A run that has ended, in a line."""
     kind = "warm-up" if record["warmup"] else f"run {record['round']}"
     what = f"{label(case, names)}, {kind}"
@@ -138,7 +149,13 @@ def summary_text(
     last = f"{folder}: {count}: {', '.join(states)}"
     if not summary["finished"]:
         last += "; stopped, run the same command again to go on"
-    return "\n".join([table(head, rows), *dict.fromkeys(problems), *fits, last])
+    lines = [
+        table(head, rows),
+        *dict.fromkeys(problems),
+        *fits,
+        last,
+    ]
+    return "\n".join(lines)
 
 
 def _ratios(comparison: Mapping[str, Any]) -> dict[tuple[str, str], Any]:

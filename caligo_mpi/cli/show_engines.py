@@ -29,7 +29,8 @@ def _hanging(text: str, name: str, width: int, indent: int) -> list[str]:
     room = 77 - width - indent - indent // 2
     first, *further = wrapped(text, room)
     shift = " " * (indent + 2)
-    lines = [name.ljust(width) + shift + first]
+    margin = " " * width
+    lines = [f"{name:<{width}}{shift}{first}"]
     for line in further:
-        lines.append(" " * width + shift + "  " + line)
+        lines.append(f"{margin}{shift}  {line}")
     return lines

@@ -150,7 +150,8 @@ def _made_lines(keys: KeysReport) -> Iterator[str]:
         yield "  key: none"
         return
     length = counted(keys.key_bits, "bit")
-    share = _percent(";", keys.key_bits, _sum_of(keys, "sifted"), " of sifted")
+    sifted = _sum_of(keys, "sifted")
+    share = _percent(";", keys.key_bits, sifted, " of sifted")
     yield f"  key: {length}{_whose(keys)}{share}"
     yield from _rate_lines(keys)
 
@@ -197,9 +198,10 @@ def _efficiency(keys: KeysReport) -> tuple[float, float, float, int] | None:
     for name in ("leak_bits", "bits", "corrected"):
         total = float(frames[name].sum())
         sums.append(np.array([total]))
-    mean = float(efficiency(*sums)[0])
-    of_frames = frames["efficiency"]
-    return mean, float(of_frames.min()), float(of_frames.max()), len(frames)
+    (mean,) = efficiency(*sums).tolist()
+    least = float(frames["efficiency"].min())
+    most = float(frames["efficiency"].max())
+    return mean, least, most, len(frames)
 
 
 def _rate_lines(keys: KeysReport) -> Iterator[str]:
@@ -235,7 +237,8 @@ def _aborts(keys: KeysReport) -> dict[tuple[str, str], list[Any]]:
     for row in aborted:
         step = row["abort_step"].decode()
         reason = row["abort_reason"].decode()
-        found.setdefault((step, reason), []).append(row)
+        alike = found.setdefault((step, reason), [])
+        alike.append(row)
     return found
 
 

@@ -25,7 +25,8 @@ def rank_lines(metrics: Rows, runs: Rows) -> Iterator[str]:
     last = metrics["run"].max()
     rows = metrics[metrics["run"] == last]
     whole = together(rows)
-    ranks = counted(int(rows["ranks"].sum()), "rank")
+    number = int(rows["ranks"].sum())
+    ranks = counted(number, "rank")
     efficiency = 100 * whole["efficiency"]
     balance = 100 * whole["balance"]
     yield f"  last launch: {ranks}, efficiency {efficiency:.0f} %, load balance {balance:.0f} %"
@@ -81,7 +82,9 @@ def ranks_list(metrics: Rows) -> list[dict[str, Any]]:
 def _name(row: np.void) -> str:
     first = int(row["rank"])
     ranks = int(row["ranks"])
-    return f"rank {first}" if ranks == 1 else f"ranks from {first}, {ranks} together"
+    if ranks == 1:
+        return f"rank {first}"
+    return f"ranks from {first}, {ranks} together"
 
 
 def _split(row: np.void) -> str:
@@ -95,15 +98,17 @@ def _split(row: np.void) -> str:
 
 
 def _traffic(row: np.void) -> str:
-    messages = counted(int(row["messages"]), "message")
-    sent = quantity(int(row["bytes"]))
-    memory = quantity(int(row["peak_memory"]))
-    return f"{messages} of {sent}B, {memory}B of memory at most"
+    messages = int(row["messages"])
+    sent = int(row["bytes"])
+    memory = int(row["peak_memory"])
+    told = f"{counted(messages, 'message')} of {quantity(sent)}B"
+    return f"{told}, {quantity(memory)}B of memory at most"
 
 
 def _place(row: np.void) -> str:
     host = _text(row, "host")
-    return f"; {host}:{_text(row, 'cores')}" if host else ""
+    cores = _text(row, "cores")
+    return f"; {host}:{cores}" if host else ""
 
 
 def _text(row: np.void, name: str) -> str:

@@ -28,7 +28,13 @@ def sweep_text(done: SweepSummary) -> str:
     last = "  run the same command again to go on"
     if done.complete:
         last = f"  {done.directory / 'results.csv'}"
-    return "\n".join([head, *_rows(done.table), *_worst(done.table), last])
+    lines = [
+        head,
+        *_rows(done.table),
+        *_worst(done.table),
+        last,
+    ]
+    return "\n".join(lines)
 
 
 def sweep_dict(done: SweepSummary) -> dict[str, Any]:
@@ -118,11 +124,15 @@ def _cells(table: Table, row: dict[str, Any], has_key: bool) -> list[str]:
 
 
 def _or_dash(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
+    if value is None:
+        return "-"
+    return f"{value:{form}}"
 
 
 def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    return str(value)
 
 
 def _percent(row: dict[str, Any], basis: str) -> str:
@@ -141,12 +151,13 @@ def _worst(table: Table) -> Iterator[str]:
     scores = []
     for row in table.rows:
         for name in ("z_score_z", "z_score_x"):
-            if row.get(name) is not None:
-                scores.append((abs(row[name]), row["point"]))
+            score = row.get(name)
+            if score is not None:
+                scores.append((abs(score), row["point"]))
     if not scores:
         return
-    score, point = max(scores)
-    distance = f"{score:.2f} σ of {len(scores)}"
+    largest, point = max(scores)
+    distance = f"{largest:.2f} σ of {len(scores)}"
     yield f"  largest distance from the closed forms: {distance}, at point {point}"
 
 

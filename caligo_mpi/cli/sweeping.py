@@ -24,8 +24,19 @@ def add_verbs(verb: AddVerb) -> None:
     """Declare the verbs ``sweep`` and ``merge``."""
     _add_sweep(verb)
     sub = verb("merge", _merge)
-    sub.add_argument("directories", nargs="+", metavar="DIR", help="directories of sweeps")
-    sub.add_argument("-o", "--output", metavar="DIR", required=True, help="directory to make")
+    sub.add_argument(
+        "directories",
+        nargs="+",
+        metavar="DIR",
+        help="directories of sweeps",
+    )
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        help="directory to make",
+    )
     arguments.add_json(sub)
 
 
@@ -34,11 +45,26 @@ def _add_sweep(verb: AddVerb) -> None:
     file = "YAML file, such as configs/sweep-fidelity.yaml"
     sub.add_argument("config", metavar="SWEEP", help=file)
     arguments.add_set(sub, example="base.pairs=1e6")
-    sub.add_argument("-o", "--output", metavar="DIR", help="directory of the results")
+    sub.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="directory of the results",
+    )
     sub.add_argument("--plan", action="store_true", help="say what it takes; run nothing")
-    sub.add_argument("--point", type=whole(0, 1 << 40), metavar="K", help="this point alone")
+    sub.add_argument(
+        "--point",
+        type=whole(0, 1 << 40),
+        metavar="K",
+        help="this point alone",
+    )
     text = "with --point: print the configuration of the equivalent single run"
-    sub.add_argument("--config", dest="single", action="store_true", help=text)
+    sub.add_argument(
+        "--config",
+        dest="single",
+        action="store_true",
+        help=text,
+    )
     either = sub.add_mutually_exclusive_group()
     text = "compute the other points when one fails (the default)"
     either.add_argument("--keep-going", action="store_true", help=text)
@@ -147,7 +173,11 @@ def _plan(args: argparse.Namespace) -> int:
     chosen = _chosen(sweep, args)
     require_fit(sweep, chosen, Path(args.output or "."))
     found = plan(sweep, chosen)
-    arguments.deliver(args, show_sweep.plan_dict(found), show_sweep.plan_text(found))
+    arguments.deliver(
+        args,
+        show_sweep.plan_dict(found),
+        show_sweep.plan_text(found),
+    )
     return DONE
 
 
@@ -158,7 +188,11 @@ def _merge(args: argparse.Namespace) -> int:
 
     observer = TerminalObserver(quiet=True, json=args.json)
     found = merge(args.directories, args.output, observer=observer)
-    arguments.tell(args, show_sweep.sweep_dict(found), show_sweep.sweep_text(found))
+    arguments.tell(
+        args,
+        show_sweep.sweep_dict(found),
+        show_sweep.sweep_text(found),
+    )
     return DONE
 
 

@@ -82,8 +82,9 @@ def sentence(seen: Look, now: float | None) -> str:
     parts = [f"{done:.1f} % of {whole}", *_rates(seen, now)]
     if seen.ranks:
         ranks = counted(seen.ranks, "rank")
-        slow = f", slow: {_slow(seen)}" if seen.slow else ""
-        parts.append(ranks + slow)
+        if seen.slow:
+            ranks += f", slow: {_slow(seen)}"
+        parts.append(ranks)
     if seen.last_commit and not seen.is_over:
         parts.append(f"last commit {_age(seen)} ago")
     if seen.faults:
@@ -121,7 +122,8 @@ def _slow(seen: Look) -> str:
 
 
 def _age(seen: Look) -> str:
-    return duration(max(0.0, time.time() - seen.last_commit))
+    seconds = time.time() - seen.last_commit
+    return duration(max(0.0, seconds))
 
 
 def _lines(view: View, seconds: float) -> None:
@@ -175,7 +177,8 @@ def _table(rows: Sequence[tuple[Look, float | None]]) -> Table:
 
 def _cells(seen: Look, now: float | None) -> list[str]:
     if not seen.total:
-        return [str(seen.path), seen.state, *["–"] * 7]
+        nothing = ["–"] * 7
+        return [str(seen.path), seen.state, *nothing]
     done = 100 * seen.done / seen.total
     left = _left(seen, now)
     ranks = str(seen.ranks or "–")
@@ -197,7 +200,8 @@ def _cells(seen: Look, now: float | None) -> list[str]:
 def _per_second(speed: float | None) -> str:
     if speed is None:
         return "–"
-    return rate(speed).removesuffix(" pairs/s") + "/s"
+    pairs = rate(speed).removesuffix(" pairs/s")
+    return f"{pairs}/s"
 
 
 def _bar(seen: Look) -> str:
