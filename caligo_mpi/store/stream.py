@@ -1,6 +1,6 @@
 """Columns of a chunk that a thread writes while the next of its blocks are simulated.
 
-A few blocks go round: each is filled while others are written, and is small enough to be in a cache still.
+A few pieces of memory go round: each is filled while others are written, and is small enough to be in a cache still.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .files import write_at
 
 Words = NDArray[np.uint64]
 
-# Blocks that go round.
-_BLOCKS = 8
+# Pieces of memory that go round.
+_BLOCKS = 4
 
 
 class _Due(NamedTuple):

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,9 @@ SOURCES = (
 _LOADING, _COMPILING = 1.0, 20.0
 #: Blocks that are summed up between two ticks: a millisecond, beside which a call of compiled code is nothing.
 _TOGETHER = 8
+#: Blocks that are handed to a sink at once: the thread that writes them and this one seldom wait for each other then,
+#: and all that is on its way is still in a cache that cores share.
+_WRITTEN_TOGETHER = 4
 _MISSING = "numba is not installed: pip install 'caligo-mpi[fast]'"
 
 
@@ -69,23 +73,39 @@ def sum_up(
     if sink is None:
         found = _sum_up_alone(blocks, count, tick)
         return Summed(found, blocks.checksum())
+    found = _sum_up_into(sink, blocks, count, tick)
+    return Summed(found, blocks.checksum())
+
+
+def _sum_up_into(sink: Sink, blocks: Any, count: int, tick: Tick) -> Tally:
+    """Counts of columns that a sink gets, a few blocks at a time."""
     end = count >> 6
     found = Tally()
-    for first, words in outcomes.blocks(count):
-        planes = sink.lend(words)
-        found += blocks.draw(planes, first)
+    for some in _groups(count, _WRITTEN_TOGETHER):
+        first = some[0][0]
+        last, words = some[-1]
+        planes = sink.lend(last + words - first)
+        for begin, words in some:
+            at = begin - first
+            found += blocks.draw(planes[:, at : at + words], begin)
         sink.take(planes[:, : end - first], first)
         tick()
-    return Summed(found, blocks.checksum())
+    return found
+
+
+def _groups(count: int, size: int) -> Iterator[list[tuple[int, int]]]:
+    """The blocks of `outcomes.blocks`, so many at a time."""
+    planned = list(outcomes.blocks(count))
+    for start in range(0, len(planned), size):
+        yield planned[start : start + size]
 
 
 def _sum_up_alone(blocks: Any, count: int, tick: Tick) -> Tally:
     """Counts of columns that nobody gets."""
-    planned = list(outcomes.blocks(count))
     found = Tally()
-    for start in range(0, len(planned), _TOGETHER):
-        some = planned[start : start + _TOGETHER]
-        found += blocks.sum_up(some[0][0], [words for _, words in some])
+    for some in _groups(count, _TOGETHER):
+        first = some[0][0]
+        found += blocks.sum_up(first, [words for _, words in some])
         tick()
     return found
 
