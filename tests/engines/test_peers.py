@@ -305,17 +305,3 @@ def test_devices_of_peers_are_not_trusted_for_oblivious_transfer() -> None:
         ConfigError, match=r"nothing is known of how the devices of engine\.name=stim"
     ):
         require_transfer(run, source="run.h5")
-
-
-def test_the_engine_of_the_page_keeps_the_contract() -> None:
-    """Its three blocks are one file, an entry point and a test; run here without being installed."""
-    page = (ROOT / "docs" / "peers.md").read_text()
-    engine, tests = re.findall(r"```python\n# .*?\n(.*?)```", page, re.DOTALL)
-    made: dict[str, Any] = {}
-    exec(engine, made)
-    exec(tests.replace("from my_engine import Perfect\n", ""), made)
-    contract = made["TestPerfect"]()
-    names = [name for name in dir(contract) if name.startswith("test_")]
-    assert len(names) > 8
-    for name in names:
-        getattr(contract, name)()
