@@ -6,9 +6,9 @@ Importing this compiles, or loads what was kept, and raises `ImportError` withou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -21,9 +21,10 @@ from ...pairs import Tally
 from . import outcomes, sums
 from .kernel import SOURCES
 from .outcomes import Law
-from .tables import ONE, Words
+from .tables import ONE, Table, Words
 
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 
 _jit = compiler(*SOURCES)
 
@@ -34,18 +35,17 @@ _ZEROS, _ONES, _RAW, _TABLE = 0, 1, 2, 3
 _NEAR = 512
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
-    """A law as arrays: the kinds of its twelve planes, and the tables one after the other.
+class Plan(NamedTuple):
+    """A law as arrays: the kinds of its twelve planes, and its tables (`tables.Table`), a row for each.
 
     The planes: Alice's and Bob's bases; flips in Z and in X; of Alice's bits, and then of Bob's, falls
     in Z, in X, rises in Z, in X.
     """
 
     kinds: I64
-    values: NDArray[np.uint8]
+    values: U8
     wholes: I64
-    rest_values: NDArray[np.uint8]
+    rest_values: U8
     rest_bounds: Words
     rest_counts: I64
 
@@ -58,34 +58,36 @@ class Blocks:
 
     def __init__(self, law: Law, seed: np.random.SeedSequence, summed: int = 0) -> None:
         plan = compile_plan(law)
-        rests = (plan.rest_values, plan.rest_bounds, plan.rest_counts)
-        self._law = (plan.kinds, plan.values, plan.wholes, *rests)
+        tables = plan[1:]
+        self._plan = plan.kinds, tables
         self._planes: Words | None = None
         state: Any = np.random.SFC64(seed).state
         self._state = np.array(state["state"]["state"], np.uint64)
-        self._work = np.empty((2, outcomes.FULL), np.uint64)
-        self._late = np.empty(8 * outcomes.FULL, np.int64)
-        self._counts = np.zeros(5, np.int64)
+        plane, other = np.empty((2, outcomes.FULL), np.uint64)
+        late = np.empty(8 * outcomes.FULL, np.int64)
+        self._space = plane, other, late
         stretches, rest = divmod(summed, 64 * sums.STRETCH)
-        self._notes = np.empty((4, 0 if rest else stretches, 8), np.uint64)
-        self.sums = self._notes.size > 0
+        self.sums = stretches > 0 and rest == 0
+        self._counts = np.zeros(5, np.int64)
+        self._notes = np.empty((4, stretches if self.sums else 0, 8), np.uint64)
+        self._found = self._counts, self._notes
 
     def draw(self, planes: Words, first: int) -> Tally:
         """Fill ``planes``, of shape (4, words): Alice's bases and bits, then Bob's; and count.
 
         ``first`` is the number of their first word.  Words behind those that are summed are drawn, not counted.
         """
-        work = (*self._work, self._late, self._counts)
-        _block(self._state, *self._law, *planes, *work, self._notes, first)
+        columns = tuple(planes)
+        _block(self._state, self._plan, columns, self._space, self._found, first)
         return self._tally()
 
     def sum_up(self, first: int, sizes: Sequence[int]) -> Tally:
         """Draw blocks of so many words, one after the other in the same place, and count them together."""
         if self._planes is None:
             self._planes = np.empty((4, outcomes.FULL), np.uint64)
-        words = np.array(sizes, np.int64)
-        work = (*self._work, self._late, self._counts)
-        _blocks(self._state, *self._law, *self._planes, *work, self._notes, first, words)
+        columns = tuple(self._planes)
+        borders = np.array([*accumulate(sizes, initial=first)], np.int64)
+        _blocks(self._state, self._plan, columns, self._space, self._found, borders)
         return self._tally()
 
     def _tally(self) -> Tally:
@@ -100,35 +102,50 @@ class Blocks:
 @lru_cache(maxsize=64)
 def compile_plan(law: Law) -> Plan:
     """The law's planes and tables; planes of one probability are of one kind."""
-    rises = {name: -min(getattr(law, name), 0) for name in _FALLS}
-    falls = {name: max(getattr(law, name), 0) for name in _FALLS}
-    probabilities = [law.alice_x, law.bob_x, law.flip_z, law.flip_x]
-    for side in ("alice", "bob"):
-        for change in (falls, rises):
-            probabilities += [change[f"{side}_fall_z"], change[f"{side}_fall_x"]]
+    probabilities = [
+        law.alice_x,
+        law.bob_x,
+        law.flip_z,
+        law.flip_x,
+        *_falls_and_rises(law.alice_fall_z, law.alice_fall_x),
+        *_falls_and_rises(law.bob_fall_z, law.bob_fall_x),
+    ]
     numbers = {0: _ZEROS, ONE: _ONES, ONE >> 1: _RAW}
+    tables: list[Table] = []
     for probability in probabilities:
-        numbers.setdefault(probability, len(numbers))
-    found = [outcomes.byte_table(p) for p, kind in numbers.items() if kind >= _TABLE]
-    width = max([1, *(len(table.rest_values) for table in found)])
-    values = np.zeros((max(1, len(found)), 1 << 16), np.uint8)
-    rest_values = np.zeros((len(values), width), np.uint8)
-    rest_bounds = np.zeros((len(values), width), np.uint64)
-    for row, table in enumerate(found):
-        values[row] = table.values
-        rest_values[row, : len(table.rest_values)] = table.rest_values
-        rest_bounds[row, : len(table.rest_bounds)] = table.rest_bounds
-    return Plan(
-        kinds=np.array([numbers[probability] for probability in probabilities], np.int64),
-        values=values,
-        wholes=np.array([table.whole for table in found] or [0], np.int64),
-        rest_values=rest_values,
-        rest_bounds=rest_bounds,
-        rest_counts=np.array([len(table.rest_bounds) for table in found] or [0], np.int64),
+        if probability not in numbers:
+            numbers[probability] = _TABLE + len(tables)
+            tables.append(outcomes.byte_table(probability))
+    kinds = [numbers[probability] for probability in probabilities]
+    return _in_rows(np.array(kinds, np.int64), tables)
+
+
+def _falls_and_rises(z: int, x: int) -> tuple[int, int, int, int]:
+    """Probabilities of falls in Z and in X, then of rises, which a law writes as negative falls."""
+    return max(z, 0), max(x, 0), -min(z, 0), -min(x, 0)
+
+
+def _in_rows(kinds: I64, tables: Sequence[Table]) -> Plan:
+    """A plan with these tables; where there is none, with one row that nobody reads."""
+    rows = max(1, len(tables))
+    width = max([1, *(len(table.rest_values) for table in tables)])
+    plan = Plan(
+        kinds=kinds,
+        values=np.zeros((rows, 1 << 16), np.uint8),
+        wholes=np.zeros(rows, np.int64),
+        rest_values=np.zeros((rows, width), np.uint8),
+        rest_bounds=np.zeros((rows, width), np.uint64),
+        rest_counts=np.zeros(rows, np.int64),
     )
-
-
-_FALLS = ("alice_fall_z", "alice_fall_x", "bob_fall_z", "bob_fall_x")
+    for row, table in enumerate(tables):
+        values = table.rest_values
+        bounds = table.rest_bounds
+        plan.values[row] = table.values
+        plan.wholes[row] = table.whole
+        plan.rest_values[row, : len(values)] = values
+        plan.rest_bounds[row, : len(bounds)] = bounds
+        plan.rest_counts[row] = len(bounds)
+    return plan
 
 
 # ── compiled ─────────────────────────────────────────────────────────────────────────────────────
@@ -220,9 +237,9 @@ def _settle(state: Any, rest_values: Any, rest_bounds: Any, out: Any, late: Any)
 
 
 @helper
-def _toss(state: Any, kind: Any, laws: Any, out: Any, late: Any) -> None:
+def _toss(state: Any, kind: Any, tables: Any, out: Any, late: Any) -> None:
     """A plane of independent bits."""
-    values, wholes, rest_values, rest_bounds, rest_counts = laws
+    values, wholes, rest_values, rest_bounds, rest_counts = tables
     if kind == _RAW:
         _fill(state, out)
     elif kind == _ZEROS:
@@ -237,34 +254,34 @@ def _toss(state: Any, kind: Any, laws: Any, out: Any, late: Any) -> None:
 
 
 @helper
-def _toss_by_basis(state: Any, kinds: Any, laws: Any, basis: Any, planes: Any, late: Any) -> None:
-    """The first of two planes: bits of the kind for Z, and of that for X where the basis is X."""
-    plane, other = planes
-    _toss(state, kinds[0], laws, plane, late)
+def _toss_by_basis(state: Any, kinds: Any, tables: Any, basis: Any, space: Any) -> None:
+    """In the first plane of the space: bits of the kind for Z, and of that for X where the basis is X."""
+    plane, other, late = space
+    _toss(state, kinds[0], tables, plane, late)
     if kinds[1] != kinds[0]:
-        _toss(state, kinds[1], laws, other, late)
+        _toss(state, kinds[1], tables, other, late)
         for i in range(len(plane)):
             plane[i] ^= (plane[i] ^ other[i]) & basis[i]
 
 
 @helper
-def _fall(state: Any, kinds: Any, laws: Any, side: Any, planes: Any, late: Any) -> None:
+def _fall(state: Any, kinds: Any, tables: Any, basis: Any, bit: Any, space: Any) -> None:
     """Falls of a side's bits, then rises."""
-    basis, bit = side
-    fallen = planes[0]
+    fallen = space[0]
     if kinds[0] != _ZEROS or kinds[1] != _ZEROS:
-        _toss_by_basis(state, kinds[:2], laws, basis, planes, late)
+        _toss_by_basis(state, kinds[:2], tables, basis, space)
         for i in range(len(bit)):
             bit[i] &= ~fallen[i]
     if kinds[2] != _ZEROS or kinds[3] != _ZEROS:
-        _toss_by_basis(state, kinds[2:], laws, basis, planes, late)
+        _toss_by_basis(state, kinds[2:], tables, basis, space)
         for i in range(len(bit)):
             bit[i] |= fallen[i]
 
 
 @helper
-def _count(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any) -> None:
+def _count(columns: Any, counts: Any) -> None:
     """Words, rows with an X, errors in Z, rows with two X, errors in X: added to the counts."""
+    a_basis, a_bit, b_basis, b_bit = columns
     either_x = errors_z = sifted_x = errors_x = 0
     for i in range(len(a_basis)):
         union = a_basis[i] | b_basis[i]
@@ -282,70 +299,94 @@ def _count(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any) -> N
 
 
 @helper
-def _count_and_note(
-    a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, counts: Any, notes: Any, first: Any
-) -> None:
+def _cut(columns: Any, start: Any, end: Any) -> Any:
+    """Words from ``start`` to ``end`` of each column."""
+    a_basis, a_bit, b_basis, b_bit = columns
+    return (
+        a_basis[start:end],
+        a_bit[start:end],
+        b_basis[start:end],
+        b_bit[start:end],
+    )
+
+
+@helper
+def _count_and_note(columns: Any, found: Any, first: Any) -> None:
     """Count, and note for the checksum: both while few words are in the nearest cache."""
+    counts, notes = found
     counts[:] = 0
     total = sums.STRETCH * notes.shape[1]
     if not total:
-        _count(a_basis, a_bit, b_basis, b_bit, counts)
+        _count(columns, counts)
         return
-    end = min(len(a_basis), total - first)
+    words = len(columns[0])
+    end = min(words, total - first)
     for start in range(0, end, _NEAR):
-        some = slice(start, min(start + _NEAR, end))
-        columns = a_basis[some], a_bit[some], b_basis[some], b_bit[some]
-        _count(columns[0], columns[1], columns[2], columns[3], counts)
+        stop = min(start + _NEAR, end)
+        some = _cut(columns, start, stop)
+        _count(some, counts)
         place = first + start
-        is_last = first + some.stop == total
+        is_last = first + stop == total
         for column in range(4):
-            sums.note(columns[column], place, notes[column], is_last and column == 3)
+            is_end = is_last and column == 3
+            sums.note(some[column], place, notes[column], is_end)
 
 
-@_jit(
-    "void(uint64[::1], int64[::1], uint8[:,::1], int64[::1], uint8[:,::1], uint64[:,::1], "
-    "int64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], "
-    "int64[::1], int64[::1], uint64[:,:,::1], int64)"
-)
+# Types of arguments.  What belongs together is a plain tuple: numba takes in a named one in twice the time.
+_STATE = "uint64[::1]"
+_TABLES = "Tuple((uint8[:,::1], int64[::1], uint8[:,::1], uint64[:,::1], int64[::1]))"
+_PLAN = f"Tuple((int64[::1], {_TABLES}))"
+_COLUMNS = "UniTuple(uint64[::1], 4)"
+_SPACE = "Tuple((uint64[::1], uint64[::1], int64[::1]))"
+_FOUND = "Tuple((int64[::1], uint64[:,:,::1]))"
+_COMMON = f"{_STATE}, {_PLAN}, {_COLUMNS}, {_SPACE}, {_FOUND}"
+
+
+@_jit(f"void({_COMMON}, int64)")
 def _block(
-    state: Any, kinds: Any, values: Any, wholes: Any, rest_values: Any, rest_bounds: Any,
-    rest_counts: Any, a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, plane: Any, other: Any,
-    late: Any, counts: Any, notes: Any, first: Any,
-) -> None:  # fmt: skip
-    laws = values, wholes, rest_values, rest_bounds, rest_counts
+    state: Any,
+    plan: Any,
+    columns: Any,
+    space: Any,
+    found: Any,
+    first: Any,
+) -> None:
+    """Draw columns, whose first word has the number ``first``; count and note what they hold."""
+    kinds, tables = plan
+    a_basis, a_bit, b_basis, b_bit = columns
+    plane, other, late = space
     words = len(a_basis)
-    planes = plane[:words], other[:words]
-    _toss(state, kinds[0], laws, a_basis, late)
-    _toss(state, kinds[1], laws, b_basis, late)
+    unequal = plane[:words]
+    fitting = unequal, other[:words], late
+    _toss(state, kinds[0], tables, a_basis, late)
+    _toss(state, kinds[1], tables, b_basis, late)
     _fill(state, a_bit)
     _fill(state, b_bit)
-    _toss_by_basis(state, kinds[2:4], laws, a_basis, planes, late)
+    _toss_by_basis(state, kinds[2:4], tables, a_basis, fitting)
     for i in range(words):
         unrelated = (a_basis[i] ^ b_basis[i]) & b_bit[i]
-        b_bit[i] = unrelated ^ a_bit[i] ^ plane[i]
-    _fall(state, kinds[4:8], laws, (a_basis, a_bit), planes, late)
-    _fall(state, kinds[8:12], laws, (b_basis, b_bit), planes, late)
-    _count_and_note(a_basis, a_bit, b_basis, b_bit, counts, notes, first)
+        b_bit[i] = unrelated ^ a_bit[i] ^ unequal[i]
+    _fall(state, kinds[4:8], tables, a_basis, a_bit, fitting)
+    _fall(state, kinds[8:12], tables, b_basis, b_bit, fitting)
+    _count_and_note(columns, found, first)
 
 
-@_jit(
-    "void(uint64[::1], int64[::1], uint8[:,::1], int64[::1], uint8[:,::1], uint64[:,::1], "
-    "int64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], uint64[::1], "
-    "int64[::1], int64[::1], uint64[:,:,::1], int64, int64[::1])"
-)
+@_jit(f"void({_COMMON}, int64[::1])")
 def _blocks(
-    state: Any, kinds: Any, values: Any, wholes: Any, rest_values: Any, rest_bounds: Any,
-    rest_counts: Any, a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, plane: Any, other: Any,
-    late: Any, counts: Any, notes: Any, first: Any, sizes: Any,
-) -> None:  # fmt: skip
-    """Blocks of these sizes, each in the place of the one before; their counts are added up."""
+    state: Any,
+    plan: Any,
+    columns: Any,
+    space: Any,
+    found: Any,
+    borders: Any,
+) -> None:
+    """Blocks between these borders, each in the place of the one before; their counts are added up."""
+    counts, _ = found
     together = np.zeros(len(counts), np.int64)
-    for words in sizes:
-        _block(
-            state, kinds, values, wholes, rest_values, rest_bounds, rest_counts,
-            a_basis[:words], a_bit[:words], b_basis[:words], b_bit[:words], plane, other,
-            late, counts, notes, first,
-        )  # fmt: skip
-        first += words
+    for i in range(len(borders) - 1):
+        first = borders[i]
+        words = borders[i + 1] - first
+        block = _cut(columns, 0, words)
+        _block(state, plan, block, space, found, first)
         together += counts
     counts[:] = together
