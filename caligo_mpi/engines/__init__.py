@@ -50,7 +50,11 @@ class Engine(Protocol):
     columns: tuple[ColumnSpec, ...] = ()
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` emissions; call ``tick`` every few milliseconds of work at most."""
         ...
@@ -61,7 +65,11 @@ class Counting(Protocol):
     """An engine of ours that counts sifted pairs and errors while it makes them."""
 
     def sample_counted(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> tuple[Pairs, Tally]:
         """What `Engine.sample` gives, and what `caligo_mpi.pairs.tally` would count in it."""
         ...

@@ -98,7 +98,13 @@ class Acceptance:
         self.found.append(entry | ({"traceback": trace} if trace else {}))
         self.write(f"{word}  {title}: {finding.detail}")
 
-    def _save(self, pairs: int, *, accepted: bool | None, fresh: bool = False) -> None:
+    def _save(
+        self,
+        pairs: int,
+        *,
+        accepted: bool | None,
+        fresh: bool = False,
+    ) -> None:
         if self.report is None:
             return
         values = {

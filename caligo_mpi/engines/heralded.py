@@ -42,7 +42,12 @@ def heralded(link: HeraldedLinkConfig) -> Heralded:
     return single_click(arm, link.dark_count_probability, link.visibility, bright)
 
 
-def single_click(arm: float, dark: float, visibility: float, bright: float = BRIGHT) -> Heralded:
+def single_click(
+    arm: float,
+    dark: float,
+    visibility: float,
+    bright: float = BRIGHT,
+) -> Heralded:
     """Each node emits with probability ``bright``, and exactly one click heralds.
 
     ``arm`` is the probability that an emitted photon is detected, ``dark`` that of a dark count
@@ -64,7 +69,12 @@ def single_click(arm: float, dark: float, visibility: float, bright: float = BRI
         return Heralded(0.0, 0.0, 0.0)
     wrong_bit = neither + both
     dark = neither - both
-    return Heralded(total, wrong_bit / total, wrong_phase / total, dark / total)
+    return Heralded(
+        total,
+        wrong_bit / total,
+        wrong_phase / total,
+        dark / total,
+    )
 
 
 def double_click(arm: float, dark: float, visibility: float) -> Heralded:

@@ -285,7 +285,11 @@ class Pdc(NamedTuple):
 
 
 def pdc(
-    mu: float, alice: tuple[float, float], bob: tuple[float, float], *, misalignment: float = 0.0
+    mu: float,
+    alice: tuple[float, float],
+    bob: tuple[float, float],
+    *,
+    misalignment: float = 0.0,
 ) -> Pdc:
     """Entangled pairs by down-conversion, after Ma, Fung and Lo, Phys. Rev. A 76, 012307 (2007).
 
@@ -321,7 +325,11 @@ def pdc(
 
 
 def pdc_poisson(
-    mu: float, alice: tuple[float, float], bob: tuple[float, float], *, misalignment: float = 0.0
+    mu: float,
+    alice: tuple[float, float],
+    bob: tuple[float, float],
+    *,
+    misalignment: float = 0.0,
 ) -> Pdc:
     """The same where the number of pairs in a pulse is Poissonian, as with many temporal modes.
 

@@ -157,7 +157,10 @@ def _request_time() -> Finding:
     law = np.cumsum(hold * 1070 + 13 * np.maximum(gates_a, gates_b))
     off = float(np.abs(_times(pairs)[::hold] - law).max())
     detail = f"k = {hold}, largest deviation {off:.6f} ns in {law[-1]:.0f} ns"
-    numbers = {"off_ns": off, "first_times_ns": _times(pairs)[: 3 * hold].tolist()}
+    numbers = {
+        "off_ns": off,
+        "first_times_ns": _times(pairs)[: 3 * hold].tolist(),
+    }
     return Finding(off < 1e-3, detail, numbers)
 
 
@@ -171,7 +174,12 @@ def _attempts() -> Finding:
     off = np.abs(cycles - np.round(cycles)).max()
     whole = off < 1e-6 and cycles.min() > 0.5
     good = bool(whole and abs(far) <= SIGMAS)
-    numbers = {"mean": mean, "variance": cycles.var(), "off": off, "first": cycles[:20].tolist()}
+    numbers = {
+        "mean": mean,
+        "variance": cycles.var(),
+        "off": off,
+        "first": cycles[:20].tolist(),
+    }
     detail = f"mean {mean:.3f} cycles (5, {far:+.1f} sigma), whole: {whole}"
     return Finding(good, detail, numbers)
 
@@ -190,7 +198,12 @@ def _station(clicks: str, pairs: int, **fields: float) -> Finding:
 
     Its photons differ and its detectors click in the dark.
     """
-    link = {"type": f"heralded-{clicks}-click", "length_km": 2.0, **_STATION, **fields}
+    link = {
+        "type": f"heralded-{clicks}-click",
+        "length_km": 2.0,
+        **_STATION,
+        **fields,
+    }
     config = _config(link=link)
     assert isinstance(config.link, HeraldedLinkConfig)
     law = heralded(config.link)
@@ -202,7 +215,12 @@ def _station(clicks: str, pairs: int, **fields: float) -> Finding:
     far = (attempts - mean) / spread
     good = measured.good and abs(far) <= SIGMAS
     rate = f"{attempts:.3f} attempts ({mean:.3f}, {far:+.1f} sigma)"
-    numbers = {**measured.numbers, "attempts": attempts, "law_attempts": mean, **_heralds(found)}
+    numbers = {
+        **measured.numbers,
+        "attempts": attempts,
+        "law_attempts": mean,
+        **_heralds(found),
+    }
     return Finding(good, f"{rate}, {measured.detail}, {pairs} pairs", numbers)
 
 
@@ -216,7 +234,12 @@ def _barrier() -> Finding:
     """Messages take the latency, a pair two of them and a cycle; Δt passes before the bases."""
     config = _config(link=_NOISY)
     protocol = SequentialConfig(delta_t_ns=5e5, classical_latency_ns=100, qber_limit=0.11)
-    result = run_sequential(config, protocol, pairs=100, seed=np.random.SeedSequence(_SEED))
+    result = run_sequential(
+        config,
+        protocol,
+        pairs=100,
+        seed=np.random.SeedSequence(_SEED),
+    )
     times = _times(result.pairs)
     law = 1200 * np.arange(1, 101)
     off = float(np.abs(times - law).max())

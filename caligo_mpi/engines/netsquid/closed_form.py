@@ -57,7 +57,12 @@ def _correlation_z(config: NetsquidConfig, hold: int) -> float:
     if not isinstance(config.link, NetsquidLinkConfig):
         return nan
     w = 1 - prob_max_mixed(config.link)
-    kept = _survivals(config, config.link, config.device.T1_ns, hold)
+    kept = _survivals(
+        config,
+        config.link,
+        config.device.T1_ns,
+        hold,
+    )
     if config.formalism == "ket":
         product = sum(w * k.both for k in kept) / hold
         return _recorded(config, product)
@@ -76,13 +81,21 @@ def _correlation_x(config: NetsquidConfig, hold: int) -> float:
         return nan
     gates = (1 - config.device.gate_depolarizing) ** 2
     w = (1 - prob_max_mixed(config.link)) * gates
-    kept = _survivals(config, config.link, config.device.T2_ns, hold)
+    kept = _survivals(
+        config,
+        config.link,
+        config.device.T2_ns,
+        hold,
+    )
     product = sum(w * k.both for k in kept) / hold
     return _recorded(config, product)
 
 
 def _recorded(
-    config: NetsquidConfig, product: float, mean_a: float = 0.0, mean_b: float = 0.0
+    config: NetsquidConfig,
+    product: float,
+    mean_a: float = 0.0,
+    mean_b: float = 0.0,
 ) -> float:
     """Mean product of signs after read-out, from its value and both sides' means before."""
     a = readout(*read_errors(config.alice))
@@ -102,7 +115,10 @@ class _Survival:
 
 
 def _survivals(
-    config: NetsquidConfig, link: NetsquidLinkConfig, time: float, hold: int
+    config: NetsquidConfig,
+    link: NetsquidLinkConfig,
+    time: float,
+    hold: int,
 ) -> list[_Survival]:
     """One for each of the ``hold`` positions in memory; T = ``time`` (ns), and 0 means no decay.
 

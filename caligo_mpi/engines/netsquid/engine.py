@@ -68,7 +68,11 @@ class NetsquidEngine:
         self.columns = declared(config, self._hold)
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` pairs; ``tick`` is called after every request for pairs.
 
@@ -96,7 +100,10 @@ class NetsquidEngine:
         )
 
     def _simulate(
-        self, requests: int, seed: np.random.SeedSequence, tick: Tick | None
+        self,
+        requests: int,
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
     ) -> tuple[Party, Party]:
         """Both sides after ``requests`` requests for pairs.
 
@@ -134,7 +141,10 @@ def domain(seed: np.random.SeedSequence, version: int = STREAM_VERSION) -> np.ra
 
 
 def measured_bases(
-    config: NetsquidConfig, seed: np.random.SeedSequence, party: str, count: int
+    config: NetsquidConfig,
+    seed: np.random.SeedSequence,
+    party: str,
+    count: int,
 ) -> Bits:
     """The bases that ``party`` measures in, 0 = Z and 1 = X."""
     if party == ALICE:
@@ -147,7 +157,10 @@ def measured_bases(
 
 
 def recorded(
-    config: NetsquidConfig, seed: np.random.SeedSequence, party: str, outcomes: Bits
+    config: NetsquidConfig,
+    seed: np.random.SeedSequence,
+    party: str,
+    outcomes: Bits,
 ) -> Bits:
     """What the detectors of ``party`` make of ``outcomes``.
 

@@ -75,7 +75,13 @@ def _licensed(name: str, low: str) -> str | None:
     return _between(name, low=low)
 
 
-def _between(name: str, *, low: str = "", high: str = "", below: str = "") -> str | None:
+def _between(
+    name: str,
+    *,
+    low: str = "",
+    high: str = "",
+    below: str = "",
+) -> str | None:
     """The requirement and what was found instead, or None if it is met."""
     wanted = name + (f">={low}" if low else f"<={high}" if high else f"<{below}")
     version = _version(name)

@@ -41,7 +41,10 @@ def declared(config: NetsquidConfig, hold: int) -> tuple[ColumnSpec, ...]:
 
 
 def reported(
-    config: NetsquidConfig, columns: tuple[ColumnSpec, ...], alice: Party, bob: Party
+    config: NetsquidConfig,
+    columns: tuple[ColumnSpec, ...],
+    alice: Party,
+    bob: Party,
 ) -> dict[str, NDArray[Any]]:
     """The values of ``columns`` for all pairs of both parties."""
     found: dict[str, NDArray[Any]] = {}

@@ -60,7 +60,11 @@ class Party:
             bases = self.bases[start : start + self._hold].tolist()
             self.starts.append(clock())
             self.outcomes += yield from share(
-                context, self._peer, bases, creates=self._creates, states=self.states
+                context,
+                self._peer,
+                bases,
+                creates=self._creates,
+                states=self.states,
             )
             self.times.append(clock())
             if self._done:

@@ -162,7 +162,10 @@ class _Log:
 
         Each direction is first in, first out, so the n-th message sent is the n-th received.
         """
-        arrivals = {ALICE: iter(self.received[BOB]), BOB: iter(self.received[ALICE])}
+        arrivals = {
+            ALICE: iter(self.received[BOB]),
+            BOB: iter(self.received[ALICE]),
+        }
         for sender, what, size, sent in self.sent:
             received = next(arrivals[sender])
             yield TimedMessage(sender, what, size, sent, received)
@@ -198,7 +201,12 @@ class _Side:
     def note(self, what: str) -> None:
         self._log.note(self.name, what)
 
-    def send(self, context: Any, what: str, payload: bytes) -> None:
+    def send(
+        self,
+        context: Any,
+        what: str,
+        payload: bytes,
+    ) -> None:
         self.note(f"sends {what}")
         size = 8 * len(payload)
         self._log.sent.append((self.name, what, size, clock()))
@@ -221,7 +229,12 @@ class _Side:
             self.bits[row] = bit
             self.times[row] = clock()
             self.note(f"measures pair {row} in {'ZX'[basis]}")
-        self.bits = recorded(self.config, self.seed, self.name, self.bits)
+        self.bits = recorded(
+            self.config,
+            self.seed,
+            self.name,
+            self.bits,
+        )
 
 
 class _Program:
@@ -233,7 +246,12 @@ class _Program:
 
     @property
     def meta(self) -> Any:
-        return simulator.meta(self._side.name, self._side.peer, hold=1, talks=True)
+        return simulator.meta(
+            self._side.name,
+            self._side.peer,
+            hold=1,
+            talks=True,
+        )
 
     def run(self, context: Any) -> Generator[Any, None, dict[str, Any]]:
         yield from self._part(self._side, context)
@@ -288,14 +306,22 @@ def _test_rows(side: _Side, theirs: Bits) -> Positions:
     return np.sort(drawn)
 
 
-def _judge(side: _Side, theirs: Bits, commitment: bytes, opening: bytes) -> str | None:
+def _judge(
+    side: _Side,
+    theirs: Bits,
+    commitment: bytes,
+    opening: bytes,
+) -> str | None:
     """Check what Bob opened against his commitment, count errors, and say why to stop."""
     rows = side.tested
     if not len(rows):
         return "no row with equal bases to test: raise pairs"
     leaves_end = len(side.bases) * _HASH
     leaves = np.frombuffer(opening[:leaves_end], np.uint8).reshape(-1, _HASH)
-    opened = np.frombuffer(opening[leaves_end:], np.uint8).reshape(len(rows), _NONCE + 1)
+    opened = np.frombuffer(opening[leaves_end:], np.uint8).reshape(
+        len(rows),
+        _NONCE + 1,
+    )
     nonces = opened[:, :_NONCE]
     outcomes = opened[:, _NONCE]
     claimed = _leaves(nonces, theirs[rows], outcomes, rows)
@@ -310,7 +336,12 @@ def _judge(side: _Side, theirs: Bits, commitment: bytes, opening: bytes) -> str 
     return None
 
 
-def _leaves(nonces: Bits, bases: Bits, outcomes: Bits, rows: Positions | None = None) -> Bits:
+def _leaves(
+    nonces: Bits,
+    bases: Bits,
+    outcomes: Bits,
+    rows: Positions | None = None,
+) -> Bits:
     """SHA-256 of (row, nonce, basis, bit) for each row; the private nonce hides the two bits."""
     numbers = range(len(bases)) if rows is None else rows.tolist()
     digests = bytearray()

@@ -39,7 +39,10 @@ def network(config: NetsquidConfig, *, hold: int, latency_ns: float = 0.0) -> An
 
     device = stack.GenericQDeviceConfig(**device_fields(config, hold))
     classical = stack.CLinkConfig(
-        stack1=ALICE, stack2=BOB, typ="default", cfg={"delay": latency_ns}
+        stack1=ALICE,
+        stack2=BOB,
+        typ="default",
+        cfg={"delay": latency_ns},
     )
     return stack.StackNetworkConfig(
         stacks=[
@@ -48,7 +51,10 @@ def network(config: NetsquidConfig, *, hold: int, latency_ns: float = 0.0) -> An
         ],
         links=[
             stack.LinkConfig(
-                stack1=ALICE, stack2=BOB, typ=config.link.type, cfg=link_fields(config)
+                stack1=ALICE,
+                stack2=BOB,
+                typ=config.link.type,
+                cfg=link_fields(config),
             )
         ],
         clinks=[classical] if latency_ns else None,  # None: instant
@@ -102,12 +108,21 @@ def known_fields(model: str) -> set[str]:
     return set(getattr(cls, "model_fields", None) or cls.__fields__)
 
 
-def meta(name: str, peer: str, *, hold: int, talks: bool = False) -> Any:
+def meta(
+    name: str,
+    peer: str,
+    *,
+    hold: int,
+    talks: bool = False,
+) -> Any:
     """SquidASM's description of a program that shares pairs, and ``talks``, with ``peer``."""
     from squidasm.sim.stack.program import ProgramMeta
 
     return ProgramMeta(
-        name=name, csockets=[peer] if talks else [], epr_sockets=[peer], max_qubits=memory(hold)
+        name=name,
+        csockets=[peer] if talks else [],
+        epr_sockets=[peer],
+        max_qubits=memory(hold),
     )
 
 

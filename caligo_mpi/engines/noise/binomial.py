@@ -28,7 +28,12 @@ _LOG_2PI = Decimal(
 )
 
 
-def draw_binomial(trials: int, events: int, total: int, raw: Raw) -> int:
+def draw_binomial(
+    trials: int,
+    events: int,
+    total: int,
+    raw: Raw,
+) -> int:
     """How many of ``trials`` independent trials succeed, each with probability ``events/total``."""
     if events == 0 or trials == 0:
         return 0
@@ -39,7 +44,12 @@ def draw_binomial(trials: int, events: int, total: int, raw: Raw) -> int:
     return _by_rejection(_Law(trials, events, total), raw)
 
 
-def _by_inversion(trials: int, events: int, total: int, raw: Raw) -> int:
+def _by_inversion(
+    trials: int,
+    events: int,
+    total: int,
+    raw: Raw,
+) -> int:
     """The first number whose cumulative probability is above a uniform one of 128 bits."""
     high, low = raw(2).tolist()
     uniform = ((high << 64) + low) << (_UNIT_BITS - 128)
@@ -114,7 +124,13 @@ def _by_rejection(law: _Law, raw: Raw) -> int:
             return count
 
 
-def _is_accepted(law: _Law, count: int, step: int, top: float, uniform: int) -> bool:
+def _is_accepted(
+    law: _Law,
+    count: int,
+    step: int,
+    top: float,
+    uniform: int,
+) -> bool:
     """Whether a uniform number is below the law's share of the staircase at ``count``."""
     drawn = math.log((uniform + 0.5) / ONE)
     margin = law.log_weight(count) - top + step * _LN4 - drawn

@@ -26,7 +26,12 @@ _UNIT = 1 << _UNIT_BITS
 _TRIALS = (18, 12, 6)  # log2 of how many trials one draw counts
 
 
-def sample_positions(probability: int, count: int, raw: Raw, tick: Tick) -> Words:
+def sample_positions(
+    probability: int,
+    count: int,
+    raw: Raw,
+    tick: Tick,
+) -> Words:
     """Where, among ``count`` emissions, an event of this probability (in 2^-64) happens.
 
     Returns increasing uint64 numbers below ``count``.  Those below n are the same for every

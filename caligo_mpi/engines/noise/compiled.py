@@ -6,48 +6,26 @@ Importing this compiles, or loads what was kept, and raises `ImportError` withou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from ...machine.jit import compiler, helper
 from ...pairs import Tally
 from . import outcomes, sums
 from .kernel import SOURCES
 from .outcomes import Law
-from .tables import ONE, Table, Words
-
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
+from .plan import ONES, RAW, TABLE, ZEROS, compile_plan
+from .tables import Words
 
 _jit = compiler(*SOURCES)
 
-# Kinds of planes; from _TABLE on, the number of a table.
-_ZEROS, _ONES, _RAW, _TABLE = 0, 1, 2, 3
-
 # Words of each column that are counted and noted at once.
 _NEAR = 512
-
-
-class Plan(NamedTuple):
-    """A law as arrays: the kinds of its twelve planes, and its tables (`tables.Table`), a row for each.
-
-    The planes: Alice's and Bob's bases; flips in Z and in X; of Alice's bits, and then of Bob's, falls
-    in Z, in X, rises in Z, in X.
-    """
-
-    kinds: I64
-    values: U8
-    wholes: I64
-    rest_values: U8
-    rest_bounds: Words
-    rest_counts: I64
 
 
 class Blocks:
@@ -97,55 +75,6 @@ class Blocks:
     def checksum(self) -> int | None:
         """Of the four columns, once all blocks are drawn; None where they are not summed."""
         return sums.digest(self._notes) if self.sums else None
-
-
-@lru_cache(maxsize=64)
-def compile_plan(law: Law) -> Plan:
-    """The law's planes and tables; planes of one probability are of one kind."""
-    probabilities = [
-        law.alice_x,
-        law.bob_x,
-        law.flip_z,
-        law.flip_x,
-        *_falls_and_rises(law.alice_fall_z, law.alice_fall_x),
-        *_falls_and_rises(law.bob_fall_z, law.bob_fall_x),
-    ]
-    numbers = {0: _ZEROS, ONE: _ONES, ONE >> 1: _RAW}
-    tables: list[Table] = []
-    for probability in probabilities:
-        if probability not in numbers:
-            numbers[probability] = _TABLE + len(tables)
-            tables.append(outcomes.byte_table(probability))
-    kinds = [numbers[probability] for probability in probabilities]
-    return _in_rows(np.array(kinds, np.int64), tables)
-
-
-def _falls_and_rises(z: int, x: int) -> tuple[int, int, int, int]:
-    """Probabilities of falls in Z and in X, then of rises, which a law writes as negative falls."""
-    return max(z, 0), max(x, 0), -min(z, 0), -min(x, 0)
-
-
-def _in_rows(kinds: I64, tables: Sequence[Table]) -> Plan:
-    """A plan with these tables; where there is none, with one row that nobody reads."""
-    rows = max(1, len(tables))
-    width = max([1, *(len(table.rest_values) for table in tables)])
-    plan = Plan(
-        kinds=kinds,
-        values=np.zeros((rows, 1 << 16), np.uint8),
-        wholes=np.zeros(rows, np.int64),
-        rest_values=np.zeros((rows, width), np.uint8),
-        rest_bounds=np.zeros((rows, width), np.uint64),
-        rest_counts=np.zeros(rows, np.int64),
-    )
-    for row, table in enumerate(tables):
-        values = table.rest_values
-        bounds = table.rest_bounds
-        plan.values[row] = table.values
-        plan.wholes[row] = table.whole
-        plan.rest_values[row, : len(values)] = values
-        plan.rest_bounds[row, : len(bounds)] = bounds
-        plan.rest_counts[row] = len(bounds)
-    return plan
 
 
 # ── compiled ─────────────────────────────────────────────────────────────────────────────────────
@@ -198,6 +127,7 @@ def _look_up(state: Any, values: Any, whole: Any, out: Any, late: Any) -> int:
     found = 0
     a, b, c, count = state[0], state[1], state[2], state[3]
     for i in range(len(fours)):
+        # As in `_fill`: a function of its own would be slower.
         word = a + b + count
         count += np.uint64(1)
         a = b ^ (b >> np.uint64(11))
@@ -240,14 +170,14 @@ def _settle(state: Any, rest_values: Any, rest_bounds: Any, out: Any, late: Any)
 def _toss(state: Any, kind: Any, tables: Any, out: Any, late: Any) -> None:
     """A plane of independent bits."""
     values, wholes, rest_values, rest_bounds, rest_counts = tables
-    if kind == _RAW:
+    if kind == RAW:
         _fill(state, out)
-    elif kind == _ZEROS:
+    elif kind == ZEROS:
         out[:] = np.uint64(0)
-    elif kind == _ONES:
+    elif kind == ONES:
         out[:] = ~np.uint64(0)
     else:
-        row = kind - _TABLE
+        row = kind - TABLE
         found = _look_up(state, values[row], wholes[row], out, late)
         bounds = rest_bounds[row, : rest_counts[row]]
         _settle(state, rest_values[row], bounds, out, late[:found])
@@ -268,11 +198,11 @@ def _toss_by_basis(state: Any, kinds: Any, tables: Any, basis: Any, space: Any) 
 def _fall(state: Any, kinds: Any, tables: Any, basis: Any, bit: Any, space: Any) -> None:
     """Falls of a side's bits, then rises."""
     fallen = space[0]
-    if kinds[0] != _ZEROS or kinds[1] != _ZEROS:
+    if kinds[0] != ZEROS or kinds[1] != ZEROS:
         _toss_by_basis(state, kinds[:2], tables, basis, space)
         for i in range(len(bit)):
             bit[i] &= ~fallen[i]
-    if kinds[2] != _ZEROS or kinds[3] != _ZEROS:
+    if kinds[2] != ZEROS or kinds[3] != ZEROS:
         _toss_by_basis(state, kinds[2:], tables, basis, space)
         for i in range(len(bit)):
             bit[i] |= fallen[i]

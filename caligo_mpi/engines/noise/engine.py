@@ -46,21 +46,34 @@ class NoiseEngine:
         self.has_index = self._coincidence < ONE
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` emissions; about 2^19 pairs pass between two calls of ``tick``."""
         pairs, _ = self.sample_counted(count, seed, tick=tick)
         return pairs
 
     def sample_counted(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> tuple[Pairs, Tally]:
         """The same, with the sifted pairs and errors among them."""
         tick = tick or _nothing
         if not self.has_index:
             columns, counts = sample_counted(self._law, count, seed, tick)
             return Pairs(columns, count, alice_clicks=count, bob_clicks=count), counts
-        positions = sample_positions(self._coincidence, count, raw_words(seed, 0), tick)
+        positions = sample_positions(
+            self._coincidence,
+            count,
+            raw_words(seed, 0),
+            tick,
+        )
         rows = len(positions)
         clicks = raw_words(seed, 1)
         alice_only = sample_count(self._alice_only, count - rows, clicks)
@@ -89,7 +102,13 @@ class NoiseEngine:
         """
         if self.has_index:
             return None
-        return sum_up(self._law, count, seed, tick or _nothing, sink)
+        return sum_up(
+            self._law,
+            count,
+            seed,
+            tick or _nothing,
+            sink,
+        )
 
 
 def noise_engine(

@@ -22,7 +22,7 @@ from ...errors import EnvironmentProblem
 from ...machine import environment
 from ...pairs import Sink, Summed, Tally, Tick, bits, tally
 from ...pairs.bits import U8
-from . import outcomes, tables
+from . import outcomes, plan, tables
 from .outcomes import Law
 
 #: All that the compiled code depends on.
@@ -30,6 +30,7 @@ SOURCES = (
     str(Path(__file__).with_name("compiled.py")),
     str(Path(__file__).with_name("sums.py")),
     outcomes.__file__,
+    plan.__file__,
     tables.__file__,
 )
 
@@ -44,7 +45,10 @@ _MISSING = "numba is not installed: pip install 'caligo-mpi[fast]'"
 
 
 def sample_counted(
-    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick
+    law: Law,
+    count: int,
+    seed: np.random.SeedSequence,
+    tick: Tick,
 ) -> tuple[U8, Tally]:
     """Packed columns of ``count`` outcomes, uint8 of shape (4, nbytes(count)), and their counts.
 
@@ -55,13 +59,22 @@ def sample_counted(
     if compiled is not None:
         return sample_compiled(compiled, law, count, seed, tick)
     begin = time.thread_time()
-    columns = outcomes.sample_records(law, count, tables.raw_words(seed), tick)
+    columns = outcomes.sample_records(
+        law,
+        count,
+        tables.raw_words(seed),
+        tick,
+    )
     _LOADER.spend(time.thread_time() - begin)
     return columns, tally(columns, count)
 
 
 def sum_up(
-    law: Law, count: int, seed: np.random.SeedSequence, tick: Tick, sink: Sink | None = None
+    law: Law,
+    count: int,
+    seed: np.random.SeedSequence,
+    tick: Tick,
+    sink: Sink | None = None,
 ) -> Summed | None:
     """The counts and the checksum of these columns, which a ``sink`` gets; None where it takes them as a whole."""
     compiled = _LOADER.compiled()

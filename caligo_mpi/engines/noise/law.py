@@ -24,7 +24,10 @@ LAW_VERSION = 1
 
 
 def draw_counts(
-    thresholds: dict[str, object], emissions: int, seed: int, step: int | None = None
+    thresholds: dict[str, object],
+    emissions: int,
+    seed: int,
+    step: int | None = None,
 ) -> OutcomeCounts:
     """Outcome counts of so many emissions; ``thresholds`` are those of a `NoiseEngine`.
 
@@ -36,8 +39,18 @@ def draw_counts(
     place = (LAW,) if step is None else (LAW, step)
     raw = cast(Raw, np.random.SFC64(np.random.SeedSequence(seed, spawn_key=place)).random_raw)
     rows = draw_binomial(emissions, known["coincidence"], ONE, raw)
-    alice_only = draw_binomial(emissions - rows, known["alice_only"], ONE, raw)
-    bob_only = draw_binomial(emissions - rows - alice_only, known["bob_only"], ONE, raw)
+    alice_only = draw_binomial(
+        emissions - rows,
+        known["alice_only"],
+        ONE,
+        raw,
+    )
+    bob_only = draw_binomial(
+        emissions - rows - alice_only,
+        known["bob_only"],
+        ONE,
+        raw,
+    )
     counts: list[int] = []
     for bases, number in zip(_BASES, _draw_bases(law, rows, raw), strict=True):
         counts += _draw_cells(outcome_weights(law, *bases), number, raw)

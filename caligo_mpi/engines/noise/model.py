@@ -49,7 +49,10 @@ def describe(config: NoiseConfig) -> Model:
 
 
 def _pdc_model(
-    config: NoiseConfig, source: PdcSource, alice: tuple[float, float], bob: tuple[float, float]
+    config: NoiseConfig,
+    source: PdcSource,
+    alice: tuple[float, float],
+    bob: tuple[float, float],
 ) -> Model:
     if config.link is not None:
         raise ConfigError(

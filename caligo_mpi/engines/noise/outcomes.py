@@ -41,7 +41,12 @@ class Law:
     bob_fall_x: int
 
 
-def sample_records(law: Law, count: int, raw: Raw, tick: Tick) -> U8:
+def sample_records(
+    law: Law,
+    count: int,
+    raw: Raw,
+    tick: Tick,
+) -> U8:
     """Packed columns of ``count`` records, uint8 of shape (4, nbytes(count)).
 
     A shorter draw is a prefix of a longer one.  ``tick`` is called after each block.
@@ -78,26 +83,56 @@ def _draw_block(law: Law, words: int, raw: Raw) -> tuple[Words, Words, Words, Wo
     b_bit &= raw(words)  # unequal bases: unrelated bits
     b_bit ^= a_bit
     b_bit ^= toss_by_basis(law.flip_z, law.flip_x, a_basis, raw)
-    fall(a_bit, a_basis, (law.alice_fall_z, law.alice_fall_x), raw)
-    fall(b_bit, b_basis, (law.bob_fall_z, law.bob_fall_x), raw)
+    fall(
+        a_bit,
+        a_basis,
+        (law.alice_fall_z, law.alice_fall_x),
+        raw,
+    )
+    fall(
+        b_bit,
+        b_basis,
+        (law.bob_fall_z, law.bob_fall_x),
+        raw,
+    )
     return a_basis, a_bit, b_basis, b_bit
 
 
-def fall(bit: Words, basis: Words, by_basis: tuple[int, int], raw: Raw) -> None:
+def fall(
+    bit: Words,
+    basis: Words,
+    by_basis: tuple[int, int],
+    raw: Raw,
+) -> None:
     """Flip bits, in place, one way only.
 
     A positive probability takes 1 to 0, a negative one 0 to 1.
     """
     z, x = by_basis
     if z > 0 or x > 0:
-        fallen = toss_by_basis(max(z, 0), max(x, 0), basis, raw)
+        fallen = toss_by_basis(
+            max(z, 0),
+            max(x, 0),
+            basis,
+            raw,
+        )
         bit &= ~fallen
     if z < 0 or x < 0:
-        risen = toss_by_basis(max(-z, 0), max(-x, 0), basis, raw)
+        risen = toss_by_basis(
+            max(-z, 0),
+            max(-x, 0),
+            basis,
+            raw,
+        )
         bit |= risen
 
 
-def toss_by_basis(z: int, x: int, basis: Words, raw: Raw) -> Words:
+def toss_by_basis(
+    z: int,
+    x: int,
+    basis: Words,
+    raw: Raw,
+) -> Words:
     """Independent bits, 1 with probability ``z`` where the basis is Z and ``x`` where it is X."""
     plane = toss(z, len(basis), raw)
     if x == z:

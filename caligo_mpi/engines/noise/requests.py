@@ -98,7 +98,10 @@ def _waits(attempts: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np
 
 
 def _delivered(
-    law: Mapping[str, int], a_basis: Words, b_basis: Words, raw: Raw
+    law: Mapping[str, int],
+    a_basis: Words,
+    b_basis: Words,
+    raw: Raw,
 ) -> tuple[Words, Words]:
     """Both sides' bits of fresh pairs, after Bob's correction."""
     words = len(a_basis)
@@ -107,7 +110,12 @@ def _delivered(
     b_bit = a_basis ^ b_basis
     b_bit &= unrelated
     b_bit ^= a_bit
-    b_bit ^= toss_by_basis(law["flip_z"], law["flip_x"], a_basis, raw)
+    b_bit ^= toss_by_basis(
+        law["flip_z"],
+        law["flip_x"],
+        a_basis,
+        raw,
+    )
     dark = law["dark"]
     if dark:
         # Both bits are 0 (1 if negative) in Z, and Bob's is then inverted; in X they are random.
@@ -147,13 +155,26 @@ def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
     turned = bool(law["two_outcomes"])
     for side, before in (("alice", before_a), ("bob", before_b)):
         names = f"{side}_z_cycle", f"{side}_z_measure"
-        lost = _lost(law, block, names, ((f"{side}_z_gate", before),), sources.losses)
+        lost = _lost(
+            law,
+            block,
+            names,
+            ((f"{side}_z_gate", before),),
+            sources.losses,
+        )
         stored = law[f"{side}_z_storage"]
         if stored:
             from_storage = toss(stored, len(block.a_basis), sources.losses)
             lost = from_storage if lost is None else lost | from_storage
         if lost is not None:
-            _relax(law, block, side, lost, turned=turned and side == "bob", raw=sources.outcomes)
+            _relax(
+                law,
+                block,
+                side,
+                lost,
+                turned=turned and side == "bob",
+                raw=sources.outcomes,
+            )
 
 
 def _gates(basis: Words, hold: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -180,7 +201,10 @@ def _lost(
         return None
     position = None
     if law[common[1]]:
-        position = np.tile(np.arange(block.hold, dtype=np.uint64), block.rows // block.hold)
+        position = np.tile(
+            np.arange(block.hold, dtype=np.uint64),
+            block.rows // block.hold,
+        )
     units = [(common[0], block.waited), (common[1], position), *gates]
     found: NDArray[np.bool_] | None = None
     for name, waited in units:
@@ -194,7 +218,13 @@ def _lost(
 
 
 def _relax(
-    law: Mapping[str, int], block: Block, side: str, lost: Words, *, turned: bool, raw: Raw
+    law: Mapping[str, int],
+    block: Block,
+    side: str,
+    lost: Words,
+    *,
+    turned: bool,
+    raw: Raw,
 ) -> None:
     """Bits measured in Z that relaxed: they fall to 0, or are random in the twirl.
 

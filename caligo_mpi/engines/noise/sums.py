@@ -53,13 +53,20 @@ def digest(notes: NDArray[np.uint64]) -> int:
     """XXH3-64 of the columns whose notes these are: of shape (4, stretches, 8), all of them filled."""
     sums = np.array(_BEGIN, np.uint64)
     _put_together(notes.reshape(-1, _LANES), sums)
-    state, keys = sums.tolist(), _keys(_MERGING)
-    result: int = notes.shape[0] * notes.shape[1] * 8 * STRETCH * _PRIME64[0]
+    state = sums.tolist()
+    keys = _keys(_MERGING)
+    columns, stretches, _ = notes.shape
+    length = columns * stretches * 8 * STRETCH
+    result: int = length * _PRIME64[0]
+    mixed = [word ^ key for word, key in zip(state, keys, strict=True)]
     for lane in range(0, _LANES, 2):
-        product = (state[lane] ^ keys[lane]) * (state[lane + 1] ^ keys[lane + 1])
-        result += (product & _FULL) ^ (product >> 64)
+        product = mixed[lane] * mixed[lane + 1]
+        low = product & _FULL
+        high = product >> 64
+        result += low ^ high
     result &= _FULL
-    result = (result ^ (result >> 37)) * _AVALANCHE & _FULL
+    result ^= result >> 37
+    result = result * _AVALANCHE & _FULL
     return result ^ (result >> 32)
 
 
@@ -73,46 +80,64 @@ def _keys(start: int) -> list[int]:
 
 _jit = compiler(__file__)
 _alloca: Any = cgutils.alloca_once
-_VECTOR = ir.VectorType(ir.IntType(64), _LANES)
-_SWAPPED = ir.Constant(ir.VectorType(ir.IntType(32), _LANES), [1, 0, 3, 2, 5, 4, 7, 6])
+_INT64 = ir.IntType(64)
+_VECTOR = ir.VectorType(_INT64, _LANES)
+_HALVES = ir.VectorType(ir.IntType(32), _LANES)
+_SWAPPED = ir.Constant(_HALVES, [1, 0, 3, 2, 5, 4, 7, 6])
 
 
 def _all(word: int) -> Any:
     return ir.Constant(_VECTOR, [word] * _LANES)
 
 
+def _key(start: int) -> Any:
+    return ir.Constant(_VECTOR, _keys(start))
+
+
 def _vectors(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     """An array's memory as vectors of eight words."""
-    data = context.make_array(array_type)(context, builder, array).data
+    make = context.make_array(array_type)
+    data = make(context, builder, array).data
     return builder.bitcast(data, _VECTOR.as_pointer())
 
 
 def _load(builder: Any, vectors: Any, number: Any) -> Any:
-    return builder.load(builder.gep(vectors, [number]), align=8)
+    place = builder.gep(vectors, [number])
+    return builder.load(place, align=8)
 
 
 def _noting(starts: Sequence[int], *, adds: bool) -> Any:
     """A function of (column, word, notes, row): it fills the note, or adds to it."""
 
-    def typed(context: Any, column: Any, at: Any, notes: Any, row: Any) -> Any:
+    def typed(
+        context: Any,
+        column: Any,
+        at: Any,
+        notes: Any,
+        row: Any,
+    ) -> Any:
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds = signature.args
-            source = _vectors(context, builder, kinds[0], args[0])
-            source = builder.gep(source, [builder.lshr(args[1], ir.IntType(64)(3))])
-            target = _vectors(context, builder, kinds[2], args[2])
-            target = builder.gep(target, [args[3]])
-            total = _load(builder, target, ir.IntType(64)(0)) if adds else _all(0)
+            column_begin = _vectors(context, builder, kinds[0], args[0])
+            vector = builder.lshr(args[1], _INT64(3))
+            source = builder.gep(column_begin, [vector])
+            notes_begin = _vectors(context, builder, kinds[2], args[2])
+            target = builder.gep(notes_begin, [args[3]])
+            total = _load(builder, target, _INT64(0)) if adds else _all(0)
             for number, start in enumerate(starts):
-                value = _load(builder, source, ir.IntType(64)(number))
-                mixed = builder.xor(value, ir.Constant(_VECTOR, _keys(start)))
+                value = _load(builder, source, _INT64(number))
+                mixed = builder.xor(value, _key(start))
                 low = builder.and_(mixed, _all(0xFFFFFFFF))
-                product = builder.mul(low, builder.lshr(mixed, _all(32)))
+                high = builder.lshr(mixed, _all(32))
+                product = builder.mul(low, high)
                 swapped = builder.shuffle_vector(value, value, _SWAPPED)
-                total = builder.add(builder.add(total, product), swapped)
+                total = builder.add(total, product)
+                total = builder.add(total, swapped)
             builder.store(total, target, align=8)
             return context.get_dummy_value()
 
-        return numba.void(column, numba.int64, notes, numba.int64), code
+        taken = numba.void(column, numba.int64, notes, numba.int64)
+        return taken, code
 
     return intrinsic(typed)
 
@@ -140,17 +165,25 @@ def note(column: Any, first: Any, notes: Any, is_last: Any) -> None:
 
 def _scrambling(context: Any, notes: Any, count: Any, sums: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        source = _vectors(context, builder, signature.args[0], args[0])
-        target = _vectors(context, builder, signature.args[2], args[2])
-        zero = ir.IntType(64)(0)
+        kinds = signature.args
+        source = _vectors(context, builder, kinds[0], args[0])
+        target = _vectors(context, builder, kinds[2], args[2])
+        last = args[1]
         slot = _alloca(builder, _VECTOR)
-        builder.store(_load(builder, target, zero), slot)
-        with cgutils.for_range(builder, args[1]) as loop:
-            total = builder.add(builder.load(slot), _load(builder, source, loop.index))
-            total = builder.xor(total, builder.lshr(total, _all(47)))
-            total = builder.xor(total, ir.Constant(_VECTOR, _keys(_SCRAMBLING)))
-            builder.store(builder.mul(total, _all(_PRIME32[0])), slot)
-        total = builder.add(builder.load(slot), _load(builder, source, args[1]))
+        begin = _load(builder, target, _INT64(0))
+        builder.store(begin, slot)
+        with cgutils.for_range(builder, last) as loop:
+            total = builder.load(slot)
+            note = _load(builder, source, loop.index)
+            total = builder.add(total, note)
+            high = builder.lshr(total, _all(47))
+            total = builder.xor(total, high)
+            total = builder.xor(total, _key(_SCRAMBLING))
+            total = builder.mul(total, _all(_PRIME32[0]))
+            builder.store(total, slot)
+        total = builder.load(slot)
+        note = _load(builder, source, last)
+        total = builder.add(total, note)
         builder.store(total, target, align=8)
         return context.get_dummy_value()
 

@@ -203,7 +203,13 @@ def _midpoint_state(connection: MidpointLinkConfig) -> State:
     # A pair in |00⟩ or |11⟩ has unequal bits in Z after the correction, and random ones in X.
     qber_z = (found.qber_z - abs(dark)) / others
     qber_x = (found.qber_x - abs(dark) / 2) / others
-    return State(found.success, 1 - 2 * qber_z, 1 - 2 * qber_x, dark, two_outcomes=True)
+    return State(
+        found.success,
+        1 - 2 * qber_z,
+        1 - 2 * qber_x,
+        dark,
+        two_outcomes=True,
+    )
 
 
 # --- integers -------------------------------------------------------------------------------

@@ -47,7 +47,11 @@ class TimedEngine:
         self.columns = (ATTEMPTS, BELL_STATE) if self._law["two_outcomes"] else (ATTEMPTS,)
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` pairs in whole requests; ``tick`` is called after each block."""
         sources = Sources(raw_words(seed), raw_words(seed, 2), raw_words(seed, 3))
@@ -85,7 +89,12 @@ class _Rows:
             part = column[first >> 3 : (first >> 3) + (block.rows >> 3)]
             part[:] = plane.view(np.uint8)[: len(part)]
         self._time[here] = self._times(block)[:rows]
-        np.minimum(block.attempts[:rows], _MOST, out=self._attempts[here], casting="unsafe")
+        np.minimum(
+            block.attempts[:rows],
+            _MOST,
+            out=self._attempts[here],
+            casting="unsafe",
+        )
         if block.bell is not None:
             minus = np.unpackbits(block.bell.view(np.uint8), count=rows, bitorder="little")
             np.add(minus, np.uint8(1), out=self._bell[here])  # Ψ⁺ is 1, Ψ⁻ is 2
@@ -117,17 +126,31 @@ class _Rows:
         bits.clear_padding(self._columns, self._count)
         duration = float(self._time[-1]) if self._count else 0.0
         if "max_cycles" not in self._law:
-            return self._registered(self._columns, self._time, None, duration)
+            return self._registered(
+                self._columns,
+                self._time,
+                None,
+                duration,
+            )
         kept = self._kept
         columns = [bits.pack(bits.unpack(column, self._count)[kept]) for column in self._columns]
         index = np.flatnonzero(kept).astype(np.uint64)
         self._attempts = self._attempts[kept]
         if len(self._bell):
             self._bell = self._bell[kept]
-        return self._registered(np.stack(columns), self._time[kept], index, duration)
+        return self._registered(
+            np.stack(columns),
+            self._time[kept],
+            index,
+            duration,
+        )
 
     def _registered(
-        self, columns: NDArray[Any], time: NDArray[Any], index: NDArray[Any] | None, duration: float
+        self,
+        columns: NDArray[Any],
+        time: NDArray[Any],
+        index: NDArray[Any] | None,
+        duration: float,
     ) -> Pairs:
         rows = len(time)
         extra: dict[str, NDArray[Any]] = {ATTEMPTS.name: self._attempts}

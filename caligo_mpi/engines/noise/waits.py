@@ -16,7 +16,12 @@ class Cycles:
     ``most`` is given, only waits of at most so many cycles count.
     """
 
-    def __init__(self, success: float, hold: int, most: int | None = None) -> None:
+    def __init__(
+        self,
+        success: float,
+        hold: int,
+        most: int | None = None,
+    ) -> None:
         self._success = success
         self._hold = hold
         self._most = most

@@ -28,7 +28,12 @@ class AerEngine(CircuitEngine):
 
     block = 1 << 14
 
-    def circuit(self, found: Experiment, alice_basis: int, bob_basis: int) -> Any:
+    def circuit(
+        self,
+        found: Experiment,
+        alice_basis: int,
+        bob_basis: int,
+    ) -> Any:
         """The circuit, and the simulator that knows the read-out's errors."""
         circuit = QuantumCircuit(2, 2)
         circuit.h(_ALICE)
@@ -40,11 +45,19 @@ class AerEngine(CircuitEngine):
             _measure(circuit, qubit, basis, device)
             zero, one = device.read1_given0, device.read0_given1
             if zero or one:
-                model.add_readout_error(ReadoutError([[1 - zero, zero], [one, 1 - one]]), [qubit])
+                model.add_readout_error(
+                    ReadoutError([[1 - zero, zero], [one, 1 - one]]),
+                    [qubit],
+                )
         simulator = AerSimulator(method="density_matrix", noise_model=model, max_parallel_threads=1)
         return circuit, simulator
 
-    def shots(self, circuit: Any, count: int, seed: int) -> Bits:
+    def shots(
+        self,
+        circuit: Any,
+        count: int,
+        seed: int,
+    ) -> Bits:
         """Outcomes, from the memory of single shots; its texts begin with Bob's bit."""
         made, simulator = circuit
         job = simulator.run(made, shots=count, memory=True, seed_simulator=seed)
@@ -56,14 +69,30 @@ def _link(found: Experiment) -> Any:
     if found.mixed is not None:
         return depolarizing_error(found.mixed, 1)
     x, y, z = found.pauli
-    return pauli_error([("X", x), ("Y", y), ("Z", z), ("I", max(0.0, 1 - x - y - z))])
+    return pauli_error(
+        [
+            ("X", x),
+            ("Y", y),
+            ("Z", z),
+            ("I", max(0.0, 1 - x - y - z)),
+        ]
+    )
 
 
-def _measure(circuit: Any, qubit: int, basis: int, device: Device) -> None:
+def _measure(
+    circuit: Any,
+    qubit: int,
+    basis: int,
+    device: Device,
+) -> None:
     if device.relaxation:
         _add(circuit, qubit, amplitude_damping_error(device.relaxation))
     if device.dephasing:
-        _add(circuit, qubit, pauli_error([("Z", device.dephasing), ("I", 1 - device.dephasing)]))
+        _add(
+            circuit,
+            qubit,
+            pauli_error([("Z", device.dephasing), ("I", 1 - device.dephasing)]),
+        )
     if basis:
         circuit.h(qubit)
         _add(circuit, qubit, depolarizing_error(device.gate, 1))

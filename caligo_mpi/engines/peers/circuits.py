@@ -66,7 +66,12 @@ def experiment(config: PeerConfig) -> Experiment:
     """The configuration as channels."""
     mixed = _mixed(config.link)
     pauli = config.link.pauli or (0.0, 0.0, 0.0)
-    return Experiment(mixed, pauli, _device(config.alice), _device(config.bob))
+    return Experiment(
+        mixed,
+        pauli,
+        _device(config.alice),
+        _device(config.bob),
+    )
 
 
 def _mixed(config: LinkConfig) -> float | None:
@@ -143,7 +148,11 @@ class BlockEngine:
         self._bias = (config.alice.basis_bias, config.bob.basis_bias)
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` emissions; ``tick`` is called before each block."""
         packed = Packed(count)
@@ -151,7 +160,12 @@ class BlockEngine:
             packed.add(rows)
         return Pairs(packed.columns, count, alice_clicks=count, bob_clicks=count)
 
-    def blocks(self, count: int, seed: np.random.SeedSequence, tick: Tick | None) -> Any:
+    def blocks(
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
+    ) -> Any:
         """Rows (4, block) of each block in turn, whole ones."""
         for number in range(-(-count // self.block)):
             if tick:
@@ -181,11 +195,21 @@ class CircuitEngine(BlockEngine):
         bases = itertools.product((0, 1), repeat=2)
         self._circuits = {(a, b): self.circuit(found, a, b) for a, b in bases}
 
-    def circuit(self, found: Experiment, alice_basis: int, bob_basis: int) -> object:
+    def circuit(
+        self,
+        found: Experiment,
+        alice_basis: int,
+        bob_basis: int,
+    ) -> object:
         """The experiment with these bases (0 = Z, 1 = X)."""
         raise NotImplementedError
 
-    def shots(self, circuit: Any, count: int, seed: int) -> Bits:
+    def shots(
+        self,
+        circuit: Any,
+        count: int,
+        seed: int,
+    ) -> Bits:
         """Outcomes of ``count`` runs of a circuit: uint8 of shape (2, count), Alice's first."""
         raise NotImplementedError
 

@@ -20,7 +20,12 @@ _ALICE, _BOB = cirq.LineQubit.range(2)
 class CirqEngine(CircuitEngine):
     """Cirq's density matrix: the state is computed once and its outcomes are drawn."""
 
-    def circuit(self, found: Experiment, alice_basis: int, bob_basis: int) -> Any:
+    def circuit(
+        self,
+        found: Experiment,
+        alice_basis: int,
+        bob_basis: int,
+    ) -> Any:
         """Φ⁺, the noise of the link, and what the devices do."""
         link = (
             cirq.asymmetric_depolarize(*found.pauli)
@@ -40,7 +45,12 @@ class CirqEngine(CircuitEngine):
         """A simulator with this seed."""
         return cirq.DensityMatrixSimulator(seed=seed)
 
-    def shots(self, circuit: Any, count: int, seed: int) -> Bits:
+    def shots(
+        self,
+        circuit: Any,
+        count: int,
+        seed: int,
+    ) -> Bits:
         """Outcomes."""
         found = self.simulator(seed).run(circuit, repetitions=count)
         outcomes: Bits = found.measurements["outcomes"].T.astype(np.uint8)

@@ -47,7 +47,12 @@ class PlainEngine(_Handmade):
 
     usual_batch = 1 << 16
 
-    def blocks(self, count: int, seed: np.random.SeedSequence, tick: Tick | None) -> Iterator[Bits]:
+    def blocks(
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
+    ) -> Iterator[Bits]:
         """Batches in turn; a generator for each column, so that the last batch may be short."""
         generators = [np.random.default_rng(block_seed(seed, column)) for column in range(5)]
         for start in range(0, count, self.block):
@@ -108,11 +113,24 @@ class ThreadsEngine(_Handmade):
     def _make_pool(self) -> futures.Executor:
         return futures.ThreadPoolExecutor(self._workers)
 
-    def blocks(self, count: int, seed: np.random.SeedSequence, tick: Tick | None) -> Iterator[Bits]:
+    def blocks(
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
+    ) -> Iterator[Bits]:
         """Batches in turn; a few per worker are under way."""
         rng = np.random.default_rng(block_seed(seed, 0))
         seeds = (int(rng.integers(1 << 62)) for _ in range(-(-count // self.block)))
-        tasks = (self._pool.submit(pair_by_pair, self.law, self.block, one) for one in seeds)
+        tasks = (
+            self._pool.submit(
+                pair_by_pair,
+                self.law,
+                self.block,
+                one,
+            )
+            for one in seeds
+        )
         waiting = collections.deque(itertools.islice(tasks, 4 * self._workers))
         while waiting:
             if tick:

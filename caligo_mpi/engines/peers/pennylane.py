@@ -20,7 +20,12 @@ _ALICE, _BOB = 0, 1
 class PennylaneEngine(CircuitEngine):
     """The state is computed once for each block and basis, and its outcomes are drawn."""
 
-    def circuit(self, found: Experiment, alice_basis: int, bob_basis: int) -> Callable[[], object]:
+    def circuit(
+        self,
+        found: Experiment,
+        alice_basis: int,
+        bob_basis: int,
+    ) -> Callable[[], object]:
         """A quantum function: Φ⁺, the noise of the link, and what the devices do."""
 
         def run() -> object:
@@ -36,7 +41,12 @@ class PennylaneEngine(CircuitEngine):
 
         return run
 
-    def shots(self, circuit: Callable[[], object], count: int, seed: int) -> Bits:
+    def shots(
+        self,
+        circuit: Callable[[], object],
+        count: int,
+        seed: int,
+    ) -> Bits:
         """Outcomes."""
         device = qml.device("default.mixed", wires=2, seed=seed)
         node = qml.set_shots(qml.QNode(circuit, device), shots=count)

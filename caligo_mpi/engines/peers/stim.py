@@ -17,7 +17,12 @@ _ALICE, _BOB = 0, 1
 class StimEngine(CircuitEngine):
     """Stim's frame simulator; each circuit's shots are packed, two outcomes in a byte."""
 
-    def circuit(self, found: Experiment, alice_basis: int, bob_basis: int) -> stim.Circuit:
+    def circuit(
+        self,
+        found: Experiment,
+        alice_basis: int,
+        bob_basis: int,
+    ) -> stim.Circuit:
         """Φ⁺, the noise of the link, and what the devices do."""
         circuit = stim.Circuit()
         circuit.append("H", [_ALICE])
@@ -30,13 +35,23 @@ class StimEngine(CircuitEngine):
         _measure(circuit, _BOB, bob_basis, found.bob)
         return circuit
 
-    def shots(self, circuit: stim.Circuit, count: int, seed: int) -> Bits:
+    def shots(
+        self,
+        circuit: stim.Circuit,
+        count: int,
+        seed: int,
+    ) -> Bits:
         """Outcomes; the bits of one shot are one byte."""
         packed = circuit.compile_sampler(seed=seed).sample_bit_packed(count)[:, 0]
         return np.stack([packed & 1, packed >> 1])
 
 
-def _measure(circuit: stim.Circuit, qubit: int, basis: int, device: Device) -> None:
+def _measure(
+    circuit: stim.Circuit,
+    qubit: int,
+    basis: int,
+    device: Device,
+) -> None:
     circuit.append("Z_ERROR", [qubit], device.dephasing)
     if basis:
         circuit.append("H", [qubit])

@@ -70,7 +70,12 @@ def _memories(pairs: int, **fields: Any) -> Finding:
     mean = sample.duration_ns / pairs
     far = (mean - law.request_ns) / sqrt(law.request_variance_ns2 / pairs)
     states = np.bincount(sample.extra["bell_state"], minlength=4).tolist()
-    numbers = {**measured.numbers, "mean_ns": mean, "law_ns": law.request_ns, "bell_states": states}
+    numbers = {
+        **measured.numbers,
+        "mean_ns": mean,
+        "law_ns": law.request_ns,
+        "bell_states": states,
+    }
     time = f"{mean:.1f} ns per pair ({law.request_ns:.1f}, {far:+.1f} sigma)"
     good = measured.good and abs(far) <= SIGMAS
     return Finding(good, f"{measured.detail}, {time}, {pairs} pairs", numbers)

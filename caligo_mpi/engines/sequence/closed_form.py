@@ -111,7 +111,12 @@ def rounds(config: SequenceLinkConfig) -> Rounds:
     mixed = link.mixed_from_fidelity(config.fidelity)
     wrong_z = entangled * mixed / 2 + dark
     wrong_x = seen * mixed / 2 + (both - seen) / 2
-    return Rounds(first, both, wrong_z / both, wrong_x / both)
+    return Rounds(
+        first,
+        both,
+        wrong_z / both,
+        wrong_x / both,
+    )
 
 
 def expected(config: SequenceConfig) -> Expected:
@@ -141,7 +146,13 @@ def _of_memories(config: SequenceConfig) -> Expected:
     qber_x = _recorded(config, kept_x * (1 - 2 * law.qber_x))
     mean, variance = _request_time(config, law)
     times = {"request_ns": mean, "request_variance_ns2": variance}
-    return Expected(qber_z, qber_x, *_sifted(config), hold=1, **times)
+    return Expected(
+        qber_z,
+        qber_x,
+        *_sifted(config),
+        hold=1,
+        **times,
+    )
 
 
 def _request_time(config: SequenceConfig, law: Rounds) -> tuple[float, float]:

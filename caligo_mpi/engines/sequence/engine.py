@@ -56,7 +56,11 @@ class SequenceEngine:
         self.columns = () if self.has_index else (ATTEMPTS, BELL_STATE)
 
     def sample(
-        self, count: int, seed: np.random.SeedSequence, *, tick: Tick | None = None
+        self,
+        count: int,
+        seed: np.random.SeedSequence,
+        *,
+        tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` pairs, or pulses; ``tick`` is called after each attempt or block of pulses.
 
@@ -74,7 +78,10 @@ class SequenceEngine:
         return self._memories(bases, seed, tick)
 
     def _memories(
-        self, bases: tuple[Bits, Bits], seed: np.random.SeedSequence, tick: Tick | None
+        self,
+        bases: tuple[Bits, Bits],
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
     ) -> Pairs:
         from .memories import simulate
         from .simulator import settled
@@ -95,7 +102,10 @@ class SequenceEngine:
         )
 
     def _photons(
-        self, bases: tuple[Bits, Bits], seed: np.random.SeedSequence, tick: Tick | None
+        self,
+        bases: tuple[Bits, Bits],
+        seed: np.random.SeedSequence,
+        tick: Tick | None,
     ) -> Pairs:
         from .photons import simulate
         from .simulator import settled
@@ -124,7 +134,10 @@ class SequenceEngine:
         )
 
     def _recorded(
-        self, seed: np.random.SeedSequence, bases: tuple[Bits, Bits], outcomes: tuple[Bits, Bits]
+        self,
+        seed: np.random.SeedSequence,
+        bases: tuple[Bits, Bits],
+        outcomes: tuple[Bits, Bits],
     ) -> Bits:
         """The packed columns, after read-out."""
         config = self._config

@@ -42,7 +42,12 @@ class Idling:
         sides = (config.alice, config.bob)
         return any(side.storage_time_ns and side.T2_ns for side in sides)
 
-    def measure(self, manager: Any, keys: list[int], bases: list[int]) -> list[int]:
+    def measure(
+        self,
+        manager: Any,
+        keys: list[int],
+        bases: list[int],
+    ) -> list[int]:
         """Let the pair that ``manager`` holds at ``keys`` idle, and measure it."""
         simulator = self._simulator
         simulator.reset(0, 1)
@@ -52,7 +57,12 @@ class Idling:
             key = self._keys[qubit]
             if t2 < inf:
                 self._manager.last_idle_time_ps_by_key[key] = 0
-                self._manager.apply_idling_decoherence([key], time, t1 / _NS_PER_S, t2 / _NS_PER_S)
+                self._manager.apply_idling_decoherence(
+                    [key],
+                    time,
+                    t1 / _NS_PER_S,
+                    t2 / _NS_PER_S,
+                )
         for qubit, basis in enumerate(bases):
             if basis:
                 simulator.h(qubit)

@@ -68,7 +68,13 @@ _MEASURE = (_measurement(in_x=False), _measurement(in_x=True))
 class _Party(Node):  # type: ignore[misc]
     """A node with one memory; the session plays its resource manager."""
 
-    def __init__(self, name: str, session: _Session, seed: int, link: SequenceLinkConfig) -> None:
+    def __init__(
+        self,
+        name: str,
+        session: _Session,
+        seed: int,
+        link: SequenceLinkConfig,
+    ) -> None:
         super().__init__(name, session.timeline, seed=seed)
         self.resource_manager = session
         memory = {
@@ -124,7 +130,13 @@ class _Session:
             _Party(name, self, seed, config.link)
             for name, seed in zip((ALICE, BOB), seeds, strict=False)
         ]
-        connect(self.timeline, self._parties, config.link, self._timing, seeds[2])
+        connect(
+            self.timeline,
+            self._parties,
+            config.link,
+            self._timing,
+            seeds[2],
+        )
 
     def run(self) -> None:
         """Simulate until the last pair is measured."""
@@ -149,7 +161,12 @@ class _Session:
         for party in self._parties:
             party.protocols[0].start()
 
-    def update(self, protocol: Any, memory: Any, state: str) -> None:
+    def update(
+        self,
+        protocol: Any,
+        memory: Any,
+        state: str,
+    ) -> None:
         """A node's protocol is over: it goes at once, as it would fail on a click that comes late."""
         protocol.owner.protocols.clear()
         self._told[protocol.owner.name] = (state, protocol)
@@ -201,10 +218,19 @@ class _Session:
 
 
 def connect(
-    timeline: Any, parties: list[Any], link: SequenceLinkConfig, found: Timing, seed: int
+    timeline: Any,
+    parties: list[Any],
+    link: SequenceLinkConfig,
+    found: Timing,
+    seed: int,
 ) -> None:
     """The station and all fibers."""
-    middle = BSMNode(MIDDLE, timeline, [party.name for party in parties], seed=seed)
+    middle = BSMNode(
+        MIDDLE,
+        timeline,
+        [party.name for party in parties],
+        seed=seed,
+    )
     [station] = middle.get_components_by_type("SingleAtomBSM")
     for name, value in {
         "efficiency": link.detector_efficiency,
@@ -229,7 +255,12 @@ def connect(
     _wires(timeline, alice, bob, found.between)
 
 
-def _wires(timeline: Any, one: Any, other: Any, delay: int) -> None:
+def _wires(
+    timeline: Any,
+    one: Any,
+    other: Any,
+    delay: int,
+) -> None:
     """Classical channels both ways."""
     for sender, receiver in ((one, other), (other, one)):
         name = f"{sender.name}.{receiver.name}"

@@ -70,7 +70,13 @@ class _Port:
 class _Receiver(Node):  # type: ignore[misc]
     """A party that measures polarization, in a basis of her own for each pulse."""
 
-    def __init__(self, name: str, timeline: Any, seed: int, arm: SequenceArmConfig) -> None:
+    def __init__(
+        self,
+        name: str,
+        timeline: Any,
+        seed: int,
+        arm: SequenceArmConfig,
+    ) -> None:
         super().__init__(name, timeline, seed=seed)
         self.arm = arm
         self.delay = round(arm.length_km * PS_PER_KM)
@@ -116,8 +122,18 @@ class _Setup:
         )
         node.add_component(self._source)
         self.receivers = [
-            _Receiver(ALICE, self.timeline, seeds[0], loss.alice),
-            _Receiver(BOB, self.timeline, seeds[1], loss.bob),
+            _Receiver(
+                ALICE,
+                self.timeline,
+                seeds[0],
+                loss.alice,
+            ),
+            _Receiver(
+                BOB,
+                self.timeline,
+                seeds[1],
+                loss.bob,
+            ),
         ]
         for receiver, chosen in zip(self.receivers, bases, strict=True):
             self._link(node, receiver)
@@ -131,7 +147,12 @@ class _Setup:
         arm = receiver.arm
         meters = arm.length_km * _METERS_PER_KM
         loss = arm.attenuation_db_per_km / _METERS_PER_KM
-        fiber = QuantumChannel(f"{receiver.name}.fiber", self.timeline, loss, meters)
+        fiber = QuantumChannel(
+            f"{receiver.name}.fiber",
+            self.timeline,
+            loss,
+            meters,
+        )
         fiber.set_ends(node, receiver.name)
         self._source.add_receiver(_Port(node, receiver.name))
 
@@ -146,13 +167,19 @@ class _Setup:
             self._tick()
         self._source.emit([_PHI_PLUS] * _BLOCK)
         self._told += _BLOCK
-        event = Event(self._first + self._told * self._period, Process(self, "emit", []))
+        event = Event(
+            self._first + self._told * self._period,
+            Process(self, "emit", []),
+        )
         self.timeline.schedule(event)
 
     def clicks(self, receiver: _Receiver) -> Clicks:
         """The clicks in gates of the pulses that count."""
         times = receiver.detector.get_photon_times()
-        bit = np.repeat(np.arange(2, dtype=np.uint8), [len(one) for one in times])
+        bit = np.repeat(
+            np.arange(2, dtype=np.uint8),
+            [len(one) for one in times],
+        )
         stamp = np.concatenate([np.array(one, np.int64) for one in times])
         stamp -= self._first + receiver.delay
         pulse = (stamp + self._period // 2) // self._period
