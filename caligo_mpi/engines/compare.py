@@ -20,7 +20,8 @@ def outcome_counts(pairs: Pairs) -> Counts:
     """
     code = np.zeros(pairs.count, np.uint8)
     for column in pairs.columns:
-        code = 2 * code + bits.unpack(column, pairs.count)
+        values = bits.unpack(column, pairs.count)
+        code = 2 * code + values
     counts = np.bincount(code, minlength=16)
     return counts.astype(np.int64)
 
@@ -40,9 +41,10 @@ def same_law(first: Counts, second: Counts) -> float:
     b = second[seen].astype(float)
     ratio = sqrt(b.sum() / a.sum())
     difference = ratio * a - b / ratio
-    statistic = (difference**2 / (a + b)).sum()
+    terms = difference**2 / (a + b)
+    statistic = float(terms.sum())
     degrees = int(seen.sum()) - 1
-    return chi2_tail(float(statistic), degrees)
+    return chi2_tail(statistic, degrees)
 
 
 def same_numbers(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -55,16 +57,26 @@ def same_numbers(first: NDArray[Any], second: NDArray[Any]) -> float:
     (True, True)
     """
     places = np.union1d(first, second)
-    below = [
-        np.searchsorted(np.sort(one), places, side="right") / len(one) for one in (first, second)
-    ]
-    distance = float(np.abs(below[0] - below[1]).max())
-    size = len(first) * len(second) / (len(first) + len(second))
+    differences = _share_below(first, places) - _share_below(second, places)
+    distance = float(np.abs(differences).max())
+    of_first = len(first)
+    of_second = len(second)
+    size = of_first * of_second / (of_first + of_second)
     scaled = size * distance**2
     if scaled < 0.04:
         return 1.0
-    tail = sum((1 if k % 2 else -1) * exp(-2 * k * k * scaled) for k in range(1, 101))
+    tail = 0.0
+    for k in range(1, 101):
+        sign = 1 if k % 2 else -1
+        tail += sign * exp(-2 * k * k * scaled)
     return min(1.0, max(0.0, 2 * tail))
+
+
+def _share_below(numbers: NDArray[Any], places: NDArray[Any]) -> NDArray[np.float64]:
+    """Which share of the numbers is at most as large as each place."""
+    counts = np.searchsorted(np.sort(numbers), places, side="right")
+    shares: NDArray[np.float64] = counts / len(numbers)
+    return shares
 
 
 def request_times(pairs: Pairs, hold: int) -> NDArray[np.float64]:
@@ -96,6 +108,7 @@ def chi2_tail(statistic: float, degrees: int) -> float:
         a = 1.0
         tail = exp(-x)
     while 2 * a < degrees:
-        tail += exp(a * log(x) - x - lgamma(a + 1))
+        log_term = a * log(x) - x - lgamma(a + 1)
+        tail += exp(log_term)
         a += 1
     return tail

@@ -28,33 +28,41 @@ def child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     True
     """
     key = (*seed.spawn_key, number)
-    return np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
+    return np.random.SeedSequence(
+        seed.entropy,
+        spawn_key=key,
+        pool_size=seed.pool_size,
+    )
 
 
 def read_errors(side: ReadOutConfig) -> tuple[float, float]:
     """P(read 1 | 0) and P(read 0 | 1)."""
-    if side.readout_flip is not None:
-        return side.readout_flip, side.readout_flip
+    flip = side.readout_flip
+    if flip is not None:
+        return flip, flip
     return side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0
 
 
 def bases_of(side: ReadOutConfig, seed: np.random.SeedSequence, count: int) -> Bits:
     """``count`` random bases of one side, 0 = Z and 1 = X."""
-    return chances(seed, count, side.basis_bias).view(np.uint8)
+    in_x = chances(seed, count, side.basis_bias)
+    return in_x.view(np.uint8)
 
 
 def misread(side: ReadOutConfig, seed: np.random.SeedSequence, outcomes: Bits) -> Bits:
     """What the read-out of one side makes of ``outcomes``."""
     of_0, of_1 = read_errors(side)
     count = len(outcomes)
-    flips_0 = chances(seed, count, of_0).view(np.uint8)
-    flips_1 = chances(seed, count, of_1).view(np.uint8)
-    return outcomes ^ np.where(outcomes, flips_1, flips_0)
+    flips_0 = chances(seed, count, of_0)
+    flips_1 = chances(seed, count, of_1)
+    flips = np.where(outcomes, flips_1, flips_0)
+    return outcomes ^ flips.view(np.uint8)
 
 
 def chances(seed: np.random.SeedSequence, count: int, probability: float) -> NDArray[np.bool_]:
     """Independent events; a shorter array is a prefix of a longer one."""
-    words = np.random.PCG64(seed).random_raw(count) >> np.uint64(11)
+    generator = np.random.PCG64(seed)
+    words = generator.random_raw(count) >> np.uint64(11)
     threshold = int(probability * (1 << 53))
     happens: NDArray[np.bool_] = words < np.uint64(threshold)
     return happens

@@ -56,17 +56,21 @@ def single_click(
     """
     none, one = _one_click(dark)
     lost = 1 - arm
-    neither = (1 - bright) * (1 - bright) * none
-    either = 2 * bright * (1 - bright)
+    dim = 1 - bright
+    neither = dim * dim * none
+    either = 2 * bright * dim
     seen = either * arm * one
     guessed = either * lost * none
     bunched = arm * arm * (1 + visibility) / 2
     at_one = 2 * arm * lost + bunched
-    both = bright * bright * (at_one * one + lost * lost * none)
+    clicked = at_one * one + lost * lost * none
+    both = bright * bright * clicked
     total = neither + seen + guessed + both
-    wrong_phase = seen * (1 - sqrt(visibility)) / 2 + (total - seen) / 2
     if not total:
         return Heralded(0.0, 0.0, 0.0)
+    dephased = seen * (1 - sqrt(visibility)) / 2
+    at_random = (total - seen) / 2
+    wrong_phase = dephased + at_random
     wrong_bit = neither + both
     dark = neither - both
     return Heralded(
@@ -87,12 +91,15 @@ def double_click(arm: float, dark: float, visibility: float) -> Heralded:
     both_arrive = arm * arm / 2
     seen = both_arrive * one * one
     same = both_arrive * (1 + visibility) / 2 * one * none
-    noise = 2 * arm * lost * one * none + lost * lost * none * none
+    one_dark = 2 * arm * lost * one * none
+    two_dark = lost * lost * none * none
+    noise = one_dark + two_dark
     total = seen + same + noise
-    wrong_bit = same + noise / 2
-    wrong_phase = seen * (1 - visibility) / 2 + same / 2 + noise / 2
     if not total:
         return Heralded(0.0, 0.0, 0.0)
+    wrong_bit = same + noise / 2
+    dephased = seen * (1 - visibility) / 2
+    wrong_phase = dephased + same / 2 + noise / 2
     return Heralded(total, wrong_bit / total, wrong_phase / total)
 
 
@@ -101,4 +108,5 @@ def _one_click(dark: float) -> tuple[float, float]:
 
     First where no photon arrives, then where all that arrive are at one detector.
     """
-    return 2 * dark * (1 - dark), 1 - dark
+    silent = 1 - dark
+    return 2 * dark * silent, silent

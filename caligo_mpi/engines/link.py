@@ -127,7 +127,9 @@ class Channel(NamedTuple):
         The one-sided flip takes 1 to 0 with probability ``shift`` (or 0 to 1 with ``-shift``).
         """
         room = 1 - abs(self.shift)
-        return min(self.scale / room, 1.0) if room > 0 else 0.0
+        if room <= 0:
+            return 0.0
+        return min(self.scale / room, 1.0)
 
 
 def decay(time: float, constant: float) -> float:
@@ -148,7 +150,10 @@ def lost(time: float, *constants: float) -> float:
     (1.999999999998e-12, 0.0)
     """
     with decimal.localcontext(_DECIMAL):
-        exponent = sum((Decimal(time) / Decimal(one) for one in constants if one), Decimal(0))
+        exponent = Decimal(0)
+        for constant in constants:
+            if constant:
+                exponent += Decimal(time) / Decimal(constant)
         kept = (-exponent).exp()
         return float(1 - kept)
 
@@ -197,7 +202,10 @@ class Moments(NamedTuple):
         """
         s = 1 - 2 * a
         t = 1 - 2 * b
-        return (1 + s * self.alice + t * self.bob + s * t * self.both) / 4
+        of_alice = s * self.alice
+        of_bob = t * self.bob
+        of_both = s * t * self.both
+        return (1 + of_alice + of_bob + of_both) / 4
 
 
 def moments(correlation: float, alice: Channel, bob: Channel) -> Moments:
@@ -219,7 +227,8 @@ def transmission(length_km: float, attenuation_db_per_km: float) -> float:
     0.1
     """
     with decimal.localcontext(_DECIMAL):
-        log10 = -Decimal(attenuation_db_per_km) * Decimal(length_km) / 10
+        gain_db = -Decimal(attenuation_db_per_km) * Decimal(length_km)
+        log10 = gain_db / 10
         natural = log10 * Decimal(10).ln()
         return float(natural.exp())
 
@@ -259,7 +268,9 @@ def only_clicks(coincidence: float, alice: float, bob: float) -> tuple[float, fl
     The first is that Alice does where there is no coincidence, the second that Bob does where
     there is none and Alice did not either.
     """
-    return _part(alice - coincidence, 1 - coincidence), _part(bob - coincidence, 1 - alice)
+    alice_only = _part(alice - coincidence, 1 - coincidence)
+    bob_only = _part(bob - coincidence, 1 - alice)
+    return alice_only, bob_only
 
 
 def _part(part: float, whole: float) -> float:
@@ -313,15 +324,12 @@ def pdc(
         empty = empty_a + eta_b * lam - eta_a * eta_b * lam
         silent_a = none_a / empty_a**2
         silent_b = none_b / empty_b**2
-        gain = 1 - silent_a - silent_b + none_a * none_b / empty**2
-        signal = eta_a * eta_b * lam * (1 + lam) / (empty_a * empty_b * empty)
-        both = (none_a * none_b).sqrt() * 2 * (1 - 2 * Decimal(misalignment)) * signal
-        return Pdc(
-            coincidence=float(gain),
-            alice_click=float(1 - silent_a),
-            bob_click=float(1 - silent_b),
-            correlation=float(both / gain) if gain else 0.0,
-        )
+        silent = none_a * none_b / empty**2
+        detected = eta_a * eta_b * lam * (1 + lam)
+        signal = detected / (empty_a * empty_b * empty)
+        kept = 1 - 2 * Decimal(misalignment)
+        both = (none_a * none_b).sqrt() * 2 * kept * signal
+        return _rates(silent_a, silent_b, silent, both)
 
 
 def pdc_poisson(
@@ -354,17 +362,23 @@ def pdc_poisson(
         union = eta_a + eta_b - eta_a * eta_b
         silent_a = none_a * (-mean * eta_a).exp()
         silent_b = none_b * (-mean * eta_b).exp()
-        gain = 1 - silent_a - silent_b + none_a * none_b * (-mean * union).exp()
+        silent = none_a * none_b * (-mean * union).exp()
         equal = (-mean * union / 2).exp()
         unequal = (-mean * (eta_a + eta_b) / 2).exp()
         kept = 1 - 2 * Decimal(misalignment)
         both = (none_a * none_b).sqrt() * 2 * kept * (equal - unequal)
-        return Pdc(
-            coincidence=float(gain),
-            alice_click=float(1 - silent_a),
-            bob_click=float(1 - silent_b),
-            correlation=float(both / gain) if gain else 0.0,
-        )
+        return _rates(silent_a, silent_b, silent, both)
+
+
+def _rates(alice: Decimal, bob: Decimal, silent: Decimal, both: Decimal) -> Pdc:
+    """Rates from the probabilities that Alice, Bob, and both see nothing, and from E·Q, ``both``."""
+    gain = 1 - alice - bob + silent
+    return Pdc(
+        coincidence=float(gain),
+        alice_click=float(1 - alice),
+        bob_click=float(1 - bob),
+        correlation=float(both / gain) if gain else 0.0,
+    )
 
 
 # --- information ----------------------------------------------------------------------------
@@ -386,8 +400,10 @@ def binary_entropy(p: float) -> float:
     """
     with decimal.localcontext(_DECIMAL):
         q = Decimal(p)
-        parts = [part for part in (q, 1 - q) if part]
-        nats = -sum(part * part.ln() for part in parts)
+        nats = Decimal(0)
+        for part in (q, 1 - q):
+            if part:
+                nats -= part * part.ln()
         return float(nats / Decimal(2).ln())
 
 

@@ -37,7 +37,8 @@ def declared(config: NetsquidConfig, hold: int) -> tuple[ColumnSpec, ...]:
     if not isinstance(config.link, NetsquidLinkConfig):
         return ATTEMPTS, BELL_STATE
     can_fail = config.link.prob_success < 1
-    return (ATTEMPTS,) if can_fail and hold == 1 else ()
+    is_told = can_fail and hold == 1
+    return (ATTEMPTS,) if is_told else ()
 
 
 def reported(
@@ -58,16 +59,22 @@ def reported(
 def _attempts(config: NetsquidConfig, alice: Party, bob: Party) -> NDArray[np.uint32]:
     """From when both sides were ready until both had the pair, in units of an attempt's duration."""
     ready = np.maximum(alice.starts, bob.starts)
-    cycles = [(_arrival(config, party) - ready) / cycle_time(config.link) for party in (alice, bob)]
-    whole = np.rint(cycles[0])
-    is_whole = (np.abs(cycles[0] - whole) < _SLACK) & (np.abs(cycles[1] - whole) < _SLACK)
+    cycle = cycle_time(config.link)
+    of_alice = (_arrival(config, alice) - ready) / cycle
+    of_bob = (_arrival(config, bob) - ready) / cycle
+    whole = np.rint(of_alice)
+    is_whole = np.abs(of_alice - whole) < _SLACK
+    is_whole &= np.abs(of_bob - whole) < _SLACK
     is_told = is_whole & (whole >= 1) & (whole < 1 << 32)
-    return np.where(is_told, whole, 0).astype(np.uint32)
+    attempts = np.where(is_told, whole, 0)
+    return attempts.astype(np.uint32)
 
 
 def _arrival(config: NetsquidConfig, party: Party) -> NDArray[np.float64]:
     """When a side had each pair: before it measured, and before the H gate where that was in X."""
     device = config.device
-    gate = np.where(party.bases == X, device.single_qubit_gate_time_ns, 0.0)
-    arrival: NDArray[np.float64] = np.array(party.times) - gate - device.measure_time_ns
+    in_x = party.bases == X
+    gate = np.where(in_x, device.single_qubit_gate_time_ns, 0.0)
+    measured = np.array(party.times)
+    arrival: NDArray[np.float64] = measured - gate - device.measure_time_ns
     return arrival

@@ -52,14 +52,16 @@ def _by_inversion(
 ) -> int:
     """The first number whose cumulative probability is above a uniform one of 128 bits."""
     high, low = raw(2).tolist()
-    uniform = ((high << 64) + low) << (_UNIT_BITS - 128)
+    word = (high << 64) + low
+    uniform = word << (_UNIT_BITS - 128)
     against = total - events
     weight = _power(_UNIT * against // total, trials)
     reached = weight
     count = 0
     while reached <= uniform and weight and count < trials:
-        weight = weight * (trials - count) * events // ((count + 1) * against)
+        left = trials - count
         count += 1
+        weight = weight * left * events // (count * against)
         reached += weight
     return count
 
@@ -92,22 +94,36 @@ class _Law:
 
         The distance from the mean is exact, so nothing large cancels.
         """
-        n, k = self.trials, count
-        distance = (k * self.total - n * self.events) / self.total
-        mean = n * self.events / self.total
-        rest = n * (self.total - self.events) / self.total
-        deviance = mean * _divergence(distance / mean) + rest * _divergence(-distance / rest)
+        n = self.trials
+        k = count
+        events = self.events
+        total = self.total
+        distance = (k * total - n * events) / total
+        mean = n * events / total
+        rest = n * (total - events) / total
+        of_events = mean * _divergence(distance / mean)
+        of_others = rest * _divergence(-distance / rest)
+        deviance = of_events + of_others
         ends = _stirling_error(k) + _stirling_error(n - k)
-        return -deviance - ends - 0.5 * (_log(k) + _log(n - k))
+        logs = _log(k) + _log(n - k)
+        return -deviance - ends - 0.5 * logs
 
     def log_ratio(self, count: int, mode: int) -> Decimal:
         """Logarithm of the probability of ``count`` over that of ``mode``, to 40 decimals."""
         context = _EXACT
-        odds = context.divide(Decimal(self.events), Decimal(self.total - self.events))
-        result = context.multiply(Decimal(count - mode), context.ln(odds))
-        for sign, value in ((1, mode), (1, self.trials - mode), (-1, count)):
+        events = Decimal(self.events)
+        others = Decimal(self.total - self.events)
+        odds = context.divide(events, others)
+        steps = Decimal(count - mode)
+        result = context.multiply(steps, context.ln(odds))
+        for sign, value in (
+            (1, mode),
+            (1, self.trials - mode),
+            (-1, count),
+            (-1, self.trials - count),
+        ):
             result = context.fma(sign, _log_factorial(value), result)
-        return context.subtract(result, _log_factorial(self.trials - count))
+        return result
 
 
 def _by_rejection(law: _Law, raw: Raw) -> int:
@@ -120,7 +136,8 @@ def _by_rejection(law: _Law, raw: Raw) -> int:
         step = _quarters(bits >> 1)
         distance = step * width + _below(width, raw)
         count = mode - 1 - distance if bits & 1 else mode + distance
-        if 0 <= count <= law.trials and _is_accepted(law, count, step, top, uniform):
+        possible = 0 <= count <= law.trials
+        if possible and _is_accepted(law, count, step, top, uniform):
             return count
 
 
@@ -137,9 +154,12 @@ def _is_accepted(
     if abs(margin) > _SAFE:
         return margin > 0
     context = _EXACT
-    steps = context.multiply(Decimal(step), context.ln(Decimal(4)))
-    share = context.add(law.log_ratio(count, law.mode), steps)
-    middle = context.divide(context.add(Decimal(uniform), _HALF), Decimal(ONE))
+    ratio = law.log_ratio(count, law.mode)
+    ln4 = context.ln(Decimal(4))
+    steps = context.multiply(Decimal(step), ln4)
+    share = context.add(ratio, steps)
+    middle = context.add(Decimal(uniform), _HALF)
+    middle = context.divide(middle, Decimal(ONE))
     return share > context.ln(middle)
 
 
@@ -151,45 +171,59 @@ def _step_width(law: _Law) -> int:
     law is log-concave, so it is below a 4^-j from j such distances on.
     """
     # Sums, products and quotients of floats are the same everywhere.
-    right = (law.trials + 1) * (law.total - law.events) / law.total
-    left = (law.trials + 1) * law.events / law.total
-    width = int(1.66 * math.sqrt(right * left / law.trials)) + 2
-    while not all(_is_steep(width, *sides) for sides in ((right, left), (left, right))):
+    trials = law.trials
+    others = law.total - law.events
+    right = (trials + 1) * others / law.total
+    left = (trials + 1) * law.events / law.total
+    deviation = math.sqrt(right * left / trials)
+    width = int(1.66 * deviation) + 2
+    while not (_is_steep(width, right, left) and _is_steep(width, left, right)):
         width += width // 64 + 1
     return width
 
 
 def _is_steep(width: int, near: float, far: float) -> bool:
-    slope = 1 / near + 1 / (far + width / 2)
-    return width / 2 * (width - 1) * slope >= _STEEP
+    half = width / 2
+    slope = 1 / near + 1 / (far + half)
+    return half * (width - 1) * slope >= _STEEP
 
 
 def _quarters(bits: int) -> int:
     """How many pairs of bits are 0 before the first one that is not: j with probability ¾·4^-j."""
-    lowest = (bits & -bits).bit_length() - 1 if bits else 62
-    return lowest >> 1
+    if not bits:
+        return 31
+    lowest = bits & -bits
+    place = lowest.bit_length() - 1
+    return place >> 1
 
 
 def _below(bound: int, raw: Raw) -> int:
     """A uniform number below ``bound``."""
     size = (bound - 1).bit_length()
+    mask = (1 << size) - 1
     while True:
         word = int(raw(1)[0])
-        number = word & ((1 << size) - 1)
+        number = word & mask
         if number < bound:
             return number
 
 
 def _divergence(x: float) -> float:
     """(1+x)·ln(1+x) − x, without cancellation where x is small."""
+    if x <= -1:
+        return 1.0
     if abs(x) > 0.05:
-        return (1 + x) * math.log1p(x) - x if x > -1 else 1.0
+        return (1 + x) * math.log1p(x) - x
     # Σ (−1)^k x^k / (k(k−1)) from k = 2.
     total = 0.0
     for k in range(14, 1, -1):
         sign = -1.0 if k & 1 else 1.0
         total = total * x + sign / (k * (k - 1))
     return total * x * x
+
+
+#: The terms of `_SERIES`, from the fifth to the first.
+_STIRLING = (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12)
 
 
 def _log(count: int) -> float:
@@ -200,10 +234,12 @@ def _stirling_error(count: int) -> float:
     """What Stirling's (n+½)·ln n − n + ½·ln 2π lacks of ln n!; ln 0 stands for 0 here."""
     if count < 16:
         n = float(count)
-        return math.lgamma(n + 1) - (n + 0.5) * _log(count) + n - 0.5 * math.log(2 * math.pi)
+        stirling = (n + 0.5) * _log(count)
+        constant = 0.5 * math.log(2 * math.pi)
+        return math.lgamma(n + 1) - stirling + n - constant
     square = float(count) * count
     total = 0.0
-    for term in (1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12):
+    for term in _STIRLING:
         total = total / square + term
     return total / count
 
@@ -222,10 +258,13 @@ def _log_factorial(count: int) -> Decimal:
     if count < _DIRECT:
         return context.ln(Decimal(math.factorial(count)))
     n = Decimal(count)
-    result = context.multiply(context.add(n, _HALF), context.ln(n))
+    above = context.add(n, _HALF)
+    result = context.multiply(above, context.ln(n))
     result = context.subtract(result, n)
     result = context.fma(_HALF, _LOG_2PI, result)
     for power, term in enumerate(_SERIES):
+        top = Decimal(term.numerator)
         bottom = Decimal(term.denominator * count ** (2 * power + 1))
-        result = context.add(result, context.divide(Decimal(term.numerator), bottom))
+        correction = context.divide(top, bottom)
+        result = context.add(result, correction)
     return result

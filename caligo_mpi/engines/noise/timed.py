@@ -7,7 +7,6 @@ memories while later pairs are made and earlier ones are measured.
 
 from __future__ import annotations
 
-from itertools import product
 from math import ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +52,11 @@ class Side(NamedTuple):
     storage: float
     read: Channel
 
+    @property
+    def decoheres(self) -> bool:
+        """Whether a bit in this memory is ever lost."""
+        return bool(self.T1 or self.T2)
+
     def kept_in_z(self, time: float) -> float:
         """What relaxation leaves after ``time``."""
         return link.decay(time, self.T1)
@@ -89,26 +93,28 @@ def describe_timed(config: NoiseConfig) -> Timed:
     """
     state = _state(config)
     if state.success < LEAST_SUCCESS:
+        chance = f"an attempt succeeds with probability {state.success:.3g}"
         raise ConfigError(
-            f"engine.link: an attempt succeeds with probability {state.success:.3g}; it must be "
+            f"engine.link: {chance}; it must be "
             f"at least {LEAST_SUCCESS:g}, or attempts are counted beyond 32 bits"
         )
     device = _device(config)
     _require_bounded(config)
     cycle = _whole(_cycle(config))
-    gates = [device.gate_depolarizing or side.gate_depolarizing for side in _sides(config)]
+    alice_gate = device.gate_depolarizing or config.alice.gate_depolarizing
+    bob_gate = device.gate_depolarizing or config.bob.gate_depolarizing
     max_cycles = None
     if config.max_wait_ns is not None:
-        max_cycles = int(_picoseconds(config.max_wait_ns) // _picoseconds(cycle))
-    alice, bob = (_side(config, side) for side in _sides(config))
+        longest = _picoseconds(config.max_wait_ns)
+        max_cycles = int(longest // _picoseconds(cycle))
     return Timed(
         state=state,
-        gate_kept=(1 - gates[0]) * (1 - gates[1]),
+        gate_kept=(1 - alice_gate) * (1 - bob_gate),
         cycle=cycle,
         measure=_whole(device.measure_time_ns),
         gate=_whole(device.single_qubit_gate_time_ns),
-        alice=alice,
-        bob=bob,
+        alice=_side(config, config.alice),
+        bob=_side(config, config.bob),
         hold=config.hold or usual_hold(config),
         max_cycles=max_cycles,
         ground=config.formalism == "dm",
@@ -132,18 +138,16 @@ def _require_bounded(config: NoiseConfig) -> None:
 
 def usual_hold(config: NoiseConfig) -> int:
     """Pairs held at once where the configuration does not say: as with the NetSquid engine."""
-    sides = (_side(config, side) for side in _sides(config))
-    decoheres = any(side.T1 or side.T2 for side in sides)
-    is_heralded = getattr(config.link, "type", "").startswith("heralded")
+    alice = _side(config, config.alice)
+    bob = _side(config, config.bob)
+    decoheres = alice.decoheres or bob.decoheres
+    link_type = getattr(config.link, "type", "")
+    is_heralded = link_type.startswith("heralded")
     return 1 if decoheres or is_heralded else _HOLD
 
 
 def _device(config: NoiseConfig) -> NetsquidDeviceConfig:
     return config.device or NetsquidDeviceConfig()
-
-
-def _sides(config: NoiseConfig) -> tuple[SideConfig, SideConfig]:
-    return config.alice, config.bob
 
 
 def _side(config: NoiseConfig, side: SideConfig) -> Side:
@@ -192,22 +196,26 @@ def _state(config: NoiseConfig) -> State:
     success = connection.prob_success
     total = success + (1 - success) * connection.dark_count_probability
     genuine = success / total
-    return State(total, genuine * correlation.z, genuine * correlation.x)
+    return State(
+        success=total,
+        z=genuine * correlation.z,
+        x=genuine * correlation.x,
+    )
 
 
 def _midpoint_state(connection: MidpointLinkConfig) -> State:
     """The state of photons that meet midway, with the dark part of the mixture set apart."""
     found = heralded(connection)
-    dark = found.dark
-    others = 1 - abs(dark)
+    separable = abs(found.dark)
+    others = 1 - separable
     # A pair in |00⟩ or |11⟩ has unequal bits in Z after the correction, and random ones in X.
-    qber_z = (found.qber_z - abs(dark)) / others
-    qber_x = (found.qber_x - abs(dark) / 2) / others
+    qber_z = (found.qber_z - separable) / others
+    qber_x = (found.qber_x - separable / 2) / others
     return State(
-        found.success,
-        1 - 2 * qber_z,
-        1 - 2 * qber_x,
-        dark,
+        success=found.success,
+        z=1 - 2 * qber_z,
+        x=1 - 2 * qber_x,
+        dark=found.dark,
         two_outcomes=True,
     )
 
@@ -217,27 +225,15 @@ def _midpoint_state(connection: MidpointLinkConfig) -> State:
 
 def timed_thresholds(law: Timed) -> dict[str, object]:
     """Everything that decides a bit or a time, as integers: names as in docs/stream.md."""
-    kept_x = law.gate_kept * law.alice.kept_in_x(law.alice.storage)
-    flip_x = link.qber(law.state.x * kept_x * law.bob.kept_in_x(law.bob.storage))
-    probabilities = {
-        "success": law.state.success,
-        "alice_x": law.alice.in_x,
-        "bob_x": law.bob.in_x,
-        "flip_z": link.qber(law.state.z),
-        "flip_x": flip_x,
-        "dark": law.state.dark,
-        **_losses(law),
-    }
-    for name, side in (("alice", law.alice), ("bob", law.bob)):
-        probabilities[f"{name}_flip"] = link.qber(side.read.symmetric)
-        probabilities[f"{name}_fall"] = side.read.shift
-    integers: dict[str, object] = {
-        name: round(ldexp(probability, 64)) for name, probability in probabilities.items()
-    }
+    integers: dict[str, object] = {}
+    for name, probability in _probabilities(law).items():
+        integers[name] = round(ldexp(probability, 64))
+    measuring = law.hold * _picoseconds(law.measure)
+    storing = _picoseconds(_storage(law))
     integers |= {
         "hold": law.hold,
         "cycle_ps": _picoseconds(law.cycle),
-        "read_ps": law.hold * _picoseconds(law.measure) + _picoseconds(_storage(law)),
+        "read_ps": measuring + storing,
         "gate_ps": _picoseconds(law.gate),
         "two_outcomes": int(law.state.two_outcomes),
         "ground": int(law.ground),
@@ -245,6 +241,28 @@ def timed_thresholds(law: Timed) -> dict[str, object]:
     if law.max_cycles is not None:
         integers["max_cycles"] = law.max_cycles
     return integers
+
+
+def _probabilities(law: Timed) -> dict[str, float]:
+    """Everything that decides a bit."""
+    state = law.state
+    alice = law.alice
+    bob = law.bob
+    kept_x = law.gate_kept * alice.kept_in_x(alice.storage)
+    correlation_x = state.x * kept_x * bob.kept_in_x(bob.storage)
+    return {
+        "success": state.success,
+        "alice_x": alice.in_x,
+        "bob_x": bob.in_x,
+        "flip_z": link.qber(state.z),
+        "flip_x": link.qber(correlation_x),
+        "dark": state.dark,
+        **_losses(law),
+        "alice_flip": link.qber(alice.read.symmetric),
+        "alice_fall": alice.read.shift,
+        "bob_flip": link.qber(bob.read.symmetric),
+        "bob_fall": bob.read.shift,
+    }
 
 
 def _storage(law: Timed) -> float:
@@ -278,13 +296,16 @@ def _losses(law: Timed) -> dict[str, float]:
 def timed_rates(law: Timed) -> Expected:
     """QBERs per sifted row, the share of pairs that are kept, and mean and variance of times."""
     found = timed_moments(law)
-    kept = sum(_cycles(law).moments(1.0)) / law.hold
+    cycles = _cycles(law)
+    kept = sum(cycles.moments(1.0)) / law.hold
     mean, variance = request_time(law)
+    alice_x = law.alice.in_x
+    bob_x = law.bob.in_x
     return Expected(
         qber_z=link.qber(found[Z, Z].both),
         qber_x=link.qber(found[X, X].both),
-        sifted_z=(1 - law.alice.in_x) * (1 - law.bob.in_x),
-        sifted_x=law.alice.in_x * law.bob.in_x,
+        sifted_z=(1 - alice_x) * (1 - bob_x),
+        sifted_x=alice_x * bob_x,
         coincidence=kept,
         alice_click=kept,
         bob_click=kept,
@@ -300,24 +321,24 @@ def timed_moments(law: Timed) -> dict[tuple[int, int], Moments]:
     kept = sum(cycles.moments(1.0))
     mean_a, mean_b, both_z = (total / kept for total in _in_z(law, cycles))
     both_x = _in_x(law, cycles) / kept
-    found = {}
-    for a_basis, b_basis in product((Z, X), repeat=2):
-        stored = Moments(
-            alice=mean_a if a_basis == Z else 0.0,
-            bob=mean_b if b_basis == Z else 0.0,
-            both=0.0 if a_basis != b_basis else both_z if a_basis == Z else both_x,
-        )
-        found[a_basis, b_basis] = _recorded(law, stored)
-    return found
+    stored = {
+        (Z, Z): Moments(mean_a, mean_b, both_z),
+        (Z, X): Moments(mean_a, 0.0, 0.0),
+        (X, Z): Moments(0.0, mean_b, 0.0),
+        (X, X): Moments(0.0, 0.0, both_x),
+    }
+    return {bases: _recorded(law, means) for bases, means in stored.items()}
 
 
 def _recorded(law: Timed, stored: Moments) -> Moments:
     """What read-out makes of the means of signs in memory, and of their product."""
-    a, b = law.alice.read, law.bob.read
+    a = law.alice.read
+    b = law.bob.read
     alice = a.scale * stored.alice + a.shift
     bob = b.scale * stored.bob + b.shift
     with_a = b.scale * stored.both + b.shift * stored.alice
-    return Moments(alice, bob, a.scale * with_a + a.shift * bob)
+    both = a.scale * with_a + a.shift * bob
+    return Moments(alice, bob, both)
 
 
 def _cycles(law: Timed) -> Cycles:
@@ -326,21 +347,27 @@ def _cycles(law: Timed) -> Cycles:
 
 def _in_x(law: Timed, cycles: Cycles) -> float:
     """Mean product of signs measured in X, summed over positions; discarded pairs count as 0."""
-    alice, bob = law.alice, law.bob
+    alice = law.alice
+    bob = law.bob
+    state = law.state
     per_cycle = alice.kept_in_x(law.cycle) * bob.kept_in_x(law.cycle)
     per_read = _reading(law, alice, alice.T2) * _reading(law, bob, bob.T2)
     stored = alice.kept_in_x(alice.storage) * bob.kept_in_x(bob.storage)
-    mixed = (1 - abs(law.state.dark)) * law.state.x * law.gate_kept * stored
+    mixed = (1 - abs(state.dark)) * state.x * law.gate_kept * stored
     waits = cycles.moments(per_cycle)
     return mixed * sum(moment * per_read**before for before, moment in enumerate(waits))
 
 
 def _in_z(law: Timed, cycles: Cycles) -> tuple[float, float, float]:
     """Mean signs of both, measured in Z, and of their product, summed likewise."""
-    alice, bob = law.alice, law.bob
-    a_cycle, b_cycle = alice.kept_in_z(law.cycle), bob.kept_in_z(law.cycle)
-    a_read, b_read = _reading(law, alice, alice.T1), _reading(law, bob, bob.T1)
-    a_stored, b_stored = alice.kept_in_z(alice.storage), bob.kept_in_z(bob.storage)
+    alice = law.alice
+    bob = law.bob
+    a_cycle = alice.kept_in_z(law.cycle)
+    b_cycle = bob.kept_in_z(law.cycle)
+    a_read = _reading(law, alice, alice.T1)
+    b_read = _reading(law, bob, bob.T1)
+    a_stored = alice.kept_in_z(alice.storage)
+    b_stored = bob.kept_in_z(bob.storage)
     waits = zip(
         cycles.moments(1.0),
         cycles.moments(a_cycle),
@@ -353,7 +380,8 @@ def _in_z(law: Timed, cycles: Cycles) -> tuple[float, float, float]:
         a = a_waits * a_stored * a_read**before
         b = b_waits * b_stored * b_read**before
         both = both_wait * a_stored * b_stored * (a_read * b_read) ** before
-        mean_a, mean_b, mean_product = _relaxed(law, (chance, a, b, both))
+        kept = chance, a, b, both
+        mean_a, mean_b, mean_product = _relaxed(law, kept)
         total_a += mean_a
         total_b += mean_b
         total += mean_product
@@ -375,7 +403,8 @@ def _relaxed(law: Timed, kept: tuple[float, float, float, float]) -> tuple[float
     mean_b = b * dark + (chance - b) * fallen
     one_fell = (a + b - 2 * both) * dark * fallen
     both_fell = (chance - a - b + both) * fallen
-    return mean_a, turned * mean_b, turned * (both * mixed + one_fell + both_fell)
+    product = both * mixed + one_fell + both_fell
+    return mean_a, turned * mean_b, turned * product
 
 
 def _reading(law: Timed, side: Side, constant: float) -> float:
@@ -391,8 +420,10 @@ def request_time(law: Timed) -> tuple[float, float]:
     Attempts are geometric: k/p cycles with variance k(1−p)/p².  The slower side's gates decide
     when it is read out.
     """
-    success, hold = law.state.success, law.hold
-    mean = law.cycle * hold / success + hold * law.measure + _storage(law)
+    success = law.state.success
+    hold = law.hold
+    making = law.cycle * hold / success
+    mean = making + hold * law.measure + _storage(law)
     variance = law.cycle**2 * hold * (1 - success) / success**2
     if law.gate:
         gates, spread = larger_of_two(hold, law.alice.in_x, law.bob.in_x)

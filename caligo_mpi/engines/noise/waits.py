@@ -40,24 +40,30 @@ class Cycles:
         """
         with decimal.localcontext(_CONTEXT):
             tilted = Decimal(kept)
-            failure = (1 - Decimal(self._success)) * tilted
-            ratio = Decimal(self._success) * tilted / (1 - failure)
-            tails = self._tails(failure)
-            found = [float(ratio**later * tails[later]) for later in range(self._hold)]
+            success = Decimal(self._success)
+            failure = (1 - success) * tilted
+            ratio = success * tilted / (1 - failure)
+            found = []
+            for later, tail in enumerate(self._tails(failure)):
+                moment = ratio**later * tail
+                found.append(float(moment))
         return found[::-1]
 
     def _tails(self, failure: Decimal) -> list[Decimal]:
         """For each n below ``hold``, the probability of at least n successes in ``most`` trials."""
-        if self._most is None:
+        most = self._most
+        if most is None:
             return [Decimal(1)] * self._hold
         if not failure:
-            return [Decimal(int(later <= self._most)) for later in range(self._hold)]
-        term = failure**self._most
+            return [Decimal(int(later <= most)) for later in range(self._hold)]
+        term = failure**most
         odds = (1 - failure) / failure
-        tails = [Decimal(1)]
+        tail = Decimal(1)
+        tails = [tail]
         for fewer in range(self._hold - 1):
-            tails.append(max(tails[-1] - term, Decimal(0)))
-            term *= odds * (self._most - fewer) / (fewer + 1)
+            tail = max(tail - term, Decimal(0))
+            tails.append(tail)
+            term *= odds * (most - fewer) / (fewer + 1)
         return tails
 
 
@@ -69,8 +75,9 @@ def larger_of_two(hold: int, alice: float, bob: float) -> tuple[float, float]:
         ways = comb(hold, gates)
         below_a += float(ways * alice**gates * (1 - alice) ** (hold - gates))
         below_b += float(ways * bob**gates * (1 - bob) ** (hold - gates))
-        chance = below_a * below_b - reached
-        reached = below_a * below_b
+        both_below = below_a * below_b
+        chance = both_below - reached
+        reached = both_below
         mean += gates * chance
         square += gates * gates * chance
     return mean, square - mean * mean

@@ -66,12 +66,15 @@ def timing(config: SequenceLinkConfig) -> Timing:
     The station's message is late by what is missing to whole windows, and at least half of one: a
     click that counts is then told when both nodes, not just one, know when to expect it.
     """
-    window = 2 * round(config.window_ns * PS_PER_NS / 2)
+    half_window = round(config.window_ns * PS_PER_NS / 2)
+    window = 2 * half_window
     way = round(config.length_km / 2 * PS_PER_KM)
-    photon = way // window * window + window // 2 - _MARGIN
+    whole_windows = way // window * window
+    photon = whole_windows + half_window - _MARGIN
     between = max(1, 2 * way)
     others = photon + _GAP + 2 * between
-    told = up(others + max(way, window // 2), window) - others
+    least = max(way, half_window)
+    told = up(others + least, window) - others
     return Timing(window, photon, told, between)
 
 
@@ -90,24 +93,28 @@ class Rounds(NamedTuple):
     def second(self) -> float:
         """Probability that a failed attempt had a second round."""
         failure = 1 - self.both
-        return (self.first - self.both) / failure if failure else 0.0
+        if not failure:
+            return 0.0
+        return (self.first - self.both) / failure
 
 
 def rounds(config: SequenceLinkConfig) -> Rounds:
     """The law of one attempt, before memories wait and read-out."""
-    length, attenuation = config.length_km / 2, config.attenuation_db_per_km
-    fiber = link.transmission(length, attenuation)
+    fiber = link.transmission(config.length_km / 2, config.attenuation_db_per_km)
     q = (1 - config.p_loss_init) * fiber * config.detector_efficiency
-    clicks = 2 * config.dark_count_rate_hz * timing(config).window * 1e-12
+    window = timing(config).window
+    clicks = 2 * config.dark_count_rate_hz * window * 1e-12
     odd = (1 - link.exp(-2 * clicks)) / 2
     one = q * (1 - odd) + (1 - q) * odd
-    alone = 2 * q * (1 - q) + q * q / 2
+    one_arrives = 2 * q * (1 - q)
+    alone = one_arrives + q * q / 2
     two = alone * (1 - odd) + (1 - alone) * odd
     entangled = one * one / 2
     dark = (two * odd + odd * two) / 4
     both = entangled + dark
     first = one / 2 + two / 4 + odd / 4
-    seen = (q * (1 - odd)) ** 2 / 2
+    seen_twice = (q * (1 - odd)) ** 2
+    seen = seen_twice / 2
     mixed = link.mixed_from_fidelity(config.fidelity)
     wrong_z = entangled * mixed / 2 + dark
     wrong_x = seen * mixed / 2 + (both - seen) / 2
@@ -131,8 +138,9 @@ def expected(config: SequenceConfig) -> Expected:
 
 def _sifted(config: SequenceConfig) -> tuple[float, float]:
     """Probabilities that both measure in Z, and both in X."""
-    alice, bob = config.alice.basis_bias, config.bob.basis_bias
-    return (1 - alice) * (1 - bob), alice * bob
+    alice_x = config.alice.basis_bias
+    bob_x = config.bob.basis_bias
+    return (1 - alice_x) * (1 - bob_x), alice_x * bob_x
 
 
 def _of_memories(config: SequenceConfig) -> Expected:
@@ -145,13 +153,13 @@ def _of_memories(config: SequenceConfig) -> Expected:
     qber_z = _recorded(config, kept_z * (1 - 2 * law.qber_z))
     qber_x = _recorded(config, kept_x * (1 - 2 * law.qber_x))
     mean, variance = _request_time(config, law)
-    times = {"request_ns": mean, "request_variance_ns2": variance}
     return Expected(
         qber_z,
         qber_x,
         *_sifted(config),
         hold=1,
-        **times,
+        request_ns=mean,
+        request_variance_ns2=variance,
     )
 
 
@@ -167,9 +175,12 @@ def _request_time(config: SequenceConfig, law: Rounds) -> tuple[float, float]:
     failures = failure / law.both
     second = law.second
     of_failure = period * (1 + second)
-    mean = failures * of_failure + 2 * period + busy(config, found) / PS_PER_NS
+    of_success = 2 * period
+    stored = busy(config, found) / PS_PER_NS
+    mean = failures * of_failure + of_success + stored
     spread = failures * period**2 * second * (1 - second)
-    return mean, spread + of_failure**2 * failure / law.both**2
+    variance = spread + of_failure**2 * failure / law.both**2
+    return mean, variance
 
 
 def equal_attempts(config: SequenceConfig) -> tuple[float, float]:
@@ -180,8 +191,10 @@ def equal_attempts(config: SequenceConfig) -> tuple[float, float]:
     ``cycle_time_ns`` and ``prob_success``.
     """
     assert config.link is not None
-    mean, variance = _request_time(config, rounds(config.link))
-    waiting = mean - busy(config, timing(config.link)) / PS_PER_NS
+    law = rounds(config.link)
+    mean, variance = _request_time(config, law)
+    stored = busy(config, timing(config.link)) / PS_PER_NS
+    waiting = mean - stored
     success = 1 - variance / waiting**2
     return waiting * success, success
 
@@ -189,24 +202,28 @@ def equal_attempts(config: SequenceConfig) -> tuple[float, float]:
 def busy(config: SequenceConfig, found: Timing) -> int:
     """How long a pair's storage keeps both memories from the next attempt (ps), in whole windows."""
     longest = max(config.alice.storage_time_ns, config.bob.storage_time_ns)
-    return up(round(longest * PS_PER_NS), found.window)
+    stored = round(longest * PS_PER_NS)
+    return up(stored, found.window)
 
 
 def _recorded(config: SequenceConfig, correlation: float) -> float:
     """The QBER after read-out, from the mean product of signs before."""
-    a, b = (link.readout(*read_errors(side)) for side in (config.alice, config.bob))
-    return link.qber(link.moments(correlation, a, b).both)
+    a = link.readout(*read_errors(config.alice))
+    b = link.readout(*read_errors(config.bob))
+    recorded = link.moments(correlation, a, b)
+    return link.qber(recorded.both)
 
 
 def _of_photons(config: SequenceConfig) -> Expected:
     """Poissonian down-conversion; a side's two detectors have dark counts of half its rate each."""
     assert config.source is not None
-    period = round(config.source.period_ns * PS_PER_NS) / PS_PER_NS
+    period_ns = config.source.period_ns
+    period = round(period_ns * PS_PER_NS) / PS_PER_NS
     loss = config.loss or SequenceLossConfig()
-    arms = (loss.alice, loss.bob)
     error = coincidence = alice_click = bob_click = nan
-    if not any(arm.dead_time_ns for arm in arms):
-        alice, bob = (efficiency_and_dark(arm, config.source.period_ns) for arm in arms)
+    if not (loss.alice.dead_time_ns or loss.bob.dead_time_ns):
+        alice = efficiency_and_dark(loss.alice, period_ns)
+        bob = efficiency_and_dark(loss.bob, period_ns)
         found = link.pdc_poisson(config.source.mu, alice, bob)
         error = _recorded(config, found.correlation)
         coincidence, alice_click, bob_click, _ = found
@@ -225,7 +242,8 @@ def _of_photons(config: SequenceConfig) -> Expected:
 def efficiency_and_dark(arm: SequenceArmConfig, period_ns: float) -> tuple[float, float]:
     """Probability that a side detects its photon, and that of a dark click in a gate."""
     fiber = link.transmission(arm.length_km, arm.attenuation_db_per_km)
-    dark = link.dark_probability(arm.dark_count_rate_hz, gate_ns(arm, period_ns))
+    gate = gate_ns(arm, period_ns)
+    dark = link.dark_probability(arm.dark_count_rate_hz, gate)
     return fiber * arm.detector_efficiency, dark
 
 

@@ -31,10 +31,12 @@ class Idling:
         # Set as it is: the manager's own setters and circuits copy the simulator, unseeded.
         shared = StabilizerState(self._simulator, list(self._keys), seed)
         self._manager.states.update(dict.fromkeys(self._keys, shared))
-        self._sides = [
-            (round(side.storage_time_ns * _PS_PER_NS), side.T1_ns or inf, side.T2_ns or inf)
-            for side in (config.alice, config.bob)
-        ]
+        self._sides = []
+        for side in (config.alice, config.bob):
+            time = round(side.storage_time_ns * _PS_PER_NS)
+            t1 = side.T1_ns or inf
+            t2 = side.T2_ns or inf
+            self._sides.append((time, t1, t2))
 
     @staticmethod
     def needed(config: SequenceConfig) -> bool:
@@ -51,7 +53,8 @@ class Idling:
         """Let the pair that ``manager`` holds at ``keys`` idle, and measure it."""
         simulator = self._simulator
         simulator.reset(0, 1)
-        simulator.do(preparation(joint_state(manager, keys)))
+        state = joint_state(manager, keys)
+        simulator.do(preparation(state))
         outcomes = []
         for qubit, (time, t1, t2) in enumerate(self._sides):
             key = self._keys[qubit]
@@ -66,7 +69,8 @@ class Idling:
         for qubit, basis in enumerate(bases):
             if basis:
                 simulator.h(qubit)
-            outcomes.append(int(simulator.measure(qubit)))
+            outcome = simulator.measure(qubit)
+            outcomes.append(int(outcome))
         return outcomes
 
 
@@ -76,13 +80,16 @@ def joint_state(manager: Any, keys: list[int]) -> Any:
     if first is not second:
         return np.kron(first.state, second.state)
     amplitudes = np.reshape(first.state, (2, 2))
-    return (amplitudes if list(first.keys) == keys else amplitudes.T).ravel()
+    if list(first.keys) != keys:
+        amplitudes = amplitudes.T
+    return amplitudes.ravel()
 
 
 def preparation(state: Any) -> stim.Circuit:
     """Gates from |00⟩ to a Bell state or a product of bits."""
     places = np.flatnonzero(np.abs(state) > 0.5)
-    first, second = divmod(int(places[0]), 2)
+    place = int(places[0])
+    first, second = divmod(place, 2)
     circuit = stim.Circuit()
     if len(places) == 1:
         bits = [qubit for qubit, bit in enumerate((first, second)) if bit]
@@ -90,7 +97,9 @@ def preparation(state: Any) -> stim.Circuit:
             circuit.append("X", bits)
         return circuit
     circuit.append("H", [0])
-    if np.real(state[places[0]] * np.conj(state[places[1]])) < 0:
+    other = state[places[1]]
+    coherence = state[place] * np.conj(other)
+    if np.real(coherence) < 0:
         circuit.append("Z", [0])
     circuit.append("CX", [0, 1])
     if second:
