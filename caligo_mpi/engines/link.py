@@ -24,7 +24,8 @@ from typing import Literal, NamedTuple
 Formalism = Literal["dm", "ket"]
 Z, X = 0, 1
 
-_DECIMAL = decimal.Context(prec=60, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+#: The arithmetic in which exponentials and logarithms are taken.
+DECIMAL = decimal.Context(prec=60, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def lost(time: float, *constants: float) -> float:
     >>> lost(1e-12, 1.0, 1.0), lost(1.0, 0.0)
     (1.999999999998e-12, 0.0)
     """
-    with decimal.localcontext(_DECIMAL):
+    with decimal.localcontext(DECIMAL):
         exponent = Decimal(0)
         for constant in constants:
             if constant:
@@ -226,7 +227,7 @@ def transmission(length_km: float, attenuation_db_per_km: float) -> float:
     >>> round(transmission(50.0, 0.2), 12)
     0.1
     """
-    with decimal.localcontext(_DECIMAL):
+    with decimal.localcontext(DECIMAL):
         gain_db = -Decimal(attenuation_db_per_km) * Decimal(length_km)
         log10 = gain_db / 10
         natural = log10 * Decimal(10).ln()
@@ -239,7 +240,7 @@ def dark_probability(rate_hz: float, gate_ns: float) -> float:
     >>> dark_probability(1000.0, 1.0)
     9.999995000001667e-07
     """
-    with decimal.localcontext(_DECIMAL):
+    with decimal.localcontext(DECIMAL):
         mean = Decimal(rate_hz) * Decimal(gate_ns) / 10**9
         none = (-mean).exp()
         return float(1 - none)
@@ -280,113 +281,12 @@ def _part(part: float, whole: float) -> float:
     return min(max(part / whole, 0.0), 1.0)
 
 
-# --- down-conversion source -----------------------------------------------------------------
-
-
-class Pdc(NamedTuple):
-    """Rates of a down-conversion source per pulse.
-
-    Coincidences Q, clicks per side, and E = 1 − 2·(error rate of the coincidences).
-    """
-
-    coincidence: float
-    alice_click: float
-    bob_click: float
-    correlation: float
-
-
-def pdc(
-    mu: float,
-    alice: tuple[float, float],
-    bob: tuple[float, float],
-    *,
-    misalignment: float = 0.0,
-) -> Pdc:
-    """Entangled pairs by down-conversion, after Ma, Fung and Lo, Phys. Rev. A 76, 012307 (2007).
-
-    Sides are (efficiency η, background probability Y0); ``mu`` is the mean number of pairs per
-    pulse, 2λ in the paper.  The paper takes √((1−Y0A)(1−Y0B)) for 1, which matters from
-    Y0 ≈ 1e-3 on.
-
-    >>> dark = 6.02e-6
-    >>> rates = pdc(0.053, (0.145, dark), (0.145, dark), misalignment=0.015)
-    >>> f"{rates.coincidence:.5e} {qber(rates.correlation):.5f}"
-    '1.17725e-03 0.03567'
-    """
-    with decimal.localcontext(_DECIMAL):
-        lam = Decimal(mu) / 2
-        eta_a = Decimal(alice[0])
-        eta_b = Decimal(bob[0])
-        none_a = 1 - Decimal(alice[1])
-        none_b = 1 - Decimal(bob[1])
-        empty_a = 1 + eta_a * lam
-        empty_b = 1 + eta_b * lam
-        empty = empty_a + eta_b * lam - eta_a * eta_b * lam
-        silent_a = none_a / empty_a**2
-        silent_b = none_b / empty_b**2
-        silent = none_a * none_b / empty**2
-        detected = eta_a * eta_b * lam * (1 + lam)
-        signal = detected / (empty_a * empty_b * empty)
-        kept = 1 - 2 * Decimal(misalignment)
-        both = (none_a * none_b).sqrt() * 2 * kept * signal
-        return _rates(silent_a, silent_b, silent, both)
-
-
-def pdc_poisson(
-    mu: float,
-    alice: tuple[float, float],
-    bob: tuple[float, float],
-    *,
-    misalignment: float = 0.0,
-) -> Pdc:
-    """The same where the number of pairs in a pulse is Poissonian, as with many temporal modes.
-
-    In either basis the pairs of bit 0 and those of bit 1 are then independent Poisson numbers of
-    mean μ/2.  A detector is silent with probability √(1−Y0)·exp(−ημ/2), two of different bit values
-    independently, one of each side and of equal bit with probability
-    √((1−Y0A)(1−Y0B))·exp(−(η_A + η_B − η_Aη_B)μ/2).  The sign of a side's bit is the difference of
-    its two silences, so E·Q is twice the difference of these products.  With thermal
-    numbers of mean λ, 1/(1 + ηλ) in place of the exponentials, this is the formula of `pdc`.
-
-    >>> dark = 6.02e-6
-    >>> rates = pdc_poisson(0.053, (0.145, dark), (0.145, dark), misalignment=0.015)
-    >>> f"{rates.coincidence:.5e} {qber(rates.correlation):.5f}"
-    '1.15663e-03 0.03619'
-    """
-    with decimal.localcontext(_DECIMAL):
-        mean = Decimal(mu)
-        eta_a = Decimal(alice[0])
-        eta_b = Decimal(bob[0])
-        none_a = 1 - Decimal(alice[1])
-        none_b = 1 - Decimal(bob[1])
-        union = eta_a + eta_b - eta_a * eta_b
-        silent_a = none_a * (-mean * eta_a).exp()
-        silent_b = none_b * (-mean * eta_b).exp()
-        silent = none_a * none_b * (-mean * union).exp()
-        equal = (-mean * union / 2).exp()
-        unequal = (-mean * (eta_a + eta_b) / 2).exp()
-        kept = 1 - 2 * Decimal(misalignment)
-        both = (none_a * none_b).sqrt() * 2 * kept * (equal - unequal)
-        return _rates(silent_a, silent_b, silent, both)
-
-
-def _rates(alice: Decimal, bob: Decimal, silent: Decimal, both: Decimal) -> Pdc:
-    """Rates from the probabilities that Alice, Bob, and both see nothing, and from E·Q, ``both``."""
-    gain = 1 - alice - bob + silent
-    return Pdc(
-        coincidence=float(gain),
-        alice_click=float(1 - alice),
-        bob_click=float(1 - bob),
-        correlation=float(both / gain) if gain else 0.0,
-    )
-
-
 # --- information ----------------------------------------------------------------------------
 
 
 def exp(x: float) -> float:
     """Exponential, correctly rounded on every machine."""
-    with decimal.localcontext(_DECIMAL):
+    with decimal.localcontext(DECIMAL):
         return float(Decimal(x).exp())
 
 
@@ -398,7 +298,7 @@ def binary_entropy(p: float) -> float:
     >>> round(binary_entropy(0.11), 6)
     0.499916
     """
-    with decimal.localcontext(_DECIMAL):
+    with decimal.localcontext(DECIMAL):
         q = Decimal(p)
         nats = Decimal(0)
         for part in (q, 1 - q):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from caligo_mpi.engines import link
+from caligo_mpi.engines.down_conversion import pdc, pdc_poisson
 from caligo_mpi.engines.link import Channel, Correlation
 
 I2 = np.eye(2)
@@ -59,7 +60,7 @@ def test_down_conversion_has_the_tabulated_gain_and_error(
     loss_db: float, gain: float, error: float
 ) -> None:
     arm = (0.145 * link.transmission(loss_db / 2, 1.0), 6.02e-6)
-    rates = link.pdc(2 * 0.0265, arm, arm, misalignment=0.015)
+    rates = pdc(2 * 0.0265, arm, arm, misalignment=0.015)
     assert rates.coincidence == pytest.approx(gain, rel=5e-6)
     assert link.qber(rates.correlation) == pytest.approx(error, abs=5e-6)
 
@@ -213,13 +214,13 @@ def test_down_conversion_equals_a_sum_over_photon_numbers(dark: float) -> None:
             joint += weight * np.outer(alice, bob)
     gain = joint[1:, 1:].sum()
     error = (joint[1, 2] + joint[2, 1]) / gain
-    rates = link.pdc(2 * lam, (eta_a, dark), (eta_b, dark))
+    rates = pdc(2 * lam, (eta_a, dark), (eta_b, dark))
     assert joint.sum() == pytest.approx(1, abs=1e-12)
     assert rates.coincidence == pytest.approx(gain, rel=1e-10)
     assert rates.alice_click == pytest.approx(joint[1:].sum(), rel=1e-10)
     assert rates.bob_click == pytest.approx(joint[:, 1:].sum(), rel=1e-10)
     assert link.qber(rates.correlation) == pytest.approx(error, rel=1e-10)
-    misaligned = link.pdc(2 * lam, (eta_a, dark), (eta_b, dark), misalignment=0.02)
+    misaligned = pdc(2 * lam, (eta_a, dark), (eta_b, dark), misalignment=0.02)
     assert misaligned.correlation == pytest.approx(rates.correlation * (1 - 2 * 0.02), rel=1e-12)
 
 
@@ -235,13 +236,13 @@ def test_poissonian_down_conversion_equals_a_sum_over_photon_numbers(dark: float
         joint += weight * np.outer(alice, bob)
     gain = joint[1:, 1:].sum()
     error = (joint[1, 2] + joint[2, 1]) / gain
-    rates = link.pdc_poisson(mu, (eta_a, dark), (eta_b, dark))
+    rates = pdc_poisson(mu, (eta_a, dark), (eta_b, dark))
     assert joint.sum() == pytest.approx(1, abs=1e-12)
     assert rates.coincidence == pytest.approx(gain, rel=1e-10)
     assert rates.alice_click == pytest.approx(joint[1:].sum(), rel=1e-10)
     assert rates.bob_click == pytest.approx(joint[:, 1:].sum(), rel=1e-10)
     assert link.qber(rates.correlation) == pytest.approx(error, rel=1e-10)
-    misaligned = link.pdc_poisson(mu, (eta_a, dark), (eta_b, dark), misalignment=0.02)
+    misaligned = pdc_poisson(mu, (eta_a, dark), (eta_b, dark), misalignment=0.02)
     assert misaligned.correlation == pytest.approx(rates.correlation * (1 - 2 * 0.02), rel=1e-12)
 
 
@@ -250,7 +251,7 @@ def test_poissonian_numbers_have_a_few_more_errors_and_fewer_coincidences(
     mu: float, higher: float
 ) -> None:
     side = (0.145, 0.0)
-    thermal, poisson = link.pdc(mu, side, side), link.pdc_poisson(mu, side, side)
+    thermal, poisson = pdc(mu, side, side), pdc_poisson(mu, side, side)
     ratio = link.qber(poisson.correlation) / link.qber(thermal.correlation)
     assert ratio == pytest.approx(1 + higher, abs=2e-3)
     assert poisson.coincidence <= thermal.coincidence

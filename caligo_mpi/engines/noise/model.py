@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...config import LinkConfig
 from ...errors import ConfigError
 from .. import link
+from ..down_conversion import pdc, pdc_poisson
 from ..link import Channel, Correlation, Expected, X, Z
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _pdc_model(
                     f"engine.{name}.{field}={value} with source.type=pdc, "
                     "whose photons are not stored; leave it out"
                 )
-    law = link.pdc_poisson if source.statistics == "poisson" else link.pdc
+    law = pdc_poisson if source.statistics == "poisson" else pdc
     rates = law(source.mu, alice, bob, misalignment=source.misalignment)
     alice_readout = readout_of(config.alice)
     bob_readout = readout_of(config.bob)

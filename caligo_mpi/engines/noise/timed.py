@@ -1,4 +1,4 @@
-"""Links whose attempts take time: from the configuration to integers, and their closed forms.
+"""Links whose attempts take time: from the configuration to their closed forms.
 
 A request asks for k pairs, which are made one after the other and held; then both sides measure
 them in order.  Each attempt takes a cycle and succeeds with one probability.  A pair idles in both
@@ -7,7 +7,6 @@ memories while later pairs are made and earlier ones are measured.
 
 from __future__ import annotations
 
-from math import ldexp
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...config import MidpointLinkConfig, NetsquidDeviceConfig, TimedLinkConfig
@@ -80,6 +79,11 @@ class Timed(NamedTuple):
     max_cycles: int | None
     ground: bool
 
+    @property
+    def storage(self) -> float:
+        """How much longer a request takes for the time that both sides keep their pairs anyway."""
+        return max(self.alice.storage, self.bob.storage)
+
 
 def is_timed(config: NoiseConfig) -> bool:
     """Whether the link's attempts take time, so that rows have times."""
@@ -105,8 +109,8 @@ def describe_timed(config: NoiseConfig) -> Timed:
     bob_gate = device.gate_depolarizing or config.bob.gate_depolarizing
     max_cycles = None
     if config.max_wait_ns is not None:
-        longest = _picoseconds(config.max_wait_ns)
-        max_cycles = int(longest // _picoseconds(cycle))
+        longest = picoseconds(config.max_wait_ns)
+        max_cycles = int(longest // picoseconds(cycle))
     return Timed(
         state=state,
         gate_kept=(1 - alice_gate) * (1 - bob_gate),
@@ -161,13 +165,14 @@ def _side(config: NoiseConfig, side: SideConfig) -> Side:
     )
 
 
-def _picoseconds(time_ns: float) -> int:
+def picoseconds(time_ns: float) -> int:
+    """The time in whole picoseconds, as a number."""
     return round(1000 * time_ns)
 
 
 def _whole(time_ns: float) -> float:
-    """The time in whole picoseconds."""
-    return _picoseconds(time_ns) / 1000
+    """The time (ns) in whole picoseconds."""
+    return picoseconds(time_ns) / 1000
 
 
 def _cycle(config: NoiseConfig) -> float:
@@ -218,76 +223,6 @@ def _midpoint_state(connection: MidpointLinkConfig) -> State:
         dark=found.dark,
         two_outcomes=True,
     )
-
-
-# --- integers -------------------------------------------------------------------------------
-
-
-def timed_thresholds(law: Timed) -> dict[str, object]:
-    """Everything that decides a bit or a time, as integers: names as in docs/stream.md."""
-    integers: dict[str, object] = {}
-    for name, probability in _probabilities(law).items():
-        integers[name] = round(ldexp(probability, 64))
-    measuring = law.hold * _picoseconds(law.measure)
-    storing = _picoseconds(_storage(law))
-    integers |= {
-        "hold": law.hold,
-        "cycle_ps": _picoseconds(law.cycle),
-        "read_ps": measuring + storing,
-        "gate_ps": _picoseconds(law.gate),
-        "two_outcomes": int(law.state.two_outcomes),
-        "ground": int(law.ground),
-    }
-    if law.max_cycles is not None:
-        integers["max_cycles"] = law.max_cycles
-    return integers
-
-
-def _probabilities(law: Timed) -> dict[str, float]:
-    """Everything that decides a bit."""
-    state = law.state
-    alice = law.alice
-    bob = law.bob
-    kept_x = law.gate_kept * alice.kept_in_x(alice.storage)
-    correlation_x = state.x * kept_x * bob.kept_in_x(bob.storage)
-    return {
-        "success": state.success,
-        "alice_x": alice.in_x,
-        "bob_x": bob.in_x,
-        "flip_z": link.qber(state.z),
-        "flip_x": link.qber(correlation_x),
-        "dark": state.dark,
-        **_losses(law),
-        "alice_flip": link.qber(alice.read.symmetric),
-        "alice_fall": alice.read.shift,
-        "bob_flip": link.qber(bob.read.symmetric),
-        "bob_fall": bob.read.shift,
-    }
-
-
-def _storage(law: Timed) -> float:
-    """How much longer a request takes for the time that both sides keep their pairs anyway."""
-    return max(law.alice.storage, law.bob.storage)
-
-
-def _losses(law: Timed) -> dict[str, float]:
-    """Probabilities that memories lose a pair's coherence, or a side's bit, in a unit of waiting.
-
-    Of units there are cycles, measurements, and gates of either side.
-    """
-    both = (law.alice.T2, law.bob.T2)
-    losses = {
-        "x_cycle": link.lost(law.cycle, *both),
-        "x_measure": link.lost(law.measure, *both),
-        "x_gate_alice": link.lost(law.gate, law.alice.T2),
-        "x_gate_bob": link.lost(law.gate, law.bob.T2),
-    }
-    for name, side in (("alice", law.alice), ("bob", law.bob)):
-        losses[f"{name}_z_storage"] = link.lost(side.storage, side.T1)
-        losses[f"{name}_z_cycle"] = link.lost(law.cycle, side.T1)
-        losses[f"{name}_z_measure"] = link.lost(law.measure, side.T1)
-        losses[f"{name}_z_gate"] = link.lost(law.gate, side.T1)
-    return losses
 
 
 # --- closed forms ---------------------------------------------------------------------------
@@ -423,7 +358,7 @@ def request_time(law: Timed) -> tuple[float, float]:
     success = law.state.success
     hold = law.hold
     making = law.cycle * hold / success
-    mean = making + hold * law.measure + _storage(law)
+    mean = making + hold * law.measure + law.storage
     variance = law.cycle**2 * hold * (1 - success) / success**2
     if law.gate:
         gates, spread = larger_of_two(hold, law.alice.in_x, law.bob.in_x)

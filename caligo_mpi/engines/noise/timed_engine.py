@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ...pairs import ColumnSpec, Pairs, Tick, bits
 from .requests import Block, Sources, blocks, draw_requests
 from .tables import raw_words
-from .timed import describe_timed, timed_rates, timed_thresholds
+from .timed import describe_timed, timed_rates
+from .timed_integers import timed_thresholds
 
 if TYPE_CHECKING:
     from ...config import NoiseConfig

@@ -6,7 +6,7 @@ import decimal
 from decimal import Decimal
 from math import comb
 
-_CONTEXT = decimal.Context(prec=60, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX)
+from ..link import DECIMAL
 
 
 class Cycles:
@@ -38,7 +38,7 @@ class Cycles:
         >>> Cycles(0.5, 2, most=1).moments(1.0)
         [0.5, 1.0]
         """
-        with decimal.localcontext(_CONTEXT):
+        with decimal.localcontext(DECIMAL):
             tilted = Decimal(kept)
             success = Decimal(self._success)
             failure = (1 - success) * tilted

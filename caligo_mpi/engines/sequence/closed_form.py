@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ...config import SequenceConfig
 from ...config.sequence import SequenceArmConfig, SequenceLinkConfig, SequenceLossConfig
 from .. import link
+from ..down_conversion import pdc_poisson
 from ..draws import read_errors
 from ..link import Expected
 
@@ -224,7 +225,7 @@ def _of_photons(config: SequenceConfig) -> Expected:
     if not (loss.alice.dead_time_ns or loss.bob.dead_time_ns):
         alice = efficiency_and_dark(loss.alice, period_ns)
         bob = efficiency_and_dark(loss.bob, period_ns)
-        found = link.pdc_poisson(config.source.mu, alice, bob)
+        found = pdc_poisson(config.source.mu, alice, bob)
         error = _recorded(config, found.correlation)
         coincidence, alice_click, bob_click, _ = found
     return Expected(
