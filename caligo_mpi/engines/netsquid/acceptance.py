@@ -78,7 +78,8 @@ def _times(pairs: Pairs) -> NDArray[np.float64]:
 def _rates(config: NetsquidConfig, pairs: int) -> Finding:
     """Both QBERs are as the closed forms say."""
     law = NetsquidEngine(config).expected
-    found = qbers(_sample(config, pairs), law)
+    sample = _sample(config, pairs)
+    found = qbers(sample, law)
     return found._replace(detail=f"{found.detail}, {pairs} pairs")
 
 
@@ -89,15 +90,23 @@ def _fields() -> Finding:
         "GenericQDeviceConfig": set(device),
         "PerfectQLinkConfig": _link_fields(type="perfect"),
         "DepolariseQLinkConfig": _link_fields(**_NOISY),
-        "HeraldedSingleClickQLinkConfig": _link_fields(type="heralded-single-click", length_km=1.0),
-        "HeraldedDoubleClickQLinkConfig": _link_fields(type="heralded-double-click", length_km=1.0),
+        "HeraldedSingleClickQLinkConfig": _link_fields(
+            type="heralded-single-click",
+            length_km=1.0,
+        ),
+        "HeraldedDoubleClickQLinkConfig": _link_fields(
+            type="heralded-double-click",
+            length_km=1.0,
+        ),
     }
     absent = []
     for name, fields in wanted.items():
         missing = fields - simulator.known_fields(name)
         absent += [f"{name}.{field}" for field in missing]
-    detail = f"absent: {', '.join(sorted(absent))}" if absent else "all there"
-    return Finding(not absent, detail, {"absent": sorted(absent)})
+    absent.sort()
+    names = ", ".join(absent)
+    detail = f"absent: {names}" if absent else "all there"
+    return Finding(not absent, detail, {"absent": absent})
 
 
 def _link_fields(**link: Any) -> set[str]:
@@ -112,7 +121,8 @@ def _same_seed() -> Finding:
     other = _sample(config, 500, chunk=1).checksum()
     again = _sample(config, 500, chunk=0).checksum()
     good = first == again and first != other
-    return Finding(good, f"checksums {first:x} {again:x}", {"checksum": f"{first:x}"})
+    detail = f"checksums {first:x} {again:x}"
+    return Finding(good, detail, {"checksum": f"{first:x}"})
 
 
 def _prefix() -> Finding:
@@ -121,8 +131,10 @@ def _prefix() -> Finding:
     long = _sample(config, 500)
     short = _sample(config, 123)
     columns = [bits.extract(column, 0, 123) for column in long.columns]
-    same_bits = np.array_equal(np.stack(columns), short.columns)
-    same_times = np.array_equal(_times(long)[:123], _times(short))
+    begun = np.stack(columns)
+    times = _times(long)
+    same_bits = np.array_equal(begun, short.columns)
+    same_times = np.array_equal(times[:123], _times(short))
     good = same_bits and same_times
     return Finding(good, "the first 123 of 500 pairs are the chunk of 123")
 
@@ -131,15 +143,18 @@ def _convention() -> Finding:
     """QBER = p/2 = 2(1−F)/3, told apart from (1−F)/2 where the two are far apart."""
     pairs = 2400
     config = _config(link={"fidelity": 0.5, "cycle_time_ns": 1000})
-    seen = tally(_sample(config, pairs).columns, pairs)
+    sample = _sample(config, pairs)
+    seen = tally(sample.columns, pairs)
     sifted = seen.sifted_z + seen.sifted_x
-    rate = (seen.errors_z + seen.errors_x) / sifted
+    errors = seen.errors_z + seen.errors_x
+    rate = errors / sifted
     here = sigmas(rate, 1 / 3, sifted)
     there = sigmas(rate, 1 / 4, sifted)
     distances = f"{here:+.1f} sigma from p/2, {there:+.1f} sigma from (1-F)/2"
     good = abs(here) <= SIGMAS < abs(there)
     numbers = {"qber": rate, "sifted": sifted}
-    return Finding(good, f"{rate:.4f}, {distances}, {pairs} pairs", numbers)
+    detail = f"{rate:.4f}, {distances}, {pairs} pairs"
+    return Finding(good, detail, numbers)
 
 
 def _request_time() -> Finding:
@@ -152,26 +167,37 @@ def _request_time() -> Finding:
     device = {"measure_time_ns": 70, "single_qubit_gate_time_ns": 13}
     config = _config(link=_NOISY, hold=hold, device=device)
     pairs = _sample(config, count)
-    gates_a = bits.unpack(pairs.alice_basis, count).reshape(-1, hold).sum(1)
-    gates_b = bits.unpack(pairs.bob_basis, count).reshape(-1, hold).sum(1)
-    law = np.cumsum(hold * 1070 + 13 * np.maximum(gates_a, gates_b))
-    off = float(np.abs(_times(pairs)[::hold] - law).max())
+    in_x_a = bits.unpack(pairs.alice_basis, count)
+    in_x_b = bits.unpack(pairs.bob_basis, count)
+    gates_a = in_x_a.reshape(-1, hold).sum(1)
+    gates_b = in_x_b.reshape(-1, hold).sum(1)
+    gates = np.maximum(gates_a, gates_b)
+    law = np.cumsum(hold * 1070 + 13 * gates)
+    times = _times(pairs)
+    differences = times[::hold] - law
+    off = float(np.abs(differences).max())
     detail = f"k = {hold}, largest deviation {off:.6f} ns in {law[-1]:.0f} ns"
     numbers = {
         "off_ns": off,
-        "first_times_ns": _times(pairs)[: 3 * hold].tolist(),
+        "first_times_ns": times[: 3 * hold].tolist(),
     }
     return Finding(off < 1e-3, detail, numbers)
 
 
 def _attempts() -> Finding:
     """A pair takes whole cycles, 1/prob_success of them on average."""
-    config = _config(link={"fidelity": 0.9, "cycle_time_ns": 500, "prob_success": 0.2}, hold=1)
+    link = {
+        "fidelity": 0.9,
+        "cycle_time_ns": 500,
+        "prob_success": 0.2,
+    }
+    config = _config(link=link, hold=1)
     pairs = _sample(config, 2000)
     cycles = np.diff(_times(pairs), prepend=0.0) / 500
     mean = cycles.mean()
     far = (mean - 5) / sqrt(20 / 2000)
-    off = np.abs(cycles - np.round(cycles)).max()
+    fractions = cycles - np.round(cycles)
+    off = np.abs(fractions).max()
     whole = off < 1e-6 and cycles.min() > 0.5
     good = bool(whole and abs(far) <= SIGMAS)
     numbers = {
@@ -186,11 +212,16 @@ def _attempts() -> Finding:
 
 def _heralded() -> Finding:
     """An ideal midpoint station delivers two of the four Bell states; Bob's bits allow for which."""
-    link = {"type": "heralded-double-click", "length_km": 1.0, "attenuation_db_per_km": 0.0}
+    link = {
+        "type": "heralded-double-click",
+        "length_km": 1.0,
+        "attenuation_db_per_km": 0.0,
+    }
     sample = _sample(_config(link=link), 1000)
     seen = tally(sample.columns, 1000)
     errors = seen.errors_z + seen.errors_x
-    return Finding(errors == 0, f"{errors} errors in 1000 pairs", _heralds(sample))
+    detail = f"{errors} errors in 1000 pairs"
+    return Finding(errors == 0, detail, _heralds(sample))
 
 
 def _station(clicks: str, pairs: int, **fields: float) -> Finding:
@@ -209,7 +240,8 @@ def _station(clicks: str, pairs: int, **fields: float) -> Finding:
     law = heralded(config.link)
     found = _sample(config, pairs)
     measured = qbers(found, law)
-    attempts = float(_times(found)[-1]) / _STATION_CYCLE_NS / pairs
+    end = float(_times(found)[-1])
+    attempts = end / _STATION_CYCLE_NS / pairs
     mean = 1 / law.success
     spread = sqrt(1 - law.success) / law.success / sqrt(pairs)
     far = (attempts - mean) / spread
@@ -221,19 +253,25 @@ def _station(clicks: str, pairs: int, **fields: float) -> Finding:
         "law_attempts": mean,
         **_heralds(found),
     }
-    return Finding(good, f"{rate}, {measured.detail}, {pairs} pairs", numbers)
+    detail = f"{rate}, {measured.detail}, {pairs} pairs"
+    return Finding(good, detail, numbers)
 
 
 def _heralds(sample: Pairs) -> dict[str, Any]:
     """All 16 outcomes, and how often each Bell state was reported: what a wrong form is found from."""
     states = np.bincount(sample.extra["bell_state"], minlength=4)
-    return {"outcomes": outcome_counts(sample).tolist(), "bell_states": states.tolist()}
+    outcomes = outcome_counts(sample)
+    return {"outcomes": outcomes.tolist(), "bell_states": states.tolist()}
 
 
 def _barrier() -> Finding:
     """Messages take the latency, a pair two of them and a cycle; Δt passes before the bases."""
     config = _config(link=_NOISY)
-    protocol = SequentialConfig(delta_t_ns=5e5, classical_latency_ns=100, qber_limit=0.11)
+    protocol = SequentialConfig(
+        delta_t_ns=5e5,
+        classical_latency_ns=100,
+        qber_limit=0.11,
+    )
     result = run_sequential(
         config,
         protocol,
@@ -243,13 +281,15 @@ def _barrier() -> Finding:
     times = _times(result.pairs)
     law = 1200 * np.arange(1, 101)
     off = float(np.abs(times - law).max())
-    latency = {round(m.received_ns - m.sent_ns, 3) for m in result.transcript}
-    [reveal] = [m for m in result.transcript if m.sender == simulator.ALICE and m.what == "bases"]
+    messages = result.transcript
+    latencies = sorted({round(m.received_ns - m.sent_ns, 3) for m in messages})
+    by_alice = [m for m in messages if m.sender == simulator.ALICE]
+    [reveal] = [m for m in by_alice if m.what == "bases"]
     early = reveal.sent_ns - times[-1] < 5e5
-    good = off < 1e-3 and latency == {100.0} and not early
+    good = off < 1e-3 and latencies == [100.0] and not early
     spoken = "too early" if early else "after the barrier"
-    detail = f"pair times off by {off:g} ns, latencies {sorted(latency)} ns, bases {spoken}"
-    return Finding(good, detail, {"off_ns": off, "latencies_ns": sorted(latency)})
+    detail = f"pair times off by {off:g} ns, latencies {latencies} ns, bases {spoken}"
+    return Finding(good, detail, {"off_ns": off, "latencies_ns": latencies})
 
 
 def _speed(config: NetsquidConfig) -> Finding:
@@ -292,14 +332,16 @@ def _checks(pairs: int) -> list[Check]:
         return lambda: _speed(_config(link=_NOISY, **fields))
 
     undamped = {**_MEMORY, "T1_ns": 0}
+    noisy = {"fidelity": 0.8, "cycle_time_ns": 1000}
+    noisy_gate = {"gate_depolarizing": 0.2}
     return [
         ("configuration fields", _fields),
         ("same seed twice, another between", _same_seed),
         ("a shorter chunk is a prefix", _prefix),
         ("perfect link", rates()),
-        ("link, F = 0.8", rates(link={"fidelity": 0.8, "cycle_time_ns": 1000})),
+        ("link, F = 0.8", rates(link=noisy)),
         ("QBER is p/2, F = 0.5", _convention),
-        ("gate noise: I/2 with probability g = 0.2", rates(device={"gate_depolarizing": 0.2})),
+        ("gate noise: I/2 with probability g = 0.2", rates(device=noisy_gate)),
         ("T2, four pairs held, density matrices", rates(device=undamped, hold=4)),
         ("T2, four pairs held, kets", rates(device=undamped, hold=4, formalism="ket")),
         ("T1 and T2, four pairs held, density matrices", rates(device=_MEMORY, hold=4)),

@@ -114,7 +114,10 @@ def run_sequential(
     alice = _Side(ALICE, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
     bob = _Side(BOB, config=config, protocol=protocol, count=pairs, seed=seed, log=log)
     nodes = simulator.network(config, hold=1, latency_ns=protocol.classical_latency_ns)
-    programs = {ALICE: _Program(alice, _alice), BOB: _Program(bob, _bob)}
+    programs = {
+        ALICE: _Program(alice, _alice),
+        BOB: _Program(bob, _bob),
+    }
     with simulator.seeded(child(seed, SIMULATOR), config.formalism):
         simulator.run(nodes, programs)
         end = clock()
@@ -136,8 +139,9 @@ def _measured(alice: _Side, bob: _Side, end_ns: float) -> Pairs:
     """What both sides recorded; a pair is there when the slower side has measured it."""
     count = len(alice.bases)
     columns = (alice.bases, alice.bits, bob.bases, bob.bits)
+    packed = [bits.pack(column) for column in columns]
     return Pairs(
-        columns=np.stack([bits.pack(column) for column in columns]),
+        columns=np.stack(packed),
         count=count,
         time=np.maximum(alice.times, bob.times),
         alice_clicks=count,
@@ -155,7 +159,8 @@ class _Log:
     received: dict[str, list[float]] = field(default_factory=lambda: {ALICE: [], BOB: []})
 
     def note(self, party: str, what: str) -> None:
-        self.trace.append(TraceEvent(clock(), party, what))
+        event = TraceEvent(clock(), party, what)
+        self.trace.append(event)
 
     def messages(self) -> Iterator[TimedMessage]:
         """All messages in the order in which they were sent.
@@ -168,7 +173,13 @@ class _Log:
         }
         for sender, what, size, sent in self.sent:
             received = next(arrivals[sender])
-            yield TimedMessage(sender, what, size, sent, received)
+            yield TimedMessage(
+                sender,
+                what,
+                bits=size,
+                sent_ns=sent,
+                received_ns=received,
+            )
 
 
 class _Side:
@@ -210,8 +221,9 @@ class _Side:
         self.note(f"sends {what}")
         size = 8 * len(payload)
         self._log.sent.append((self.name, what, size, clock()))
+        message = simulator.message(what, payload)
         socket = context.csockets[self.peer]
-        socket.send_structured(simulator.message(what, payload))
+        socket.send_structured(message)
 
     def receive(self, context: Any, what: str) -> Generator[Any, None, bytes]:
         socket = context.csockets[self.peer]
@@ -300,7 +312,8 @@ def _test_rows(side: _Side, theirs: Bits) -> Positions:
     equal = np.flatnonzero(side.bases == theirs)
     size = int(np.ceil(side.protocol.test_fraction * len(equal)))
     private = child(side.seed, ALICE_TEST)
-    keys = np.random.PCG64(private).random_raw(len(equal))
+    generator = np.random.PCG64(private)
+    keys = generator.random_raw(len(equal))
     order = np.argsort(keys, kind="stable")
     drawn = equal[order[:size]]
     return np.sort(drawn)
@@ -317,18 +330,17 @@ def _judge(
     if not len(rows):
         return "no row with equal bases to test: raise pairs"
     leaves_end = len(side.bases) * _HASH
-    leaves = np.frombuffer(opening[:leaves_end], np.uint8).reshape(-1, _HASH)
-    opened = np.frombuffer(opening[leaves_end:], np.uint8).reshape(
-        len(rows),
-        _NONCE + 1,
-    )
+    told = np.frombuffer(opening, np.uint8)
+    leaves = told[:leaves_end].reshape(-1, _HASH)
+    opened = told[leaves_end:].reshape(len(rows), _NONCE + 1)
     nonces = opened[:, :_NONCE]
     outcomes = opened[:, _NONCE]
     claimed = _leaves(nonces, theirs[rows], outcomes, rows)
     committed = _commitment(leaves) == commitment
     if not committed or not np.array_equal(leaves[rows], claimed):
         return "Bob's opening does not match his commitment"
-    side.errors = int(np.count_nonzero(outcomes != side.bits[rows]))
+    wrong = outcomes != side.bits[rows]
+    side.errors = int(np.count_nonzero(wrong))
     limit = side.protocol.qber_limit
     if side.errors > limit * len(rows):
         rate = side.errors / len(rows)
@@ -346,9 +358,12 @@ def _leaves(
     numbers = range(len(bases)) if rows is None else rows.tolist()
     digests = bytearray()
     for row, nonce, basis, bit in zip(numbers, nonces, bases, outcomes, strict=True):
-        content = row.to_bytes(8, "little") + nonce.tobytes() + bytes((int(basis), int(bit)))
+        number = row.to_bytes(8, "little")
+        hidden = bytes((int(basis), int(bit)))
+        content = number + nonce.tobytes() + hidden
         digests += hashlib.sha256(content).digest()
-    return np.frombuffer(bytes(digests), np.uint8).reshape(-1, _HASH)
+    leaves = np.frombuffer(bytes(digests), np.uint8)
+    return leaves.reshape(-1, _HASH)
 
 
 def _commitment(leaves: Bits) -> bytes:
@@ -358,8 +373,10 @@ def _commitment(leaves: Bits) -> bytes:
 def _nonces(seed: np.random.SeedSequence, count: int) -> Bits:
     """Bob's private randomness, uint8 of shape (count, 32)."""
     private = child(seed, BOB_NONCES)
-    words = np.random.PCG64(private).random_raw(count * _NONCE // 8)
-    return words.astype("<u8").view(np.uint8).reshape(count, _NONCE)
+    generator = np.random.PCG64(private)
+    words = generator.random_raw(count * _NONCE // 8)
+    octets = words.astype("<u8").view(np.uint8)
+    return octets.reshape(count, _NONCE)
 
 
 def _packed(values: Bits) -> bytes:

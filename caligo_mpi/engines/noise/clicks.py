@@ -46,7 +46,8 @@ def sample_positions(
     size = _FIRST
     while reached < count:
         if found + size > len(positions):  # ten standard deviations and more
-            positions = np.concatenate([positions, np.empty_like(positions)])
+            more = np.empty_like(positions)
+            positions = np.concatenate([positions, more])
         part = positions[found : found + size]
         part[:] = _draw_distances(tables, size, raw)
         part[0] += np.uint64(reached)
@@ -57,7 +58,8 @@ def sample_positions(
         tick()
     positions = positions[:found]
     positions -= np.uint64(1)  # distances count from 1, positions from 0
-    inside = positions.searchsorted(np.uint64(count))
+    end = np.uint64(count)
+    inside = positions.searchsorted(end)
     return positions[:inside]
 
 
@@ -68,14 +70,16 @@ def draw_distances(probability: int, count: int, raw: Raw) -> NDArray[Any]:
     """
     if probability == ONE:
         return np.ones(count, np.uint16)
-    return _draw_distances(_distance_tables(probability), count, raw)
+    tables = _distance_tables(probability)
+    return _draw_distances(tables, count, raw)
 
 
 def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[Any]:
     """``count`` distances to the next event, put together from their digits."""
     distances, *digits = (table.draw(count, raw) for table in tables)
     for digit in digits:
-        distances = distances.astype(np.uint64) << np.uint64(_DIGIT)
+        wide = distances.astype(np.uint64)
+        distances = wide << np.uint64(_DIGIT)
         distances += digit
     return distances
 
@@ -88,14 +92,16 @@ def _distance_tables(probability: int) -> tuple[Table, ...]:
     while len(laws) < _LOWER and not _fits_top(miss):
         laws.append(_powers(miss, 1 << _DIGIT))
         miss = _power_of_two_power(miss, _DIGIT)
-    top = _powers(miss, _TOP) if len(laws) < _LOWER else [_UNIT - miss, miss]
+    rest = [_UNIT - miss, miss]
+    top = _powers(miss, _TOP) if len(laws) < _LOWER else rest
     laws.append(top)
     tables = []
     for law in laws:
         digits = np.arange(len(law), dtype=np.uint16)
         if law is laws[0]:
             digits += 1
-        tables.append(compile_table(digits, law))
+        table = compile_table(digits, law)
+        tables.append(table)
     return tuple(reversed(tables))
 
 
@@ -107,9 +113,11 @@ def _fits_top(miss: int) -> bool:
 
 def _powers(base: int, count: int) -> list[int]:
     """The powers of ``base`` with exponents from 0 to ``count`` − 1, in fixed point."""
-    powers = [_UNIT]
+    power = _UNIT
+    powers = [power]
     for _ in range(count - 1):
-        powers.append(powers[-1] * base >> _UNIT_BITS)
+        power = power * base >> _UNIT_BITS
+        powers.append(power)
     return powers
 
 
@@ -122,13 +130,16 @@ def _power_of_two_power(base: int, squarings: int) -> int:
 
 def sample_count(probability: int, trials: int, raw: Raw) -> int:
     """How many of ``trials`` independent events of this probability (in 2^-64) happen."""
-    if probability in (0, ONE):
-        return trials if probability else 0
+    if probability == 0:
+        return 0
+    if probability == ONE:
+        return trials
     happened = 0
     for log2 in _TRIALS:
         draws, trials = divmod(trials, 1 << log2)
         if draws:
-            counts = _binomial_table(probability, log2).draw(draws, raw)
+            table = _binomial_table(probability, log2)
+            counts = table.draw(draws, raw)
             happened += int(counts.sum(dtype=np.uint64))
     single = raw(trials) < np.uint64(probability)
     return happened + int(np.count_nonzero(single))
@@ -144,15 +155,19 @@ def _binomial_table(probability: int, log2_trials: int) -> Table:
     mode = (trials + 1) * probability // ONE
     against = ONE - probability
     least = _UNIT >> 90
-    up = [_UNIT]
+    weight = _UNIT
+    up = [weight]
     for k in range(mode, trials):
-        up.append(up[-1] * (trials - k) * probability // ((k + 1) * against))
-        if up[-1] < least:
+        weight = weight * (trials - k) * probability // ((k + 1) * against)
+        up.append(weight)
+        if weight < least:
             break
-    down = [_UNIT]
+    weight = _UNIT
+    down = [weight]
     for k in range(mode, 0, -1):
-        down.append(down[-1] * k * against // ((trials - k + 1) * probability))
-        if down[-1] < least:
+        weight = weight * k * against // ((trials - k + 1) * probability)
+        down.append(weight)
+        if weight < least:
             break
     first = mode - len(down) + 1
     counts = np.arange(first, mode + len(up), dtype=np.uint32)

@@ -17,7 +17,7 @@ from ...pairs.counts import OutcomeCounts
 from ...pairs.domains import LAW
 from .binomial import draw_binomial
 from .outcomes import Law
-from .tables import ONE, Raw
+from .tables import ONE, Raw, raw_words
 
 #: Raised when the same thresholds and seed would give other counts.
 LAW_VERSION = 1
@@ -37,7 +37,7 @@ def draw_counts(
     known = cast("dict[str, int]", thresholds)
     law = Law(**{field.name: known[field.name] for field in fields(Law)})
     place = (LAW,) if step is None else (LAW, step)
-    raw = cast(Raw, np.random.SFC64(np.random.SeedSequence(seed, spawn_key=place)).random_raw)
+    raw = raw_words(np.random.SeedSequence(seed, spawn_key=place))
     rows = draw_binomial(emissions, known["coincidence"], ONE, raw)
     alice_only = draw_binomial(
         emissions - rows,
@@ -52,8 +52,10 @@ def draw_counts(
         raw,
     )
     counts: list[int] = []
-    for bases, number in zip(_BASES, _draw_bases(law, rows, raw), strict=True):
-        counts += _draw_cells(outcome_weights(law, *bases), number, raw)
+    of_bases = _draw_bases(law, rows, raw)
+    for bases, number in zip(_BASES, of_bases, strict=True):
+        weights = outcome_weights(law, *bases)
+        counts += _draw_cells(weights, number, raw)
     return OutcomeCounts(
         counts=tuple(counts),
         emissions=emissions,
@@ -91,15 +93,18 @@ def outcome_weights(law: Law, alice_basis: int, bob_basis: int) -> list[int]:
     """Weights of the outcomes (0, 0), (0, 1), (1, 0), (1, 1) of Alice and Bob in these bases."""
     flip = law.flip_x if alice_basis else law.flip_z
     unequal = flip if alice_basis == bob_basis else ONE >> 1
-    alice = _falls(law.alice_fall_x if alice_basis else law.alice_fall_z)
-    bob = _falls(law.bob_fall_x if bob_basis else law.bob_fall_z)
+    equal = ONE - unequal
+    alice_fall = law.alice_fall_x if alice_basis else law.alice_fall_z
+    bob_fall = law.bob_fall_x if bob_basis else law.bob_fall_z
+    alice = _falls(alice_fall)
+    bob = _falls(bob_fall)
     weights = []
     for a, b in product((0, 1), repeat=2):
-        paths = [
-            (unequal if i != j else ONE - unequal) * alice[i][a] * bob[j][b]
-            for i, j in product((0, 1), repeat=2)
-        ]
-        weights.append(sum(paths))
+        weight = 0
+        for i, j in product((0, 1), repeat=2):
+            before = equal if i == j else unequal
+            weight += before * alice[i][a] * bob[j][b]
+        weights.append(weight)
     return weights
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -27,8 +26,10 @@ _CODES = 1 << 16
 def raw_words(seed: np.random.SeedSequence, *child: int) -> Raw:
     """The words of SFC64 for this seed, or for a child of it."""
     if child:
-        seed = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, *child))
-    return cast(Raw, np.random.SFC64(seed).random_raw)
+        key = (*seed.spawn_key, *child)
+        seed = np.random.SeedSequence(seed.entropy, spawn_key=key)
+    generator = np.random.SFC64(seed)
+    return cast(Raw, generator.random_raw)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +54,12 @@ class Table:
         words = raw((count + 3) >> 2)
         codes = words.view(np.uint16)[:count]
         # No code is outside; mode="wrap" is the fastest.
-        drawn = self.values.take(codes.astype(np.intp), mode="wrap")
+        places = codes.astype(np.intp)
+        drawn = self.values.take(places, mode="wrap")
         if self.whole < _CODES:
             late = np.flatnonzero(codes >= self.whole)
-            second = self.rest_bounds.searchsorted(raw(len(late)), side="right")
+            again = raw(len(late))
+            second = self.rest_bounds.searchsorted(again, side="right")
             drawn[late] = self.rest_values[second]
         return drawn
 
@@ -64,16 +67,23 @@ class Table:
 def compile_table(values: NDArray[Any], weights: Sequence[int]) -> Table:
     """The law that gives ``values[i]`` with probability ``weights[i]`` over their sum."""
     total = sum(weights)
-    shares = [divmod(weight * _CODES, total) for weight in weights]
-    whole_codes = np.repeat(values, [whole for whole, _ in shares])
-    shared_codes = _CODES - len(whole_codes)
-    rest = [i for i, (_, left) in enumerate(shares) if left]
-    reached = accumulate(shares[i][1] for i in rest)
+    whole_codes: list[int] = []
+    rest: list[int] = []
+    reached = [0]
+    for place, weight in enumerate(weights):
+        whole, left = divmod(weight * _CODES, total)
+        whole_codes.append(whole)
+        if left:
+            rest.append(place)
+            reached.append(reached[-1] + left)
+    owned = np.repeat(values, whole_codes)
+    shared_codes = _CODES - len(owned)
+    shared = np.zeros(shared_codes, values.dtype)
     left_over = total * shared_codes
-    bounds = [(sum_so_far << 64) // left_over for sum_so_far in reached]
+    bounds = [(sum_so_far << 64) // left_over for sum_so_far in reached[1:-1]]
     return Table(
-        values=np.concatenate([whole_codes, np.zeros(shared_codes, values.dtype)]),
-        whole=len(whole_codes),
+        values=np.concatenate([owned, shared]),
+        whole=len(owned),
         rest_values=values[rest],
-        rest_bounds=np.array(bounds[:-1], np.uint64),
+        rest_bounds=np.array(bounds, np.uint64),
     )

@@ -45,7 +45,9 @@ class TimedEngine:
         self.thresholds = timed_thresholds(law) if thresholds is None else thresholds
         self._law = cast("dict[str, int]", self.thresholds)
         self.has_index = "max_cycles" in self._law
-        self.columns = (ATTEMPTS, BELL_STATE) if self._law["two_outcomes"] else (ATTEMPTS,)
+        self.columns: tuple[ColumnSpec, ...] = (ATTEMPTS,)
+        if self._law["two_outcomes"]:
+            self.columns = ATTEMPTS, BELL_STATE
 
     def sample(
         self,
@@ -55,12 +57,17 @@ class TimedEngine:
         tick: Tick | None = None,
     ) -> Pairs:
         """Simulate ``count`` pairs in whole requests; ``tick`` is called after each block."""
-        sources = Sources(raw_words(seed), raw_words(seed, 2), raw_words(seed, 3))
+        sources = Sources(
+            outcomes=raw_words(seed),
+            attempts=raw_words(seed, 2),
+            losses=raw_words(seed, 3),
+        )
         rows = _Rows(self._law, count)
         for requests in blocks(self._law["hold"]):
             if rows.filled >= count:
                 break
-            rows.add(draw_requests(self._law, requests, sources))
+            block = draw_requests(self._law, requests, sources)
+            rows.add(block)
             if tick is not None:
                 tick()
         return rows.pairs()
@@ -86,10 +93,14 @@ class _Rows:
         rows = min(block.rows, self._count - first)
         here = slice(first, first + rows)
         planes = (block.a_basis, block.a_bit, block.b_basis, block.b_bit)
+        first_byte = first >> 3
+        end_byte = first_byte + (block.rows >> 3)
         for column, plane in zip(self._columns, planes, strict=True):
-            part = column[first >> 3 : (first >> 3) + (block.rows >> 3)]
-            part[:] = plane.view(np.uint8)[: len(part)]
-        self._time[here] = self._times(block)[:rows]
+            part = column[first_byte:end_byte]
+            packed = plane.view(np.uint8)
+            part[:] = packed[: len(part)]
+        times = self._times(block)
+        self._time[here] = times[:rows]
         np.minimum(
             block.attempts[:rows],
             _MOST,
@@ -97,11 +108,12 @@ class _Rows:
             casting="unsafe",
         )
         if block.bell is not None:
-            minus = np.unpackbits(block.bell.view(np.uint8), count=rows, bitorder="little")
+            packed = block.bell.view(np.uint8)
+            minus = np.unpackbits(packed, count=rows, bitorder="little")
             np.add(minus, np.uint8(1), out=self._bell[here])  # Ψ⁺ is 1, Ψ⁻ is 2
         if "max_cycles" in self._law:
-            most = np.uint64(min(self._law["max_cycles"], (1 << 64) - 1))
-            self._kept[here] = block.waited[:rows] <= most
+            most = min(self._law["max_cycles"], (1 << 64) - 1)
+            self._kept[here] = block.waited[:rows] <= np.uint64(most)
         self.filled += rows
 
     def _times(self, block: Block) -> NDArray[np.float64]:
@@ -110,7 +122,8 @@ class _Rows:
         requests = len(block.cycles)
         cycles = block.cycles.cumsum() + np.uint64(self._cycles)
         gates = block.gates.cumsum() + np.uint64(self._gates)
-        done = np.arange(self._requests + 1, self._requests + requests + 1, dtype=np.float64)
+        first = self._requests + 1
+        done = np.arange(first, first + requests, dtype=np.float64)
         self._cycles = int(cycles[-1])
         self._gates = int(gates[-1])
         self._requests += requests
@@ -120,7 +133,9 @@ class _Rows:
         if law["gate_ps"]:
             time += gates * float(law["gate_ps"])
         time /= 1000.0
-        return time if block.hold == 1 else np.repeat(time, block.hold)
+        if block.hold == 1:
+            return time
+        return np.repeat(time, block.hold)
 
     def pairs(self) -> Pairs:
         """The chunk."""
@@ -134,7 +149,10 @@ class _Rows:
                 duration,
             )
         kept = self._kept
-        columns = [bits.pack(bits.unpack(column, self._count)[kept]) for column in self._columns]
+        columns = []
+        for column in self._columns:
+            values = bits.unpack(column, self._count)
+            columns.append(bits.pack(values[kept]))
         index = np.flatnonzero(kept).astype(np.uint64)
         self._attempts = self._attempts[kept]
         if len(self._bell):

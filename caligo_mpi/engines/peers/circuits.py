@@ -50,7 +50,9 @@ class Device(NamedTuple):
     def damping(self) -> tuple[float, float]:
         """(p, γ) of the generalized amplitude damping that does to a measured bit what the read-out does."""
         total = self.read1_given0 + self.read0_given1
-        return (self.read0_given1 / total if total else 1.0), total
+        if not total:
+            return 1.0, total
+        return self.read0_given1 / total, total
 
 
 class Experiment(NamedTuple):
@@ -79,7 +81,8 @@ def _mixed(config: LinkConfig) -> float | None:
         return None
     if config.prob_max_mixed is not None:
         return config.prob_max_mixed
-    return link.mixed_from_fidelity(1.0 if config.fidelity is None else config.fidelity)
+    fidelity = 1.0 if config.fidelity is None else config.fidelity
+    return link.mixed_from_fidelity(fidelity)
 
 
 def _device(side: SideConfig) -> Device:
@@ -109,17 +112,20 @@ class Packed:
 
     def add(self, rows: Bits) -> None:
         """More rows (4, n); they are packed once there are many."""
-        self._waiting.append(rows[:, : self._left - self._held])
-        self._held += self._waiting[-1].shape[1]
+        fitting = rows[:, : self._left - self._held]
+        self._waiting.append(fitting)
+        self._held += fitting.shape[1]
         if self._held >= min(_PACKED_AT_ONCE, self._left):
             self._pack()
 
     def _pack(self) -> None:
         rows = np.concatenate(self._waiting, axis=1)
-        whole = self._held if self._held == self._left else self._held & ~7
+        is_all = self._held == self._left
+        whole = self._held if is_all else self._held & ~7
         packed = np.packbits(rows[:, :whole], axis=1, bitorder="little")
-        self.columns[:, self._at : self._at + packed.shape[1]] = packed
-        self._at += packed.shape[1]
+        end = self._at + packed.shape[1]
+        self.columns[:, self._at : end] = packed
+        self._at = end
         self._left -= whole
         self._held -= whole
         self._waiting = [rows[:, whole:]] if self._held else []
@@ -167,10 +173,12 @@ class BlockEngine:
         tick: Tick | None,
     ) -> Any:
         """Rows (4, block) of each block in turn, whole ones."""
-        for number in range(-(-count // self.block)):
+        blocks = -(-count // self.block)
+        for number in range(blocks):
             if tick:
                 tick()
-            yield self.rows(np.random.default_rng(block_seed(seed, number)))
+            rng = np.random.default_rng(block_seed(seed, number))
+            yield self.rows(rng)
 
     def rows(self, rng: np.random.Generator) -> Bits:
         """Alice's basis and outcome, Bob's basis and outcome: uint8 of shape (4, block)."""
@@ -179,7 +187,8 @@ class BlockEngine:
 
 def block_seed(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     """The seed of a block, in a domain of its own."""
-    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, PEERS, number))
+    key = (*seed.spawn_key, PEERS, number)
+    return np.random.SeedSequence(seed.entropy, spawn_key=key)
 
 
 class CircuitEngine(BlockEngine):
@@ -192,8 +201,9 @@ class CircuitEngine(BlockEngine):
     def __init__(self, config: PeerConfig, thresholds: dict[str, object] | None = None) -> None:
         super().__init__(config, thresholds)
         found = experiment(config)
-        bases = itertools.product((0, 1), repeat=2)
-        self._circuits = {(a, b): self.circuit(found, a, b) for a, b in bases}
+        self._circuits = {}
+        for a, b in itertools.product((0, 1), repeat=2):
+            self._circuits[a, b] = self.circuit(found, a, b)
 
     def circuit(
         self,
@@ -223,7 +233,8 @@ class CircuitEngine(BlockEngine):
             seed = int(rng.integers(self.seeds))
             here = np.flatnonzero(both == 2 * a + b)
             if len(here):
-                rows[1::2, here] = self.shots(circuit, len(here), seed)
+                outcomes = self.shots(circuit, len(here), seed)
+                rows[1::2, here] = outcomes
         return rows
 
 
@@ -231,4 +242,5 @@ def draw_bases(rng: np.random.Generator, count: int, bias: float) -> Bits:
     """Random bases, X with probability ``bias``."""
     if bias == 0.5:
         return rng.integers(0, 2, count, dtype=np.uint8)
-    return cast(Bits, (rng.random(count) < bias).view(np.uint8))
+    in_x = rng.random(count) < bias
+    return cast(Bits, in_x.view(np.uint8))

@@ -54,11 +54,13 @@ class PlainEngine(_Handmade):
         tick: Tick | None,
     ) -> Iterator[Bits]:
         """Batches in turn; a generator for each column, so that the last batch may be short."""
-        generators = [np.random.default_rng(block_seed(seed, column)) for column in range(5)]
+        seeds = [block_seed(seed, column) for column in range(5)]
+        generators = [np.random.default_rng(one) for one in seeds]
         for start in range(0, count, self.block):
             if tick:
                 tick()
-            yield self._batch(generators, min(self.block, count - start))
+            size = min(self.block, count - start)
+            yield self._batch(generators, size)
 
     def _batch(self, generators: list[np.random.Generator], size: int) -> Bits:
         law = self.law
@@ -67,7 +69,8 @@ class PlainEngine(_Handmade):
         bob_basis = draw_bases(of_bob, size, law.bob_x)
         alice = bits.integers(0, 2, size, dtype=np.uint8)
         rate = np.where(alice_basis, law.error_x, law.error_z)
-        flipped = alice ^ (errors.random(size) < rate)
+        flips = errors.random(size) < rate
+        flipped = alice ^ flips
         unrelated = others.integers(0, 2, size, dtype=np.uint8)
         bob = np.where(alice_basis == bob_basis, flipped, unrelated)
         return np.stack([alice_basis, alice, bob_basis, bob])
@@ -99,7 +102,9 @@ class LoopEngine(_Handmade):
 
     def rows(self, rng: np.random.Generator) -> Bits:
         """So many pairs."""
-        return _as_rows(pair_by_pair(self.law, self.block, int(rng.integers(1 << 62))))
+        seed = int(rng.integers(1 << 62))
+        pairs = pair_by_pair(self.law, self.block, seed)
+        return _as_rows(pairs)
 
 
 class ThreadsEngine(_Handmade):
@@ -121,21 +126,17 @@ class ThreadsEngine(_Handmade):
     ) -> Iterator[Bits]:
         """Batches in turn; a few per worker are under way."""
         rng = np.random.default_rng(block_seed(seed, 0))
-        seeds = (int(rng.integers(1 << 62)) for _ in range(-(-count // self.block)))
-        tasks = (
-            self._pool.submit(
-                pair_by_pair,
-                self.law,
-                self.block,
-                one,
-            )
-            for one in seeds
-        )
-        waiting = collections.deque(itertools.islice(tasks, 4 * self._workers))
+        batches = -(-count // self.block)
+        seeds = (int(rng.integers(1 << 62)) for _ in range(batches))
+        submit = self._pool.submit
+        tasks = (submit(pair_by_pair, self.law, self.block, one) for one in seeds)
+        first = itertools.islice(tasks, 4 * self._workers)
+        waiting = collections.deque(first)
         while waiting:
             if tick:
                 tick()
-            yield _as_rows(waiting.popleft().result())
+            task = waiting.popleft()
+            yield _as_rows(task.result())
             waiting.extend(itertools.islice(tasks, 1))
 
 

@@ -33,7 +33,12 @@ _DARK = {
     "window_ns": 200,
 }
 _STORED = {"storage_time_ns": 1000, "T1_ns": 5000, "T2_ns": 3000}
-_ARM = {"length_km": 5, "detector_efficiency": 0.7, "dark_count_rate_hz": 2e5, "gate_width_ns": 50}
+_ARM = {
+    "length_km": 5,
+    "detector_efficiency": 0.7,
+    "dark_count_rate_hz": 2e5,
+    "gate_width_ns": 50,
+}
 _PULSES_PER_PAIR = 4
 
 
@@ -53,12 +58,18 @@ def accept(
 
 
 def _engine(**fields: Any) -> SequenceEngine:
-    mode = {"mode": "spdc" if "source" in fields else "barrett_kok"}
-    return SequenceEngine(SequenceConfig.model_validate({"name": "sequence", **mode, **fields}))
+    values = {
+        "name": "sequence",
+        "mode": "spdc" if "source" in fields else "barrett_kok",
+        **fields,
+    }
+    config = SequenceConfig.model_validate(values)
+    return SequenceEngine(config)
 
 
 def _sample(engine: SequenceEngine, count: int, chunk: int = 0) -> Pairs:
-    return engine.sample(count, np.random.SeedSequence(_SEED, spawn_key=(chunk,)))
+    seed = np.random.SeedSequence(_SEED, spawn_key=(chunk,))
+    return engine.sample(count, seed)
 
 
 def _memories(pairs: int, **fields: Any) -> Finding:
@@ -68,17 +79,19 @@ def _memories(pairs: int, **fields: Any) -> Finding:
     sample = _sample(engine, pairs)
     measured = qbers(sample, law)
     mean = sample.duration_ns / pairs
-    far = (mean - law.request_ns) / sqrt(law.request_variance_ns2 / pairs)
-    states = np.bincount(sample.extra["bell_state"], minlength=4).tolist()
+    spread = sqrt(law.request_variance_ns2 / pairs)
+    far = (mean - law.request_ns) / spread
+    states = np.bincount(sample.extra["bell_state"], minlength=4)
     numbers = {
         **measured.numbers,
         "mean_ns": mean,
         "law_ns": law.request_ns,
-        "bell_states": states,
+        "bell_states": states.tolist(),
     }
     time = f"{mean:.1f} ns per pair ({law.request_ns:.1f}, {far:+.1f} sigma)"
     good = measured.good and abs(far) <= SIGMAS
-    return Finding(good, f"{measured.detail}, {time}, {pairs} pairs", numbers)
+    detail = f"{measured.detail}, {time}, {pairs} pairs"
+    return Finding(good, detail, numbers)
 
 
 def _photons(pulses: int, **fields: Any) -> Finding:
@@ -89,18 +102,26 @@ def _photons(pulses: int, **fields: Any) -> Finding:
     measured = qbers(sample, law)
     rate = sample.count / pulses
     far = sigmas(rate, law.coincidence, pulses)
-    numbers = {**measured.numbers, "coincidence": rate, "law_coincidence": law.coincidence}
+    numbers = {
+        **measured.numbers,
+        "coincidence": rate,
+        "law_coincidence": law.coincidence,
+    }
     coincidences = f"{rate:.4f} coincidences a pulse ({law.coincidence:.4f}, {far:+.1f} sigma)"
     good = measured.good and abs(far) <= SIGMAS
-    return Finding(good, f"{coincidences}, {measured.detail}, {pulses} pulses", numbers)
+    detail = f"{coincidences}, {measured.detail}, {pulses} pulses"
+    return Finding(good, detail, numbers)
 
 
 def _same_seed(**fields: Any) -> Finding:
     """A chunk comes out the same after another one was simulated, which differs from it."""
     engine = _engine(**fields)
-    first, other, again = (_sample(engine, 100, chunk).checksum() for chunk in (0, 1, 0))
+    first = _sample(engine, 100, chunk=0).checksum()
+    other = _sample(engine, 100, chunk=1).checksum()
+    again = _sample(engine, 100, chunk=0).checksum()
     good = first == again and first != other
-    return Finding(good, f"checksums {first:x} {again:x}", {"checksum": f"{first:x}"})
+    detail = f"checksums {first:x} {again:x}"
+    return Finding(good, detail, {"checksum": f"{first:x}"})
 
 
 def _prefix(**fields: Any) -> Finding:
@@ -111,31 +132,37 @@ def _prefix(**fields: Any) -> Finding:
     columns = [bits.extract(column, 0, short.count) for column in long.columns]
     assert long.time is not None
     assert short.time is not None
-    same_bits = np.array_equal(np.stack(columns), short.columns)
+    begun = np.stack(columns)
+    same_bits = np.array_equal(begun, short.columns)
     same_times = np.array_equal(long.time[: short.count], short.time)
-    return Finding(same_bits and same_times, "the first 37 of 100 are the chunk of 37")
+    good = same_bits and same_times
+    return Finding(good, "the first 37 of 100 are the chunk of 37")
 
 
 def _speed(count: int, what: str, **fields: Any) -> Finding:
     engine = _engine(**fields)
     start = process_time()
     _sample(engine, count)
-    spent = (process_time() - start) / count * 1e3
-    return Finding(True, f"{spent:.3f} ms of processor time per {what}", {"ms": spent})
+    took = process_time() - start
+    spent = took / count * 1e3
+    detail = f"{spent:.3f} ms of processor time per {what}"
+    return Finding(True, detail, {"ms": spent})
 
 
 def _checks(pairs: int) -> list[Check]:
     """Titles and checks, in the order in which they run."""
     pulses = pairs * _PULSES_PER_PAIR
-    source = {"source": {"mu": 0.5}, "loss": {"alice": _ARM, "bob": _ARM}}
+    arms = {"alice": _ARM, "bob": _ARM}
+    source = {"source": {"mu": 0.5}, "loss": arms}
     stored = {"link": _LINK, "alice": _STORED, "bob": _STORED}
+    noisy = {**_LINK, "fidelity": 0.9}
     return [
         ("same seed twice, memories", lambda: _same_seed(link=_LOSSY)),
         ("same seed twice, decaying memories", lambda: _same_seed(**stored)),
         ("same seed twice, photons", lambda: _same_seed(**source)),
         ("a shorter chunk is a prefix, memories", lambda: _prefix(link=_LOSSY)),
         ("a shorter chunk is a prefix, photons", lambda: _prefix(**source)),
-        ("Barrett-Kok, F = 0.9", lambda: _memories(pairs, link={**_LINK, "fidelity": 0.9})),
+        ("Barrett-Kok, F = 0.9", lambda: _memories(pairs, link=noisy)),
         ("Barrett-Kok, loss and dark counts", lambda: _memories(pairs, link=_LOSSY)),
         ("Barrett-Kok, dark counts alone", lambda: _memories(pairs, link=_DARK)),
         ("Barrett-Kok, T1 and T2", lambda: _memories(pairs, **stored)),
