@@ -133,7 +133,8 @@ def _built(
     if name in BUILT_IN:
         if reason := _missing(name):
             raise EnvironmentProblem(reason)
-        kind = getattr(_imported(name), BUILT_IN[name].home[1])
+        _, kind_name = BUILT_IN[name].home
+        kind = getattr(_imported(name), kind_name)
         if stream_version in getattr(kind, "older_streams", ()):
             return cast(Engine, kind(config, thresholds, stream_version))
         return cast(Engine, kind(config, thresholds))
@@ -143,13 +144,16 @@ def _built(
         raise ConfigError(
             f"engine.name={name!r} is not an installed engine; choose one of: {known}"
         )
-    return cast(Engine, plugins[name].load()(config))
+    make = plugins[name].load()
+    return cast(Engine, make(config))
 
 
 def declared_columns(engine: Engine) -> tuple[ColumnSpec, ...]:
     """The columns that an engine declares beside those of every pair; `ConfigError` where they cannot be."""
     columns = getattr(engine, "columns", ())
-    return checked(columns, who=f"engine {engine.name}") if columns else ()
+    if not columns:
+        return ()
+    return checked(columns, who=f"engine {engine.name}")
 
 
 def is_ours(engine: Engine) -> bool:
@@ -164,7 +168,8 @@ def available() -> dict[str, str | None]:
     True
     """
     plugins = {name: _unloadable(plugin) for name, plugin in _plugins().items()}
-    return plugins | {name: _missing(name) for name in BUILT_IN}
+    ours = {name: _missing(name) for name in BUILT_IN}
+    return plugins | ours
 
 
 def missing(name: str) -> str | None:
@@ -182,7 +187,9 @@ def version(name: str) -> str:
     ''
     """
     entry = BUILT_IN.get(name)
-    return metadata.version(entry.needs) if entry and entry.needs and not _missing(name) else ""
+    if entry is None or not entry.needs or _missing(name):
+        return ""
+    return metadata.version(entry.needs)
 
 
 def keeps_prefixes(engine: Engine) -> bool:
@@ -191,7 +198,8 @@ def keeps_prefixes(engine: Engine) -> bool:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f".{BUILT_IN[name].home[0]}", __name__)
+    module, _ = BUILT_IN[name].home
+    return importlib.import_module(f".{module}", __name__)
 
 
 def _imported(name: str) -> ModuleType:

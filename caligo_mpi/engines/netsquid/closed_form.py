@@ -66,7 +66,8 @@ def _correlation_z(config: NetsquidConfig, hold: int) -> float:
     if config.formalism == "ket":
         product = sum(w * k.both for k in kept) / hold
         return _recorded(config, product)
-    product = sum(w * k.both + 1 - k.alice - k.bob + k.both for k in kept) / hold
+    signs = [w * k.both + 1 - k.alice - k.bob + k.both for k in kept]
+    product = sum(signs) / hold
     mean_a = sum(1 - k.alice for k in kept) / hold
     mean_b = sum(1 - k.bob for k in kept) / hold
     return _recorded(config, product, mean_a, mean_b)
@@ -138,7 +139,12 @@ def _survivals(
         bob = reading_b**before
         once = attempting_one**after
         twice = attempting_two**after
-        kept.append(_Survival(twice * alice * bob, once * alice, once * bob))
+        survival = _Survival(
+            both=twice * alice * bob,
+            alice=once * alice,
+            bob=once * bob,
+        )
+        kept.append(survival)
     return kept
 
 

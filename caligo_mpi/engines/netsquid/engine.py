@@ -89,8 +89,9 @@ class NetsquidEngine:
         done = np.maximum(alice.times, bob.times)
         time = np.repeat(done, self._hold)[:count]
         extra = reported(self._config, self.columns, alice, bob)
+        packed = [bits.pack(column[:count]) for column in columns]
         return Pairs(
-            columns=np.stack([bits.pack(column[:count]) for column in columns]),
+            columns=np.stack(packed),
             count=count,
             time=time,
             alice_clicks=count,

@@ -55,7 +55,8 @@ class Party:
     def run(self, context: Any) -> Generator[Any, None, dict[str, Any]]:
         """One program run, in SquidASM's event loop."""
         first = len(self.outcomes)
-        last = min(first + self._rounds * self._hold, len(self.bases))
+        most = self._rounds * self._hold
+        last = min(first + most, len(self.bases))
         for start in range(first, last, self._hold):
             bases = self.bases[start : start + self._hold].tolist()
             self.starts.append(clock())
@@ -106,5 +107,8 @@ def share(
     reported = [int(info.raw_bell_state) for info in infos]
     if states is not None:
         states += reported
-    inverted = [PAULI_FRAME[state][basis] for state, basis in zip(reported, bases, strict=True)]
-    return [bit ^ flip for bit, flip in zip(outcomes, inverted, strict=True)]
+    corrected = []
+    for bit, state, basis in zip(outcomes, reported, bases, strict=True):
+        inverted = PAULI_FRAME[state][basis]
+        corrected.append(bit ^ inverted)
+    return corrected

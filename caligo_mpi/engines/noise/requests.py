@@ -53,7 +53,8 @@ class Block:
 def blocks(hold: int) -> Iterator[int]:
     """How many requests each block has, by a schedule that does not know the chunk's size."""
     requests = _FIRST
-    most = max(_FIRST, _FULL // (_FIRST * hold) * _FIRST)
+    whole = _FULL // (_FIRST * hold)
+    most = max(_FIRST, whole * _FIRST)
     while True:
         yield min(requests, most)
         requests = min(8 * requests, most)
@@ -69,7 +70,8 @@ def draw_requests(law: Mapping[str, int], requests: int, sources: Sources) -> Bl
     b_basis = toss(law["bob_x"], words, raw)
     a_bit, b_bit = _delivered(law, a_basis, b_basis, raw)
     bell = raw(words) if law["two_outcomes"] else None
-    attempts = draw_distances(law["success"], rows, sources.attempts).astype(np.uint64)
+    distances = draw_distances(law["success"], rows, sources.attempts)
+    attempts = distances.astype(np.uint64)
     waited, cycles = _waits(attempts.reshape(requests, hold))
     block = Block(
         rows=rows,
@@ -92,9 +94,11 @@ def draw_requests(law: Mapping[str, int], requests: int, sources: Sources) -> Bl
 def _waits(attempts: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The attempts that each pair waits for, those of later ones, and all attempts of a request."""
     waited = np.zeros_like(attempts)
-    for place in range(attempts.shape[1] - 1, 0, -1):
+    last = attempts.shape[1] - 1
+    for place in range(last, 0, -1):
         np.add(waited[:, place], attempts[:, place], out=waited[:, place - 1])
-    return waited, waited[:, 0] + attempts[:, 0]
+    all_cycles = waited[:, 0] + attempts[:, 0]
+    return waited, all_cycles
 
 
 def _delivered(
@@ -147,8 +151,13 @@ def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
         before_a, gates_a = _gates(block.a_basis, block.hold)
         before_b, gates_b = _gates(block.b_basis, block.hold)
         block.gates = np.maximum(gates_a, gates_b)
-    coherence = ("x_cycle", "x_measure"), (("x_gate_alice", before_a), ("x_gate_bob", before_b))
-    incoherent = _lost(law, block, *coherence, sources.losses)
+    incoherent = _lost(
+        law,
+        block,
+        ("x_cycle", "x_measure"),
+        (("x_gate_alice", before_a), ("x_gate_bob", before_b)),
+        sources.losses,
+    )
     if incoherent is not None:
         noise = sources.outcomes(len(incoherent))
         block.b_bit ^= incoherent & noise & block.b_basis
@@ -179,7 +188,8 @@ def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
 
 def _gates(basis: Words, hold: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """For each pair the gates of those read before it, and for each request all gates."""
-    in_x = np.unpackbits(basis.view(np.uint8), bitorder="little").reshape(-1, hold)
+    unpacked = np.unpackbits(basis.view(np.uint8), bitorder="little")
+    in_x = unpacked.reshape(-1, hold)
     up_to: NDArray[np.uint64] = in_x.cumsum(axis=1, dtype=np.uint64)
     before = up_to - in_x.astype(np.uint64)
     return before.reshape(-1), up_to[:, -1]
@@ -210,11 +220,13 @@ def _lost(
     for name, waited in units:
         if not law[name] or waited is None:
             continue
-        happened = draw_distances(law[name], block.rows, raw) <= waited
+        until_lost = draw_distances(law[name], block.rows, raw)
+        happened = until_lost <= waited
         found = happened if found is None else found | happened
     if found is None:
         return None
-    return np.packbits(found, bitorder="little").view(np.uint64)
+    packed = np.packbits(found, bitorder="little")
+    return packed.view(np.uint64)
 
 
 def _relax(
@@ -230,9 +242,11 @@ def _relax(
 
     Where Bob's bit is ``turned`` by the correction, a fallen one is recorded as 1.
     """
-    alice = side == "alice"
-    in_z = lost & ~(block.a_basis if alice else block.b_basis)
-    bit = block.a_bit if alice else block.b_bit
+    if side == "alice":
+        basis, bit = block.a_basis, block.a_bit
+    else:
+        basis, bit = block.b_basis, block.b_bit
+    in_z = lost & ~basis
     if law["ground"]:
         _set(bit, in_z, ones=turned)
     else:

@@ -90,15 +90,19 @@ class SequenceEngine:
             found = simulate(self._config, bases, seeds, tick)
         count = len(bases[0])
         time = found.times / PS_PER_NS
-        attempts = np.minimum(found.attempts, (1 << 32) - 1).astype(np.uint32)
+        attempts = np.minimum(found.attempts, (1 << 32) - 1)
+        outcomes = (found.alice, found.bob)
         return Pairs(
-            self._recorded(seed, bases, (found.alice, found.bob)),
+            self._recorded(seed, bases, outcomes),
             count,
             time=time,
             alice_clicks=count,
             bob_clicks=count,
             duration_ns=float(time[-1]) if count else 0.0,
-            extra={ATTEMPTS.name: attempts, BELL_STATE.name: found.states},
+            extra={
+                ATTEMPTS.name: attempts.astype(np.uint32),
+                BELL_STATE.name: found.states,
+            },
         )
 
     def _photons(
@@ -113,18 +117,16 @@ class SequenceEngine:
         with settled(child(seed, _SIMULATOR)) as seeds:
             sides = simulate(self._config, bases, seeds, tick)
         pulses = len(bases[0])
-        alice, bob = (
-            _registered(side, pulses, child(seed, coin))
-            for side, coin in zip(sides, (_ALICE_COIN, _BOB_COIN), strict=True)
-        )
+        alice = _registered(sides[0], pulses, child(seed, _ALICE_COIN))
+        bob = _registered(sides[1], pulses, child(seed, _BOB_COIN))
         index = np.flatnonzero(alice.clicked & bob.clicked)
         assert self._config.source is not None
         period = round(self._config.source.period_ns * PS_PER_NS)
         later = np.maximum(alice.time[index], bob.time[index])
-        chosen = tuple(side[index] for side in bases)
+        chosen = (bases[0][index], bases[1][index])
         outcomes = (alice.bit[index], bob.bit[index])
         return Pairs(
-            self._recorded(seed, (chosen[0], chosen[1]), outcomes),
+            self._recorded(seed, chosen, outcomes),
             len(index),
             index=index.astype(np.uint64),
             time=(index * period + later) / PS_PER_NS,
@@ -144,7 +146,8 @@ class SequenceEngine:
         read_a = misread(config.alice, child(seed, _ALICE_READOUT), outcomes[0])
         read_b = misread(config.bob, child(seed, _BOB_READOUT), outcomes[1])
         columns = (bases[0], read_a, bases[1], read_b)
-        return np.stack([bits.pack(column) for column in columns])
+        packed = [bits.pack(column) for column in columns]
+        return np.stack(packed)
 
 
 class _Side(NamedTuple):
@@ -162,6 +165,7 @@ def _registered(clicks: Clicks, pulses: int, coin: np.random.SeedSequence) -> _S
     time = np.zeros(pulses, np.int64)
     time[clicks.pulse] = clicks.time  # in order, so the last one stays
     tossed = chances(coin, pulses, 0.5)
-    bit = np.where(by_detector[0] & by_detector[1], tossed, by_detector[1])
-    clicked = by_detector[0] | by_detector[1]
+    of_0, of_1 = by_detector
+    bit = np.where(of_0 & of_1, tossed, of_1)
+    clicked = of_0 | of_1
     return _Side(clicked, bit.view(np.uint8), time)

@@ -50,7 +50,8 @@ def simulate(
     session.run()
     columns = zip(*session.pairs, strict=True)
     kinds = (np.uint8, np.uint8, np.int64, np.int64, np.uint8)
-    arrays = [np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+    typed = zip(columns, kinds, strict=True)
+    arrays = [np.array(column, kind) for column, kind in typed]
     return Heralded(*arrays)
 
 
@@ -146,7 +147,9 @@ class _Session:
             self.timeline.run()
 
     def _next_attempt(self, time: int) -> None:
-        self.timeline.schedule(Event(time, Process(self, "attempt", [])))
+        process = Process(self, "attempt", [])
+        event = Event(time, process)
+        self.timeline.schedule(event)
 
     def attempt(self) -> None:
         """Both nodes start Barrett–Kok anew."""
@@ -154,8 +157,13 @@ class _Session:
         self._attempts_in_all += 1
         alice, bob = self._parties
         for mine, other in ((alice, bob), (bob, alice)):
-            names = (f"{mine.name}.pair", MIDDLE, other.name)
-            protocol = EntanglementGenerationA.create(mine, *names, mine.memory)
+            protocol = EntanglementGenerationA.create(
+                mine,
+                f"{mine.name}.pair",
+                MIDDLE,
+                other.name,
+                mine.memory,
+            )
             protocol.set_others(f"{other.name}.pair", other.name, [other.memory.name])
             mine.protocols.append(protocol)
         for party in self._parties:
@@ -172,7 +180,9 @@ class _Session:
         self._told[protocol.owner.name] = (state, protocol)
         if len(self._told) == 1:
             soon = self.timeline.now() + 1
-            self.timeline.schedule(Event(soon, Process(self, "agree", [self._attempts_in_all])))
+            process = Process(self, "agree", [self._attempts_in_all])
+            event = Event(soon, process)
+            self.timeline.schedule(event)
         if len(self._told) == len(self._parties):
             self._conclude()
 
@@ -201,7 +211,8 @@ class _Session:
             self.timeline.stop()
 
     def _measure(self, clicks: list[int], now: int) -> None:
-        bases = [side[len(self.pairs)] for side in self._bases]
+        row = len(self.pairs)
+        bases = [side[row] for side in self._bases]
         keys = [party.memory.qstate_key for party in self._parties]
         manager = self.timeline.quantum_manager
         if self._idling is not None:
@@ -213,7 +224,8 @@ class _Session:
             )
         state = _SAME if clicks[0] == clicks[1] else _DIFFERENT
         time = now - self._timing.after + self._busy
-        self.pairs.append((alice, bob, time, self._attempts, state))
+        pair = alice, bob, time, self._attempts, state
+        self.pairs.append(pair)
         self._attempts = 0
 
 
@@ -225,12 +237,8 @@ def connect(
     seed: int,
 ) -> None:
     """The station and all fibers."""
-    middle = BSMNode(
-        MIDDLE,
-        timeline,
-        [party.name for party in parties],
-        seed=seed,
-    )
+    names = [party.name for party in parties]
+    middle = BSMNode(MIDDLE, timeline, names, seed=seed)
     [station] = middle.get_components_by_type("SingleAtomBSM")
     for name, value in {
         "efficiency": link.detector_efficiency,
@@ -240,11 +248,12 @@ def connect(
     }.items():
         station.update_detectors_params(name, value)
     meters = link.length_km / 2 * _METERS_PER_KM
+    attenuation = link.attenuation_db_per_km / _METERS_PER_KM
     for party in parties:
         fiber = _Fiber(
             f"{party.name}.fiber",
             timeline,
-            attenuation=link.attenuation_db_per_km / _METERS_PER_KM,
+            attenuation=attenuation,
             distance=meters,
             frequency=_EVERY_PICOSECOND_HZ,
         )
@@ -264,4 +273,5 @@ def _wires(
     """Classical channels both ways."""
     for sender, receiver in ((one, other), (other, one)):
         name = f"{sender.name}.{receiver.name}"
-        ClassicalChannel(name, timeline, 0, delay).set_ends(sender, receiver.name)
+        channel = ClassicalChannel(name, timeline, 0, delay)
+        channel.set_ends(sender, receiver.name)

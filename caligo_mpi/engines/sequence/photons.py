@@ -121,29 +121,22 @@ class _Setup:
             encoding_type=polarization,
         )
         node.add_component(self._source)
-        self.receivers = [
-            _Receiver(
-                ALICE,
-                self.timeline,
-                seeds[0],
-                loss.alice,
-            ),
-            _Receiver(
-                BOB,
-                self.timeline,
-                seeds[1],
-                loss.bob,
-            ),
-        ]
+        alice = _Receiver(ALICE, self.timeline, seeds[0], loss.alice)
+        bob = _Receiver(BOB, self.timeline, seeds[1], loss.bob)
+        self.receivers = [alice, bob]
         for receiver, chosen in zip(self.receivers, bases, strict=True):
-            self._link(node, receiver)
-            begin = self._first + receiver.delay - self._period // 2
-            frequency = 1e12 / self._period
-            receiver.detector.set_basis_list(chosen.tolist(), begin, frequency)
+            self._link(node, receiver, chosen)
         slowest = max(receiver.delay for receiver in self.receivers)
-        self.timeline.stop_time = self._first + self._pulses * self._period + slowest + 1
+        over = self._first + self._pulses * self._period
+        self.timeline.stop_time = over + slowest + 1
 
-    def _link(self, node: Any, receiver: _Receiver) -> None:
+    def _link(
+        self,
+        node: Any,
+        receiver: _Receiver,
+        bases: NDArray[np.uint8],
+    ) -> None:
+        """A receiver behind a fiber, with a basis for each pulse."""
         arm = receiver.arm
         meters = arm.length_km * _METERS_PER_KM
         loss = arm.attenuation_db_per_km / _METERS_PER_KM
@@ -155,10 +148,17 @@ class _Setup:
         )
         fiber.set_ends(node, receiver.name)
         self._source.add_receiver(_Port(node, receiver.name))
+        begin = self._first + receiver.delay - self._period // 2
+        frequency = 1e12 / self._period
+        receiver.detector.set_basis_list(bases.tolist(), begin, frequency)
 
     def begin(self) -> None:
         """The first block of pulses is due."""
-        event = Event(self._first, Process(self, "emit", []))
+        self._emit_at(self._first)
+
+    def _emit_at(self, time: int) -> None:
+        process = Process(self, "emit", [])
+        event = Event(time, process)
         self.timeline.schedule(event)
 
     def emit(self) -> None:
@@ -167,25 +167,23 @@ class _Setup:
             self._tick()
         self._source.emit([_PHI_PLUS] * _BLOCK)
         self._told += _BLOCK
-        event = Event(
-            self._first + self._told * self._period,
-            Process(self, "emit", []),
-        )
-        self.timeline.schedule(event)
+        self._emit_at(self._first + self._told * self._period)
 
     def clicks(self, receiver: _Receiver) -> Clicks:
         """The clicks in gates of the pulses that count."""
         times = receiver.detector.get_photon_times()
-        bit = np.repeat(
-            np.arange(2, dtype=np.uint8),
-            [len(one) for one in times],
-        )
-        stamp = np.concatenate([np.array(one, np.int64) for one in times])
+        numbers = [len(one) for one in times]
+        bit = np.repeat(np.arange(2, dtype=np.uint8), numbers)
+        stamps = [np.array(one, np.int64) for one in times]
+        stamp = np.concatenate(stamps)
         stamp -= self._first + receiver.delay
-        pulse = (stamp + self._period // 2) // self._period
-        since = stamp - pulse * self._period
-        gate = round(gate_ns(receiver.arm, self._period / PS_PER_NS) * PS_PER_NS)
-        counts = (-(gate // 2) <= since) & (since < gate - gate // 2)
+        period = self._period
+        pulse = (stamp + period // 2) // period
+        since = stamp - pulse * period
+        gate = round(gate_ns(receiver.arm, period / PS_PER_NS) * PS_PER_NS)
+        before = gate // 2
+        counts = (-before <= since) & (since < gate - before)
         counts &= (pulse >= 0) & (pulse < self._pulses)
-        order = np.flatnonzero(counts)[np.lexsort((since[counts], pulse[counts]))]
+        by_time = np.lexsort((since[counts], pulse[counts]))
+        order = np.flatnonzero(counts)[by_time]
         return Clicks(pulse[order], bit[order], since[order])
