@@ -34,7 +34,12 @@ class Blocks:
     It ``sums`` the columns of ``summed`` outcomes, too, if there are any and they make whole stretches.
     """
 
-    def __init__(self, law: Law, seed: np.random.SeedSequence, summed: int = 0) -> None:
+    def __init__(
+        self,
+        law: Law,
+        seed: np.random.SeedSequence,
+        summed: int = 0,
+    ) -> None:
         plan = compile_plan(law)
         tables = plan[1:]
         self._plan = plan.kinds, tables
@@ -81,7 +86,12 @@ class Blocks:
 
 
 def _counting(context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def code(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        args: Any,
+    ) -> Any:
         return builder.ctpop(args[0])
 
     return numba.int64(numba.uint64), code
@@ -107,56 +117,86 @@ _as_is: Any = intrinsic(_hiding)
 @helper
 def _fill(state: Any, out: Any) -> None:
     """Words of SFC64 (Doty-Humphrey, PractRand), as numpy makes them."""
-    a, b, c, count = state[0], state[1], state[2], state[3]
+    a = state[0]
+    b = state[1]
+    c = state[2]
+    count = state[3]
     for i in range(len(out)):
         word = a + b + count
         count += np.uint64(1)
-        a = b ^ (b >> np.uint64(11))
-        b = c + (c << np.uint64(3))
-        c = _as_is(((c << np.uint64(24)) | (c >> np.uint64(40))) + word)
+        a = b ^ (b >> 11)
+        b = c + (c << 3)
+        turned = (c << 24) | (c >> 40)
+        c = _as_is(turned + word)
         out[i] = word
-    state[0], state[1], state[2], state[3] = a, b, c, count
+    state[0] = a
+    state[1] = b
+    state[2] = c
+    state[3] = count
 
 
 @helper
-def _look_up(state: Any, values: Any, whole: Any, out: Any, late: Any) -> int:
+def _look_up(
+    state: Any,
+    values: Any,
+    whole: Any,
+    out: Any,
+    late: Any,
+) -> int:
     """Four codes of a word are four bytes; where codes have no owner is listed in ``late``."""
     fours = out.view(np.uint32)
     mask = np.uint64(0xFFFF)
     limit = np.uint64(whole)
     found = 0
-    a, b, c, count = state[0], state[1], state[2], state[3]
+    a = state[0]
+    b = state[1]
+    c = state[2]
+    count = state[3]
     for i in range(len(fours)):
         # As in `_fill`: a function of its own would be slower.
         word = a + b + count
         count += np.uint64(1)
-        a = b ^ (b >> np.uint64(11))
-        b = c + (c << np.uint64(3))
-        c = _as_is(((c << np.uint64(24)) | (c >> np.uint64(40))) + word)
+        a = b ^ (b >> 11)
+        b = c + (c << 3)
+        turned = (c << 24) | (c >> 40)
+        c = _as_is(turned + word)
         code0 = word & mask
-        code1 = (word >> np.uint64(16)) & mask
-        code2 = (word >> np.uint64(32)) & mask
-        code3 = word >> np.uint64(48)
-        low = np.uint32(values[code0]) | (np.uint32(values[code1]) << np.uint32(8))
-        high = np.uint32(values[code2]) | (np.uint32(values[code3]) << np.uint32(8))
-        fours[i] = low | (high << np.uint32(16))
-        if (code0 >= limit) | (code1 >= limit) | (code2 >= limit) | (code3 >= limit):
-            for j, code in enumerate((code0, code1, code2, code3)):
+        code1 = (word >> 16) & mask
+        code2 = (word >> 32) & mask
+        code3 = word >> 48
+        low = values[code0] | (values[code1] << 8)
+        high = values[code2] | (values[code3] << 8)
+        fours[i] = low | (high << 16)
+        is_late_low = (code0 >= limit) | (code1 >= limit)
+        is_late_high = (code2 >= limit) | (code3 >= limit)
+        if is_late_low | is_late_high:
+            codes = code0, code1, code2, code3
+            for j, code in enumerate(codes):
                 if code >= limit:
                     late[found] = 4 * i + j
                     found += 1
-    state[0], state[1], state[2], state[3] = a, b, c, count
+    state[0] = a
+    state[1] = b
+    state[2] = c
+    state[3] = count
     return found
 
 
 @helper
-def _settle(state: Any, rest_values: Any, rest_bounds: Any, out: Any, late: Any) -> None:
+def _settle(
+    state: Any,
+    rest_values: Any,
+    rest_bounds: Any,
+    out: Any,
+    late: Any,
+) -> None:
     """Each late byte takes one word and the left-over law."""
     eights = out.view(np.uint8)
     word = np.empty(1, np.uint64)
     for place in late:
         _fill(state, word)
-        low, high = 0, len(rest_bounds)
+        low = 0
+        high = len(rest_bounds)
         while low < high:
             middle = (low + high) >> 1
             if word[0] < rest_bounds[middle]:
@@ -167,7 +207,13 @@ def _settle(state: Any, rest_values: Any, rest_bounds: Any, out: Any, late: Any)
 
 
 @helper
-def _toss(state: Any, kind: Any, tables: Any, out: Any, late: Any) -> None:
+def _toss(
+    state: Any,
+    kind: Any,
+    tables: Any,
+    out: Any,
+    late: Any,
+) -> None:
     """A plane of independent bits."""
     values, wholes, rest_values, rest_bounds, rest_counts = tables
     if kind == RAW:
@@ -180,32 +226,49 @@ def _toss(state: Any, kind: Any, tables: Any, out: Any, late: Any) -> None:
         row = kind - TABLE
         found = _look_up(state, values[row], wholes[row], out, late)
         bounds = rest_bounds[row, : rest_counts[row]]
-        _settle(state, rest_values[row], bounds, out, late[:found])
+        late_ones = late[:found]
+        _settle(state, rest_values[row], bounds, out, late_ones)
 
 
 @helper
-def _toss_by_basis(state: Any, kinds: Any, tables: Any, basis: Any, space: Any) -> None:
+def _toss_by_basis(
+    state: Any,
+    kinds: Any,
+    tables: Any,
+    basis: Any,
+    space: Any,
+) -> None:
     """In the first plane of the space: bits of the kind for Z, and of that for X where the basis is X."""
     plane, other, late = space
     _toss(state, kinds[0], tables, plane, late)
     if kinds[1] != kinds[0]:
         _toss(state, kinds[1], tables, other, late)
         for i in range(len(plane)):
-            plane[i] ^= (plane[i] ^ other[i]) & basis[i]
+            differs = plane[i] ^ other[i]
+            plane[i] ^= differs & basis[i]
 
 
 @helper
-def _fall(state: Any, kinds: Any, tables: Any, basis: Any, bit: Any, space: Any) -> None:
+def _fall(
+    state: Any,
+    kinds: Any,
+    tables: Any,
+    basis: Any,
+    bit: Any,
+    space: Any,
+) -> None:
     """Falls of a side's bits, then rises."""
-    fallen = space[0]
-    if kinds[0] != ZEROS or kinds[1] != ZEROS:
-        _toss_by_basis(state, kinds[:2], tables, basis, space)
+    falls = kinds[:2]
+    rises = kinds[2:]
+    changed = space[0]
+    if falls[0] != ZEROS or falls[1] != ZEROS:
+        _toss_by_basis(state, falls, tables, basis, space)
         for i in range(len(bit)):
-            bit[i] &= ~fallen[i]
-    if kinds[2] != ZEROS or kinds[3] != ZEROS:
-        _toss_by_basis(state, kinds[2:], tables, basis, space)
+            bit[i] &= ~changed[i]
+    if rises[0] != ZEROS or rises[1] != ZEROS:
+        _toss_by_basis(state, rises, tables, basis, space)
         for i in range(len(bit)):
-            bit[i] |= fallen[i]
+            bit[i] |= changed[i]
 
 
 @helper
@@ -288,16 +351,20 @@ def _block(
     words = len(a_basis)
     unequal = plane[:words]
     fitting = unequal, other[:words], late
+    flips = kinds[2:4]
+    alice_changes = kinds[4:8]
+    bob_changes = kinds[8:12]
     _toss(state, kinds[0], tables, a_basis, late)
     _toss(state, kinds[1], tables, b_basis, late)
     _fill(state, a_bit)
     _fill(state, b_bit)
-    _toss_by_basis(state, kinds[2:4], tables, a_basis, fitting)
+    _toss_by_basis(state, flips, tables, a_basis, fitting)
     for i in range(words):
-        unrelated = (a_basis[i] ^ b_basis[i]) & b_bit[i]
+        differing_bases = a_basis[i] ^ b_basis[i]
+        unrelated = differing_bases & b_bit[i]
         b_bit[i] = unrelated ^ a_bit[i] ^ unequal[i]
-    _fall(state, kinds[4:8], tables, a_basis, a_bit, fitting)
-    _fall(state, kinds[8:12], tables, b_basis, b_bit, fitting)
+    _fall(state, alice_changes, tables, a_basis, a_bit, fitting)
+    _fall(state, bob_changes, tables, b_basis, b_bit, fitting)
     _count_and_note(columns, found, first)
 
 
@@ -315,7 +382,8 @@ def _blocks(
     together = np.zeros(len(counts), np.int64)
     for i in range(len(borders) - 1):
         first = borders[i]
-        words = borders[i + 1] - first
+        end = borders[i + 1]
+        words = end - first
         block = _cut(columns, 0, words)
         _block(state, plan, block, space, found, first)
         together += counts
