@@ -87,15 +87,18 @@ class Acceptance:
             word = "SKIP" if self.may_lack else "FAIL"
         except Exception as error:  # it is a finding, and the others still have to run
             finding = Finding(False, f"{type(error).__name__}: {error}")
-            word, trace = "FAIL", traceback.format_exc()
-        entry = {
+            word = "FAIL"
+            trace = traceback.format_exc()
+        entry: dict[str, Any] = {
             "title": title,
             "word": word,
             "detail": finding.detail,
             "numbers": dict(finding.numbers),
             "seconds": round(time.perf_counter() - begun, 3),
         }
-        self.found.append(entry | ({"traceback": trace} if trace else {}))
+        if trace:
+            entry["traceback"] = trace
+        self.found.append(entry)
         self.write(f"{word}  {title}: {finding.detail}")
 
     def _save(
@@ -171,7 +174,8 @@ def qbers(sample: Pairs, law: Expected | Heralded) -> Finding:
         "law_x": law.qber_x,
         "sifted_x": seen.sifted_x,
     }
-    good = max(abs(far_z), abs(far_x)) <= SIGMAS
+    farthest = max(abs(far_z), abs(far_x))
+    good = farthest <= SIGMAS
     return Finding(good, f"{z_words}, {x_words}", numbers)
 
 

@@ -43,7 +43,8 @@ def same_law(first: Counts, second: Counts) -> float:
     difference = ratio * a - b / ratio
     terms = difference**2 / (a + b)
     statistic = float(terms.sum())
-    degrees = int(seen.sum()) - 1
+    records = int(seen.sum())
+    degrees = records - 1
     return chi2_tail(statistic, degrees)
 
 
@@ -68,13 +69,16 @@ def same_numbers(first: NDArray[Any], second: NDArray[Any]) -> float:
     tail = 0.0
     for k in range(1, 101):
         sign = 1 if k % 2 else -1
-        tail += sign * exp(-2 * k * k * scaled)
-    return min(1.0, max(0.0, 2 * tail))
+        decay = exp(-2 * k * k * scaled)
+        tail += sign * decay
+    chance = 2 * tail
+    return min(1.0, max(0.0, chance))
 
 
 def _share_below(numbers: NDArray[Any], places: NDArray[Any]) -> NDArray[np.float64]:
     """Which share of the numbers is at most as large as each place."""
-    counts = np.searchsorted(np.sort(numbers), places, side="right")
+    ordered = np.sort(numbers)
+    counts = np.searchsorted(ordered, places, side="right")
     shares: NDArray[np.float64] = counts / len(numbers)
     return shares
 
@@ -82,7 +86,8 @@ def _share_below(numbers: NDArray[Any], places: NDArray[Any]) -> NDArray[np.floa
 def request_times(pairs: Pairs, hold: int) -> NDArray[np.float64]:
     """How long each whole request for ``hold`` pairs took (ns), to the picosecond."""
     assert pairs.time is not None
-    ends = np.rint(1000 * pairs.time[hold - 1 :: hold])
+    times = pairs.time[hold - 1 :: hold]
+    ends = np.rint(1000 * times)
     took: NDArray[np.float64] = np.diff(ends, prepend=0.0) / 1000
     return took
 

@@ -98,7 +98,12 @@ def pdc_poisson(
         return _rates(silent_a, silent_b, silent, both)
 
 
-def _rates(alice: Decimal, bob: Decimal, silent: Decimal, both: Decimal) -> Pdc:
+def _rates(
+    alice: Decimal,
+    bob: Decimal,
+    silent: Decimal,
+    both: Decimal,
+) -> Pdc:
     """Rates from the probabilities that Alice, Bob, and both see nothing, and from E·Q, ``both``."""
     gain = 1 - alice - bob + silent
     return Pdc(

@@ -243,7 +243,8 @@ def _station(clicks: str, pairs: int, **fields: float) -> Finding:
     end = float(_times(found)[-1])
     attempts = end / _STATION_CYCLE_NS / pairs
     mean = 1 / law.success
-    spread = sqrt(1 - law.success) / law.success / sqrt(pairs)
+    deviation = sqrt(1 - law.success) / law.success
+    spread = deviation / sqrt(pairs)
     far = (attempts - mean) / spread
     good = measured.good and abs(far) <= SIGMAS
     rate = f"{attempts:.3f} attempts ({mean:.3f}, {far:+.1f} sigma)"

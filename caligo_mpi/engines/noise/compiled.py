@@ -136,13 +136,7 @@ def _fill(state: Any, out: Any) -> None:
 
 
 @helper
-def _look_up(
-    state: Any,
-    values: Any,
-    whole: Any,
-    out: Any,
-    late: Any,
-) -> int:
+def _look_up(state: Any, values: Any, whole: Any, out: Any, late: Any) -> int:
     """Four codes of a word are four bytes; where codes have no owner is listed in ``late``."""
     fours = out.view(np.uint32)
     mask = np.uint64(0xFFFF)

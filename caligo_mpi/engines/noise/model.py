@@ -9,6 +9,7 @@ from ...config import LinkConfig
 from ...errors import ConfigError
 from .. import link
 from ..down_conversion import pdc, pdc_poisson
+from ..draws import read_errors
 from ..link import Channel, Correlation, Expected, X, Z
 
 if TYPE_CHECKING:
@@ -103,14 +104,14 @@ def _channels(
     stored_x = link.storage_x(side.storage_time_ns, side.T2_ns, side.gate_depolarizing)
     detected = Channel(genuine)
     read = readout_of(side)
-    return stored_z.then(detected).then(read), stored_x.then(detected).then(read)
+    in_z = stored_z.then(detected).then(read)
+    in_x = stored_x.then(detected).then(read)
+    return in_z, in_x
 
 
 def readout_of(side: SideConfig) -> Channel:
     """What a side's read-out does to its bit."""
-    if side.readout_flip is not None:
-        return link.readout(side.readout_flip, side.readout_flip)
-    return link.readout(side.p_read1_given0 or 0.0, side.p_read0_given1 or 0.0)
+    return link.readout(*read_errors(side))
 
 
 def arm_rates(arm: ArmConfig) -> tuple[float, float]:
@@ -118,7 +119,8 @@ def arm_rates(arm: ArmConfig) -> tuple[float, float]:
     fiber = link.transmission(arm.length_km, arm.attenuation_db_per_km)
     dark = arm.dark_count_probability or 0.0
     if arm.dark_count_rate_hz:
-        dark = link.dark_probability(arm.dark_count_rate_hz, arm.gate_width_ns or 0.0)
+        gate = arm.gate_width_ns or 0.0
+        dark = link.dark_probability(arm.dark_count_rate_hz, gate)
     efficiency = fiber * arm.coupling * arm.detector_efficiency
     return efficiency, dark
 
@@ -127,7 +129,11 @@ def expected_rates(config: NoiseConfig, model: Model) -> Expected:
     """QBERs, sifting and click probabilities of the configuration in closed form."""
     errors = []
     for basis in (Z, X):
-        recorded = link.moments(model.correlation[basis], model.alice[basis], model.bob[basis])
+        recorded = link.moments(
+            model.correlation[basis],
+            model.alice[basis],
+            model.bob[basis],
+        )
         errors.append(link.qber(recorded.both))
     alice_x = config.alice.basis_bias
     bob_x = config.bob.basis_bias
@@ -146,9 +152,15 @@ def integer_thresholds(config: NoiseConfig, model: Model) -> dict[str, object]:
     """All probabilities that decide a bit, in units of 2^-64, rounded; names as in `Law`."""
     flips = []
     for basis in (Z, X):
-        kept = model.correlation[basis] * model.alice[basis].symmetric * model.bob[basis].symmetric
+        alice = model.alice[basis]
+        bob = model.bob[basis]
+        kept = model.correlation[basis] * alice.symmetric * bob.symmetric
         flips.append(link.qber(kept))
-    alice_only, bob_only = link.only_clicks(model.coincidence, model.alice_click, model.bob_click)
+    alice_only, bob_only = link.only_clicks(
+        model.coincidence,
+        model.alice_click,
+        model.bob_click,
+    )
     probabilities = {
         "alice_x": config.alice.basis_bias,
         "bob_x": config.bob.basis_bias,

@@ -45,7 +45,11 @@ def compile_plan(law: Law) -> Plan:
         *_falls_and_rises(law.alice_fall_z, law.alice_fall_x),
         *_falls_and_rises(law.bob_fall_z, law.bob_fall_x),
     ]
-    numbers = {0: ZEROS, ONE: ONES, ONE >> 1: RAW}
+    numbers = {
+        0: ZEROS,
+        ONE: ONES,
+        ONE >> 1: RAW,
+    }
     tables: list[Table] = []
     for probability in probabilities:
         if probability not in numbers:

@@ -163,27 +163,38 @@ def _idle(law: Mapping[str, int], block: Block, sources: Sources) -> None:
         block.b_bit ^= incoherent & noise & block.b_basis
     turned = bool(law["two_outcomes"])
     for side, before in (("alice", before_a), ("bob", before_b)):
-        names = f"{side}_z_cycle", f"{side}_z_measure"
-        lost = _lost(
-            law,
-            block,
-            names,
-            ((f"{side}_z_gate", before),),
-            sources.losses,
-        )
-        stored = law[f"{side}_z_storage"]
-        if stored:
-            from_storage = toss(stored, len(block.a_basis), sources.losses)
-            lost = from_storage if lost is None else lost | from_storage
-        if lost is not None:
+        relaxed = _relaxed(law, block, side, before, sources.losses)
+        if relaxed is not None:
             _relax(
                 law,
                 block,
                 side,
-                lost,
+                relaxed,
                 turned=turned and side == "bob",
                 raw=sources.outcomes,
             )
+
+
+def _relaxed(
+    law: Mapping[str, int],
+    block: Block,
+    side: str,
+    gates_before: NDArray[np.uint64] | None,
+    raw: Raw,
+) -> Words | None:
+    """A plane of the pairs whose half relaxed on one side; None if none can."""
+    lost = _lost(
+        law,
+        block,
+        (f"{side}_z_cycle", f"{side}_z_measure"),
+        ((f"{side}_z_gate", gates_before),),
+        raw,
+    )
+    stored = law[f"{side}_z_storage"]
+    if not stored:
+        return lost
+    from_storage = toss(stored, len(block.a_basis), raw)
+    return from_storage if lost is None else lost | from_storage
 
 
 def _gates(basis: Words, hold: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

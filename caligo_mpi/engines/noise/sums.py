@@ -52,7 +52,8 @@ _FULL = (1 << 64) - 1
 def digest(notes: NDArray[np.uint64]) -> int:
     """XXH3-64 of the columns whose notes these are: of shape (4, stretches, 8), all of them filled."""
     sums = np.array(_BEGIN, np.uint64)
-    _put_together(notes.reshape(-1, _LANES), sums)
+    all_notes = notes.reshape(-1, _LANES)
+    _put_together(all_notes, sums)
     state = sums.tolist()
     keys = _keys(_MERGING)
     columns, stretches, _ = notes.shape

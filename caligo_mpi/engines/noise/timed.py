@@ -182,7 +182,8 @@ def _cycle(config: NoiseConfig) -> float:
     if connection.cycle_time_ns is not None:
         return connection.cycle_time_ns
     if connection.length_km is not None:
-        return connection.length_km / _LIGHT_KM_PER_S * 1e9
+        seconds = connection.length_km / _LIGHT_KM_PER_S
+        return seconds * 1e9
     return _DEFAULT_CYCLE_NS
 
 
@@ -254,7 +255,10 @@ def timed_moments(law: Timed) -> dict[tuple[int, int], Moments]:
     """Moments of what both record for Alice's and Bob's bases, averaged over all kept pairs."""
     cycles = _cycles(law)
     kept = sum(cycles.moments(1.0))
-    mean_a, mean_b, both_z = (total / kept for total in _in_z(law, cycles))
+    total_a, total_b, total_z = _in_z(law, cycles)
+    mean_a = total_a / kept
+    mean_b = total_b / kept
+    both_z = total_z / kept
     both_x = _in_x(law, cycles) / kept
     stored = {
         (Z, Z): Moments(mean_a, mean_b, both_z),
@@ -290,7 +294,8 @@ def _in_x(law: Timed, cycles: Cycles) -> float:
     stored = alice.kept_in_x(alice.storage) * bob.kept_in_x(bob.storage)
     mixed = (1 - abs(state.dark)) * state.x * law.gate_kept * stored
     waits = cycles.moments(per_cycle)
-    return mixed * sum(moment * per_read**before for before, moment in enumerate(waits))
+    kept = sum(moment * per_read**before for before, moment in enumerate(waits))
+    return mixed * kept
 
 
 def _in_z(law: Timed, cycles: Cycles) -> tuple[float, float, float]:

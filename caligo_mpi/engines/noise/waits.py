@@ -73,8 +73,9 @@ def larger_of_two(hold: int, alice: float, bob: float) -> tuple[float, float]:
     reached = mean = square = 0.0
     for gates in range(hold + 1):
         ways = comb(hold, gates)
-        below_a += float(ways * alice**gates * (1 - alice) ** (hold - gates))
-        below_b += float(ways * bob**gates * (1 - bob) ** (hold - gates))
+        others = hold - gates
+        below_a += float(ways * alice**gates * (1 - alice) ** others)
+        below_b += float(ways * bob**gates * (1 - bob) ** others)
         both_below = below_a * below_b
         chance = both_below - reached
         reached = both_below

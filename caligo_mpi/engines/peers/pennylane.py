@@ -49,8 +49,10 @@ class PennylaneEngine(CircuitEngine):
     ) -> Bits:
         """Outcomes."""
         device = qml.device("default.mixed", wires=2, seed=seed)
-        node = qml.set_shots(qml.QNode(circuit, device), shots=count)
-        outcomes: Bits = np.asarray(node()).reshape(count, 2).T.astype(np.uint8)
+        node = qml.QNode(circuit, device)
+        run = qml.set_shots(node, shots=count)
+        by_shot = np.asarray(run()).reshape(count, 2)
+        outcomes: Bits = by_shot.T.astype(np.uint8)
         return outcomes
 
 
@@ -58,8 +60,12 @@ def _kraus(pauli: tuple[float, float, float]) -> list[Any]:
     """Kraus operators of a Pauli channel: PennyLane's own have one Pauli operator each."""
     rest = max(0.0, 1 - sum(pauli))
     operators = (qml.Identity, qml.PauliX, qml.PauliY, qml.PauliZ)
-    pairs = zip(operators, (rest, *pauli), strict=True)
-    return [np.sqrt(weight) * operator.compute_matrix() for operator, weight in pairs]
+    weights = (rest, *pauli)
+    kraus = []
+    for operator, weight in zip(operators, weights, strict=True):
+        matrix = operator.compute_matrix()
+        kraus.append(np.sqrt(weight) * matrix)
+    return kraus
 
 
 def _device(wire: int, basis: int, device: Device) -> None:

@@ -105,7 +105,8 @@ def rounds(config: SequenceLinkConfig) -> Rounds:
     q = (1 - config.p_loss_init) * fiber * config.detector_efficiency
     window = timing(config).window
     clicks = 2 * config.dark_count_rate_hz * window * 1e-12
-    odd = (1 - link.exp(-2 * clicks)) / 2
+    parity = link.exp(-2 * clicks)
+    odd = (1 - parity) / 2
     one = q * (1 - odd) + (1 - q) * odd
     one_arrives = 2 * q * (1 - q)
     alone = one_arrives + q * q / 2
@@ -118,7 +119,8 @@ def rounds(config: SequenceLinkConfig) -> Rounds:
     seen = seen_twice / 2
     mixed = link.mixed_from_fidelity(config.fidelity)
     wrong_z = entangled * mixed / 2 + dark
-    wrong_x = seen * mixed / 2 + (both - seen) / 2
+    unseen = both - seen
+    wrong_x = seen * mixed / 2 + unseen / 2
     return Rounds(
         first,
         both,
@@ -151,8 +153,10 @@ def _of_memories(config: SequenceConfig) -> Expected:
     for side in (config.alice, config.bob):
         kept_z *= link.decay(side.storage_time_ns, side.T1_ns)
         kept_x *= link.decay(side.storage_time_ns, side.T2_ns)
-    qber_z = _recorded(config, kept_z * (1 - 2 * law.qber_z))
-    qber_x = _recorded(config, kept_x * (1 - 2 * law.qber_x))
+    correlation_z = kept_z * (1 - 2 * law.qber_z)
+    correlation_x = kept_x * (1 - 2 * law.qber_x)
+    qber_z = _recorded(config, correlation_z)
+    qber_x = _recorded(config, correlation_x)
     mean, variance = _request_time(config, law)
     return Expected(
         qber_z,
