@@ -39,7 +39,9 @@ def same_law(first: Counts, second: Counts) -> float:
     seen = first + second > 0
     a = first[seen].astype(float)
     b = second[seen].astype(float)
-    ratio = sqrt(b.sum() / a.sum())
+    size_a = a.sum()
+    size_b = b.sum()
+    ratio = sqrt(size_b / size_a)
     difference = ratio * a - b / ratio
     terms = difference**2 / (a + b)
     statistic = float(terms.sum())

@@ -134,7 +134,8 @@ def _by_rejection(law: _Law, raw: Raw) -> int:
     while True:
         bits, uniform = raw(2).tolist()
         step = _quarters(bits >> 1)
-        distance = step * width + _below(width, raw)
+        within = _below(width, raw)
+        distance = step * width + within
         count = mode - 1 - distance if bits & 1 else mode + distance
         possible = 0 <= count <= law.trials
         if possible and _is_accepted(law, count, step, top, uniform):
@@ -150,7 +151,8 @@ def _is_accepted(
 ) -> bool:
     """Whether a uniform number is below the law's share of the staircase at ``count``."""
     drawn = math.log((uniform + 0.5) / ONE)
-    margin = law.log_weight(count) - top + step * _LN4 - drawn
+    staircase = step * _LN4
+    margin = law.log_weight(count) - top + staircase - drawn
     if abs(margin) > _SAFE:
         return margin > 0
     context = _EXACT

@@ -39,7 +39,8 @@ def sample_positions(
     """
     tables = _distance_tables(probability)
     mean = count * probability // ONE
-    ample = mean + 10 * isqrt(mean) + 64 + _FULL
+    deviations = 10 * isqrt(mean)
+    ample = mean + deviations + 64 + _FULL
     positions = np.empty(ample, np.uint64)
     found = 0
     reached = 0
@@ -142,7 +143,8 @@ def sample_count(probability: int, trials: int, raw: Raw) -> int:
             counts = table.draw(draws, raw)
             happened += int(counts.sum(dtype=np.uint64))
     single = raw(trials) < np.uint64(probability)
-    return happened + int(np.count_nonzero(single))
+    singles = np.count_nonzero(single)
+    return happened + int(singles)
 
 
 @lru_cache(maxsize=64)

@@ -110,6 +110,10 @@ def outcome_weights(law: Law, alice_basis: int, bob_basis: int) -> list[int]:
 
 def _falls(fall: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Probability, in 2^-64, of recording 0 and 1 for 0, and for 1."""
+    certain_0 = (ONE, 0)
+    certain_1 = (0, ONE)
     if fall < 0:
-        return (ONE + fall, -fall), (0, ONE)
-    return (ONE, 0), (fall, ONE - fall)
+        rising_0 = (ONE + fall, -fall)
+        return rising_0, certain_1
+    falling_1 = (fall, ONE - fall)
+    return certain_0, falling_1

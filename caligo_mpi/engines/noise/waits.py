@@ -55,7 +55,8 @@ class Cycles:
         if most is None:
             return [Decimal(1)] * self._hold
         if not failure:
-            return [Decimal(int(later <= most)) for later in range(self._hold)]
+            possible = [later <= most for later in range(self._hold)]
+            return [Decimal(int(one)) for one in possible]
         term = failure**most
         odds = (1 - failure) / failure
         tail = Decimal(1)

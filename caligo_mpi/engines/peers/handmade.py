@@ -39,7 +39,8 @@ class _Handmade(BlockEngine):
     def __init__(self, config: HandmadeConfig, thresholds: dict[str, object] | None = None) -> None:
         super().__init__(config, thresholds)
         self.block = config.batch or self.usual_batch
-        self.law = Law(*self._bias, self.expected.qber_z, self.expected.qber_x)
+        rates = self.expected
+        self.law = Law(*self._bias, rates.qber_z, rates.qber_x)
 
 
 class PlainEngine(_Handmade):
@@ -73,7 +74,8 @@ class PlainEngine(_Handmade):
         flipped = alice ^ flips
         unrelated = others.integers(0, 2, size, dtype=np.uint8)
         bob = np.where(alice_basis == bob_basis, flipped, unrelated)
-        return np.stack([alice_basis, alice, bob_basis, bob])
+        columns = [alice_basis, alice, bob_basis, bob]
+        return np.stack(columns)
 
 
 def pair_by_pair(law: Law, count: int, seed: int) -> list[tuple[int, int, int, int]]:
@@ -89,7 +91,8 @@ def pair_by_pair(law: Law, count: int, seed: int) -> list[tuple[int, int, int, i
             bob = alice ^ (rng.random() < error)
         else:
             bob = rng.getrandbits(1)
-        pairs.append((alice_basis, alice, bob_basis, bob))
+        pair = alice_basis, alice, bob_basis, bob
+        pairs.append(pair)
     return pairs
 
 
