@@ -17,7 +17,7 @@ from math import log2
 
 import numpy as np
 
-from caligo_mpi.protocol.ldpc import Code, available_codes, decode, load_code, syndrome
+from caligo_mpi.protocol.ldpc import Code, Exempt, available_codes, decode, load_code, syndrome
 from caligo_mpi.protocol.ldpc.adapt import predicted_failure
 from caligo_mpi.protocol.ldpc.code import FOLDER, Curve, Point, to_json
 from caligo_mpi.protocol.ldpc.construct import build, four_cycles
@@ -130,7 +130,11 @@ def measure_point(
         received = sent ^ (rng.random(sent.shape, np.float32) < qber).view(np.uint8)
         received[:, known] = received[:, erased] = 0
         bits, ok, spent = decode(
-            code, received, syndrome(code, sent), qber=qber, erased=erased, known=known
+            code,
+            received,
+            syndrome(code, sent),
+            qber=qber,
+            exempt=Exempt(erased, known),
         )
         wrong = (bits != sent).any(axis=1)
         done += len(sent)

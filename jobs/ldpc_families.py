@@ -21,7 +21,7 @@ import numpy as np
 
 from caligo_mpi.protocol.ldpc import decode, syndrome
 from caligo_mpi.protocol.ldpc.choice import reaches
-from caligo_mpi.protocol.ldpc.construct import build, four_cycles
+from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
 from caligo_mpi.protocol.ldpc.family import (
     FOLDER,
     Family,
@@ -213,7 +213,12 @@ def build_one(rows: int, columns: int) -> Family:
     degrees = columns_of(capped(design(rows / columns), rows // 3), columns)
     for seed in range(1, 20):
         code = build(
-            "", rows=rows, degrees=degrees, lift=least, seed=seed, depth=2, reach=least // 2
+            "",
+            rows=rows,
+            degrees=degrees,
+            lift=least,
+            seed=seed,
+            within=Within(depth=2, reach=least // 2),
         )
         if not four_cycles(code):
             about = {"built_by": "python jobs/ldpc_families.py build", "seed": seed}

@@ -196,7 +196,11 @@ def failed_words(layout, frames, qber):
     )
     known = np.concatenate([layout.shortened, layout.erased])
     found, _, _ = ldpc.decode(
-        layout.code, bob, ldpc.syndrome(layout.code, alice), qber=qber, known=known
+        layout.code,
+        bob,
+        ldpc.syndrome(layout.code, alice),
+        qber=qber,
+        exempt=ldpc.Exempt(known=known),
     )
     return int((found != alice).any(axis=1).sum())
 
@@ -276,12 +280,14 @@ def test_known_bits_help_and_erased_ones_are_found():
     known, erased = code.shorten_order[:800], code.puncture_order[:300]
     assert not ldpc.decode(code, bob, told, qber=0.10)[1].all()
     bob[:, known] = alice[:, known]
-    bits, ok, _ = ldpc.decode(code, bob, told, qber=0.10, known=known)
+    bits, ok, _ = ldpc.decode(code, bob, told, qber=0.10, exempt=ldpc.Exempt(known=known))
     assert ok.all()
     assert (bits == alice).all()
     alice, bob = noisy((40, code.n), 0.06, seed=6)
     bob[:, erased] = 0
-    bits, ok, _ = ldpc.decode(code, bob, ldpc.syndrome(code, alice), qber=0.06, erased=erased)
+    bits, ok, _ = ldpc.decode(
+        code, bob, ldpc.syndrome(code, alice), qber=0.06, exempt=ldpc.Exempt(erased)
+    )
     assert ok.all()
     assert (bits == alice).all()
 

@@ -16,7 +16,7 @@ from caligo_mpi.protocol.bbm92 import Disclosed, Share, agree
 from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import Expected, choice, decoder, plain
 from caligo_mpi.protocol.ldpc.code import Code
-from caligo_mpi.protocol.ldpc.construct import build, four_cycles
+from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
 from caligo_mpi.protocol.ldpc.family import Family, Limit, from_json, split, to_json
 from caligo_mpi.protocol.run import run_protocol
 from caligo_mpi.protocol.transcript import Transcript
@@ -27,7 +27,9 @@ from caligo_mpi.store.keys import keys_status, read_keys
 
 NAMES = ldpc.available_families()
 #: Few rows and short words, so that numpy decodes them in no time.
-CODE = build("", rows=24, degrees={2: 20, 3: 64, 12: 12}, lift=128, seed=1, depth=2, reach=64)
+CODE = build(
+    "", rows=24, degrees={2: 20, 3: 64, 12: 12}, lift=128, seed=1, within=Within(depth=2, reach=64)
+)
 TURNED = np.where(CODE.base < 0, CODE.base, (CODE.base.astype(int) * 2 + 5) % 130).astype(np.int16)
 SMALL = Family("small", 128, CODE.base, (Limit(0, 0.02, 0.05, 1), Limit(6, 0.026, 0.05, 1)))
 
@@ -103,9 +105,13 @@ def test_words_one_by_one_decode_as_frames_side_by_side(monkeypatch, code):
     known = code.shorten_order[:50]
     bob[:, known] = alice[:, known]
     assert decoder._words() is not None
-    found = ldpc.decode(code, bob, told, qber=0.022, known=known, max_iterations=30)
+    found = ldpc.decode(
+        code, bob, told, qber=0.022, exempt=ldpc.Exempt(known=known), max_iterations=30
+    )
     monkeypatch.setattr(decoder, "_kernel", lambda: plain)
-    expected = ldpc.decode(code, bob, told, qber=0.022, known=known, max_iterations=30)
+    expected = ldpc.decode(
+        code, bob, told, qber=0.022, exempt=ldpc.Exempt(known=known), max_iterations=30
+    )
     for one, other in zip(found, expected, strict=True):
         assert (one == other).all()
     assert not found[1][5]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .adapt import Layout, choose_layout, fit
 from .choice import WORD_BITS, Expected
 from .code import Code, available_codes, load_code, syndrome
-from .decoder import decode
+from .decoder import Exempt, decode
 from .exchange import (
     OneWay,
     choose_code,
@@ -20,6 +20,7 @@ from .family import Family, available_families, load_family
 __all__ = [
     "WORD_BITS",
     "Code",
+    "Exempt",
     "Expected",
     "Family",
     "Layout",

@@ -42,40 +42,54 @@ def _abs(x: Any) -> Any:
 
 @helper
 def _correction(x: Any) -> Any:
-    c = int16(int16(int16(38) - x) >> int16(2))
-    return c if c > int16(0) else int16(0)
+    left = int16(int16(38) - x)
+    quarter = int16(left >> int16(2))
+    return max(quarter, int16(0))
 
 
 @helper
 def _combine(x: Any, y: Any) -> Any:
-    least = x if x < y else y
-    return int16(int16(least + _correction(int16(x + y))) - _correction(_abs(int16(x - y))))
+    together = int16(x + y)
+    apart = int16(x - y)
+    gain = _correction(together)
+    loss = _correction(_abs(apart))
+    least = min(x, y)
+    return int16(int16(least + gain) - loss)
 
 
 @_jit("void(int64[::1], int64[::1], int64, int16[:,::1], int16[:,::1], int16[:,::1])")
-def _sweep(bit: Any, degrees: Any, lift: Any, total: Any, messages: Any, syndromes: Any) -> None:
+def _sweep(
+    bit: Any,
+    degrees: Any,
+    lift: Any,
+    total: Any,
+    messages: Any,
+    syndromes: Any,
+) -> None:
     values = np.empty((degrees.max(), _LANES), np.int16)
     least = np.empty(_LANES, np.int16)
     others = np.empty(_LANES, np.int16)
     flip = np.empty(_LANES, np.int16)
     first = 0
     for row in range(len(degrees)):
+        degree = degrees[row]
         for i in range(lift):
+            check = row * lift + i
             for f in range(_LANES):
                 least[f] = others[f] = int16(FAR)
-                flip[f] = syndromes[row * lift + i, f]
-            for k in range(degrees[row]):
+                flip[f] = syndromes[check, f]
+            for k in range(degree):
                 edge = first + k * lift + i
                 v = bit[edge]
                 for f in range(_LANES):
                     value = int16(total[v, f] - messages[edge, f])
                     values[k, f] = value
-                    flip[f] = int16(flip[f] ^ int16(value >> int16(15)))
+                    flip[f] ^= int16(value >> int16(15))
                     size = min(_abs(value), int16(LIMIT))
                     more = max(least[f], size)
                     least[f] = min(least[f], size)
                     others[f] = _combine(others[f], more)
-            for k in range(degrees[row]):
+            for k in range(degree):
                 edge = first + k * lift + i
                 v = bit[edge]
                 for f in range(_LANES):
@@ -84,30 +98,34 @@ def _sweep(bit: Any, degrees: Any, lift: Any, total: Any, messages: Any, syndrom
                     whole = _combine(others[f], least[f])
                     out = others[f] if size == least[f] else whole
                     sign = int16(flip[f] ^ int16(value >> int16(15)))
-                    out = int16(int16(out ^ sign) - sign)
+                    turned = int16(out ^ sign)
+                    out = int16(turned - sign)
                     messages[edge, f] = out
-                    total[v, f] = int16(value + out)
-        first += degrees[row] * lift
+                    total[v, f] = value + out
+        first += degree * lift
 
 
 @_jit("void(int64[::1], int64[::1], int64, int16[:,::1], int16[:,::1], int16[::1])")
-def _violations(bit: Any, degrees: Any, lift: Any, total: Any, syndromes: Any, wrong: Any) -> None:
+def _violations(
+    bit: Any,
+    degrees: Any,
+    lift: Any,
+    total: Any,
+    syndromes: Any,
+    wrong: Any,
+) -> None:
     odd = np.empty(_LANES, np.int16)
     first = 0
     for row in range(len(degrees)):
+        degree = degrees[row]
         for i in range(lift):
+            check = row * lift + i
             for f in range(_LANES):
-                odd[f] = syndromes[row * lift + i, f]
-            for k in range(degrees[row]):
+                odd[f] = syndromes[check, f]
+            for k in range(degree):
                 v = bit[first + k * lift + i]
                 for f in range(_LANES):
-                    odd[f] = int16(odd[f] ^ int16(total[v, f] >> int16(15)))
+                    odd[f] ^= int16(total[v, f] >> int16(15))
             for f in range(_LANES):
-                wrong[f] = int16(wrong[f] | odd[f])
-        first += degrees[row] * lift
-
-
-@helper
-def _copy(source: Any, target: Any) -> None:
-    for i in range(len(target)):  # an assignment of slices looks first whether they overlap
-        target[i] = source[i]
+                wrong[f] |= odd[f]
+        first += degree * lift

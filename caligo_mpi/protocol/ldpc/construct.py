@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,13 @@ class _Growth:
     draw: np.random.Generator
 
 
+class Within(NamedTuple):
+    """Cycles of more than 2·``depth`` edges are not looked for, which takes long; all shifts are below ``reach``."""
+
+    depth: int = _UNREACHED
+    reach: int = _UNREACHED
+
+
 def build(
     name: str,
     *,
@@ -35,20 +43,25 @@ def build(
     degrees: Mapping[int, int],
     lift: int,
     seed: int,
-    depth: int = _UNREACHED,
-    reach: int = _UNREACHED,
+    within: Within | None = None,
 ) -> Code:
     """A code of ``rows`` base rows whose base columns have the given ``degrees`` (degree → columns).
-
-    Cycles of more than 2·``depth`` edges are all the same to it: looking for them in long codes takes too long.
-    All shifts are below ``reach``.
 
     >>> code = build("tiny", rows=6, degrees={2: 5, 3: 7}, lift=16, seed=1)
     >>> code.n, code.m, four_cycles(code)
     (192, 96, 0)
     """
+    depth, reach = within or Within()
     columns = [degree for degree in sorted(degrees) for _ in range(degrees[degree])]
-    grow = _Growth(lift, depth, -(-sum(columns) // rows), reach, np.random.default_rng(seed))
+    limit = -(-sum(columns) // rows)
+    draw = np.random.default_rng(seed)
+    grow = _Growth(
+        lift,
+        depth,
+        limit,
+        reach,
+        draw,
+    )
     base = np.full((rows, len(columns)), -1, np.int16)
     for column, degree in enumerate(columns):
         for _ in range(degree):
@@ -68,10 +81,14 @@ def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
     bad = np.zeros(base.shape, bool)
     for i, row in enumerate(base):
         for j, other in enumerate(base[:i]):
-            both = np.flatnonzero((row >= 0) & (other >= 0))
-            difference = (row[both].astype(np.int64) - other[both]) % lift
-            repeated = np.bincount(difference, minlength=lift)[difference] > 1
-            bad[i, both[repeated]] = bad[j, both[repeated]] = True
+            in_both = (row >= 0) & (other >= 0)
+            both = np.flatnonzero(in_both)
+            shift = row[both].astype(np.int64)
+            difference = (shift - other[both]) % lift
+            count = np.bincount(difference, minlength=lift)
+            repeated = both[count[difference] > 1]
+            bad[i, repeated] = True
+            bad[j, repeated] = True
     return np.argwhere(bad)
 
 
@@ -82,28 +99,34 @@ def _break_four_cycles(base: NDArray[np.int16], grow: _Growth) -> None:
         if not len(bad):
             return
         row, column = grow.draw.choice(bad)
-        shift, base[row, column] = base[row, column], -1
+        shift = base[row, column]
+        base[row, column] = -1
         place, new = _place(base, int(column), grow)
         base[place, column] = new
         left = _on_four_cycles(base, grow.lift)
         if len(left) <= len(bad):
             bad = left
         else:
-            base[place, column], base[row, column] = -1, shift
+            base[place, column] = -1
+            base[row, column] = shift
 
 
 def _place(base: NDArray[np.int16], column: int, grow: _Growth) -> tuple[int, int]:
     """Row and shift of the column's next circulant: farthest away, then in the emptiest row, then by lot."""
     filled = (base >= 0).sum(axis=1)
     free = base[:, column] < 0
-    free &= (filled < grow.limit) | (filled[free] >= grow.limit).all()
+    is_full = filled >= grow.limit
+    if not is_full[free].all():
+        free &= ~is_full
     distance = _distances(base, column, lift=grow.lift, depth=grow.depth)
-    distance[~free] = distance[:, grow.reach :] = -1
+    distance[~free] = -1
+    distance[:, grow.reach :] = -1
     farthest = distance == distance.max()
-    emptiest = filled == filled[farthest.any(axis=1)].min()
-    row, shift = np.divmod(
-        grow.draw.choice(np.flatnonzero(farthest & emptiest[:, None])), grow.lift
-    )
+    of_rows = farthest.any(axis=1)
+    emptiest = filled == filled[of_rows].min()
+    fit = farthest & emptiest[:, None]
+    chosen = grow.draw.choice(np.flatnonzero(fit))
+    row, shift = np.divmod(chosen, grow.lift)
     return int(row), int(shift)
 
 
@@ -112,21 +135,34 @@ def _distances(base: NDArray[np.int16], column: int, *, lift: int, depth: int) -
     row, held = np.nonzero(base >= 0)
     shift = base[row, held].astype(np.int64)
     by_column = np.argsort(held, kind="stable")
-    of_bits = _Neighbors(held[by_column], row[by_column], shift[by_column], lift)
-    of_checks = _Neighbors(row, held, -shift, lift)
-    distance = np.full(base.shape[0] * lift, _UNREACHED, np.int64)
-    seen = np.zeros(base.shape[1] * lift, bool)
+    of_bits = _Neighbors(
+        held[by_column],
+        row[by_column],
+        shift[by_column],
+        lift,
+    )
+    of_checks = _Neighbors(
+        row,
+        held,
+        -shift,
+        lift,
+    )
+    rows, columns = base.shape
+    distance = np.full(rows * lift, _UNREACHED, np.int64)
+    seen = np.zeros(columns * lift, bool)
     bits = np.array([column * lift])
     for step in range(1, depth + 1):
         seen[bits] = True
         checks = of_bits.all_of(bits)
-        checks = checks[distance[checks] == _UNREACHED]
+        is_new = distance[checks] == _UNREACHED
+        checks = checks[is_new]
         if not len(checks):
             break
         distance[checks] = step
         if step < depth:
             bits = of_checks.all_of(np.unique(checks))
-            bits = np.unique(bits[~seen[bits]])
+            is_seen = seen[bits]
+            bits = np.unique(bits[~is_seen])
     return distance.reshape(-1, lift)
 
 
@@ -134,19 +170,26 @@ class _Neighbors:
     """Circulants sorted by ``near``, where they start, to tell the lifted nodes next to others."""
 
     def __init__(self, near: I64, far: I64, shift: I64, lift: int) -> None:
-        self.far, self.shift, self.lift = far, shift, lift
-        self.first = np.searchsorted(near, np.arange(near.max(initial=0) + 2))
+        self.far = far
+        self.shift = shift
+        self.lift = lift
+        nodes = near.max(initial=0) + 1
+        self.first = np.searchsorted(near, np.arange(nodes + 1))
 
     def all_of(self, ends: I64) -> I64:
         """The lifted nodes, some more than once, at the other ends of these nodes' edges."""
         base, place = np.divmod(ends, self.lift)
-        base = np.minimum(base, len(self.first) - 1)  # one that has no circulants yet
+        last = len(self.first) - 1
+        base = np.minimum(base, last)  # one that has no circulants yet
+        following = np.minimum(base + 1, last)
         begin = self.first[base]
-        counts = self.first[np.minimum(base + 1, len(self.first) - 1)] - begin
-        edge = np.arange(counts.sum()) + np.repeat(begin - np.cumsum(counts) + counts, counts)
-        nodes: I64 = (
-            self.far[edge] * self.lift + (np.repeat(place, counts) + self.shift[edge]) % self.lift
-        )
+        counts = self.first[following] - begin
+        before = np.cumsum(counts) - counts
+        offset = np.repeat(begin - before, counts)
+        edge = np.arange(counts.sum()) + offset
+        start = np.repeat(place, counts)
+        new_place = (start + self.shift[edge]) % self.lift
+        nodes: I64 = self.far[edge] * self.lift + new_place
         return nodes
 
 
@@ -156,11 +199,14 @@ def _untainted(base: NDArray[np.int16]) -> tuple[int, ...]:
     Elkouss, Martinez-Mateo and Martin, IEEE Wireless Commun. Lett. 1:585 (2012).
     """
     held = base >= 0
-    neighbors = (held.T.astype(int) @ held > 0).sum(axis=1)
+    shared = held.T.astype(int) @ held
+    is_neighbor = shared > 0
+    neighbors = is_neighbor.sum(axis=1)
     chosen: list[int] = []
     taken = np.zeros(len(base), bool)
     for column in np.argsort(neighbors, kind="stable"):
-        if not taken[held[:, column]].any():
+        rows = held[:, column]
+        if not taken[rows].any():
             chosen.append(int(column))
-            taken |= held[:, column]
+            taken |= rows
     return tuple(chosen)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,48 +24,91 @@ I16 = NDArray[np.int16]
 I64 = NDArray[np.int64]
 
 
+class Exempt(NamedTuple):
+    """Bits that the error rate does not speak of: those ``erased``, of which nothing is known, and those ``known``."""
+
+    erased: I64 | None = None
+    known: I64 | None = None
+
+
 def decode(
     code: Code,
     received: U8,
     syndromes: U8,
     *,
     qber: float,
-    erased: I64 | None = None,
-    known: I64 | None = None,
+    exempt: Exempt | None = None,
     max_iterations: int = 100,
 ) -> tuple[U8, NDArray[np.bool_], NDArray[np.int64]]:
     """The words next to ``received`` (frames, n) that have the ``syndromes`` (frames, m).
 
-    Each received bit is wrong with probability ``qber``, except those ``erased``, of which nothing is
-    known, and those ``known``, which are right.  Returns bits (frames, n), whether they have the syndrome, and
-    the iterations spent on each frame.
+    Each received bit is wrong with probability ``qber``, except those that are ``exempt``.
+    Returns bits (frames, n), whether they have the syndrome, and the iterations spent on each frame.
     """
-    bits = received.copy()
-    prior = _prior(code.n, qber, erased, known)
-    kernel, words = _kernel(), _words()
+    prior = _prior(code.n, qber, exempt or Exempt())
+    kernel = _kernel()
+    words = _words()
     if words is not None and kernel is not plain and code.lift >= words.SHORTEST_LIFT:
-        return bits, *words.decode_words(code, bits, syndromes, prior, max_iterations)
-    ok = np.zeros(len(bits), bool)
-    iterations = np.zeros(len(bits), np.int64)
+        bits = received.copy()
+        ok, iterations = words.decode_words(
+            code,
+            bits,
+            syndromes,
+            prior,
+            max_iterations,
+        )
+        return bits, ok, iterations
+    work = _Work(
+        code,
+        received,
+        syndromes,
+        prior,
+        max_iterations,
+    )
+    return _decode_in_lanes(work, kernel)
+
+
+class _Work(NamedTuple):
+    """What is to be decoded, as in `decode`."""
+
+    code: Code
+    received: U8
+    syndromes: U8
+    prior: I16
+    max_iterations: int
+
+
+def _decode_in_lanes(
+    work: _Work, kernel: ModuleType
+) -> tuple[U8, NDArray[np.bool_], NDArray[np.int64]]:
+    """`decode`, frames side by side."""
+    code = work.code
+    bits = work.received.copy()
+    frames = len(bits)
+    ok = np.zeros(frames, bool)
+    iterations = np.zeros(frames, np.int64)
     side_by_side = kernel.lanes(code)
     if kernel is plain:
-        side_by_side = max(1, min(side_by_side, len(bits)))
+        side_by_side = max(1, min(side_by_side, frames))
     lanes = _Lanes.empty(code, side_by_side)
     waiting = 0
-    while waiting < len(bits) or len(lanes.busy):
-        new = lanes.next_frames(waiting, len(bits))
+    while waiting < frames or len(lanes.busy):
+        new = lanes.next_frames(waiting, frames)
         if len(new):
-            lanes.fill(new, received[new], syndromes[new], prior)
+            lanes.fill(new, work)
             waiting += len(new)
         kernel.sweep(code, lanes.total, lanes.messages, lanes.wanted)
         busy = lanes.busy
-        frames = lanes.frame[busy]
-        iterations[frames] += 1
-        met = kernel.satisfied(code, lanes.total, lanes.wanted)[busy]
-        ok[frames] = met
-        ended = met | (iterations[frames] >= max_iterations)
-        bits[frames[ended]] = lanes.release(busy[ended])
-        if kernel is plain and waiting == len(bits) and 2 * len(lanes.busy) <= len(lanes.frame):
+        decoded = lanes.frame[busy]
+        iterations[decoded] += 1
+        has_met = kernel.satisfied(code, lanes.total, lanes.wanted)
+        met = has_met[busy]
+        ok[decoded] = met
+        is_late = iterations[decoded] >= work.max_iterations
+        ended = met | is_late
+        bits[decoded[ended]] = lanes.release(busy[ended])
+        is_half_empty = 2 * len(lanes.busy) <= len(lanes.frame)
+        if kernel is plain and waiting == frames and is_half_empty:
             lanes.shrink()
     return bits, ok, iterations
 
@@ -84,11 +128,10 @@ class _Lanes:
 
     @classmethod
     def empty(cls, code: Code, lanes: int) -> _Lanes:
-        edges = int(np.count_nonzero(code.base >= 0)) * code.lift
-        total, messages, wanted = (
-            np.zeros((height, lanes), np.int16) for height in (code.n, edges, code.m)
-        )
-        return cls(np.full(lanes, -1), total, messages, wanted)
+        circulants = int(np.count_nonzero(code.base >= 0))
+        heights = (code.n, circulants * code.lift, code.m)
+        arrays = [np.zeros((height, lanes), np.int16) for height in heights]
+        return cls(np.full(lanes, -1), *arrays)
 
     @property
     def busy(self) -> I64:
@@ -98,17 +141,22 @@ class _Lanes:
         """The frames from ``first`` on that are taken now: none before an eighth of the lanes is free."""
         free = int(np.count_nonzero(self.frame < 0))
         count = min(free, stop - first)
-        if count < len(self.frame) // 8 and count < stop - first:
+        is_little = count < len(self.frame) // 8
+        if is_little and count < stop - first:
             count = 0
         return np.arange(first, first + count)
 
-    def fill(self, frames: I64, received: U8, syndromes: U8, prior: I16) -> None:
+    def fill(self, frames: I64, work: _Work) -> None:
         """Put ``frames`` into free lanes."""
-        free = np.flatnonzero(self.frame < 0)[: len(frames)]
+        prior = work.prior[:, None]
+        received = work.received[frames]
+        told = work.syndromes[frames].astype(np.int16)
+        is_free = self.frame < 0
+        free = np.flatnonzero(is_free)[: len(frames)]
         self.frame[free] = frames
-        self.total[:, free] = np.where(received.T, -prior[:, None], prior[:, None])
+        self.total[:, free] = np.where(received.T, -prior, prior)
         self.messages[:, free] = 0
-        self.wanted[:, free] = -syndromes.T.astype(np.int16)
+        self.wanted[:, free] = -told.T
 
     def release(self, lanes: I64) -> NDArray[np.bool_]:
         """Free these lanes; the bits (lanes, n) of their frames."""
@@ -145,14 +193,13 @@ def _words() -> ModuleType | None:
     return words
 
 
-def _prior(n: int, qber: float, erased: I64 | None, known: I64 | None) -> I16:
+def _prior(n: int, qber: float, exempt: Exempt) -> I16:
     """Log-likelihood ratio of each received bit, in units of 1/16."""
     q = Decimal(min(max(qber, 1e-6), 0.5))
-    prior = np.full(
-        n, round(16 * ((1 - q) / q).ln()), np.int16
-    )  # decimal: ln rounds alike everywhere
-    if erased is not None:
-        prior[erased] = 0
-    if known is not None:
-        prior[known] = plain.SURE
+    ratio = ((1 - q) / q).ln()  # decimal: ln rounds alike everywhere
+    prior = np.full(n, round(16 * ratio), np.int16)
+    if exempt.erased is not None:
+        prior[exempt.erased] = 0
+    if exempt.known is not None:
+        prior[exempt.known] = plain.SURE
     return prior

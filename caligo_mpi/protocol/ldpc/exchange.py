@@ -13,11 +13,11 @@ from ..types import Reconciled
 from .adapt import Layout, choose_layout
 from .choice import SHORTEST, Expected, choose_cheapest, choose_range, choose_safe, lift_for
 from .code import syndrome
-from .decoder import decode
+from .decoder import Exempt, decode
 
 #: Parts in which blind reconciliation tells the punctured bits.
 _STEPS = 8
-#: Iterations spent on a word while more can be told: going on to 100 takes twice the time and saves half a per cent.
+#: Iterations spent on a short word while more can be told: going on to 100 takes twice the time for half a per cent.
 _PATIENCE = 40
 
 
@@ -30,7 +30,8 @@ class OneWay:
 
     def syndrome(self, key: U8) -> U8:
         """Alice's message about ``key`` (size,): ``layout.leak_bits`` bits."""
-        return syndrome(self.layout.code, self.layout.spread(key[None])).ravel()
+        words = self.layout.spread(key[None])
+        return syndrome(self.layout.code, words).ravel()
 
     def decode(self, received: U8, syndrome: U8) -> Reconciled:
         """What Bob makes of his ``received`` key (size,) and Alice's message about hers."""
@@ -41,13 +42,18 @@ class OneWay:
         layout = self.layout
         told = syndromes.reshape(-1, layout.code.m)
         words, ok, _ = decode(
-            layout.code, layout.spread(received), told, qber=self.qber, known=layout.shortened
+            layout.code,
+            layout.spread(received),
+            told,
+            qber=self.qber,
+            exempt=Exempt(known=layout.shortened),
         )
         met = ok.reshape(-1, layout.words)
-        return [
-            Reconciled(key, layout.leak_bits, 1, bool(met[i].all()))
-            for i, key in enumerate(layout.gather(words))
-        ]
+        out = []
+        for key, each in zip(layout.gather(words), met, strict=True):
+            is_met = bool(each.all())
+            out.append(Reconciled(key, layout.leak_bits, 1, is_met))
+        return out
 
 
 def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
@@ -69,7 +75,8 @@ def reconcile(alice: U8, bob: U8, *, qber: float, target: float = 1e-3) -> list[
 
 
 def _one_way(code: OneWay, alice: U8, bob: U8) -> list[Reconciled]:
-    told = syndrome(code.layout.code, code.layout.spread(alice))
+    layout = code.layout
+    told = syndrome(layout.code, layout.spread(alice))
     return code.decode_all(bob, told)
 
 
@@ -80,7 +87,9 @@ def choose_long_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
     2
     """
     layout = choose_safe(size, qber, target) if size >= SHORTEST else None
-    return choose_code(size, qber, target=target) if layout is None else OneWay(layout, qber)
+    if layout is None:
+        return choose_code(size, qber, target=target)
+    return OneWay(layout, qber)
 
 
 def reconcile_long(alice: U8, bob: U8, *, expected: Expected) -> list[Reconciled] | None:
@@ -107,27 +116,26 @@ def reconcile_nested(alice: U8, bob: U8, *, expected: Expected) -> list[Reconcil
     family, first = chosen
     lift = lift_for(family, size)
     layout = Layout(family.code(lift, first), size, 1)
-    sent, words = layout.spread(alice), layout.spread(bob)
-    ok = np.zeros(len(words), bool)
-    told, rounds = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
-    steps = [*range(first, family.splits, max(1, len(family.base) // 100)), family.splits]
+    sent = layout.spread(alice)
+    words = _Words(layout, layout.spread(bob))
+    at_once = max(1, len(family.base) // 100)
+    steps = [*range(first, family.splits, at_once), family.splits]
     for step, splits in enumerate(steps):
-        open_ = np.flatnonzero(~ok)
+        open_ = words.open
         if not len(open_):
             break
         code = family.code(lift, splits)
         found, met, _ = decode(
             code,
-            words[open_],
+            words.bits[open_],
             syndrome(code, sent[open_]),
             qber=expected.qber,
-            known=layout.shortened,
-            max_iterations=_PATIENCE if splits < family.splits else 100,
+            exempt=Exempt(known=layout.shortened),
         )
-        told[open_], rounds[open_] = code.m, step
-        words[open_[met]] = found[met]
-        ok[open_] = met
-    return _per_key(layout, words, ok, told, rounds)
+        words.leak[open_] = code.m
+        words.asked[open_] = step
+        words.keep(found, met, open_)
+    return words.keys()
 
 
 def reconcile_blind(
@@ -142,44 +150,67 @@ def reconcile_blind(
     """
     require_bits(alice=alice, bob=bob)
     layout = choose_layout(bob.shape[1], qber, target=target, blind=True)
-    code, hidden = layout.code, layout.erased
-    sent, words = layout.spread(alice), layout.spread(bob)
-    sent[:, hidden] = random_bits(source, len(sent) * len(hidden)).reshape(len(sent), -1)
+    code = layout.code
+    hidden = layout.erased
+    sent = layout.spread(alice)
+    private = random_bits(source, len(sent) * len(hidden))
+    sent[:, hidden] = private.reshape(len(sent), -1)
     wanted = syndrome(code, sent)
-    left = np.full(len(words), len(hidden))
-    ok = np.zeros(len(words), bool)
-    rounds = np.zeros(len(words), np.int64)
+    words = _Words(layout, layout.spread(bob))
     for step in range(_STEPS + 1):
         count = len(hidden) * (_STEPS - step) // _STEPS
-        open_ = np.flatnonzero(~ok)
+        open_ = words.open
         told = hidden[count:]
-        words[np.ix_(open_, told)] = sent[np.ix_(open_, told)]
+        newly_known = np.ix_(open_, told)
+        words.bits[newly_known] = sent[newly_known]
         known = np.concatenate([layout.shortened, told])
-        patience = _PATIENCE if count else 100
         found, met, _ = decode(
             code,
-            words[open_],
+            words.bits[open_],
             wanted[open_],
             qber=qber,
-            erased=hidden[:count],
-            known=known,
-            max_iterations=patience,
+            exempt=Exempt(hidden[:count], known),
+            max_iterations=_PATIENCE if count else 100,
         )
-        left[open_], rounds[open_] = count, step
-        words[open_[met]] = found[met]
-        ok[open_] = met
-    return _per_key(layout, words, ok, code.m - left, rounds)
+        words.leak[open_] = code.m - count
+        words.asked[open_] = step
+        words.keep(found, met, open_)
+    return words.keys()
 
 
-def _per_key(
-    layout: Layout,
-    words: U8,
-    ok: NDArray[np.bool_],
-    leak: NDArray[np.int64],
-    rounds: NDArray[np.int64],
-) -> list[Reconciled]:
-    good, told, asked = (array.reshape(-1, layout.words) for array in (ok, leak, rounds))
-    return [
-        Reconciled(key, int(told[i].sum()), 1 + 2 * int(asked[i].max()), bool(good[i].all()))
-        for i, key in enumerate(layout.gather(words))
-    ]
+class _Words:
+    """Bob's words in blind reconciliation: what was told about each, in how many questions, and whether it is right."""
+
+    def __init__(self, layout: Layout, bits: U8) -> None:
+        self.layout = layout
+        self.bits = bits
+        self.ok = np.zeros(len(bits), bool)
+        self.leak = np.zeros(len(bits), np.int64)
+        self.asked = np.zeros(len(bits), np.int64)
+
+    @property
+    def open(self) -> NDArray[np.int64]:
+        """Those that are not right yet."""
+        return np.flatnonzero(~self.ok)
+
+    def keep(self, found: U8, met: NDArray[np.bool_], open_: NDArray[np.int64]) -> None:
+        """What was ``found`` for the ``open_`` words, of those that met their syndrome."""
+        self.bits[open_[met]] = found[met]
+        self.ok[open_] = met
+
+    def keys(self) -> list[Reconciled]:
+        """The keys the words hold."""
+        shape = (-1, self.layout.words)
+        ok = np.logical_and.reduce(self.ok.reshape(shape), axis=1)
+        leak = self.leak.reshape(shape).sum(axis=1)
+        asked = self.asked.reshape(shape).max(axis=1)
+        keys = self.layout.gather(self.bits)
+        return [
+            Reconciled(
+                key,
+                int(leak[i]),
+                1 + 2 * int(asked[i]),
+                bool(ok[i]),
+            )
+            for i, key in enumerate(keys)
+        ]

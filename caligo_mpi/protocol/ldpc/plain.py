@@ -29,29 +29,39 @@ def lanes(code: Code) -> int:
 
 def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
     """Update ``total`` (n, lanes) and ``messages`` (edges, lanes) in place; ``syndromes`` (m, lanes) is 0 and −1."""
-    lift, frames = code.lift, total.shape[1]
-    shape = max(len(layer) for layer in code.layers), lift, frames
-    space = [np.empty(shape, np.int16) for _ in range(3)]
-    scratch = [np.empty((lift, frames), np.int16) for _ in range(6)]
+    lift = code.lift
+    frames = total.shape[1]
+    most = max(len(layer) for layer in code.layers)
+    space = [np.empty((most, lift, frames), np.int16) for _ in range(3)]
+    least, others, whole, flip, *spare = [np.empty((lift, frames), np.int16) for _ in range(6)]
     edge = 0
     for row, layer in enumerate(code.layers):
         degree = len(layer)
-        values, magnitude, sign = (array[:degree] for array in space)
-        least, others, whole, flip, *spare = scratch
-        old = messages[edge : edge + degree * lift].reshape(values.shape)
-        edge += degree * lift
-        np.take(total, layer, axis=0, out=values, mode="clip")
+        values, magnitude, sign = [array[:degree] for array in space]
+        end = edge + degree * lift
+        old = messages[edge:end].reshape(values.shape)
+        edge = end
+        np.take(
+            total,
+            layer,
+            axis=0,
+            out=values,
+            mode="clip",
+        )
         values -= old
-        np.minimum(np.abs(values, out=magnitude), LIMIT, out=magnitude)
+        np.abs(values, out=magnitude)
+        np.minimum(magnitude, LIMIT, out=magnitude)
         np.right_shift(values, 15, out=sign)
         np.bitwise_xor.reduce(sign, axis=0, out=flip)
-        flip ^= syndromes[row * lift : (row + 1) * lift]
+        check = row * lift
+        flip ^= syndromes[check : check + lift]
         sign ^= flip
         _combine_all(magnitude, least, others, spare)
         np.copyto(whole, others)
         _combine(whole, least, spare)
         np.copyto(old, whole)
-        np.copyto(old, others, where=magnitude == least)
+        is_least = magnitude == least
+        np.copyto(old, others, where=is_least)
         old ^= sign
         old -= sign
         values += old
@@ -60,11 +70,14 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
 
 def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
     """Which lanes' signs have their syndrome."""
+    lift = code.lift
     sign = (total >> 15).astype(np.int8)
     wrong = np.zeros(total.shape[1], bool)
     for row, layer in enumerate(code.layers):
+        check = row * lift
         odd = np.bitwise_xor.reduce(sign[layer], axis=0)
-        wrong |= (odd != syndromes[row * code.lift : (row + 1) * code.lift]).any(axis=0)
+        differs = odd != syndromes[check : check + lift]
+        wrong |= differs.any(axis=0)
     return ~wrong
 
 

@@ -31,7 +31,11 @@ _WHOLE = 64  # numbers in two vector registers: loops over multiples of it have 
 
 
 def decode_words(
-    code: Code, bits: U8, syndromes: U8, prior: I16, max_iterations: int
+    code: Code,
+    bits: U8,
+    syndromes: U8,
+    prior: I16,
+    max_iterations: int,
 ) -> tuple[NDArray[np.bool_], I64]:
     """Replace the received ``bits`` (frames, n) by what they decode to.
 
@@ -52,11 +56,18 @@ def decode_words(
         known[:, :margin] = known[:, lift:end]
         told = syndromes[frame].astype(np.int16)
         wanted[:, :lift] = -told.reshape(rows, lift)
-        taken = _decode(first, entries, lift, known, wanted, max_iterations)
+        taken = _decode(
+            first,
+            entries,
+            lift,
+            known,
+            wanted,
+            max_iterations,
+        )
         ok[frame] = taken > 0
         spent[frame] = abs(taken)
-        wrong = known[:, margin:end] < 0
-        row[:] = wrong.ravel()
+        negative = known[:, margin:end] < 0
+        row[:] = negative.ravel()
     return ok, spent
 
 
@@ -64,13 +75,17 @@ def decode_words(
 def _graph(code: Code) -> tuple[I64, I64, int]:
     """Where each base row begins, column and beginning (entries, 2) of all entries, and how many bits stand twice."""
     row, column = np.nonzero(code.base >= 0)
-    first = np.searchsorted(row, np.arange(len(code.base) + 1))
+    rows = np.arange(len(code.base) + 1)
+    first = np.searchsorted(row, rows)
     shift = code.base[row, column].astype(np.int64)
-    margin = min(_whole(int(shift.max())), code.lift)
-    return first, np.stack([column, margin - shift], axis=1), margin
+    longest = int(shift.max())
+    margin = min(_whole(longest), code.lift)
+    entries = np.stack([column, margin - shift], axis=1)
+    return first, entries, margin
 
 
 def _whole(size: int) -> int:
+    """``size``, filled up to whole vector registers."""
     return -(-size // _WHOLE) * _WHOLE
 
 
@@ -83,26 +98,35 @@ def _abs(x: Any) -> Any:
 def _correction(x: Any) -> Any:
     left = int16(int16(38) - x)
     quarter = int16(left >> int16(2))
-    return quarter if quarter > int16(0) else int16(0)
+    return max(quarter, int16(0))
 
 
 @helper
 def _combine(x: Any, y: Any) -> Any:
-    least = x if x < y else y
-    apart = _abs(int16(x - y))
-    more = int16(least + _correction(int16(x + y)))
-    return int16(more - _correction(apart))
+    together = int16(x + y)
+    apart = int16(x - y)
+    gain = _correction(together)
+    loss = _correction(_abs(apart))
+    least = min(x, y)
+    return int16(int16(least + gain) - loss)
 
 
 @_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
-def _listen(known: Any, message: Any, least: Any, others: Any, flip: Any) -> None:
+def _listen(
+    known: Any,
+    message: Any,
+    least: Any,
+    others: Any,
+    flip: Any,
+) -> None:
     """Take what the bits of one circulant know beside their checks' ``message`` into the checks."""
     for i in range(len(least)):
         value = int16(known[i] - message[i])
-        flip[i] = int16(flip[i] ^ value)
+        flip[i] ^= value
         size = min(_abs(value), int16(LIMIT))
-        more = max(least[i], size)
-        least[i] = min(least[i], size)
+        before = least[i]
+        more = max(before, size)
+        least[i] = min(before, size)
         others[i] = _combine(others[i], more)
 
 
@@ -113,45 +137,68 @@ def _conclude(least: Any, others: Any, whole: Any) -> None:
 
 
 @_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
-def _answer(known: Any, message: Any, least: Any, others: Any, whole: Any, flip: Any) -> None:
+def _answer(
+    known: Any,
+    message: Any,
+    least: Any,
+    others: Any,
+    whole: Any,
+    flip: Any,
+) -> None:
     """The checks' new messages to the bits of one circulant."""
     for i in range(len(least)):
         value = int16(known[i] - message[i])
         size = min(_abs(value), int16(LIMIT))
-        one, every = others[i], whole[i]  # read outside the choice, so that both are vectors
+        one = others[i]  # both are read outside the choice, so that they are vectors
+        every = whole[i]
         out = one if size == least[i] else every
-        sign = int16(int16(flip[i] ^ value) >> int16(15))
-        out = int16(int16(out ^ sign) - sign)
-        message[i] = out
-        known[i] = int16(value + out)
+        odd = int16(flip[i] ^ value)
+        sign = int16(odd >> int16(15))
+        turned = int16(out ^ sign)
+        new = int16(turned - sign)
+        message[i] = new
+        known[i] = value + new
 
 
 @_jit("void(int16[::1], int16[::1], int64)")
 def _align(early: Any, late: Any, begin: Any) -> None:
     """Make both copies of bits alike again: the early one is new from ``begin`` on, the late one up to there."""
-    new = int16(begin)
+    first_new = int16(begin)
     for i in range(len(early)):
-        one, other = early[i], late[i]
-        bit = one if int16(i) >= new else other
+        one = early[i]
+        other = late[i]
+        bit = one if int16(i) >= first_new else other
         early[i] = bit
         late[i] = bit
 
 
 @_jit("void(int16[::1], int16[::1])")
-def _add_signs(odd: Any, known: Any) -> None:
+def _copy(source: Any, target: Any) -> None:
+    for i in range(len(target)):
+        target[i] = source[i]
+
+
+@_jit("void(int16[::1], int16[::1])")
+def _add_signs(known: Any, odd: Any) -> None:
     for i in range(len(odd)):
-        odd[i] = int16(odd[i] ^ known[i])
+        odd[i] ^= known[i]
 
 
 @_jit("boolean(int64[::1], int64[:,::1], int64, int16[:,::1], int16[:,::1], int16[::1])")
-def _met(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, odd: Any) -> Any:
+def _met(
+    first: Any,
+    entries: Any,
+    lift: Any,
+    known: Any,
+    wanted: Any,
+    odd: Any,
+) -> Any:
     """Whether the signs have the syndrome."""
     for row in range(len(wanted)):
-        for i in range(len(odd)):
-            odd[i] = wanted[row, i]
+        _copy(wanted[row], odd)
         for entry in range(first[row], first[row + 1]):
             column, begin = entries[entry]
-            _add_signs(odd, known[column, begin:])
+            _add_signs(known[column, begin:], odd)
         wrong = int16(0)
         for i in range(lift):
             wrong = int16(wrong | odd[i])
@@ -161,7 +208,14 @@ def _met(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, odd: Any)
 
 
 @_jit("int64(int64[::1], int64[:,::1], int64, int16[:,::1], int16[:,::1], int64)")
-def _decode(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, most: Any) -> Any:
+def _decode(
+    first: Any,
+    entries: Any,
+    lift: Any,
+    known: Any,
+    wanted: Any,
+    most: Any,
+) -> Any:
     """Iterations until the syndrome was met; −``most`` where it never was."""
     filled = wanted.shape[1]
     margin = known.shape[1] - filled
@@ -172,16 +226,16 @@ def _decode(first: Any, entries: Any, lift: Any, known: Any, wanted: Any, most: 
     flip = np.empty(filled, np.int16)
     for iteration in range(most):
         for row in range(len(wanted)):
-            for i in range(filled):
-                least[i] = others[i] = int16(FAR)
-            for i in range(filled):
-                flip[i] = wanted[row, i]
-            for entry in range(first[row], first[row + 1]):
+            of_row = range(first[row], first[row + 1])
+            least.fill(FAR)
+            others.fill(FAR)
+            _copy(wanted[row], flip)
+            for entry in of_row:
                 column, begin = entries[entry]
                 own = known[column, begin : begin + filled]
                 _listen(own, messages[entry], least, others, flip)
             _conclude(least, others, whole)
-            for entry in range(first[row], first[row + 1]):
+            for entry in of_row:
                 column, begin = entries[entry]
                 bits = known[column]
                 own = bits[begin : begin + filled]
