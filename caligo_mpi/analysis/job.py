@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import pickle
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from ..config.run import DEFAULT_MPI, MpiConfig
 from ..errors import CRASHED, DONE, ConfigError, StoreError
+from ..launch.mpirun import is_launched
 from ..launch.supervise import State
 from ..pairs import Tick
 from ..pairs.bits import U8
@@ -24,17 +26,20 @@ from ..runs.again import open_pairs
 from ..runs.job import Meter, Observer, Protection
 from ..store import PairsFile, status
 from ..store.keys import is_keys_file
-from .counting import STREAMS
+from .counting import STREAMS, compiled_for
 from .evidence import Evidence
 from .judge import judge
 from .law import law_of
 from .long import LongLags, long_lags
 from .plan import Plan, chunks_of, plan_of
 from .shifted import Shifted, shifted_chunks
-from .stream import count_part, source_of
+from .stream import count_part, no_tick, source_of
 from .sums import Sums, total
 from .table import read_table
 from .verdicts import Analysis
+
+# Threads that count, at most: reading is half of it, and more than two only wait for memory.
+_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,10 +123,13 @@ def items(plan: Plan) -> int:
 def piece_work(path: Path, plan: Plan) -> Work[Piece]:
     """The function that makes one piece; made once in each process."""
     file = open_pairs(path)
-    source = source_of(file, plan)
+    source = source_of(file, plan, _threads())
+    # The first items need nothing compiled; meanwhile numba is loaded and the disk fetches rows.
+    threading.Thread(target=compiled_for, args=(plan.rows,)).start()
+    file.expect(0, plan.part(0).stop)
 
     def work(item: int, tick: Tick | None = None) -> Piece:
-        tick = tick or _nothing
+        tick = tick or no_tick
         try:
             if item < len(STREAMS):
                 return Piece(long=long_lags(file, plan, STREAMS[item], tick))
@@ -135,8 +143,9 @@ def piece_work(path: Path, plan: Plan) -> Work[Piece]:
     return work
 
 
-def _nothing() -> None:
-    pass
+def _threads() -> int:
+    """How many count in this process: one of several ranks has one core for itself."""
+    return 1 if is_launched() else min(_THREADS, len(os.sched_getaffinity(0)))
 
 
 def _evidence(file: PairsFile, plan: Plan, pieces: list[Piece]) -> Evidence:
@@ -147,7 +156,7 @@ def _evidence(file: PairsFile, plan: Plan, pieces: list[Piece]) -> Evidence:
         engine=file.engine,
         law=law_of(file.info),
         chunks=chunks_of(file, plan),
-        sums=total(piece.sums for piece in pieces if piece.sums is not None),
+        sums=total([piece.sums for piece in pieces if piece.sums is not None]),
         table=read_table(file),
         long=[piece.long for piece in pieces if piece.long is not None],
         shifted=shifted[0] if shifted else None,

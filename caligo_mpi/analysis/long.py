@@ -53,11 +53,10 @@ def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags 
     for row in plan.long:
         values = stretch(file, row, size, stream)
         ones += int(values.sum(dtype=np.int64))
-        mean = np.float32(values.mean())
+        mean = float(values.mean())
         if row == plan.long[0]:
-            runs, share = run_lengths(values), float(values.mean())
-        spectrum = np.fft.rfft(values.astype(np.float32) - mean)
-        power += spectrum.real**2 + spectrum.imag**2
+            runs, share = run_lengths(values), mean
+        power += _power(values, mean)
         tick()
     rows = size * len(plan.long)
     if ones in (0, rows):
@@ -83,10 +82,21 @@ def bits_of(pairs: Pairs, stream: str) -> NDArray[np.uint8]:
     return bits.unpack(errors, pairs.count)
 
 
+def _power(values: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
+    """The power at each frequency, over the square of the number of rows."""
+    deviations = values.astype(np.float32)
+    deviations -= np.float32(mean)
+    # Where numpy has nothing to divide by, it transforms in double precision, three times as long.
+    spectrum = np.fft.rfft(deviations, norm="forward")
+    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    return power
+
+
 def _products(power: NDArray[np.float32], size: int) -> Floats:
-    """The sums of products at each cyclic distance, from the power at each frequency."""
+    """The sums of products at each cyclic distance."""
     # Numpy's transform of real numbers to real ones takes twice as long.
     products: Floats = np.fft.irfft(power.astype(np.complex64), size)
+    products *= float(size) ** 2
     return products
 
 

@@ -49,17 +49,28 @@ class Plan:
         return -(-self.rows // self.cell)
 
     @property
+    def _unit(self) -> int:
+        """Rows of which everything begins with a cell and with a block."""
+        return max(self.cell, BLOCK_ROWS)
+
+    @property
     def parts(self) -> int:
         """How many parts ranks share."""
-        blocks = -(-self.rows // max(self.cell, BLOCK_ROWS))
-        return min(_PARTS, blocks)
+        units = -(-self.rows // self._unit)
+        return min(_PARTS, units)
 
     def part(self, number: int) -> range:
-        """The rows of a part; it begins with a cell and with a block."""
-        unit = max(self.cell, BLOCK_ROWS)
-        units = -(-self.rows // unit)
-        first, last = number * units // self.parts, (number + 1) * units // self.parts
-        return range(first * unit, min(last * unit, self.rows))
+        """The rows of a part; none behind the last."""
+        units = -(-self.rows // self._unit)
+        first = number * units // self.parts * self._unit
+        last = (number + 1) * units // self.parts * self._unit
+        return range(self.rows)[first:last]
+
+    def shares(self, part: range, number: int) -> list[range]:
+        """A part in so many shares, or fewer where it is short."""
+        units = -(-len(part) // self._unit)
+        size = -(-units // number) * self._unit
+        return [part[first : first + size] for first in range(0, len(part), size)]
 
 
 def plan_of(rows: int, chunks: int) -> Plan:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..pairs import Tick
 from .long import stretch
-from .probability import Floats, at_most_one
+from .probability import at_most_one
 from .stream import Source
 from .verdicts import LEVEL
 
@@ -58,8 +58,11 @@ def shifted_chunks(source: Source, tick: Tick) -> Shifted | None:
             kept[which] = sign * values
         tick()
     best = (0.0, 0, 0)
+    length = 1 << (2 * rows - 1).bit_length()
+    of_all = _spectrum(everything, length)
     for which, own in kept.items():
-        found = _strongest(own, everything - own)
+        of_own = _spectrum(own, length)
+        found = _strongest(of_own, of_all - of_own, rows)
         best = max(best, (found[0], which, found[1]))
         tick()
     others = len(taken) - 1
@@ -79,12 +82,19 @@ def _values(source: Source, which: int, rows: int) -> NDArray[np.float32]:
     return values / np.float32(spread)
 
 
-def _strongest(own: Floats | NDArray[np.float32], others: NDArray[np.float32]) -> tuple[float, int]:
+def _spectrum(values: NDArray[np.float32], length: int) -> NDArray[np.complex64]:
+    """The transform of values and zeros behind them, over its length."""
+    # Where numpy has nothing to divide by, it transforms in double precision.
+    spectrum: NDArray[np.complex64] = np.fft.rfft(values, length, norm="forward")
+    return spectrum
+
+
+def _strongest(
+    own: NDArray[np.complex64], others: NDArray[np.complex64], size: int
+) -> tuple[float, int]:
     """The largest correlation at any distance, in units of its standard deviation with one other, and the distance."""
-    size = len(own)
-    length = 1 << (2 * size - 1).bit_length()
-    spectrum = np.conj(np.fft.rfft(own, length)) * np.fft.rfft(others, length)
-    products = np.fft.irfft(spectrum, length)
+    length = 2 * (len(own) - 1)
+    products = np.fft.irfft(np.conj(own) * others, length) * float(length) ** 2
     lags = np.concatenate([np.arange(size), np.arange(1 - size, 0)])
     overlap = size - np.abs(lags)
     score = np.abs(products[lags % length]) / np.sqrt(np.maximum(overlap, _LEAST_ROWS))

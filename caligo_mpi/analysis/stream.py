@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -15,46 +16,65 @@ from . import counting
 from .borders import Windows, borders_of
 from .counting import Block, Words, compiled_for
 from .plan import BLOCK_ROWS, Chunks, Plan, chunks_of
-from .sums import GAP_BITS, Sums
+from .sums import GAP_BITS, Sums, total
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """An open file, how to look at it, where its chunks are.
 
-    ``borders`` are the first rows of all windows to be looked at, for each of `sums.BORDERS`.
+    ``borders`` are the first rows of all windows to be looked at, for each of `sums.BORDERS`;
+    ``threads`` is how many count at a time.
     """
 
     file: PairsFile
     plan: Plan
     chunks: Chunks
     borders: Sequence[NDArray[np.int64]]
+    threads: int
 
 
-def source_of(file: PairsFile, plan: Plan) -> Source:
+def source_of(file: PairsFile, plan: Plan, threads: int = 1) -> Source:
     """The source of an open file."""
     chunks = chunks_of(file, plan)
-    return Source(file, plan, chunks, borders_of(file, chunks))
+    if file.info.has_index or file.info.has_time:
+        threads = 1  # numbers take much memory
+    return Source(file, plan, chunks, borders_of(file, chunks), threads)
 
 
 def count_part(source: Source, number: int, tick: Tick) -> Sums:
     """Count all rows of a part."""
-    plan, file = source.plan, source.file
+    plan = source.plan
     part = plan.part(number)
-    sums = Sums(first_cell=part.start // plan.cell)
+    following = plan.part(number + 1)
+    source.file.expect(following.start, following.stop)
+    first, *others = plan.shares(part, source.threads)
+    with ThreadPoolExecutor(source.threads) as pool:
+        found = [pool.submit(_count_rows, source, rows, no_tick) for rows in others]
+        sums = _count_rows(source, first, tick)
+        return total([sums, *(share.result() for share in found)])
+
+
+def no_tick() -> None:
+    """Nobody waits to hear of progress."""
+
+
+def _count_rows(source: Source, rows: range, tick: Tick) -> Sums:
+    """Count rows that begin with a cell and a block."""
+    plan, file = source.plan, source.file
+    sums = Sums(first_cell=rows.start // plan.cell)
     cell_words = min(plan.cell, BLOCK_ROWS) // 64
     joints = []
     compiled = compiled_for(plan.rows)
-    row = part.start
-    windows = Windows(source.borders, part)
-    blocks = file.blocks(BLOCK_ROWS, start=part.start, stop=part.stop, verify=False, reuse=True)
-    for pairs in blocks:
+    row = rows.start
+    windows = Windows(source.borders, rows)
+    blocks = file.blocks(BLOCK_ROWS, start=row, stop=rows.stop, verify=False, reuse=True)
+    for number, pairs in enumerate(blocks):
         block = words_of(pairs)
         joints.append(counting.joint_counts(block, cell_words, compiled))
         close = row // BLOCK_ROWS % plan.close == 0
         if close:
             _look_closely(block, pairs.count, sums, compiled)
-        number = (row - part.start) // BLOCK_ROWS
         windows.take(block, row, number, close=close)
         _look_at_places(source, pairs, row, sums, close=close)
         row += pairs.count
@@ -67,19 +87,15 @@ def count_part(source: Source, number: int, tick: Tick) -> Sums:
 def words_of(pairs: Pairs) -> Block:
     """The columns as 64-bit words, views where they are words already; the last one ends in zeros."""
     size = -(-pairs.count // 64) * 8
-    columns = [_words(column, size) for column in pairs.columns]
-    a_basis, a_bit, b_basis, b_bit = columns
+    columns = pairs.columns
+    if columns.shape[1] != size or columns.strides[0] % 8:
+        columns = np.zeros((len(pairs.columns), size), np.uint8)
+        columns[:, : pairs.columns.shape[1]] = pairs.columns
+    words = columns.view(np.uint64)
+    if not words.flags.aligned:
+        words = words.copy()
+    a_basis, a_bit, b_basis, b_bit = words
     return a_basis, a_bit, b_basis, b_bit
-
-
-def _words(column: NDArray[np.uint8], size: int) -> Words:
-    if len(column) == size and column.flags.c_contiguous:
-        words = column.view(np.uint64)
-        if words.flags.aligned:
-            return words
-    whole = np.zeros(size, np.uint8)
-    whole[: len(column)] = column
-    return whole.view(np.uint64)
 
 
 def _cells(joint: counting.Counts, plan: Plan) -> counting.Counts:

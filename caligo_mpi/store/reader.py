@@ -27,6 +27,7 @@ from .names import input_name
 from .pieces import Pieces, regroup
 from .records import (
     SPAN_ROWS,
+    expect_rows,
     read_numbers,
     table_digest,
 )
@@ -150,6 +151,12 @@ class PairsFile(About, Frames, Closing):
             span=span,
         )
         return regroup(pieces, rows)
+
+    def expect(self, start: int, stop: int) -> None:
+        """Say that these rows will be read soon: a disk fetches them while the program does other things."""
+        start, stop = self._limits(start, stop)
+        if self.info.has_columns:
+            expect_rows(self._fd, self._layout, start, stop - start)
 
     def tally(self, *, verify: bool = True) -> Tally:
         """Sift and count errors over all rows, on the packed columns.

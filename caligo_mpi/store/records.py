@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -245,6 +246,19 @@ def read_numbers(
     start = layout.offsets[place(column)]
     read_at(fd, values, start + column.kind.itemsize * row)
     return values
+
+
+def expect_rows(fd: int, layout: Layout, row: int, count: int) -> None:
+    """Have the system fetch these rows from the disk while others are worked on, where it can."""
+    advise = getattr(os, "posix_fadvise", None)
+    if advise is None:
+        return
+    for column in layout.info.table:
+        bits_per_row = 1 if column.is_bit else 8 * column.kind.itemsize
+        start = layout.offsets[place(column)] + row * bits_per_row // 8
+        size = bits.nbytes(count * bits_per_row) + 1
+        with contextlib.suppress(OSError):
+            advise(fd, start, size, os.POSIX_FADV_WILLNEED)
 
 
 def bit_columns(layout: Layout) -> int:
