@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,7 @@ def _power(values: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
     deviations -= np.float32(mean)
     # Where numpy has nothing to divide by, it transforms in double precision, three times as long.
     spectrum = np.fft.rfft(deviations, norm="forward")
-    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    power: NDArray[Any] = spectrum.real**2 + spectrum.imag**2
     return power
 
 

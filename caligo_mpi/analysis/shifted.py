@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import erfc, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +86,7 @@ def _values(source: Source, which: int, rows: int) -> NDArray[np.float32]:
 def _spectrum(values: NDArray[np.float32], length: int) -> NDArray[np.complex64]:
     """The transform of values and zeros behind them, over its length."""
     # Where numpy has nothing to divide by, it transforms in double precision.
-    spectrum: NDArray[np.complex64] = np.fft.rfft(values, length, norm="forward")
+    spectrum: NDArray[Any] = np.fft.rfft(values, length, norm="forward")
     return spectrum
 
 
