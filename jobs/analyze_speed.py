@@ -24,7 +24,12 @@ def forget(file: str) -> None:
     """Drop a file's pages from the page cache."""
     descriptor = os.open(file, os.O_RDONLY)
     os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(
+        descriptor,
+        0,
+        0,
+        os.POSIX_FADV_DONTNEED,
+    )
     os.close(descriptor)
 
 
@@ -36,7 +41,12 @@ def taken(command: list[str], *, cold: str = "") -> tuple[float, float]:
             forget(cold)
         before = _processor()
         begin = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.stderr:  # an exit code of 1 may be a finding
             raise SystemExit(f"{command}: {done.stderr}")
         clock.append(time.perf_counter() - begin)
@@ -53,7 +63,12 @@ def _processor() -> float:
 def main(file: str, ranks: int) -> None:
     """Measure and print ratios."""
     command = [sys.executable, "-m", "caligo_mpi"]
-    analyze = [*command, "analyze", file, "-q"]
+    analyze = [
+        *command,
+        "analyze",
+        file,
+        "-q",
+    ]
     cat = taken(["sh", "-c", f'cat "{file}" > /dev/null'])
     start = taken([*command, "status", file])
     alone = taken(analyze)
@@ -73,4 +88,7 @@ def main(file: str, ranks: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    main(
+        sys.argv[1],
+        int(sys.argv[2]) if len(sys.argv) > 2 else 2,
+    )

@@ -17,7 +17,12 @@ from .sums import BORDERS, Sums
 #: Rows of a border, and of a chunk's beginning that its fingerprint is of.
 WINDOW = 64
 # Odd factors that mix the four columns of a window into one word.
-_MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
+_MIX = (
+    0x9E3779B97F4A7C15,
+    0xC2B2AE3D27D4EB4F,
+    0x165667B19E3779F9,
+    0xD6E8FEB86659FD93,
+)
 
 Rows = NDArray[np.int64]
 
@@ -26,13 +31,15 @@ def borders_of(file: PairsFile, chunks: Chunks) -> tuple[Rows, ...]:
     """The first rows of all windows to be looked at, in order, for each of `sums.BORDERS`."""
     some = chunks.rows >= WINDOW
     begin = chunks.row[some]
-    end = begin + chunks.rows[some]
+    rows = chunks.rows[some]
     longest = int(chunks.rows.max(initial=0))
     inner = [np.zeros(0, np.int64)]
     for bound in engine_bounds(file.info, longest):
-        inner.append(begin[end - begin >= bound + WINDOW] + bound)
+        has_it = rows >= bound + WINDOW
+        inner.append(begin[has_it] + bound)
     bounds = np.sort(np.concatenate(inner))
-    return begin, end - WINDOW, bounds, bounds - WINDOW
+    ends = begin + rows - WINDOW
+    return begin, ends, bounds, bounds - WINDOW
 
 
 class Windows:
@@ -45,18 +52,28 @@ class Windows:
         self._found: list[list[list[Words]]] = [[] for _ in BORDERS]
         self._begins: list[Rows] = []
 
-    def take(self, block: Block, row: int, number: int, *, close: bool) -> None:
+    def take(
+        self,
+        block: Block,
+        row: int,
+        number: int,
+        *,
+        close: bool,
+    ) -> None:
         """Take those of block ``number``, which begins at ``row``.
 
         Where it is not looked at closely, the engine's blocks are left out.
         """
-        for kind, border in enumerate(self.borders[: None if close else 2]):
+        kinds = len(self.borders) if close else 2
+        for kind in range(kinds):
             first, last = self._cuts[kind][number]
-            if first < last:
-                rows = border[first:last]
-                self._found[kind].append(windows_at(block, rows - row))
-                if kind == 0:
-                    self._begins.append(rows)
+            if first == last:
+                continue
+            rows = self.borders[kind][first:last]
+            windows = windows_at(block, rows - row)
+            self._found[kind].append(windows)
+            if kind == 0:
+                self._begins.append(rows)
 
     def add_to(self, sums: Sums, chunks: Chunks) -> None:
         """Count what was taken."""
@@ -66,17 +83,25 @@ class Windows:
             columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
             sums.borders[kind] += _outcomes(columns)
             if kind == 0:
-                begins = np.concatenate(self._begins)
-                which = np.searchsorted(chunks.row, begins, side="right") - 1
-                numbers = chunks.number[which].astype(np.uint64)
-                sums.marks = np.stack([numbers, fingerprints(columns)], axis=1)
+                sums.marks = self._marks(columns, chunks)
+
+    def _marks(self, columns: list[Words], chunks: Chunks) -> Words:
+        """Numbers of the chunks that begin here, and fingerprints of their first rows."""
+        begins = np.concatenate(self._begins)
+        which = np.searchsorted(chunks.row, begins, side="right") - 1
+        numbers = chunks.number[which].astype(np.uint64)
+        prints = fingerprints(columns)
+        return np.stack([numbers, prints], axis=1)
 
 
 def _cuts(border: Rows, edges: Rows) -> list[tuple[int, int]]:
     """For each block, which of the sorted windows lie in it as a whole."""
+    last_begins = edges + BLOCK_ROWS - WINDOW
     firsts = np.searchsorted(border, edges)
-    lasts = np.searchsorted(border, edges + BLOCK_ROWS - WINDOW, side="right")
-    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+    lasts = np.searchsorted(border, last_begins, side="right")
+    lasts = np.maximum(firsts, lasts)
+    cuts = np.stack([firsts, lasts], axis=1)
+    return [(first, last) for first, last in cuts.tolist()]
 
 
 def windows_at(block: Block, rows: NDArray[np.int64]) -> list[Words]:
@@ -85,12 +110,15 @@ def windows_at(block: Block, rows: NDArray[np.int64]) -> list[Words]:
     shift = (rows & 63).astype(np.uint64)
     if not shift.any():
         return [column[word] for column in block]
-    after = np.minimum(word + 1, len(block[0]) - 1)
+    last = len(block[0]) - 1
+    after = np.minimum(word + 1, last)
+    # A shift by 64 is void, so it is taken in two steps.
+    almost = np.uint64(63) - shift
     windows = []
     for column in block:
-        # A shift by 64 is void, so it is taken in two steps.
-        high = (column[after] << (np.uint64(63) - shift)) << np.uint64(1)
-        windows.append(column[word] >> shift | high)
+        low = column[word] >> shift
+        high = column[after] << almost << np.uint64(1)
+        windows.append(low | high)
     return windows
 
 
@@ -108,5 +136,12 @@ def _outcomes(windows: list[Words]) -> counting.Counts:
     if not len(windows[0]):
         return np.zeros(16, np.int64)
     a_basis, a_bit, b_basis, b_bit = (np.ascontiguousarray(column) for column in windows)
-    joint = counting.joint_counts((a_basis, a_bit, b_basis, b_bit), len(a_basis), None)[0]
-    return counting.outcome_counts(joint, WINDOW * len(a_basis))
+    block = (
+        a_basis,
+        a_bit,
+        b_basis,
+        b_bit,
+    )
+    words = len(a_basis)
+    (joint,) = counting.joint_counts(block, words, None)
+    return counting.outcome_counts(joint, WINDOW * words)

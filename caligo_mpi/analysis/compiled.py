@@ -14,7 +14,12 @@ _jit = compiler(__file__)
 
 
 def _counting(context: Any, word: Any) -> Any:
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def code(
+        context: Any,
+        builder: Any,
+        signature: Any,
+        args: Any,
+    ) -> Any:
         return builder.ctpop(args[0])
 
     return numba.uint64(numba.uint64), code
@@ -28,7 +33,14 @@ _WORDS = 248
 
 
 @_jit("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], int64, int64[:, ::1])")
-def joint(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, words: Any, found: Any) -> None:
+def joint(
+    a_basis: Any,
+    a_bit: Any,
+    b_basis: Any,
+    b_bit: Any,
+    words: Any,
+    found: Any,
+) -> None:
     """See `counting.joint_counts`."""
     zero = np.uint64(0)
     for cell in range(found.shape[0]):
@@ -57,7 +69,23 @@ def joint(a_basis: Any, a_bit: Any, b_basis: Any, b_bit: Any, words: Any, found:
             c13 += _ones(pq & s)
             c14 += _ones(pq & r)
             c15 += _ones(pq & rs)
-        sums = (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)
+        sums = (
+            c1,
+            c2,
+            c3,
+            c4,
+            c5,
+            c6,
+            c7,
+            c8,
+            c9,
+            c10,
+            c11,
+            c12,
+            c13,
+            c14,
+            c15,
+        )
         for number in range(15):
             found[cell, number + 1] += np.int64(sums[number])
 
@@ -92,6 +120,15 @@ def lags(stream: Any, found: Any) -> None:
         c8 += _ones(here ^ ((here >> np.uint64(8)) | (there << np.uint64(56))))
         c16 += _ones(here ^ ((here >> np.uint64(16)) | (there << np.uint64(48))))
         c32 += _ones(here ^ ((here >> np.uint64(32)) | (there << np.uint64(32))))
-    sums = (c1, c2, c3, c4, c5, c8, c16, c32)
+    sums = (
+        c1,
+        c2,
+        c3,
+        c4,
+        c5,
+        c8,
+        c16,
+        c32,
+    )
     for number in range(8):
         found[number] += np.int64(sums[number])

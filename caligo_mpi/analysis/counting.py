@@ -67,8 +67,9 @@ def joint_counts(block: Block, words: int, compiled: ModuleType | None) -> Count
         compiled.joint(*block, words, found)
         return found
     for cell in range(cells):
-        part = slice(cell * words, (cell + 1) * words)
-        _joint_of_cell([column[part] for column in block], found[cell])
+        first = cell * words
+        columns = [column[first : first + words] for column in block]
+        _joint_of_cell(columns, found[cell])
     return found
 
 
@@ -79,8 +80,10 @@ def _joint_of_cell(columns: list[Words], found: Counts) -> None:
         lowest = subset & -subset
         column = columns[3 - lowest.bit_length() + 1]
         rest = subset ^ lowest
-        all_ones[subset] = column & all_ones[rest] if rest else column
-        found[subset] = count_ones(all_ones[subset])
+        if rest:
+            column = column & all_ones[rest]
+        all_ones[subset] = column
+        found[subset] = count_ones(column)
 
 
 def outcome_counts(joint: Counts, rows: Counts | int) -> Counts:
@@ -113,27 +116,44 @@ def close_look(block: Block, compiled: ModuleType | None) -> Close:
         else:
             _positions(stream, ones[number])
             _lags(stream, differ[number])
-    first = np.array(
-        [int(one.sum()) - count_ones(s[-1:]) for one, s in zip(ones, streams, strict=True)]
+    first = ones.sum(axis=1)
+    second = np.zeros_like(differ)
+    for number, stream in enumerate(streams):
+        first[number] -= count_ones(stream[-1:])
+        second[number] = _second(int(first[number]), stream)
+    return Close(
+        ones=ones,
+        differ=differ,
+        first=first,
+        second=second,
+        rows=64 * words,
+        compared=64 * (words - 1),
     )
-    second = np.array([_second(total, s) for total, s in zip(first.tolist(), streams, strict=True)])
-    return Close(ones, differ, first, second, 64 * words, 64 * (words - 1))
 
 
 def _second(first: int, stream: Words) -> list[int]:
     """Ones among the later rows of the compared ones, for each lag."""
-    head, last = int(stream[0]), int(stream[-1])
-    masks = [(1 << lag) - 1 for lag in LAGS]
-    return [first - (head & mask).bit_count() + (last & mask).bit_count() for mask in masks]
+    head = int(stream[0])
+    last = int(stream[-1])
+    found = []
+    for lag in LAGS:
+        mask = (1 << lag) - 1
+        left_out = (head & mask).bit_count()
+        added = (last & mask).bit_count()
+        found.append(first - left_out + added)
+    return found
 
 
 def _positions(stream: Words, found: Counts) -> None:
-    bits = np.unpackbits(stream.view(np.uint8), bitorder="little")
-    found += bits.reshape(-1, 64).sum(axis=0, dtype=np.int64)
+    octets = stream.view(np.uint8)
+    bits = np.unpackbits(octets, bitorder="little")
+    words = bits.reshape(-1, 64)
+    found += words.sum(axis=0, dtype=np.int64)
 
 
 def _lags(stream: Words, found: Counts) -> None:
-    here, there = stream[:-1], stream[1:]
+    here = stream[:-1]
+    there = stream[1:]
     for number, lag in enumerate(LAGS):
         later = here >> np.uint64(lag)
         later |= there << np.uint64(64 - lag)

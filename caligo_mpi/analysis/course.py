@@ -61,15 +61,22 @@ def check_course(evidence: Evidence) -> Iterator[Check]:
 
 def stages(evidence: Evidence) -> tuple[Stage, ...]:
     """Sifted pairs and errors along the run, in at most 256 stages."""
-    series = [evidence.along(which) for which in (SIFTED_Z, ERRORS_Z, SIFTED_X, ERRORS_X)]
+    masks = (
+        SIFTED_Z,
+        ERRORS_Z,
+        SIFTED_X,
+        ERRORS_X,
+    )
+    series = [evidence.along(which) for which in masks]
     cells = len(evidence.cells)
     if not cells:
         return ()
     step = -(-cells // _STAGES)
     firsts = np.arange(0, cells, step)
-    sums = [np.add.reduceat(values, firsts).tolist() for values in series]
-    rows = (firsts * evidence.plan.cell).tolist()
-    return tuple(Stage(*values) for values in zip(rows, *sums, strict=True))
+    sums = [np.add.reduceat(values, firsts) for values in series]
+    rows = firsts * evidence.plan.cell
+    table = np.stack([rows, *sums], axis=1)
+    return tuple(Stage(*values) for values in table.tolist())
 
 
 # ── drift, outliers ──────────────────────────────────────────────────────────────────────────────
@@ -81,9 +88,13 @@ def _drift(evidence: Evidence) -> Check:
         return Check("drift", None, "the file is one cell")
     tests = []
     for which, of, name in _SERIES:
-        events, trials = evidence.along(which), evidence.along(of)
-        if min(events.sum(), (trials - events).sum()) >= _EVENTS:
-            tests += [(*test, name) for test in _paths(events, trials)]
+        events = evidence.along(which)
+        trials = evidence.along(of)
+        others = trials - events
+        if min(events.sum(), others.sum()) < _EVENTS:
+            continue
+        for test in _paths(events, trials):
+            tests.append((*test, name))
     if not tests:
         return Check("drift", None, f"fewer than {_EVENTS} errors")
     p, what, cell, name = min(tests)
@@ -91,76 +102,124 @@ def _drift(evidence: Evidence) -> Check:
     (first, _) = evidence.chunks_of(rows)
     found = f"worst {name}: {what}"
     where = f"it turns at chunk {first}, row {rows[0]:,}"
-    return Check("drift", at_most_one(p, len(tests)), found, where=where)
+    return Check(
+        "drift",
+        at_most_one(p, len(tests)),
+        found,
+        where=where,
+    )
 
 
 def _paths(events: Counts, trials: Counts) -> list[tuple[float, str, int]]:
     """P-values of the largest sum of deviations and of the trend, in words, with the cell of the largest."""
-    total, count = int(trials.sum()), int(events.sum())
-    rate = count / total
-    spread = sqrt(total * rate * (1 - rate))
+    total = int(trials.sum())
+    rate = int(events.sum()) / total
+    variance = rate * (1 - rate)
+    spread = sqrt(total * variance)
     deviations = events - rate * trials
     path = np.cumsum(deviations)
     turn = int(np.argmax(np.abs(path)))
     largest = abs(float(path[turn])) / spread
     # How far along each cell is, from −½ to ½.
-    middles = (np.cumsum(trials) - trials / 2) / total - 0.5
+    before = np.cumsum(trials) - trials / 2
+    middles = before / total - 0.5
     size = float((trials * middles**2).sum())
     slope = float((deviations * middles).sum())
-    z = slope / sqrt(rate * (1 - rate) * size) if size else 0.0
-    change = slope / size / rate if size else 0.0
+    z = change = 0.0
+    if size:
+        z = slope / sqrt(variance * size)
+        change = slope / size / rate
     trend = f"a trend of {100 * change:+.3g} % of itself, {z:+.2f} σ"
+    reach = f"sums of deviations reach {largest:.2f} σ (CUSUM)"
     return [
-        (bridge(largest), f"sums of deviations reach {largest:.2f} σ (CUSUM)", turn),
+        (bridge(largest), reach, turn),
         (normal(z), trend, turn),
     ]
 
 
+_FEATURES = (
+    *((np.arange(16) == number, name_of(number)) for number in range(16)),
+    (A_BASIS, "alice_basis 1"),
+    (A_BIT, "alice_outcome 1"),
+    (B_BASIS, "bob_basis 1"),
+    (B_BIT, "bob_outcome 1"),
+    (UNEQUAL, "unequal bits"),
+    (ERRORS_Z | ERRORS_X, "errors"),
+)
+
+
 def _cells(evidence: Evidence) -> Check:
     """Cells in which some outcome, bit, or error is too frequent or too rare."""
-    rows = evidence.cell_rows
-    features = [(np.arange(16) == n, name_of(n)) for n in range(16)]
-    features += [(A_BASIS, "alice_basis 1"), (A_BIT, "alice_outcome 1")]
-    features += [(B_BASIS, "bob_basis 1"), (B_BIT, "bob_outcome 1")]
-    features += [(UNEQUAL, "unequal bits"), (ERRORS_Z | ERRORS_X, "errors")]
-    if len(rows) < 2:
+    cells = len(evidence.cell_rows)
+    if cells < 2:
         return Check("cells", None, "the file is one cell")
-    best: Outlier | None = None
-    for which, name in features:
+    which, best = _worst_cell(evidence)
+    tests = cells * len(_FEATURES)
+    alike = _outlying(
+        evidence,
+        which,
+        best,
+        tests,
+    )
+    share = best.count / best.trials
+    found = f"worst of {cells:,} cells: {best.what} {share:.5f} for {best.rate:.5f}"
+    if len(alike) > 1:
+        found += f" ({len(alike):,} are off)"
+    chunks: set[int] = set()
+    for cell in alike:
+        chunks.update(_chunks_of_cell(evidence, cell))
+    first, _ = evidence.rows_of_cell(alike[0])
+    _, stop = evidence.rows_of_cell(alike[-1])
+    return Check(
+        "cells",
+        at_most_one(2 * exp(-best.off), tests),
+        found,
+        where=evidence.place((first, stop)),
+        chunks=tuple(sorted(chunks)[:_NAMED]),
+        rows=evidence.rows_of_cell(best.where),
+    )
+
+
+def _worst_cell(evidence: Evidence) -> tuple[NDArray[np.bool_], Outlier]:
+    """The feature that some cell has too often or too rarely, and that cell."""
+    rows = evidence.cell_rows
+    found: list[tuple[NDArray[np.bool_], Outlier]] = []
+    for which, name in _FEATURES:
         counts = evidence.along(which)
         rate = float(counts.sum()) / evidence.plan.rows
         off = deviance(counts, rows, rate)
         worst = int(np.argmax(off))
-        if best is None or off[worst] > best.off:
-            found = int(counts[worst]), int(rows[worst])
-            best = Outlier(worst, name, *found, rate, float(off[worst]))
-    assert best is not None
-    tests = len(rows) * len(features)
-    which = next(mask for mask, name in features if name == best.what)
-    alike = _outlying(evidence, which, best, tests)
-    place = evidence.rows_of_cell(best.where)
-    share = best.count / best.trials
-    found_words = f"worst of {len(rows):,} cells: {best.what} {share:.5f} for {best.rate:.5f}"
-    p = at_most_one(2 * exp(-best.off), tests)
-    chunks = tuple(sorted({n for cell in alike for n in _chunks_of_cell(evidence, cell)}))
-    if len(alike) > 1:
-        found_words += f" ({len(alike):,} are off)"
-    spread = (evidence.rows_of_cell(alike[0])[0], evidence.rows_of_cell(alike[-1])[1])
-    where = evidence.place(spread)
-    return Check("cells", p, found_words, where=where, chunks=chunks[:_NAMED], rows=place)
+        outlier = Outlier(
+            where=worst,
+            what=name,
+            count=int(counts[worst]),
+            trials=int(rows[worst]),
+            rate=rate,
+            off=float(off[worst]),
+        )
+        found.append((which, outlier))
+    return max(found, key=lambda one: one[1].off)
 
 
-def _outlying(evidence: Evidence, which: NDArray[np.bool_], best: Outlier, tests: int) -> list[int]:
+def _outlying(
+    evidence: Evidence,
+    which: NDArray[np.bool_],
+    best: Outlier,
+    tests: int,
+) -> list[int]:
     """The cells that are as clearly off as a finding has to be, or the worst alone."""
-    off = deviance(evidence.along(which), evidence.cell_rows, best.rate)
+    counts = evidence.along(which)
+    off = deviance(counts, evidence.cell_rows, best.rate)
     clear = np.flatnonzero(off > log(2 * tests / LEVEL))
     found: list[int] = clear.tolist() or [best.where]
     return found
 
 
 def _chunks_of_cell(evidence: Evidence, cell: int) -> range:
-    first, last = evidence.chunks_of(evidence.rows_of_cell(cell))
-    return range(first, min(last, first + _NAMED) + 1)
+    rows = evidence.rows_of_cell(cell)
+    first, last = evidence.chunks_of(rows)
+    last = min(last, first + _NAMED)
+    return range(first, last + 1)
 
 
 def _chunks(evidence: Evidence) -> Check:
@@ -172,7 +231,13 @@ def _chunks(evidence: Evidence) -> Check:
     share = worst.count / max(worst.trials, 1)
     found = f"worst of {evidence.plan.chunks:,}: {worst.what} {share:.5f} for {worst.rate:.5f}"
     p = at_most_one(2 * exp(-worst.off), table.tested)
-    return Check("chunks", p, found, where=f"chunk {worst.where}", chunks=(worst.where,))
+    return Check(
+        "chunks",
+        p,
+        found,
+        where=f"chunk {worst.where}",
+        chunks=(worst.where,),
+    )
 
 
 # ── equal and shifted chunks ─────────────────────────────────────────────────────────────────────
@@ -188,11 +253,15 @@ def equal_chunks(evidence: Evidence) -> tuple[tuple[int, int], ...]:
 def _equal(evidence: Evidence) -> Check:
     """Checksums of all rows, and fingerprints of the first 64."""
     pairs = equal_chunks(evidence)
-    compared = max(evidence.table.compared, len(evidence.sums.marks))
+    compared = max(
+        evidence.table.compared,
+        len(evidence.sums.marks),
+    )
     if compared < 2:
         return Check("equal chunks", None, "no two chunks of 64 rows")
     shares = evidence.outcomes / evidence.plan.rows
-    chance = min(1.0, compared**2 / 2 * float((shares**2).sum()) ** WINDOW)
+    alike = float((shares**2).sum())
+    chance = min(1.0, compared**2 / 2 * alike**WINDOW)
     if chance > _TELLING:
         return Check("equal chunks", None, "rows have too little chance to tell chunks apart")
     if not pairs:
@@ -203,7 +272,13 @@ def _equal(evidence: Evidence) -> Check:
     found = f"chunk {second} has {same} of chunk {first} again{more}"
     numbers = tuple(sorted({number for pair in pairs for number in pair}))
     where = f"chunks {first} and {second}"
-    return Check("equal chunks", chance, found, where=where, chunks=numbers)
+    return Check(
+        "equal chunks",
+        chance,
+        found,
+        where=where,
+        chunks=numbers,
+    )
 
 
 def _shifted(evidence: Evidence) -> Check:
@@ -216,7 +291,13 @@ def _shifted(evidence: Evidence) -> Check:
         return Check("shifted chunks", best.p, f"{compared}: nothing alike")
     where = f"chunks {best.chunk} and {best.other}"
     found = f"row r of chunk {best.chunk} is like row r{best.lag:+,} of chunk {best.other}"
-    return Check("shifted chunks", best.p, found, where=where, chunks=(best.chunk, best.other))
+    return Check(
+        "shifted chunks",
+        best.p,
+        found,
+        where=where,
+        chunks=(best.chunk, best.other),
+    )
 
 
 # ── emissions and times ──────────────────────────────────────────────────────────────────────────
@@ -231,7 +312,13 @@ def _order(evidence: Evidence) -> Check:
         return Check("emission order", 1.0, "numbers rise from row to row, none comes twice")
     rows = (row, row + 1)
     found = f"the emission of row {row:,} is not above that of the row before"
-    return Check("emission order", 0.0, found, where=evidence.place(rows), rows=rows)
+    return Check(
+        "emission order",
+        0.0,
+        found,
+        where=evidence.place(rows),
+        rows=rows,
+    )
 
 
 def _gaps(evidence: Evidence) -> Check:
@@ -240,11 +327,16 @@ def _gaps(evidence: Evidence) -> Check:
     if not evidence.has_index or not law.losses or law.expected is None:
         return Check("gaps", None, "no pair can be lost, or no closed form")
     total = int(gaps.sum())
-    statistic, degrees = chi2(gaps.astype(float), total * _geometric(law.expected.coincidence))
+    due = total * _geometric(law.expected.coincidence)
+    statistic, degrees = chi2(gaps.astype(float), due)
     if degrees < 1:
         return Check("gaps", None, "too few rows")
     found = f"{total:,} distances between emissions: χ² {statistic:.4g} on {degrees}"
-    return Check("gaps", chi2_tail(statistic, degrees), found)
+    return Check(
+        "gaps",
+        chi2_tail(statistic, degrees),
+        found,
+    )
 
 
 def _geometric(chance: float) -> NDArray[np.float64]:
@@ -264,4 +356,10 @@ def _times(evidence: Evidence) -> Check:
         return Check("time order", 1.0, "times are finite and do not fall within a chunk")
     rows = (row, row + 1)
     found = f"the time of row {row:,} is before that of the row before, or not finite"
-    return Check("time order", 0.0, found, where=evidence.place(rows), rows=rows)
+    return Check(
+        "time order",
+        0.0,
+        found,
+        where=evidence.place(rows),
+        rows=rows,
+    )

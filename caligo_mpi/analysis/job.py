@@ -112,7 +112,8 @@ class Stopped(Exception):
 
 def _rows_of(sums: Sums, plan: Plan) -> int:
     first = sums.first_cell * plan.cell
-    return min(plan.rows, first + len(sums.joint) * plan.cell) - first
+    last = first + len(sums.joint) * plan.cell
+    return min(plan.rows, last) - first
 
 
 def items(plan: Plan) -> int:
@@ -132,10 +133,17 @@ def piece_work(path: Path, plan: Plan) -> Work[Piece]:
         tick = tick or no_tick
         try:
             if item < len(STREAMS):
-                return Piece(long=long_lags(file, plan, STREAMS[item], tick))
+                lags = long_lags(
+                    file,
+                    plan,
+                    STREAMS[item],
+                    tick,
+                )
+                return Piece(long=lags)
             if item == len(STREAMS):
                 return Piece(shifted=shifted_chunks(source, tick))
-            return Piece(sums=count_part(source, item - len(STREAMS) - 1, tick))
+            number = item - len(STREAMS) - 1
+            return Piece(sums=count_part(source, number, tick))
         except StoreError as error:
             # Raised here it would be a crash of this rank; rank 0 can say it in one sentence.
             return Piece(error=str(error))
@@ -200,11 +208,17 @@ class AnalyzeJob:
         return State()
 
     def run(
-        self, map_: Map, launch: Mapping[str, object], observer: Observer, *, force: bool
+        self,
+        map_: Map,
+        launch: Mapping[str, object],
+        observer: Observer,
+        *,
+        force: bool,
     ) -> bool:
         """Analyze the file; the exit code is 1 where there are findings."""
         try:
-            found = collect(self.source, map_, _Pulse(observer, self.path))
+            pulse = _Pulse(observer, self.path)
+            found = collect(self.source, map_, pulse)
         except Stopped:
             observer.say("stopped before every row was seen; run the same command again")
             return False

@@ -43,7 +43,12 @@ class LongLags:
     longest_of: int
 
 
-def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags | None:
+def long_lags(
+    file: PairsFile,
+    plan: Plan,
+    stream: str,
+    tick: Tick,
+) -> LongLags | None:
     """Look at one of `counting.STREAMS`; None where there are too few rows, or all are equal."""
     size = plan.long_rows
     if size < _LEAST_ROWS:
@@ -52,7 +57,12 @@ def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags 
     ones = 0
     runs, share = np.zeros((2, _LONG_RUN + 1), np.int64), 0.5
     for row in plan.long:
-        values = stretch(file, row, size, stream)
+        values = stretch(
+            file,
+            row,
+            size,
+            stream,
+        )
         ones += int(values.sum(dtype=np.int64))
         mean = float(values.mean())
         if row == plan.long[0]:
@@ -62,15 +72,35 @@ def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags 
     rows = size * len(plan.long)
     if ones in (0, rows):
         return None
-    lag, correlation, p_lag = _strongest(_products(power, size), rows, ones)
+    products = _products(power, size)
+    lag, correlation, p_lag = _strongest(products, rows, ones)
     p_run, longest, value = _judge_runs(runs, share)
-    lags = size // 2
-    return LongLags(stream, rows, lags, lag, correlation, p_lag, p_run, longest, value)
+    return LongLags(
+        stream=stream,
+        rows=rows,
+        lags=size // 2,
+        lag=lag,
+        correlation=correlation,
+        p_lag=p_lag,
+        p_run=p_run,
+        longest=longest,
+        longest_of=value,
+    )
 
 
-def stretch(file: PairsFile, row: int, size: int, stream: str) -> NDArray[np.uint8]:
+def stretch(
+    file: PairsFile,
+    row: int,
+    size: int,
+    stream: str,
+) -> NDArray[np.uint8]:
     """Rows of a stream, unpacked."""
-    (pairs,) = file.blocks(size, start=row, stop=row + size, verify=False)
+    (pairs,) = file.blocks(
+        size,
+        start=row,
+        stop=row + size,
+        verify=False,
+    )
     return bits_of(pairs, stream)
 
 
@@ -109,11 +139,15 @@ def _strongest(products: Floats, rows: int, ones: int) -> tuple[int, float, floa
     later = products[1 : len(products) // 2 + 1]
     later[-1] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
     # The further off, the less likely, on either side.
-    extremes = (int(np.argmax(later)), int(np.argmin(later)))
-    tests = [(_p_of(float(later[lag]), rows, ones), lag) for lag in extremes]
+    tests = []
+    for extreme in (np.argmax(later), np.argmin(later)):
+        lag = int(extreme)
+        p = _p_of(float(later[lag]), rows, ones)
+        tests.append((p, lag))
     p, lag = min(tests)
     rate = ones / rows
-    correlation = float(later[lag]) / (rows * rate * (1 - rate))
+    spread = rate * (1 - rate)
+    correlation = float(later[lag]) / (rows * spread)
     return lag + 1, correlation, at_most_one(p, len(later))
 
 
@@ -122,9 +156,12 @@ def _p_of(product: float, rows: int, ones: int) -> float:
     rate = ones / rows
     rare = min(rate, 1 - rate)
     if rare >= _RARE:
-        return normal(product / (rate * (1 - rate) * sqrt(rows)))
-    together = max(round(rows * rare**2 + product), 0)
-    return min(1.0, 2 * exp(-float(deviance(together, rows, rare**2))))
+        spread = rate * (1 - rate)
+        return normal(product / (spread * sqrt(rows)))
+    by_chance = rare**2
+    together = max(round(rows * by_chance + product), 0)
+    off = float(deviance(together, rows, by_chance))
+    return min(1.0, 2 * exp(-off))
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────
@@ -141,8 +178,10 @@ def run_lengths(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     edges = np.flatnonzero(values[1:] != values[:-1]) + 1
     lengths = np.minimum(np.diff(edges), _LONG_RUN)
     of = values[edges[:-1]]
-    by_value = [np.bincount(lengths[of == value], minlength=_LONG_RUN + 1) for value in (0, 1)]
-    return np.array(by_value, np.int64)
+    found = np.zeros((2, _LONG_RUN + 1), np.int64)
+    for value in (0, 1):
+        found[value] = np.bincount(lengths[of == value], minlength=_LONG_RUN + 1)
+    return found
 
 
 def _judge_runs(runs: NDArray[np.int64], rate: float) -> tuple[float, int, int]:
@@ -157,11 +196,14 @@ def _judge_runs(runs: NDArray[np.int64], rate: float) -> tuple[float, int, int]:
         last = int(np.flatnonzero(found)[-1])
         if last > longest:
             longest, longest_of = last, value
-        lengths = np.arange(1, _LONG_RUN)
-        chance = np.append((1 - stay) * stay ** (lengths - 1), stay ** (_LONG_RUN - 1))
+        # A run goes on with one probability each time; the last of all go on beyond.
+        goes_on = np.asarray(stay ** np.arange(_LONG_RUN), float)
+        chance = goes_on.copy()
+        chance[:-1] *= 1 - stay
         statistic, degrees = chi2(found[1:].astype(float), total * chance)
         p_values.append(chi2_tail(statistic, degrees) if degrees > 0 else 1.0)
-        p_values.append(min(1.0, exp(log(total) + (last - 1) * log(stay))))
+        so_long = exp(log(total) + (last - 1) * log(stay))
+        p_values.append(min(1.0, so_long))
     if not p_values:
         return 1.0, longest, longest_of
     return at_most_one(min(p_values), len(p_values)), longest, longest_of

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import erfc, exp, sqrt
+from math import exp, sqrt
 
 import numpy as np
 
 from ..engines.compare import chi2_tail
 from .counting import LAGS, STREAMS
 from .evidence import Evidence
-from .probability import Floats, at_most_one, chi2, deviance
+from .probability import Floats, at_most_one, chi2, deviance, normal
 from .sums import BORDERS
 from .verdicts import Check, Lag
 
@@ -55,11 +55,24 @@ def _positions(evidence: Evidence, name: str, width: int) -> Check:
         off = np.asarray(deviance(at, trials, rate))
         worst = int(np.argmax(off))
         # The tail of one position reaches further than that of the table.
-        p = min(1.0, 2 * min(p, 2 * width * exp(-float(off[worst]))))
-        tests.append((p, -float(off[worst]), stream, worst, int(at[worst]), rate))
+        furthest = float(off[worst])
+        p_worst = 2 * width * exp(-furthest)
+        p = min(1.0, 2 * min(p, p_worst))
+        count = int(at[worst])
+        tests.append(
+            (
+                p,
+                -furthest,
+                stream,
+                worst,
+                count,
+                rate,
+            )
+        )
     p, _, stream, worst, count, rate = min(tests)
     bit = _BIT_OF[width].format(worst)
-    found = f"worst {stream}, {bit}: {count / trials:.6f} ones for {rate:.6f}"
+    share = count / trials
+    found = f"worst {stream}, {bit}: {share:.6f} ones for {rate:.6f}"
     return Check(name, at_most_one(p, len(tests)), found)
 
 
@@ -67,24 +80,36 @@ def _alike(ones: Floats, trials: int, rate: float) -> float:
     """The p-value of χ² for one rate at all positions; 1 where ones or zeros are too few for it."""
     if trials * min(rate, 1 - rate) < 10:
         return 1.0
-    spread = trials * rate * (1 - rate)
-    statistic = float(((ones - trials * rate) ** 2).sum()) / spread
+    mean = trials * rate
+    spread = mean * (1 - rate)
+    squares = (ones - mean) ** 2
+    statistic = float(squares.sum()) / spread
     return chi2_tail(statistic, len(ones) - 1)
 
 
 def _borders(evidence: Evidence, name: str, kinds: tuple[int, int]) -> Check:
     """Outcomes of the 64 rows at borders, against those of all rows."""
-    shares = evidence.outcomes / max(evidence.plan.rows, 1)
+    rows_of_file = max(evidence.plan.rows, 1)
+    shares = evidence.outcomes / rows_of_file
     if periodic := _not_alike(evidence, name):
         return periodic
     tests = []
     for kind in kinds:
         counts = evidence.sums.borders[kind]
         rows = int(counts.sum())
-        statistic, degrees = chi2(counts.astype(float), rows * shares)
+        due = rows * shares
+        statistic, degrees = chi2(counts.astype(float), due)
         if degrees > 0:
             p = chi2_tail(statistic, degrees)
-            tests.append((p, BORDERS[kind], rows, statistic, degrees))
+            tests.append(
+                (
+                    p,
+                    BORDERS[kind],
+                    rows,
+                    statistic,
+                    degrees,
+                )
+            )
     if not tests:
         return Check(name, None, "there are none in this file, or too few rows")
     p, border, rows, statistic, degrees = min(tests)
@@ -103,24 +128,37 @@ def lag_table(evidence: Evidence) -> tuple[Lag, ...]:
         spread = _spread(evidence, number)
         if not sums.compared or not spread:
             continue
+        sigma = 1 / sqrt(sums.compared)
         for place, lag in enumerate(LAGS):
             together, mean = _coincidences(evidence, number, place)
-            correlation = (together - mean) / sums.compared / spread
-            found.append(Lag(stream, lag, correlation, 1 / sqrt(sums.compared)))
+            covariance = (together - mean) / sums.compared
+            correlation = covariance / spread
+            found.append(
+                Lag(
+                    stream,
+                    lag,
+                    correlation,
+                    sigma,
+                )
+            )
     return tuple(found)
 
 
 def _coincidences(evidence: Evidence, stream: int, place: int) -> tuple[int, float]:
     """Rows that are 1 together with the one a lag later, and how many by chance."""
     sums = evidence.sums
-    first, second = int(sums.first[stream]), int(sums.second[stream, place])
-    together = (first + second - int(sums.differ[stream, place])) // 2
-    return together, first * second / max(sums.compared, 1)
+    first = int(sums.first[stream])
+    second = int(sums.second[stream, place])
+    differ = int(sums.differ[stream, place])
+    together = (first + second - differ) // 2
+    by_chance = first * second / max(sums.compared, 1)
+    return together, by_chance
 
 
 def _spread(evidence: Evidence, stream: int) -> float:
     """The variance of a row of a stream."""
-    rate = int(evidence.sums.first[stream]) / max(evidence.sums.compared, 1)
+    sums = evidence.sums
+    rate = int(sums.first[stream]) / max(sums.compared, 1)
     return rate * (1 - rate)
 
 
@@ -128,27 +166,33 @@ def _short_lags(evidence: Evidence) -> Check:
     """Every stream against itself some rows later, on packed words."""
     if periodic := _not_alike(evidence, "lags"):
         return periodic
-    tests = [(_lag_p(evidence, lag), -abs(lag.correlation), lag) for lag in lag_table(evidence)]
+    tests = []
+    for lag in lag_table(evidence):
+        p = _lag_p(evidence, lag)
+        tests.append((p, -abs(lag.correlation), lag))
     if not tests:
         return Check("lags", None, "fewer than 128 rows")
     p, _, lag = min(tests, key=lambda test: test[:2])
     z = lag.correlation / lag.sigma
-    found = f"worst {lag.stream} at lag {lag.lag}: correlation {lag.correlation:+.2e}, {z:+.2f} σ"
+    where = f"worst {lag.stream} at lag {lag.lag}"
+    found = f"{where}: correlation {lag.correlation:+.2e}, {z:+.2f} σ"
     return Check("lags", at_most_one(p, len(tests)), found)
 
 
 def _lag_p(evidence: Evidence, lag: Lag) -> float:
-    stream, place = STREAMS.index(lag.stream), LAGS.index(lag.lag)
+    stream = STREAMS.index(lag.stream)
+    place = LAGS.index(lag.lag)
     compared = evidence.sums.compared
     rate = int(evidence.sums.first[stream]) / compared
     if _RARE <= rate <= 1 - _RARE:
-        return erfc(abs(lag.correlation / lag.sigma) / sqrt(2))
+        return normal(lag.correlation / lag.sigma)
     together, mean = _coincidences(evidence, stream, place)
     if rate > 0.5:  # zeros are rare
         excess = together - mean
         mean = compared * (1 - rate) ** 2
         together = max(round(mean + excess), 0)
-    return min(1.0, 2 * exp(-float(deviance(together, compared, mean / compared))))
+    off = float(deviance(together, compared, mean / compared))
+    return min(1.0, 2 * exp(-off))
 
 
 def _long_lags(evidence: Evidence) -> Check:
@@ -162,7 +206,11 @@ def _long_lags(evidence: Evidence) -> Check:
     z = worst.correlation * sqrt(worst.rows)
     where = f"worst {worst.stream} at lag {worst.lag:,}"
     found = f"lags 1 to {worst.lags:,}: {where}, {z:+.2f} σ"
-    return Check(name, at_most_one(worst.p_lag, len(evidence.long)), found)
+    return Check(
+        name,
+        at_most_one(worst.p_lag, len(evidence.long)),
+        found,
+    )
 
 
 def _runs(evidence: Evidence) -> Check:
@@ -174,4 +222,8 @@ def _runs(evidence: Evidence) -> Check:
     worst = min(evidence.long, key=lambda lags: lags.p_run)
     longest = f"at most {worst.longest} times {worst.longest_of} in a row"
     found = f"runs of equal bits: least likely {worst.stream}, {longest}"
-    return Check("runs", at_most_one(worst.p_run, len(evidence.long)), found)
+    return Check(
+        "runs",
+        at_most_one(worst.p_run, len(evidence.long)),
+        found,
+    )

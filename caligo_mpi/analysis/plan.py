@@ -82,7 +82,10 @@ def plan_of(rows: int, chunks: int) -> Plan:
     """
     least = max(_CELL_ROWS, -(-rows // _CELLS))
     cell = 1 << (least - 1).bit_length()
-    long_rows = min(_LONG_ROWS, 1 << max(rows.bit_length() - 1, 0))
+    long_rows = min(
+        _LONG_ROWS,
+        1 << max(rows.bit_length() - 1, 0),
+    )
     blocks = max(1, min(_LONG_BLOCKS, rows // long_rows))
     room = rows - long_rows
     firsts = [room * number // max(blocks - 1, 1) // 64 * 64 for number in range(blocks)]
@@ -108,13 +111,25 @@ class Chunks:
 
 def chunks_of(file: PairsFile, plan: Plan) -> Chunks:
     """The places of chunks, from the records where pairs can be lost."""
-    number = np.arange(0, plan.chunks, plan.step, dtype=np.int64)
+    number = np.arange(
+        0,
+        plan.chunks,
+        plan.step,
+        dtype=np.int64,
+    )
     if not file.info.has_index:
         row = number * file.info.chunk_size
-        return Chunks(number, row, np.minimum(plan.rows - row, file.info.chunk_size))
+        return Chunks(
+            number,
+            row,
+            np.minimum(plan.rows - row, file.info.chunk_size),
+        )
     row, rows = np.empty_like(number), np.empty_like(number)
     for first in range(0, plan.chunks, _RECORDS):
-        records = file.chunk_records(first, min(first + _RECORDS, plan.chunks))
+        records = file.chunk_records(
+            first,
+            min(first + _RECORDS, plan.chunks),
+        )
         taken = slice(-first % plan.step, None, plan.step)
         some = records[taken]
         at = -(-first // plan.step)

@@ -20,6 +20,9 @@ _ROWS, _SOME, _OTHERS = 1 << 15, 12, 256
 _LEAST_ROWS = 1 << 10
 _STREAM = "alice_outcome"
 
+Values = NDArray[np.float32]
+Spectrum = NDArray[np.complex64]
+
 
 @dataclass(frozen=True, slots=True)
 class Shifted:
@@ -42,63 +45,95 @@ class Shifted:
 def shifted_chunks(source: Source, tick: Tick) -> Shifted | None:
     """Compare a sample of chunks, the same for the same file; None where there are no two to compare."""
     chunks = source.chunks
-    rows = int(min(_ROWS, np.median(chunks.rows))) if len(chunks.rows) else 0
+    if not len(chunks.rows):
+        return None
+    rows = int(min(_ROWS, np.median(chunks.rows)))
     usable = np.flatnonzero(chunks.rows >= rows)
     if rows < _LEAST_ROWS or len(usable) < 2:
         return None
     rng = np.random.default_rng([len(usable), rows])
     taken = np.sort(rng.permutation(usable)[:_OTHERS])
     some = np.sort(rng.permutation(taken)[:_SOME])
-    signs = rng.choice(np.array([-1.0, 1.0], np.float32), len(taken))
+    both = np.array([-1.0, 1.0], np.float32)
+    signs = rng.choice(both, len(taken))
     everything = np.zeros(rows, np.float32)
-    kept: dict[int, NDArray[np.float32]] = {}
+    kept: dict[int, Values] = {}
     for sign, which in zip(signs, taken.tolist(), strict=True):
-        values = _values(source, which, rows)
-        everything += sign * values
+        values = sign * _values(source, which, rows)
+        everything += values
         if which in some:
-            kept[which] = sign * values
+            kept[which] = values
         tick()
-    best = (0.0, 0, 0)
+    score, which, lag = _best(kept, everything, tick)
+    others = len(taken) - 1
+    p_one = erfc(score / sqrt(2 * others))
+    p = at_most_one(p_one, len(some) * (2 * rows - 1))
+    other = -1
+    if p < LEVEL:
+        partner = _partner(source, taken, (which, lag, rows))
+        other = int(chunks.number[partner])
+    return Shifted(
+        chunk=int(chunks.number[which]),
+        other=other,
+        lag=lag,
+        p=p,
+        some=len(some),
+        others=others,
+        rows=rows,
+    )
+
+
+def _best(
+    kept: dict[int, Values],
+    everything: Values,
+    tick: Tick,
+) -> tuple[float, int, int]:
+    """The largest correlation of one with all others, which one it is, and at which distance."""
+    rows = len(everything)
     length = 1 << (2 * rows - 1).bit_length()
     of_all = _spectrum(everything, length)
+    best = (0.0, 0, 0)
     for which, own in kept.items():
         of_own = _spectrum(own, length)
-        found = _strongest(of_own, of_all - of_own, rows)
-        best = max(best, (found[0], which, found[1]))
+        score, lag = _strongest(of_own, of_all - of_own, rows)
+        best = max(best, (score, which, lag))
         tick()
-    others = len(taken) - 1
-    p = at_most_one(erfc(best[0] / sqrt(2 * others)), len(some) * (2 * rows - 1))
-    chunk, other = int(chunks.number[best[1]]), -1
-    if p < LEVEL:
-        other = int(chunks.number[_partner(source, taken, (best[1], best[2], rows))])
-    return Shifted(chunk, other, best[2], p, len(some), others, rows)
+    return best
 
 
-def _values(source: Source, which: int, rows: int) -> NDArray[np.float32]:
+def _values(source: Source, which: int, rows: int) -> Values:
     """The bits of a chunk's first rows, less their mean."""
-    bits = stretch(source.file, int(source.chunks.row[which]), rows, _STREAM)
+    row = int(source.chunks.row[which])
+    bits = stretch(
+        source.file,
+        row,
+        rows,
+        _STREAM,
+    )
     values = bits.astype(np.float32)
     values -= values.mean()
     spread = float(values.std()) or 1.0
     return values / np.float32(spread)
 
 
-def _spectrum(values: NDArray[np.float32], length: int) -> NDArray[np.complex64]:
+def _spectrum(values: Values, length: int) -> Spectrum:
     """The transform of values and zeros behind them, over its length."""
     # Where numpy has nothing to divide by, it transforms in double precision.
     spectrum: NDArray[Any] = np.fft.rfft(values, length, norm="forward")
     return spectrum
 
 
-def _strongest(
-    own: NDArray[np.complex64], others: NDArray[np.complex64], size: int
-) -> tuple[float, int]:
+def _strongest(own: Spectrum, others: Spectrum, size: int) -> tuple[float, int]:
     """The largest correlation at any distance, in units of its standard deviation with one other, and the distance."""
     length = 2 * (len(own) - 1)
-    products = np.fft.irfft(np.conj(own) * others, length) * float(length) ** 2
-    lags = np.concatenate([np.arange(size), np.arange(1 - size, 0)])
+    power = np.conj(own) * others
+    products = np.fft.irfft(power, length) * float(length) ** 2
+    later = np.arange(size)
+    earlier = np.arange(1 - size, 0)
+    lags = np.concatenate([later, earlier])
     overlap = size - np.abs(lags)
-    score = np.abs(products[lags % length]) / np.sqrt(np.maximum(overlap, _LEAST_ROWS))
+    spread = np.sqrt(np.maximum(overlap, _LEAST_ROWS))
+    score = np.abs(products[lags % length]) / spread
     best = int(np.argmax(score))
     return float(score[best]), int(lags[best])
 
@@ -107,13 +142,16 @@ def _partner(source: Source, taken: NDArray[np.int64], where: tuple[int, int, in
     """Which other chunk it is that correlates at this distance."""
     which, lag, rows = where
     own = _values(source, which, rows)
-    best, found = 0.0, which
+    best = 0.0
+    found = which
     for other in taken.tolist():
         if other == which:
             continue
         values = _values(source, other, rows)
         early, late = (own, values) if lag >= 0 else (values, own)
-        product = float(early[: rows - abs(lag)] @ late[abs(lag) :])
-        if abs(product) > best:
-            best, found = abs(product), other
+        overlap = rows - abs(lag)
+        product = abs(float(early[:overlap] @ late[abs(lag) :]))
+        if product > best:
+            best = product
+            found = other
     return found

@@ -39,7 +39,13 @@ def source_of(file: PairsFile, plan: Plan, threads: int = 1) -> Source:
     chunks = chunks_of(file, plan)
     if file.info.has_index or file.info.has_time:
         threads = 1  # numbers take much memory
-    return Source(file, plan, chunks, borders_of(file, chunks), threads)
+    return Source(
+        file,
+        plan,
+        chunks,
+        borders_of(file, chunks),
+        threads,
+    )
 
 
 def count_part(source: Source, number: int, tick: Tick) -> Sums:
@@ -50,9 +56,19 @@ def count_part(source: Source, number: int, tick: Tick) -> Sums:
     source.file.expect(following.start, following.stop)
     first, *others = plan.shares(part, source.threads)
     with ThreadPoolExecutor(source.threads) as pool:
-        found = [pool.submit(_count_rows, source, rows, no_tick) for rows in others]
-        sums = _count_rows(source, first, tick)
-        return total([sums, *(share.result() for share in found)])
+        running = [
+            pool.submit(
+                _count_rows,
+                source,
+                rows,
+                no_tick,
+            )
+            for rows in others
+        ]
+        found = [_count_rows(source, first, tick)]
+        for share in running:
+            found.append(share.result())
+    return total(found)
 
 
 def no_tick() -> None:
@@ -68,15 +84,37 @@ def _count_rows(source: Source, rows: range, tick: Tick) -> Sums:
     compiled = compiled_for(plan.rows)
     row = rows.start
     windows = Windows(source.borders, rows)
-    blocks = file.blocks(BLOCK_ROWS, start=row, stop=rows.stop, verify=False, reuse=True)
+    blocks = file.blocks(
+        BLOCK_ROWS,
+        start=row,
+        stop=rows.stop,
+        verify=False,
+        reuse=True,
+    )
     for number, pairs in enumerate(blocks):
         block = words_of(pairs)
         joints.append(counting.joint_counts(block, cell_words, compiled))
         close = row // BLOCK_ROWS % plan.close == 0
         if close:
-            _look_closely(block, pairs.count, sums, compiled)
-        windows.take(block, row, number, close=close)
-        _look_at_places(source, pairs, row, sums, close=close)
+            _look_closely(
+                block,
+                pairs.count,
+                sums,
+                compiled,
+            )
+        windows.take(
+            block,
+            row,
+            number,
+            close=close,
+        )
+        _look_at_places(
+            source,
+            pairs,
+            row,
+            sums,
+            close=close,
+        )
         row += pairs.count
         tick()
     windows.add_to(sums, source.chunks)
@@ -105,31 +143,66 @@ def _cells(joint: counting.Counts, plan: Plan) -> counting.Counts:
     return np.add.reduceat(joint, firsts, axis=0)
 
 
-def _look_closely(block: Block, rows: int, sums: Sums, compiled: ModuleType | None) -> None:
+def _look_closely(
+    block: Block,
+    rows: int,
+    sums: Sums,
+    compiled: ModuleType | None,
+) -> None:
     """Positions and lags, in the block's whole words."""
     whole = rows // 64
     if whole < 2:
         return
     a_basis, a_bit, b_basis, b_bit = (column[:whole] for column in block)
-    whole_words = (a_basis, a_bit, b_basis, b_bit)
+    whole_words = (
+        a_basis,
+        a_bit,
+        b_basis,
+        b_bit,
+    )
     sums.look(counting.close_look(whole_words, compiled))
 
 
 # ── emissions and times ──────────────────────────────────────────────────────────────────────────
 
 
-def _look_at_places(source: Source, pairs: Pairs, row: int, sums: Sums, *, close: bool) -> None:
+def _look_at_places(
+    source: Source,
+    pairs: Pairs,
+    row: int,
+    sums: Sums,
+    *,
+    close: bool,
+) -> None:
     """Whether emissions and times are in order, and the distances between emissions."""
     if pairs.index is not None:
         index = pairs.index
         if row and source.file.index is not None:
-            index = np.concatenate([source.file.index[row - 1 : row], index])
-        _look_at_index(index, row - (len(index) - pairs.count), sums, close=close)
+            before = source.file.index[row - 1 : row]
+            index = np.concatenate([before, index])
+        first = row - (len(index) - pairs.count)
+        _look_at_index(
+            index,
+            first,
+            sums,
+            close=close,
+        )
     if pairs.time is not None:
-        _look_at_time(source, pairs.time, row, sums)
+        _look_at_time(
+            source,
+            pairs.time,
+            row,
+            sums,
+        )
 
 
-def _look_at_index(index: Words, row: int, sums: Sums, *, close: bool) -> None:
+def _look_at_index(
+    index: Words,
+    row: int,
+    sums: Sums,
+    *,
+    close: bool,
+) -> None:
     rises = index[1:] > index[:-1]
     if sums.disorder < 0 and not rises.all():
         sums.disorder = row + 1 + int(np.argmin(rises))
@@ -137,19 +210,28 @@ def _look_at_index(index: Words, row: int, sums: Sums, *, close: bool) -> None:
         return
     gaps = (index[1:] - index[:-1])[rises]
     _, bits = np.frexp(gaps.astype(np.float64))
-    sums.gaps += np.bincount(np.clip(bits - 1, 0, GAP_BITS - 1), minlength=GAP_BITS)
+    bits = np.clip(bits - 1, 0, GAP_BITS - 1)
+    sums.gaps += np.bincount(bits, minlength=GAP_BITS)
 
 
-def _look_at_time(source: Source, time: NDArray[np.float64], row: int, sums: Sums) -> None:
+def _look_at_time(
+    source: Source,
+    time: NDArray[np.float64],
+    row: int,
+    sums: Sums,
+) -> None:
     if sums.early >= 0:
         return
     if row and source.file.time is not None:
-        time = np.concatenate([source.file.time[row - 1 : row], time])
+        before = source.file.time[row - 1 : row]
+        time = np.concatenate([before, time])
         row -= 1
     falls = np.flatnonzero(~(time[1:] >= time[:-1])) + row + 1
     strange = np.flatnonzero(~np.isfinite(time)) + row
     chunks = source.chunks
-    begun = chunks.row[np.minimum(np.searchsorted(chunks.row, falls), len(chunks.row) - 1)]
+    place = np.searchsorted(chunks.row, falls)
+    last = len(chunks.row) - 1
+    begun = chunks.row[np.minimum(place, last)]
     if source.plan.step == 1:
         falls = falls[begun != falls]
     elif len(falls) <= source.plan.chunks:

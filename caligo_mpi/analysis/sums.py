@@ -15,6 +15,18 @@ BORDERS = ("chunk begins", "chunk ends", "block begins", "block ends")
 #: Gaps between emissions are counted by their length in bits.
 GAP_BITS = 64
 
+_STREAMS, _LAGS = len(STREAMS), len(LAGS)
+_ADDED = (
+    "ones",
+    "differ",
+    "first",
+    "second",
+    "rows",
+    "compared",
+    "borders",
+    "gaps",
+)
+
 
 def _zeros(*shape: int) -> Counts:
     return np.zeros(shape, np.int64)
@@ -34,10 +46,10 @@ class Sums:
 
     first_cell: int = 0
     joint: Counts = field(default_factory=lambda: _zeros(0, 16))
-    ones: Counts = field(default_factory=lambda: _zeros(len(STREAMS), 64))
-    differ: Counts = field(default_factory=lambda: _zeros(len(STREAMS), len(LAGS)))
-    first: Counts = field(default_factory=lambda: _zeros(len(STREAMS)))
-    second: Counts = field(default_factory=lambda: _zeros(len(STREAMS), len(LAGS)))
+    ones: Counts = field(default_factory=lambda: _zeros(_STREAMS, 64))
+    differ: Counts = field(default_factory=lambda: _zeros(_STREAMS, _LAGS))
+    first: Counts = field(default_factory=lambda: _zeros(_STREAMS))
+    second: Counts = field(default_factory=lambda: _zeros(_STREAMS, _LAGS))
     rows: int = 0
     compared: int = 0
     borders: Counts = field(default_factory=lambda: _zeros(len(BORDERS), 16))
@@ -59,12 +71,15 @@ class Sums:
 def total(parts: Sequence[Sums]) -> Sums:
     """The sums of a whole, from those of its parts in order."""
     found = Sums(first_cell=parts[0].first_cell)
-    joints, marks = [found.joint], [found.marks]
+    joints = [found.joint]
+    marks = [found.marks]
     for part in parts:
         joints.append(part.joint)
         marks.append(part.marks)
-        for name in ("ones", "differ", "first", "second", "rows", "compared", "borders", "gaps"):
-            setattr(found, name, getattr(found, name) + getattr(part, name))
+        for name in _ADDED:
+            so_far = getattr(found, name)
+            added = getattr(part, name)
+            setattr(found, name, so_far + added)
         for name in ("disorder", "early"):
             if getattr(found, name) < 0:
                 setattr(found, name, getattr(part, name))
