@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
 
@@ -13,7 +13,8 @@ BEGINNING = "<!doctype html>\n<!-- a report of caligo-mpi -->\n"
 
 
 def _style() -> str:
-    return resources.files(__package__).joinpath("style.css").read_text("utf-8")
+    file = resources.files(__package__).joinpath("style.css")
+    return file.read_text("utf-8")
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -29,7 +30,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def heading(level: int, text: str, *, anchor: str = "") -> str:
     """A heading; ``anchor`` is its name for links."""
-    name = f' id="{escape(anchor, quote=True)}"' if anchor else ""
+    name = f' id="{escape(anchor)}"' if anchor else ""
     return f"<h{level}{name}>{escape(text)}</h{level}>"
 
 
@@ -39,30 +40,57 @@ def paragraph(text: str, *, kind: str = "") -> str:
     return f"<p{marked}>{escape(text)}</p>"
 
 
+def bullets(lines: Iterable[object]) -> str:
+    """A list of plain text."""
+    items = [f"<li>{escape(str(line))}</li>" for line in lines]
+    return f"<ul>{''.join(items)}</ul>"
+
+
 def facts(rows: Iterable[tuple[str, object]]) -> str:
     """A table of names and values."""
-    lines = [
-        f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows
-    ]
+    lines = []
+    for name, value in rows:
+        cells = f"<th>{escape(name)}</th><td>{escape(str(value))}</td>"
+        lines.append(f"<tr>{cells}</tr>")
     return f'<table class="facts">{"".join(lines)}</table>'
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Iterable[int] = ()
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Iterable[int] = (),
 ) -> str:
     """A table; ``numbers`` are the columns that are set to the right."""
     right = set(numbers)
+    lines = [_row("th", header, right)]
+    for row in rows:
+        lines.append(_row("td", row, right))
+    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
 
-    def cells(kind: str, values: Sequence[object]) -> str:
-        parts = []
-        for place, value in enumerate(values):
-            short = "short" if len(str(value)) <= _SHORT else "long"
-            named = "number" if place in right else short
-            parts.append(f'<{kind} class="{named}">{_cell(value)}</{kind}>')
-        return f"<tr>{''.join(parts)}</tr>"
 
-    body = "".join(cells("td", row) for row in rows)
-    return f'<div class="scroll"><table>{cells("th", header)}{body}</table></div>'
+def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
+    cells = []
+    for place, value in enumerate(values):
+        text = str(value)
+        name = "short" if len(text) <= _SHORT else "long"
+        if place in right:
+            name = "number"
+        if not isinstance(value, Marked):
+            text = escape(text)
+        cells.append(f'<{kind} class="{name}">{text}</{kind}>')
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def words(names: Iterable[str]) -> list[str]:
+    """Names of columns as the header of a table."""
+    return [name.replace("_", " ") for name in names]
+
+
+def first_of(shown: int, all_: int, what: str) -> Iterator[str]:
+    """A line below a table that shows only its first rows, where that is so."""
+    if all_ > shown:
+        yield paragraph(f"The first {shown} of {all_:,} {what}.", kind="faint")
 
 
 def escaped(text: str) -> str:
@@ -88,9 +116,10 @@ def bad(text: str) -> Marked:
 
 def grid(figures: Iterable[tuple[str, str]]) -> str:
     """Figures beside each other, each a title for screen readers and an ``<svg>`` element."""
-    parts = [
-        f'<figure aria-label="{escape(title, quote=True)}">{svg}</figure>' for title, svg in figures
-    ]
+    parts = []
+    for title, svg in figures:
+        named = f'<figure aria-label="{escape(title)}">'
+        parts.append(f"{named}{svg}</figure>")
     return f'<div class="grid">{"".join(parts)}</div>'
 
 
@@ -103,7 +132,3 @@ def columns(*parts: str) -> str:
 def code(text: str) -> str:
     """Text as it stands."""
     return f"<pre>{escape(text)}</pre>"
-
-
-def _cell(value: object) -> str:
-    return str(value) if isinstance(value, Marked) else escape(str(value))

@@ -21,14 +21,15 @@ from ..job import analyze
 from . import html, of_benches, of_keys, of_pairs, of_sweeps
 from .section import Section
 
+Name = str | os.PathLike[str]
 _KINDS = ("png", "svg", "pdf")
 
 
 def report(
-    paths: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str] = "report.html",
+    paths: Sequence[Name],
+    output: Name = "report.html",
     *,
-    figures: str | os.PathLike[str] | None = None,
+    figures: Name | None = None,
     judged: bool = True,
 ) -> Path:
     """Write one page about pairs files, keys files and directories of sweeps, which are compared; returns where it is.
@@ -38,13 +39,13 @@ def report(
     matplotlib the page has no figures and says so.  Raises `StoreError` for files that cannot be read or written, and
     `EnvironmentProblem` where ``figures`` are asked for and cannot be drawn.
     """
-    target, folder = _target(output), _folder(figures)
+    target = _target(output)
+    folder = _folder(figures)
     if folder is not None:
         require_drawing()
     sections = [_section(os.fspath(path), judged=judged) for path in paths]
-    text = html.page(
-        f"caligo-mpi: {', '.join(section.title for section in sections)}", _body(sections)
-    )
+    titles = ", ".join(section.title for section in sections)
+    text = html.page(f"caligo-mpi: {titles}", _body(sections))
     aside = target.with_name(f"{target.name}.tmp-{os.getpid()}")
     with disk_errors(target, "writing the report", remedy="choose another place for it"):
         try:
@@ -57,19 +58,25 @@ def report(
     return target
 
 
-def _target(output: str | os.PathLike[str]) -> Path:
+def _target(output: Name) -> Path:
+    """Where the page goes: nothing is there, or a page of ours."""
     target = output_name(output)
-    if target.exists():
-        with target.open("rb") as file:
-            begin = file.read(len(html.BEGINNING))
-        if begin != html.BEGINNING.encode():
-            raise StoreError(
-                f"{target} exists and is no report of this program; choose another output with -o"
-            )
+    if target.exists() and not _is_ours(target):
+        raise StoreError(
+            f"{target} exists and is no report of this program; choose another output with -o"
+        )
     return target
 
 
-def _folder(figures: str | os.PathLike[str] | None) -> Path | None:
+def _is_ours(page: Path) -> bool:
+    ours = html.BEGINNING.encode()
+    with page.open("rb") as file:
+        begin = file.read(len(ours))
+    return begin == ours
+
+
+def _folder(figures: Name | None) -> Path | None:
+    """The directory for figures, which is empty or not there."""
     if figures is None:
         return None
     folder = Path(figures)
@@ -92,9 +99,9 @@ def _section(path: str, *, judged: bool) -> Section:
     with open_pairs(found) as file:
         if not file.rows and not file.chunk_count:
             raise ConfigError(f"{found} has no chunk yet; wait for its first one to be written")
-        return of_pairs.section(
-            file, analyze(found) if judged and file.rows and not file.info.is_law else None
-        )
+        has_bits = file.rows and not file.info.is_law
+        analysis = analyze(found) if judged and has_bits else None
+        return of_pairs.section(file, analysis)
 
 
 def _body(sections: Sequence[Section]) -> Iterator[str]:
@@ -105,35 +112,47 @@ def _body(sections: Sequence[Section]) -> Iterator[str]:
     for number, section in enumerate(sections):
         yield html.heading(2, section.title, anchor=f"file-{number}")
         yield from section.parts
-        drawn = [
-            (one.title, svg(one.axes, name=f"f{number}-{one.name}")) for one in section.figures
-        ]
-        if drawn:
-            yield html.heading(3, "Figures")
-            yield html.grid(drawn)
-        elif not can_draw():
-            yield html.paragraph(MISSING, kind="faint")
+        yield from _drawn(section, number)
         yield from section.after
+
+
+def _drawn(section: Section, number: int) -> Iterator[str]:
+    """A section's figures, or what is missing to draw them."""
+    drawn = []
+    for one in section.figures:
+        element = svg(one.axes, name=f"f{number}-{one.name}")
+        drawn.append((one.title, element))
+    if drawn:
+        yield html.heading(3, "Figures")
+        yield html.grid(drawn)
+    elif not can_draw():
+        yield html.paragraph(MISSING, kind="faint")
 
 
 def _title(sections: Sequence[Section]) -> str:
     if len(sections) == 1:
         return f"Report: {sections[0].title}"
-    return f"Report on {counted(len(sections), 'file')}"
+    files = counted(len(sections), "file")
+    return f"Report on {files}"
 
 
 def _comparison(sections: Sequence[Section]) -> Iterator[str]:
     """A table for each kind of file; kinds differ in what can be said in a line."""
     kinds: dict[tuple[str, ...], list[tuple[object, ...]]] = {}
     for number, section in enumerate(sections):
-        link = html.Marked(f'<a href="#file-{number}">{html.escaped(section.title)}</a>')
-        row = (link, *section.summary.values())
-        kinds.setdefault(tuple(section.summary), []).append(row)
+        title = html.escaped(section.title)
+        link = html.Marked(f'<a href="#file-{number}">{title}</a>')
+        names = tuple(section.summary)
+        rows = kinds.setdefault(names, [])
+        rows.append((link, *section.summary.values()))
     for names, rows in kinds.items():
-        right = [
-            place for place, name in enumerate(names, 1) if "/" in name or name in ("pairs", "rows")
-        ]
+        right = [place for place, name in enumerate(names, 1) if _is_number(name)]
         yield html.table(("file", *names), rows, numbers=right)
+
+
+def _is_number(name: str) -> bool:
+    """Whether a column of the comparison has numbers: those with a unit, and counts."""
+    return "/" in name or name in ("pairs", "rows")
 
 
 def _save_figures(sections: Sequence[Section], folder: Path) -> None:
@@ -143,4 +162,5 @@ def _save_figures(sections: Sequence[Section], folder: Path) -> None:
         front = f"{number}-{stem}" if len(sections) > 1 else stem
         for one in section.figures:
             for kind in _KINDS:
-                save(one.axes, folder / f"{front}-{one.name}.{kind}")
+                file = folder / f"{front}-{one.name}.{kind}"
+                save(one.axes, file)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ...errors import StoreError
 from ...machine.wording import counted, quantity
 from .. import figures
+from ..figures.benches import Summary
 from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
 
 _FILE = "summary.json"
 _FORMAT = "caligo-mpi bench summary"
+_CASES = (
+    "case",
+    "release",
+    "pairs",
+    "ranks",
+    "pairs/s",
+    "95 % interval",
+    "memory",
+    "state",
+)
 
 
 def is_bench(path: str) -> bool:
@@ -26,17 +36,22 @@ def is_bench(path: str) -> bool:
 def section(path: str) -> Section:
     """The section of a bench.  Raises `StoreError` where its summary cannot be read."""
     summary = _read(Path(path) / _FILE)
-    good = figures.good_cases(summary)
+    verdict = _verdict(summary)
+    line = {
+        "bench": summary["title"],
+        "cases": f"{len(summary['cases']):,}",
+        "verdict": verdict,
+    }
     return Section(
         title=str(summary["id"]),
-        summary={"bench": summary["title"], "cases": f"{len(summary['cases']):,}", "verdict": _verdict(summary)},
-        parts=[f"<p>{_verdict(summary)}</p>", html.facts(_facts(summary))],
-        figures=[*_figures(summary)] if good and can_draw() else [],
+        summary=line,
+        parts=[f"<p>{verdict}</p>", html.facts(_facts(summary))],
+        figures=[*_figures(summary)] if can_draw() else [],
         after=[*_tables(summary)],
-    )  # fmt: skip
+    )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read(path: Path) -> Summary:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
@@ -46,59 +61,69 @@ def _read(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _verdict(summary: Mapping[str, Any]) -> html.Marked:
-    cases, good = summary["cases"], figures.good_cases(summary)
-    if len(good) == len(cases) and summary["finished"]:
-        return html.good(f"{counted(len(cases), 'case')} measured")
-    return html.bad(f"{len(good):,} of {counted(len(cases), 'case')} measured")
+def _verdict(summary: Summary) -> html.Marked:
+    good = len(figures.good_cases(summary))
+    all_ = len(summary["cases"])
+    cases = counted(all_, "case")
+    if good == all_ and summary["finished"]:
+        return html.good(f"{cases} measured")
+    return html.bad(f"{good:,} of {cases} measured")
 
 
-def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+def _facts(summary: Summary) -> Iterator[tuple[str, object]]:
+    measure = summary["measure"]
     yield "bench", summary["title"]
     yield "started", summary["started"] or "–"
     yield "finished", summary["finished"] or "not finished"
-    yield (
-        "measured",
-        {"run": "whole runs, as the command says"}.get(summary["measure"], summary["measure"]),
-    )
+    yield "measured", "whole runs, as the command says" if measure == "run" else measure
     for name, value in summary["machine"].items():
         told = f"{quantity(value)}B" if name == "memory_bytes" else value
         yield name.removesuffix("_bytes").replace("_", " "), told
     for fit in summary["fits"]:
-        share = fit["serial_fraction"]
-        kind = f"serial share of {fit['engine']} ({fit['law']})"
-        values = [f"{100 * share[name]:.3g}" for name in ("value", "low", "high")]
-        yield kind, f"{values[0]} % ({values[1]} to {values[2]} %)"
+        yield _share(fit)
 
 
-def _figures(summary: Mapping[str, Any]) -> Iterator[Figure]:
+def _share(fit: Summary) -> tuple[str, str]:
+    """The serial share of a fit, with its interval."""
+    share = fit["serial_fraction"]
+    value = f"{100 * share['value']:.3g}"
+    low = f"{100 * share['low']:.3g}"
+    high = f"{100 * share['high']:.3g}"
+    kind = f"serial share of {fit['engine']} ({fit['law']})"
+    return kind, f"{value} % ({low} to {high} %)"
+
+
+def _figures(summary: Summary) -> Iterator[Figure]:
+    if not figures.good_cases(summary):
+        return
     yield Figure("speeds", figures.plot_speeds(summary))
     if any(figures.scalings(summary)):
         yield Figure("scaling", figures.plot_scaling(summary))
 
 
-def _tables(summary: Mapping[str, Any]) -> Iterator[str]:
+def _tables(summary: Summary) -> Iterator[str]:
+    rows = [_row(case) for case in summary["cases"]]
     yield html.heading(3, "Cases")
-    header = ("case", "release", "pairs", "ranks", "pairs/s", "95 % interval", "memory", "state")
-    yield html.table(header, map(_row, summary["cases"]), numbers=range(2, 7))
+    yield html.table(_CASES, rows, numbers=range(2, 7))
 
 
-def _row(case: Mapping[str, Any]) -> tuple[object, ...]:
+def _row(case: Summary) -> tuple[object, ...]:
     speed = case["pairs_per_second"]
-    told = ("–", "–")
-    if speed is not None:
-        told = (
-            quantity(speed["value"]),
-            f"{quantity(speed['low']).strip()} to {quantity(speed['high']).strip()}",
-        )
-    memory = f"{quantity(case['peak_bytes'])}B" if case["peak_bytes"] else "–"
-    state = case["state"] + (f": {case['problem']}" if case["problem"] else "")
+    memory = case["peak_bytes"]
+    problem = case["problem"]
     return (
         case["case"],
         case["release"] or "–",
         f"{case['pairs']:,}",
         case["ranks"],
-        *told,
-        memory,
-        state,
+        quantity(speed["value"]) if speed else "–",
+        _interval(speed) if speed else "–",
+        f"{quantity(memory)}B" if memory else "–",
+        f"{case['state']}: {problem}" if problem else case["state"],
     )
+
+
+def _interval(speed: Summary) -> str:
+    low = quantity(speed["low"]).strip()
+    high = quantity(speed["high"]).strip()
+    return f"{low} to {high}"

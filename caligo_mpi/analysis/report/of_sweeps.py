@@ -10,6 +10,7 @@ import numpy as np
 from ...machine.wording import counted
 from ...runs.sweeps.reading import Sweep, read_sweep
 from .. import figures
+from ..figures.points import is_number, numbers
 from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
@@ -18,9 +19,20 @@ from .section import Figure, Section
 _MOST_POINTS = 250
 #: Results of a point that are shown, beside its parameters.
 _COLUMNS = (
-    "state", "pairs", "sifted", "qber_z", "expected_qber_z", "qber_x", "expected_qber_x", "key_bits", "key_per_sifted",
-    "finite_per_sifted", "abort",
-)  # fmt: skip
+    "state",
+    "pairs",
+    "sifted",
+    "qber_z",
+    "expected_qber_z",
+    "qber_x",
+    "expected_qber_x",
+    "key_bits",
+    "key_per_sifted",
+    "finite_per_sifted",
+    "abort",
+)
+#: Those of them that are words.
+_WORDS = ("state", "abort")
 
 
 def section(path: str) -> Section:
@@ -35,10 +47,6 @@ def section(path: str) -> Section:
     )
 
 
-def _done(sweep: Sweep) -> int:
-    return int(np.count_nonzero(sweep["state"] == "done"))
-
-
 def _summary(sweep: Sweep) -> dict[str, object]:
     return {
         "points": f"{len(sweep):,}",
@@ -48,66 +56,86 @@ def _summary(sweep: Sweep) -> dict[str, object]:
     }
 
 
+def _in_state(sweep: Sweep, state: str) -> int:
+    """How many points are in a state."""
+    return int(np.count_nonzero(sweep["state"] == state))
+
+
 def _verdict(sweep: Sweep) -> html.Marked:
-    done, all_ = _done(sweep), len(sweep)
-    if done == all_:
-        return html.good(f"complete: {counted(all_, 'point')}")
-    failed = int(np.count_nonzero(sweep["state"] == "failed"))
+    done = _in_state(sweep, "done")
+    points = counted(len(sweep), "point")
+    if done == len(sweep):
+        return html.good(f"complete: {points}")
+    failed = _in_state(sweep, "failed")
     told = f", {failed} failed" if failed else ""
-    return html.bad(f"{done:,} of {counted(all_, 'point')} done{told}")
+    return html.bad(f"{done:,} of {points} done{told}")
 
 
 def _farthest(sweep: Sweep) -> float:
-    scores = [np.array(sweep[name], float) for name in ("z_score_z", "z_score_x")]
-    found = np.abs(np.concatenate(scores))
-    return float(found[np.isfinite(found)].max(initial=0.0))
+    """The largest distance of an error rate from its closed form, in standard deviations."""
+    z = np.array(sweep["z_score_z"], float)
+    x = np.array(sweep["z_score_x"], float)
+    scores = np.abs(np.concatenate([z, x]))
+    known = scores[np.isfinite(scores)]
+    return float(known.max(initial=0.0))
 
 
 def _facts(sweep: Sweep) -> Iterator[tuple[str, object]]:
-    yield "points", f"{_done(sweep):,} of {len(sweep):,} done"
+    done = _in_state(sweep, "done")
+    points = f"{len(sweep):,}"
+    yield "points", f"{done:,} of {points} done"
     for name in sweep.axes:
-        values = sweep[name]
-        unit = f" {sweep.units[name]}" if name in sweep.units else ""
-        if values.dtype.kind in "iuf":
-            few = len(np.unique(values))
-            yield (
-                name,
-                f"{counted(few, 'value')} from {values.min():.6g} to {values.max():.6g}{unit}",
-            )
-        else:
-            yield name, ", ".join(dict.fromkeys(map(str, values)))
+        yield name, _values(sweep, name)
     yield "largest distance from the closed forms", f"{_farthest(sweep):.2f} σ"
+
+
+def _values(sweep: Sweep, name: str) -> str:
+    """What values a parameter has: words themselves, of numbers how many from where to where."""
+    values = sweep[name]
+    if not is_number(sweep, name):
+        words = dict.fromkeys(map(str, values))
+        return ", ".join(words)
+    different = len(np.unique(values))
+    low = f"{values.min():.6g}"
+    high = f"{values.max():.6g}"
+    told = f"{counted(different, 'value')} from {low} to {high}"
+    unit = sweep.units.get(name)
+    return told if unit is None else f"{told} {unit}"
 
 
 def _figures(sweep: Sweep) -> Iterator[Figure]:
     if not figures.changing(sweep):
         return
     yield Figure("qber", figures.plot_sweep_qber(sweep))
-    # A sweep without a protocol has no such column.
-    if "key_bits" in sweep.columns and np.isfinite(np.array(sweep["key_bits"], float)).any():
+    keys = numbers(sweep, "key_bits")
+    if np.isfinite(keys).any():
         yield Figure("key", figures.plot_sweep_key(sweep))
     if len(figures.varying(sweep)) > 1:
         yield Figure("map", figures.plot_map(sweep))
 
 
 def _points(sweep: Sweep) -> Iterator[str]:
+    results = [name for name in _COLUMNS if name in sweep.columns]
+    names = [*sweep.axes, *results]
+    columns = [_cells(sweep, name) for name in names]
+    rows = zip(*columns, strict=True)
+    right = [place for place, name in enumerate(names) if name not in _WORDS]
     yield html.heading(3, "Points")
-    names = [*sweep.axes, *(name for name in _COLUMNS if name in sweep.columns)]
-    columns = [sweep[name].tolist()[:_MOST_POINTS] for name in names]
-    rows = [[_cell(value) for value in row] for row in zip(*columns, strict=True)]
-    right = [place for place, name in enumerate(names) if name not in ("state", "abort")]
-    yield html.table([name.replace("_", " ") for name in names], rows, numbers=right)
-    if len(sweep) > _MOST_POINTS:
-        yield html.paragraph(f"The first {_MOST_POINTS} of {len(sweep):,} points.", kind="faint")
+    yield html.table(html.words(names), rows, numbers=right)
+    yield from html.first_of(_MOST_POINTS, len(sweep), "points")
+
+
+def _cells(sweep: Sweep, name: str) -> list[str]:
+    """The values of a column that are shown."""
+    values = sweep[name].tolist()
+    return [_cell(value) for value in values[:_MOST_POINTS]]
 
 
 def _cell(value: object) -> str:
     if value is None or value != value:
         return "–"
-    return (
-        f"{value:,}"
-        if isinstance(value, int)
-        else f"{value:.5g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return str(value)
