@@ -17,13 +17,19 @@ from .shifted import Shifted
 from .sums import Sums
 from .table import Table
 
-#: Numbers of outcomes: Alice's basis, her bit, Bob's basis, his bit.
+# Numbers of outcomes: Alice's basis, her bit, Bob's basis, his bit.
 _NUMBER = np.arange(16)
-A_BASIS, A_BIT, B_BASIS, B_BIT = (_NUMBER >> place & 1 == 1 for place in (3, 2, 1, 0))
+A_BASIS = _NUMBER & 8 > 0
+A_BIT = _NUMBER & 4 > 0
+B_BASIS = _NUMBER & 2 > 0
+B_BIT = _NUMBER & 1 > 0
+#: Which outcomes are sifted, which bits of them differ.
 SIFTED = A_BASIS == B_BASIS
 UNEQUAL = A_BIT != B_BIT
-SIFTED_Z, SIFTED_X = SIFTED & ~A_BASIS, SIFTED & A_BASIS
-ERRORS_Z, ERRORS_X = SIFTED_Z & UNEQUAL, SIFTED_X & UNEQUAL
+SIFTED_Z = SIFTED & ~A_BASIS
+SIFTED_X = SIFTED & A_BASIS
+ERRORS_Z = SIFTED_Z & UNEQUAL
+ERRORS_X = SIFTED_X & UNEQUAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +54,11 @@ class Evidence:
     @cached_property
     def cell_rows(self) -> Counts:
         """Rows of each cell."""
-        rows = np.full(len(self.sums.joint), self.plan.cell, np.int64)
-        if len(rows):
-            rows[-1] = self.plan.rows - self.plan.cell * (len(rows) - 1)
+        cells = len(self.sums.joint)
+        each = self.plan.cell
+        rows = np.full(cells, each, np.int64)
+        if cells:
+            rows[-1] = self.plan.rows - each * (cells - 1)
         return rows
 
     @cached_property
@@ -75,19 +83,26 @@ class Evidence:
 
     def rows_of_cell(self, cell: int) -> tuple[int, int]:
         """Its first row, and the one behind its last."""
-        first = cell * self.plan.cell
-        return first, min(first + self.plan.cell, self.plan.rows)
+        rows = self.plan.cell
+        first = cell * rows
+        return first, min(first + rows, self.plan.rows)
 
     def chunks_of(self, rows: tuple[int, int]) -> tuple[int, int]:
         """The first and the last chunk that have some of these rows."""
+        first, stop = rows
         if not self.has_index:
-            return rows[0] // self.chunk_size, max(rows[1] - 1, rows[0]) // self.chunk_size
-        first, last = np.searchsorted(self.chunks.row, [rows[0], rows[1] - 1], side="right") - 1
-        number = self.chunks.number
-        return int(number[max(first, 0)]), int(number[max(last, 0)])
+            last = max(stop - 1, first)
+            return first // self.chunk_size, last // self.chunk_size
+        ends = [first, stop - 1]
+        places = np.searchsorted(self.chunks.row, ends, side="right") - 1
+        low, high = self.chunks.number[np.maximum(places, 0)]
+        return int(low), int(high)
 
     def place(self, rows: tuple[int, int]) -> str:
         """Rows and their chunks in words."""
         first, last = self.chunks_of(rows)
-        chunk = f"chunk {first}" if first == last else f"chunks {first} to {last}"
-        return f"{chunk}, rows {rows[0]:,} to {rows[1]:,}"
+        begin, stop = rows
+        chunks = f"chunk {first}"
+        if last != first:
+            chunks = f"chunks {first} to {last}"
+        return f"{chunks}, rows {begin:,} to {stop:,}"

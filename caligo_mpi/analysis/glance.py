@@ -17,12 +17,50 @@ from ..pairs import Tally
 from ..runs import devices
 from ..store import PairsFile, RunInfo, open_pairs
 
-#: Stages that the course of a run is cut into at most, and chunks that are drawn one by one.
-STAGES, SEGMENTS = 120, 2000
+#: Stages that the course of a run is cut into at most.
+STAGES = 120
+#: Chunks that are drawn one by one.
+SEGMENTS = 2000
+#: Records that are read at a time.
 _BATCH = 1 << 16
-_SUMS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")  # fmt: skip
+#: Columns of the chunk table that are added up.
+_SUMS = (
+    "count",
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
+_COURSE = np.dtype(
+    [
+        ("start", "<i8"),
+        ("seconds", "<f8"),
+        *((name, "<i8") for name in _SUMS),
+    ]
+)
+_WORK = np.dtype(
+    [
+        ("run", "<i8"),
+        ("rank", "<i8"),
+        ("chunks", "<i8"),
+        ("seconds", "<f8"),
+        ("rows", "<i8"),
+    ]
+)
+_SEGMENT = np.dtype(
+    [
+        ("run", "<i8"),
+        ("rank", "<i8"),
+        ("seconds", "<f8"),
+    ]
+)
 
 Table = NDArray[Any]
+#: Chunks, busy seconds and rows of each launch and rank.
+Work = dict[tuple[int, int], list[float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +91,12 @@ class Glance:
     @property
     def tally(self) -> Tally:
         """Sifted pairs and errors of all rows."""
-        names = ("sifted_z", "errors_z", "sifted_x", "errors_x")
-        return Tally(*(int(self.course[name].sum()) for name in names))
+        return Tally(
+            self.total("sifted_z"),
+            self.total("errors_z"),
+            self.total("sifted_x"),
+            self.total("errors_x"),
+        )
 
     def total(self, name: str) -> int:
         """The sum of a column of ``course``."""
@@ -78,7 +120,7 @@ def _glance(file: PairsFile) -> Glance:
     chunks = file.chunk_count
     per_stage = max(1, -(-chunks // STAGES))
     stages: list[Table] = []
-    work: dict[tuple[int, int], list[float]] = {}
+    work: Work = {}
     segments: list[Table] = []
     duration = 0.0
     for records in _batches(file, chunks, per_stage):
@@ -104,15 +146,11 @@ def _glance(file: PairsFile) -> Glance:
     )
 
 
-_COURSE = np.dtype([("start", "<i8"), ("seconds", "<f8"), *((name, "<i8") for name in _SUMS)])
-_WORK = np.dtype([("run", "<i8"), ("rank", "<i8"), ("chunks", "<i8"), ("seconds", "<f8"), ("rows", "<i8")])  # fmt: skip
-_SEGMENT = np.dtype([("run", "<i8"), ("rank", "<i8"), ("seconds", "<f8")])
-
-
 def closed_forms(info: RunInfo) -> Expected | None:
     """The closed-form rates of a file's run, None where there are none."""
     try:
-        return devices.expected(RunConfig.from_json(info.config))
+        run = RunConfig.from_json(info.config)
+        return devices.expected(run)
     except CaligoError:
         return None  # an engine that is not installed here
 
@@ -121,11 +159,16 @@ def _batches(file: PairsFile, chunks: int, per_stage: int) -> Iterator[Table]:
     """The records, some whole stages at a time."""
     size = max(per_stage, _BATCH // per_stage * per_stage)
     for start in range(0, chunks, size):
-        yield file.chunk_records(start, min(start + size, chunks))
+        stop = min(start + size, chunks)
+        yield file.chunk_records(start, stop)
 
 
 def _stages(records: Table, per_stage: int) -> Table:
-    firsts = np.arange(0, len(records), per_stage)
+    firsts = np.arange(
+        0,
+        len(records),
+        per_stage,
+    )
     found = np.zeros(len(firsts), _COURSE)
     found["start"] = records["start"][firsts]
     for name in ("seconds", *_SUMS):
@@ -133,25 +176,33 @@ def _stages(records: Table, per_stage: int) -> Table:
     return found
 
 
-def _add_work(work: dict[tuple[int, int], list[float]], records: Table) -> None:
-    who = records["run"].astype(np.int64) << 32 | records["rank"].astype(np.int64)
-    names, places = np.unique(who, return_inverse=True)
-    chunks = np.bincount(places)
-    seconds = np.bincount(places, records["seconds"])
-    rows = np.bincount(places, records["rows"].astype(float))
+def _add_work(work: Work, records: Table) -> None:
+    run = records["run"].astype(np.int64)
+    rank = records["rank"].astype(np.int64)
+    names, places = np.unique(run << 32 | rank, return_inverse=True)
+    columns = (
+        np.bincount(places),
+        np.bincount(places, records["seconds"]),
+        np.bincount(places, records["rows"].astype(float)),
+    )
     for number, name in enumerate(names.tolist()):
-        sums = work.setdefault((name >> 32, name & 0xFFFFFFFF), [0.0, 0.0, 0.0])
-        for place, column in enumerate((chunks, seconds, rows)):
+        who = (name >> 32, name & 0xFFFFFFFF)
+        sums = work.setdefault(who, [0.0, 0.0, 0.0])
+        for place, column in enumerate(columns):
             sums[place] += float(column[number])
 
 
-def _work_table(work: dict[tuple[int, int], list[float]]) -> Table:
-    rows = [(run, rank, *sums) for (run, rank), sums in sorted(work.items())]
+def _work_table(work: Work) -> Table:
+    rows = []
+    for (run, rank), sums in sorted(work.items()):
+        rows.append((run, rank, *sums))
     return np.array(rows, _WORK)
 
 
 def _segments(parts: list[Table]) -> Table:
-    found = np.zeros(sum(map(len, parts)), _SEGMENT)
-    for name in ("run", "rank", "seconds"):
-        found[name] = np.concatenate([part[name] for part in parts]) if parts else 0
+    chunks = sum(len(part) for part in parts)
+    found = np.zeros(chunks, _SEGMENT)
+    if parts:
+        for name in ("run", "rank", "seconds"):
+            found[name] = np.concatenate([part[name] for part in parts])
     return found

@@ -18,8 +18,12 @@ from .verdicts import LEVEL, Analysis, Check, Qber
 
 def judge(file: PairsFile, evidence: Evidence) -> Analysis:
     """All checks, their verdicts taken together, and what explains the findings."""
-    checks = _together([*check_rows(evidence), *check_places(evidence), *check_course(evidence)])
-    law = evidence.law
+    found = [
+        *check_rows(evidence),
+        *check_places(evidence),
+        *check_course(evidence),
+    ]
+    checks = _together(found)
     return Analysis(
         path=str(file.path),
         complete=file.complete,
@@ -31,7 +35,7 @@ def judge(file: PairsFile, evidence: Evidence) -> Analysis:
         causes=causes(file, evidence, checks),
         notes=tuple(_notes(evidence)),
         outcomes=tuple(evidence.outcomes.tolist()),
-        expected=law.outcomes,
+        expected=evidence.law.outcomes,
         qber=tuple(_rates(evidence)),
         stages=stages(evidence),
         lags=lag_table(evidence),
@@ -40,36 +44,70 @@ def judge(file: PairsFile, evidence: Evidence) -> Analysis:
 
 def _together(checks: list[Check]) -> tuple[Check, ...]:
     """Which checks fail so that a sound file has a finding with probability `LEVEL` at most."""
-    applied = [check for check in checks if check.p is not None]
-    failed = holm([check.p or 0.0 for check in applied], LEVEL)
-    verdicts = {check.name: verdict for check, verdict in zip(applied, failed, strict=True)}
-    found = [replace(check, finding=verdicts.get(check.name, False)) for check in checks]
-    # The place of the worst means nothing where it is no worse than chance.
-    return tuple(c if c.finding else replace(c, where="", chunks=(), rows=None) for c in found)
+    p_values = {check.name: check.p for check in checks if check.p is not None}
+    failed = holm([*p_values.values()], LEVEL)
+    verdicts = dict(zip(p_values, failed, strict=True))
+    return tuple(_judged(check, verdicts.get(check.name, False)) for check in checks)
+
+
+def _judged(check: Check, finding: bool) -> Check:
+    """The check with its verdict; the place of the worst means nothing where it is no worse than chance."""
+    if finding:
+        return replace(check, finding=True)
+    return replace(
+        check,
+        finding=False,
+        where="",
+        chunks=(),
+        rows=None,
+    )
 
 
 def _rates(evidence: Evidence) -> Iterator[Qber]:
     expected = evidence.law.expected
-    due = (expected.qber_z, expected.qber_x) if expected is not None else (None, None)
-    masks = ((SIFTED_Z, ERRORS_Z), (SIFTED_X, ERRORS_X))
-    for basis, (sifted, errors), closed_form in zip("ZX", masks, due, strict=True):
-        trials, count = evidence.count(sifted), evidence.count(errors)
-        low, high = clopper_pearson(count, trials)
-        value = count / trials if trials else None
-        yield Qber(basis, count, trials, value, low, high, closed_form)
+    z = None if expected is None else expected.qber_z
+    x = None if expected is None else expected.qber_x
+    yield _rate(
+        "Z",
+        evidence.count(ERRORS_Z),
+        evidence.count(SIFTED_Z),
+        z,
+    )
+    yield _rate(
+        "X",
+        evidence.count(ERRORS_X),
+        evidence.count(SIFTED_X),
+        x,
+    )
+
+
+def _rate(basis: str, errors: int, sifted: int, expected: float | None) -> Qber:
+    low, high = clopper_pearson(errors, sifted)
+    return Qber(
+        basis=basis,
+        errors=errors,
+        sifted=sifted,
+        value=errors / sifted if sifted else None,
+        low=low,
+        high=high,
+        expected=expected,
+    )
 
 
 def _notes(evidence: Evidence) -> Iterator[str]:
     """What was not looked at, or not all of."""
-    plan, law = evidence.plan, evidence.law
-    if law.note:
-        yield law.note
+    plan = evidence.plan
+    compared = evidence.table.compared
+    if evidence.law.note:
+        yield evidence.law.note
     if plan.close > 1:
-        share = 100 * evidence.sums.rows / plan.rows
-        yield f"positions and lags: {evidence.sums.rows:,} rows over the whole file ({share:.3g} %)"
+        rows = evidence.sums.rows
+        share = 100 * rows / plan.rows
+        yield f"positions and lags: {rows:,} rows over the whole file ({share:.3g} %)"
     if evidence.long:
-        yield f"long lags and runs: a stretch of {evidence.long[0].rows:,} rows"
+        stretch = evidence.long[0].rows
+        yield f"long lags and runs: a stretch of {stretch:,} rows"
     if plan.step > 1:
         yield f"borders and beginnings: one in {plan.step} chunks"
-    if evidence.table.compared and evidence.table.compared < plan.chunks // 2:
-        yield f"equal checksums: among {evidence.table.compared:,} chunks"
+    if 0 < compared < plan.chunks // 2:
+        yield f"equal checksums: among {compared:,} chunks"

@@ -55,14 +55,26 @@ def _law(run: RunConfig) -> Law:
         expected = make_engine(engine).expected
         bases = (engine.alice.basis_bias, engine.bob.basis_bias)
         if is_timed(engine):
-            return Law(expected, _timed_law(engine), bases, period=expected.hold)
+            law = _timed_law(engine)
+            return Law(
+                expected,
+                law,
+                bases,
+                period=expected.hold,
+            )
         law = outcome_law(describe(engine), *bases)
-        return Law(expected, law, bases, losses=True)
+        return Law(
+            expected,
+            law,
+            bases,
+            losses=True,
+        )
     if isinstance(engine, NetsquidConfig):
         return _netsquid_law(engine)
     if isinstance(engine, SequenceConfig):
         return _sequence_law(engine)
-    return Law(make_engine(engine).expected, note=f"engine {engine.name} has closed forms of rates")
+    note = f"engine {engine.name} has closed forms of rates"
+    return Law(make_engine(engine).expected, note=note)
 
 
 def _timed_law(engine: NoiseConfig) -> tuple[float, ...]:
@@ -73,12 +85,19 @@ def _timed_law(engine: NoiseConfig) -> tuple[float, ...]:
 def _netsquid_law(engine: NetsquidConfig) -> Law:
     from ..engines.netsquid.closed_form import expected
 
-    rates = expected(engine, engine.hold or 1)
+    hold = engine.hold or 1
+    rates = expected(engine, hold)
     bases = (engine.alice.basis_bias, engine.bob.basis_bias)
-    note = "engine netsquid has closed forms of rates, not of all 16 outcomes"
     if isnan(rates.qber_z):
-        return Law(None, None, bases, engine.hold or 1, note="a heralded link has no closed form")
-    return Law(rates, None, bases, engine.hold or 1, note=note)
+        note = "a heralded link has no closed form"
+        return Law(bases=bases, period=hold, note=note)
+    note = "engine netsquid has closed forms of rates, not of all 16 outcomes"
+    return Law(
+        rates,
+        bases=bases,
+        period=hold,
+        note=note,
+    )
 
 
 def _sequence_law(engine: SequenceConfig) -> Law:
@@ -87,9 +106,16 @@ def _sequence_law(engine: SequenceConfig) -> Law:
     rates = expected(engine)
     bases = (engine.alice.basis_bias, engine.bob.basis_bias)
     if isnan(rates.qber_z):
-        return Law(None, None, bases, note="detectors with a dead time have no closed form")
+        note = "detectors with a dead time have no closed form"
+        return Law(bases=bases, note=note)
     note = "engine sequence has closed forms of rates, not of all 16 outcomes"
-    return Law(rates, None, bases, losses=engine.mode == "spdc", note=note)
+    is_lossy = engine.mode == "spdc"
+    return Law(
+        rates,
+        bases=bases,
+        losses=is_lossy,
+        note=note,
+    )
 
 
 def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]:
@@ -103,22 +129,26 @@ def outcome_law(model: Model, alice_x: float, bob_x: float) -> tuple[float, ...]
     """
     moments = {}
     for a_basis, b_basis in product((0, 1), repeat=2):
-        correlation = model.correlation[a_basis] if a_basis == b_basis else 0.0
-        channels = model.alice[a_basis], model.bob[b_basis]
-        moments[a_basis, b_basis] = link.moments(correlation, *channels)
+        correlation = 0.0
+        if a_basis == b_basis:
+            correlation = model.correlation[a_basis]
+        alice = model.alice[a_basis]
+        bob = model.bob[b_basis]
+        moments[a_basis, b_basis] = link.moments(correlation, alice, bob)
     return _law_of_moments(moments, alice_x, bob_x)
 
 
 def _law_of_moments(
     moments: Mapping[tuple[int, int], link.Moments], alice_x: float, bob_x: float
 ) -> tuple[float, ...]:
+    alice = (1 - alice_x, alice_x)
+    bob = (1 - bob_x, bob_x)
     probabilities = []
-    for number in range(16):
-        a_basis, a_bit, b_basis, b_bit = (number >> place & 1 for place in (3, 2, 1, 0))
+    for a_basis, a_bit, b_basis, b_bit in product((0, 1), repeat=4):
         both = moments[a_basis, b_basis]
-        chosen_a = alice_x if a_basis else 1 - alice_x
-        chosen_b = bob_x if b_basis else 1 - bob_x
-        probabilities.append(chosen_a * chosen_b * max(0.0, both.probability(a_bit, b_bit)))
+        chosen = alice[a_basis] * bob[b_basis]
+        bits = max(0.0, both.probability(a_bit, b_bit))
+        probabilities.append(chosen * bits)
     return tuple(probabilities)
 
 
@@ -126,4 +156,5 @@ def engine_bounds(info: RunInfo, rows: int) -> list[int]:
     """The rows of a chunk at which the engine begins a new block; empty for engines without."""
     if info.engine != "noise" or info.has_time:
         return []
-    return [64 * word for word, _ in outcomes.blocks(rows)][1:]
+    first_words = [word for word, _ in outcomes.blocks(rows)]
+    return [64 * word for word in first_words[1:]]

@@ -57,9 +57,11 @@ def two_sided(count: int, trials: int, probability: float) -> float:
     if trials <= 0:
         return 1.0
     off = float(deviance(count, trials, probability))
-    if trials * probability * (1 - probability) >= _NORMAL:
+    variance = trials * probability * (1 - probability)
+    if variance >= _NORMAL:
         return erfc(sqrt(off))
-    return min(1.0, 2 * exp(-off))
+    bound = 2 * exp(-off)
+    return min(1.0, bound)
 
 
 def normal(z: float) -> float:
@@ -78,15 +80,21 @@ def pooled(counts: Floats, expected: Floats) -> tuple[Floats, Floats]:
     (array([50.,  5.]), array([45., 10.]))
     """
     order = np.argsort(expected, kind="stable")[::-1]
-    counts, expected = counts[order], expected[order]
+    counts = counts[order]
+    expected = expected[order]
+    cells = len(expected)
     large = int((expected >= _LEAST).sum())
-    if large < len(expected) and expected[large:].sum() < _LEAST:
+    if large < cells and expected[large:].sum() < _LEAST:
         large = max(large - 1, 0)
-    if large >= len(expected) - 1:
+    if large >= cells - 1:
         return counts, expected
-    rest = slice(large, None)
-    joined = np.append(counts[:large], counts[rest].sum())
-    return joined, np.append(expected[:large], expected[rest].sum())
+    return _joined(counts, large), _joined(expected, large)
+
+
+def _joined(table: Floats, large: int) -> Floats:
+    """The table with all cells behind the large ones made one."""
+    rest = table[large:].sum()
+    return np.append(table[:large], rest)
 
 
 def chi2(counts: Floats, expected: Floats) -> tuple[float, int]:
@@ -95,8 +103,11 @@ def chi2(counts: Floats, expected: Floats) -> tuple[float, int]:
     Cells that cannot occur are left out; counts there are somebody else's to find.
     """
     possible = expected > 0
-    counts, expected = pooled(counts[possible].astype(float), expected[possible].astype(float))
-    return float(((counts - expected) ** 2 / expected).sum()), len(counts) - 1
+    counts = counts[possible].astype(float)
+    expected = expected[possible].astype(float)
+    counts, expected = pooled(counts, expected)
+    terms = (counts - expected) ** 2 / expected
+    return float(terms.sum()), len(counts) - 1
 
 
 def bridge(largest: float) -> float:
@@ -105,7 +116,8 @@ def bridge(largest: float) -> float:
     >>> round(bridge(1.628), 2)
     0.01
     """
-    return min(1.0, 2 * exp(-2 * largest**2))
+    bound = 2 * exp(-2 * largest**2)
+    return min(1.0, bound)
 
 
 def at_most_one(p: float, tries: int) -> float:
@@ -125,10 +137,12 @@ def holm(p_values: Sequence[float], level: float) -> list[bool]:
     >>> holm([0.0004, 0.2, 0.3], 0.001)
     [False, False, False]
     """
-    failed = [False] * len(p_values)
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    checks = len(p_values)
+    failed = [False] * checks
+    order = sorted(range(checks), key=p_values.__getitem__)
     for place, which in enumerate(order):
-        if p_values[which] * (len(p_values) - place) > level:
+        left = checks - place
+        if p_values[which] * left > level:
             break
         failed[which] = True
     return failed

@@ -10,9 +10,12 @@ import numpy as np
 from ..store import PairsFile
 from .probability import deviance
 
+#: Records that are read at a time.
 _RECORDS = 1 << 14
-# Checksums that are compared with each other, about; of more chunks a part, by their value.
+#: Checksums that are compared with each other, about; of more chunks a part, by their value.
 _SUMS = 1 << 22
+#: Rows of a chunk from which on its checksum is compared with others.
+_ENOUGH = 64
 
 #: A count of a chunk, of how many, and what it is called.
 RATES = (
@@ -24,7 +27,16 @@ RATES = (
     ("alice_clicks", "count", "clicks of Alice"),
     ("bob_clicks", "count", "clicks of Bob"),
 )
-_COLUMNS = ("count", "rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")  # fmt: skip
+_COLUMNS = (
+    "count",
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,36 +70,53 @@ def read_table(file: PairsFile) -> Table:
     """Look at all records of a file, some at a time, twice."""
     totals = dict.fromkeys(_COLUMNS, 0)
     share = -(-file.chunk_count // _SUMS) or 1
-    sums, numbers = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    checksums = [np.zeros(0, np.uint64)]
+    numbers = [np.zeros(0, np.uint64)]
     for records in _batches(file):
         for name in _COLUMNS:
             totals[name] += int(records[name].sum())
-        taken = (records["checksum"] % np.uint64(share) == 0) & (records["rows"] >= 64)
-        sums.append(records["checksum"][taken])
-        numbers.append(records["index"][taken])
-    checksums, indices = np.concatenate(sums), np.concatenate(numbers)
+        is_shared = records["checksum"] % np.uint64(share) == 0
+        taken = records[is_shared & (records["rows"] >= _ENOUGH)]
+        checksums.append(taken["checksum"])
+        numbers.append(taken["index"])
+    compared = np.concatenate(checksums)
+    equal = equal_pairs(compared, np.concatenate(numbers))
     outlier, tested = _outlier(file, totals)
-    equal = equal_pairs(checksums, indices)
-    return Table(totals, outlier, tested, equal, len(checksums))
+    return Table(
+        totals,
+        outlier,
+        tested,
+        equal,
+        len(compared),
+    )
 
 
 def _batches(file: PairsFile) -> Iterator[np.ndarray]:
-    for first in range(0, file.chunk_count, _RECORDS):
-        yield file.chunk_records(first, min(first + _RECORDS, file.chunk_count))
+    chunks = file.chunk_count
+    for first in range(0, chunks, _RECORDS):
+        stop = min(first + _RECORDS, chunks)
+        yield file.chunk_records(first, stop)
 
 
 def _outlier(file: PairsFile, totals: dict[str, int]) -> tuple[Outlier | None, int]:
+    """The count that is furthest off the mean of all chunks, and how many were looked at."""
     best: Outlier | None = None
-    rates = [(rate, totals[rate[0]] / totals[rate[1]]) for rate in RATES if totals[rate[1]]]
+    rates = [rate for rate in RATES if totals[rate[1]]]
     for records in _batches(file):
-        for (name, of, what), mean in rates:
-            counts, trials = records[name], records[of]
-            off = deviance(counts, trials, mean)
+        for name, of, what in rates:
+            mean = totals[name] / totals[of]
+            off = deviance(records[name], records[of], mean)
             worst = int(np.argmax(off))
             if best is None or off[worst] > best.off:
-                number = int(records["index"][worst])
-                found = int(counts[worst]), int(trials[worst])
-                best = Outlier(number, what, *found, mean, float(off[worst]))
+                record = records[worst]
+                best = Outlier(
+                    where=int(record["index"]),
+                    what=what,
+                    count=int(record[name]),
+                    trials=int(record[of]),
+                    rate=mean,
+                    off=float(off[worst]),
+                )
     return best, file.chunk_count * len(rates)
 
 
@@ -100,9 +129,13 @@ def equal_pairs(
     ((0, 2), (0, 3))
     """
     order = np.lexsort((numbers, values))
-    values, numbers = values[order], numbers[order]
-    new = np.ones(len(values), bool)
-    new[1:] = values[1:] != values[:-1]
-    firsts = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
-    again = np.flatnonzero(~new)[:most]
-    return tuple(sorted(zip(numbers[firsts[again]].tolist(), numbers[again].tolist(), strict=True)))
+    values = values[order]
+    numbers = numbers[order]
+    is_new = np.ones(len(values), bool)
+    is_new[1:] = values[1:] != values[:-1]
+    places = np.arange(len(values))
+    first_places = np.maximum.accumulate(np.where(is_new, places, 0))
+    again = np.flatnonzero(~is_new)[:most]
+    firsts = numbers[first_places[again]].tolist()
+    later = numbers[again].tolist()
+    return tuple(sorted(zip(firsts, later, strict=True)))

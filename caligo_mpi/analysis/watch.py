@@ -15,12 +15,15 @@ from ..runs.sweeps.reading import is_sweep, sweep_owner, sweep_status
 from ..store import Status, status
 from ..store.keys import is_keys_file, keys_status
 from ..store.names import final_path, part_path
-from .glance import glance
+from .glance import Table, glance
 
-#: A rank below this share of the median rate of all is called slow, once it has made so many chunks.
-_SLOW, _CHUNKS = 0.7, 2
+#: A rank below this share of the median rate of all is called slow …
+_SLOW = 0.7
+#: … once it has made so many chunks.
+_CHUNKS = 2
 #: A file that seems damaged is looked at so often, with so much time between: it may be between two names.
-_LOOKS, _LOOK_AGAIN_S = 3, 0.05
+_LOOKS = 3
+_LOOK_AGAIN_S = 0.05
 #: Larger chunk tables are not read for each rank's rate.
 _MOST_CHUNKS = 200_000
 
@@ -61,22 +64,40 @@ def look(path: str | os.PathLike[str]) -> Look:
     for _ in range(_LOOKS):
         now = time.time()
         try:
-            if is_sweep(place):
-                return _at_sweep(place, now)
-            return _at_keys(place, now) if is_keys_file(place) else _at_pairs(place, now)
+            return _look(place, now)
         except (CaligoError, OSError) as error:
             problem = str(error)
         if not place.exists() and not part_path(place).exists():
-            return Look(place, now, "waiting", problem=problem)
+            return Look(
+                place,
+                now,
+                "waiting",
+                problem=problem,
+            )
         time.sleep(_LOOK_AGAIN_S)  # it may just have got its final name
-    return Look(place, now, "unreadable", problem=problem)
+    return Look(
+        place,
+        now,
+        "unreadable",
+        problem=problem,
+    )
+
+
+def _look(path: Path, now: float) -> Look:
+    if is_sweep(path):
+        return _at_sweep(path, now)
+    if is_keys_file(path):
+        return _at_keys(path, now)
+    return _at_pairs(path, now)
 
 
 def rate_between(before: Look | None, after: Look) -> float | None:
     """Pairs per second from one look to the next; None without an earlier one."""
-    if before is None or after.when <= before.when or not before.total:
+    if before is None or not before.total:
         return None
-    return max(0, after.done - before.done) / (after.when - before.when)
+    seconds = after.when - before.when
+    pairs = after.done - before.done
+    return max(0, pairs) / seconds if seconds > 0 else None
 
 
 def files_of(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -96,26 +117,50 @@ def files_of(names: Iterable[str | os.PathLike[str]]) -> list[Path]:
 def _at_sweep(path: Path, now: float) -> Look:
     """Its points in the place of pairs."""
     table = sweep_status(path).table
-    done, total = table.count("done"), len(table.rows)
-    state = "complete" if done == total else "running" if sweep_owner(path) else "stopped"
-    faults = table.count("failed")
-    return Look(path, now, state, done, total, faults=faults, noun="point")
+    done = table.count("done")
+    total = len(table.rows)
+    is_complete = done == total
+    return Look(
+        path=path,
+        when=now,
+        state=_state(is_complete, not is_complete and sweep_owner(path)),
+        done=done,
+        total=total,
+        faults=table.count("failed"),
+        noun="point",
+    )
 
 
 def _at_keys(path: Path, now: float) -> Look:
     seen = keys_status(path)
-    state = "complete" if seen.keys else "running" if seen.owner else "stopped"
     share = seen.blocks_done / max(1, seen.info.blocks)
-    changed = seen.path.stat().st_mtime
-    done = round(share * seen.info.rows)
-    return Look(path, now, state, done, seen.info.rows, last_commit=changed)
+    return Look(
+        path=path,
+        when=now,
+        state=_state(seen.keys, seen.owner),
+        done=round(share * seen.info.rows),
+        total=seen.info.rows,
+        last_commit=seen.path.stat().st_mtime,
+    )
+
+
+def _state(complete: object, owner: object) -> str:
+    """How a file stands: done, or somebody's who writes it, or nobody's."""
+    if complete:
+        return "complete"
+    return "running" if owner else "stopped"
 
 
 def _at_pairs(path: Path, now: float) -> Look:
     seen = status(path)
-    state = "complete" if seen.complete else "running" if seen.owner else "stopped"
-    ranks = int(seen.runs[-1]["ranks"]) if len(seen.runs) else 0
-    average, slow = _of_last_launch(seen) if ranks else (None, ())
+    state = _state(seen.complete, seen.owner)
+    ranks = 0
+    average: float | None = None
+    slow: tuple[int, ...] = ()
+    if len(seen.runs):
+        ranks = int(seen.runs[-1]["ranks"])
+    if ranks:
+        average, slow = _of_last_launch(seen)
     return Look(
         path=path,
         when=now,
@@ -135,15 +180,26 @@ def _of_last_launch(seen: Status) -> tuple[float | None, tuple[int, ...]]:
     last = len(seen.runs) - 1
     launch = seen.runs[last]
     took = float(launch["last_commit"] - launch["started"])
+    average: float | None = None
     if seen.chunks_total > _MOST_CHUNKS:
-        return (seen.pairs_done / took if last == 0 and took > 0 else None), ()
+        if last == 0 and took > 0:
+            average = seen.pairs_done / took
+        return average, ()
     work = glance(seen.path).work
-    mine = work[(work["run"] == last) & (work["seconds"] > 0)]
+    is_mine = (work["run"] == last) & (work["seconds"] > 0)
+    mine = work[is_mine]
     made = int(mine["chunks"].sum()) * seen.info.chunk_size
-    average = min(made, seen.pairs_done) / took if took > 0 and made else None
-    rates = mine["chunks"] / mine["seconds"]
-    enough = mine["chunks"] >= _CHUNKS
-    is_slow = (
-        enough & (rates < _SLOW * np.median(rates)) if len(mine) > 1 else np.zeros(len(mine), bool)
-    )
-    return average, tuple(mine["rank"][is_slow].tolist())
+    if made and took > 0:
+        average = min(made, seen.pairs_done) / took
+    return average, _slow(mine)
+
+
+def _slow(work: Table) -> tuple[int, ...]:
+    """The ranks that are slower than the others."""
+    if len(work) < 2:
+        return ()
+    rates = work["chunks"] / work["seconds"]
+    is_slow = rates < _SLOW * np.median(rates)
+    has_enough = work["chunks"] >= _CHUNKS
+    ranks: list[int] = work["rank"][is_slow & has_enough].tolist()
+    return tuple(ranks)

@@ -76,7 +76,14 @@ def _draw_speed(ax: Axes, place: int, speed: Summary, over: str) -> None:
     )
     told = f"{quantity(value)}/s{over}"
     end = (speed["high"], place)
-    beside(ax, told, end, (6, 0), va="center", fontsize=8)
+    beside(
+        ax,
+        told,
+        end,
+        (6, 0),
+        va="center",
+        fontsize=8,
+    )
 
 
 @figure()
@@ -90,7 +97,13 @@ def plot_scaling(data: Summary, ax: Axes) -> None:
         color = _COLORS[number % len(_COLORS)]
         _draw_scaling(ax, told, points, fit, color)
         most = max(most, *points)
-    ax.plot([1, most], [1, most], color=INK, lw=0.8, ls="--")
+    ax.plot(
+        [1, most],
+        [1, most],
+        color=INK,
+        lw=0.8,
+        ls="--",
+    )
     step = max(1, most // 8)
     ticks = {1, most, *range(1, most + 1, step)}
     ax.set_xticks(sorted(ticks))
@@ -105,10 +118,24 @@ def _draw_scaling(
     ranks = np.array(sorted(points))
     speeds = np.array([points[rank] for rank in ranks])
     gain = speeds / speeds[0] * ranks[0]
-    ax.plot(ranks, gain, "o", color=color)
+    ax.plot(
+        ranks,
+        gain,
+        "o",
+        color=color,
+    )
     if fit is not None:
-        grid = np.linspace(ranks.min(), ranks.max(), 60)
-        ax.plot(grid, _law(fit, grid), color=color, lw=1)
+        grid = np.linspace(
+            ranks.min(),
+            ranks.max(),
+            60,
+        )
+        ax.plot(
+            grid,
+            _law(fit, grid),
+            color=color,
+            lw=1,
+        )
     beside(
         ax,
         told,

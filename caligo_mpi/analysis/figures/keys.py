@@ -192,7 +192,12 @@ def _draw_frames(ax: Axes, frames: Any) -> None:
         rasterized=len(found) > _POINTS,
     )
     mean = found.mean()
-    ax.annotate(f"mean {mean:.4f}", (0.98, 0.9), xycoords="axes fraction", ha="right")
+    ax.annotate(
+        f"mean {mean:.4f}",
+        (0.98, 0.9),
+        xycoords="axes fraction",
+        ha="right",
+    )
 
 
 @figure()
@@ -207,15 +212,17 @@ def plot_finite_key(data: KeysTables, ax: Axes) -> None:
         return
     mean = _mean_block(blocks)
     config = json.loads(data.info.config)
-    sifted = mean["sifted"]
-    sizes = np.geomspace(sifted / _RANGE, sifted * _RANGE, 60)
-    shares = []
-    for size in sizes:
-        length = _length(mean, size / sifted, config, len(data.blocks))
-        shares.append(length / size)
+    least, most = mean["sifted"] / _RANGE, mean["sifted"] * _RANGE
+    sizes = np.geomspace(least, most, 60)
+    shares = [_share(mean, size, config, len(data.blocks)) for size in sizes]
     ax.plot(sizes, shares, color=SKY)
     limit = _limit(mean)
-    ax.axhline(limit, color=INK, lw=1, ls="--")
+    ax.axhline(
+        limit,
+        color=INK,
+        lw=1,
+        ls="--",
+    )
     line_note(ax, limit, "for ever more pairs")
     ax.plot(
         blocks["sifted"],
@@ -247,9 +254,10 @@ def _limit(mean: dict[str, float]) -> float:
     return per_bit * mean["reconciled_bits"] / mean["sifted"]
 
 
-def _length(mean: dict[str, float], scale: float, config: dict[str, Any], blocks: int) -> int:
-    """The key of a block that is so many times the mean one, of a file of so many."""
-    return finite_key_length(
+def _share(mean: dict[str, float], size: float, config: dict[str, Any], blocks: int) -> float:
+    """Secret bits per sifted bit of a block of another size, of a file of so many blocks."""
+    scale = size / mean["sifted"]
+    length = finite_key_length(
         key_bits=int(scale * mean["reconciled_bits"]),
         test_bits=int(scale * mean["tested"]),
         qber=mean["qber"],
@@ -257,6 +265,7 @@ def _length(mean: dict[str, float], scale: float, config: dict[str, Any], blocks
         epsilon_sec=config["epsilon_sec"] / blocks,
         epsilon_cor=config["epsilon_cor"] / blocks,
     )
+    return length / size
 
 
 __all__ = ["Step", "plot_efficiency", "plot_finite_key", "plot_waterfall", "where_bits_went"]

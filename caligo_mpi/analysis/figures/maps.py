@@ -33,13 +33,23 @@ def plot_map(data: Results, ax: Axes) -> None:
         title = "Key over two parameters"
         lines = "hatched: no key; lines: equal values"
     else:
-        xs, ys, cells = _grid(data, x, y, numbers(data, "qber"))
+        xs, ys, cells = _grid(
+            data,
+            x,
+            y,
+            numbers(data, "qber"),
+        )
         _draw_cells(ax, cells, "QBER")
         title = "Error rate over two parameters"
         lines = "lines: equal values"
     _name_cells(ax.xaxis, xs)
     _name_cells(ax.yaxis, ys)
-    label(ax, title, with_unit(data, x), with_unit(data, y))
+    label(
+        ax,
+        title,
+        with_unit(data, x),
+        with_unit(data, y),
+    )
     note(ax, lines)
 
 

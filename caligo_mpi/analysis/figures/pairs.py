@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -90,17 +90,24 @@ def plot_course(data: Source, ax: Axes) -> None:
 
 
 def _draw_course(ax: Axes, seen: Glance, basis: str) -> None:
-    """The stages in which anything was sifted in a basis."""
+    """The error rate of a basis in the stages in which anything was sifted in it, and its closed form."""
     is_some = seen.course[f"sifted_{basis.lower()}"] > 0
     stages = seen.course[is_some]
-    if not len(stages):
-        return
+    if len(stages):
+        _draw_stages(ax, stages, basis)
+        closed = _closed(seen, basis)
+        if not isnan(closed):
+            ax.axhline(100 * closed, color=INK, lw=0.8, ls="--")
+
+
+def _draw_stages(ax: Axes, stages: Table, basis: str) -> None:
+    """A line with its band, and the basis at its end."""
+    color = BASIS[basis]
     sifted = stages[f"sifted_{basis.lower()}"]
     errors = stages[f"errors_{basis.lower()}"]
     middle = stages["start"] + stages["count"] / 2
     percent = 100 * (errors / sifted)
     low, high = _intervals(errors, sifted)
-    color = BASIS[basis]
     ax.fill_between(
         middle,
         100 * low,
@@ -126,9 +133,6 @@ def _draw_course(ax: Axes, seen: Glance, basis: str) -> None:
         weight="bold",
         va="center",
     )
-    closed = _closed(seen, basis)
-    if not isnan(closed):
-        ax.axhline(100 * closed, color=INK, lw=0.8, ls="--")
 
 
 def _intervals(errors: Table, sifted: Table) -> tuple[Table, Table]:
@@ -156,7 +160,12 @@ def plot_losses(data: Source, ax: Axes) -> None:
     emitted = seen.total("count")
     for place, (_, column, closed_form, color) in enumerate(_CLICKS):
         share = seen.total(column) / max(1, emitted)
-        ax.barh(place, share, color=color, height=0.6)
+        ax.barh(
+            place,
+            share,
+            color=color,
+            height=0.6,
+        )
         beside(
             ax,
             f"{share:.4g}",
@@ -205,8 +214,7 @@ def plot_gaps(data: PairsFile, ax: Axes) -> None:
     share = counts / len(gaps)
     ax.stairs(share / width, edges, fill=True, color=SKY)
     chance = max(data.info.coincidence, 1e-15)
-    beyond = (1 - chance) ** (edges - 1)  # the probability of a gap that reaches so far
-    expected = beyond[:-1] - beyond[1:]
+    expected = _geometric(edges, chance)
     middle = np.sqrt(edges[:-1] * edges[1:])
     ax.plot(
         middle,
@@ -226,7 +234,13 @@ def plot_gaps(data: PairsFile, ax: Axes) -> None:
     note(ax, f"filled: {len(gaps):,} gaps; dashed: independent losses, p = {chance:.4g}")
 
 
-def _edges(most: int) -> Any:
+def _geometric(edges: Table, chance: float) -> Table:
+    """The probability of a gap in each bin, where every emission leaves a row with the same chance."""
+    beyond: Table = (1 - chance) ** (edges - 1)
+    return beyond[:-1] - beyond[1:]
+
+
+def _edges(most: int) -> Table:
     """Edges of bins that grow, each at least one wide."""
     grown = np.geomspace(1, most + 1, 50)
     whole = np.round(grown).astype(np.int64)

@@ -43,7 +43,11 @@ def plot_ranks(data: Source, ax: Axes) -> None:
     _draw_bars(ax, rows)
     step = -(-len(rows) // _NAMES)
     names = [_name(row) for row in rows[::step]]
-    places = range(0, len(rows), step)
+    places = range(
+        0,
+        len(rows),
+        step,
+    )
     ax.set_yticks(places, names)
     ax.set_xlim(0, 100)
     ax.set_ylim(len(rows) - 0.4, -0.6)

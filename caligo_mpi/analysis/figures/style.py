@@ -145,7 +145,13 @@ def beside(
     **style: Any,
 ) -> None:
     """Text so many points to the right of a spot and above it."""
-    ax.annotate(text, spot, shift, textcoords="offset points", **style)
+    ax.annotate(
+        text,
+        spot,
+        shift,
+        textcoords="offset points",
+        **style,
+    )
 
 
 def note(ax: Axes, text: str) -> None:
@@ -167,7 +173,14 @@ def note(ax: Axes, text: str) -> None:
 def line_note(ax: Axes, value: float, text: str) -> None:
     """A name for a horizontal line, above its beginning."""
     spot = (0.02, value)
-    beside(ax, text, spot, (0, 3), xycoords=("axes fraction", "data"), fontsize=8)
+    beside(
+        ax,
+        text,
+        spot,
+        (0, 3),
+        xycoords=("axes fraction", "data"),
+        fontsize=8,
+    )
 
 
 def large_numbers(ax: Axes) -> None:
@@ -189,12 +202,22 @@ def svg(ax: Axes, *, name: str) -> str:
         drawn.savefig(out, format="svg", metadata=said_of_itself)
     text = out.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<metadata>.*?</metadata>",
+        "",
+        text,
+        flags=re.DOTALL,
+    )
     text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
     for color, variable in _VARIABLES.items():
         text = text.replace(color, f"var({variable})")
     scaled = r'<svg \1 role="img">'
-    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', scaled, text, count=1)
+    return re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',
+        scaled,
+        text,
+        count=1,
+    )
 
 
 def save(ax: Axes, path: Any) -> None:

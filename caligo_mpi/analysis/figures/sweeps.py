@@ -57,7 +57,12 @@ class _Curve:
             return None
         last = good[-1]
         x = float(self.x[last])
-        return _End(x, float(y[last]), name, color)
+        return _End(
+            x,
+            float(y[last]),
+            name,
+            color,
+        )
 
 
 def _curve(data: Results, first: str, chosen: Column) -> _Curve:
@@ -81,7 +86,12 @@ def plot_sweep_qber(data: Results, ax: Axes) -> None:
     curve = _curve(data, first, chosen)
     ends = [_draw_rate(ax, curve, basis) for basis in "ZX"]
     _name_places(ax, data, first)
-    label(ax, "Error rate over the sweep", with_unit(data, first), "QBER / %")
+    label(
+        ax,
+        "Error rate over the sweep",
+        with_unit(data, first),
+        "QBER / %",
+    )
     others = held(data, chosen)
     at_others = f"; at {others}" if others else ""
     note(ax, f"points: exact intervals; dashed: closed form{at_others}")
@@ -107,7 +117,14 @@ def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> _End | None:
             color=color,
         )
     closed = 100 * curve.column(f"expected_{name}")
-    _line(ax, curve, closed, color=INK, lw=1, ls="--")
+    _line(
+        ax,
+        curve,
+        closed,
+        color=INK,
+        lw=1,
+        ls="--",
+    )
     return end
 
 
@@ -128,7 +145,12 @@ def plot_sweep_key(data: Results, ax: Axes) -> None:
         ends.append(end)
     first = found[0][0]
     _name_places(ax, data, first)
-    label(ax, "Key over the sweep", with_unit(data, first), "secret bits per sifted bit")
+    label(
+        ax,
+        "Key over the sweep",
+        with_unit(data, first),
+        "secret bits per sifted bit",
+    )
     ax.set_ylim(bottom=-0.02)
     more = f"; {len(shown)} of {len(found)} curves" if len(found) > len(shown) else ""
     note(ax, f"points: made; lines: finite-size formula; dashed: limit{more}")
@@ -148,10 +170,23 @@ def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> _End | None:
         ms=4,
         color=color,
     )
-    _line(ax, curve, np.maximum(finite, 0), color=color, lw=1)
+    _line(
+        ax,
+        curve,
+        np.maximum(finite, 0),
+        color=color,
+        lw=1,
+    )
     if number == 0:
         limit = curve.column("asymptotic_per_sifted")
-        _line(ax, curve, np.maximum(limit, 0), color=INK, lw=1, ls="--")
+        _line(
+            ax,
+            curve,
+            np.maximum(limit, 0),
+            color=INK,
+            lw=1,
+            ls="--",
+        )
     return curve.end(made, told, color)
 
 
@@ -184,7 +219,12 @@ def _line(ax: Axes, curve: _Curve, y: Column, **style: Any) -> None:
     there = np.isfinite(y)
     left = x[there] - 0.3
     right = x[there] + 0.3
-    ax.hlines(y[there], left, right, **style)
+    ax.hlines(
+        y[there],
+        left,
+        right,
+        **style,
+    )
 
 
 def _name_ends(ax: Axes, ends: Sequence[_End | None]) -> None:
@@ -200,7 +240,12 @@ def _name_ends(ax: Axes, ends: Sequence[_End | None]) -> None:
         lowest = placed[-1] + _NAME_HEIGHT if placed else height
         placed.append(max(height, lowest))
     too_high = (sum(placed) - sum(heights)) / len(heights)
-    for end, height, place in zip(ordered, heights, placed, strict=True):
+    for end, height, place in zip(
+        ordered,
+        heights,
+        placed,
+        strict=True,
+    ):
         shift = place - too_high - height
         beside(
             ax,

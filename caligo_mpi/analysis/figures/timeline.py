@@ -44,7 +44,11 @@ def plot_timeline(data: Source, ax: Axes) -> None:
         )
     for run in np.unique(lanes["run"]).tolist():
         _mark_launch(ax, seen, run, scale)
-    named = range(0, len(lanes), -(-len(lanes) // _LANES))
+    named = range(
+        0,
+        len(lanes),
+        -(-len(lanes) // _LANES),
+    )
     names = [_lane(seen, place) for place in named]
     ax.set_yticks(named, names)
     ax.invert_yaxis()

@@ -61,7 +61,8 @@ def _inside(path: Path) -> Iterator[Path]:
     if not path.is_dir() or is_sweep(path):
         yield _named(path)
         return
-    mine = [one for one in sorted(path.iterdir()) if _is_candidate(one)]
+    inside = sorted(path.iterdir())
+    mine = [one for one in inside if _is_candidate(one)]
     if not mine:
         raise ConfigError(f"{path} holds neither HDF5 files nor sweeps; name another directory")
     yield from map(_named, mine)

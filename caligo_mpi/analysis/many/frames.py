@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 
 
 _MOST_NAMED = 12
-_UNITS = {"duration_ns": "ns", "core_seconds": "s", "figure_of_merit": "1/s", "seconds_to_1_percent": "s"}  # fmt: skip
+_UNITS = {
+    "duration_ns": "ns",
+    "core_seconds": "s",
+    "figure_of_merit": "1/s",
+    "seconds_to_1_percent": "s",
+}
+#: The columns of a file, with their types.
+Kinds = dict[str, np.dtype[Any]]
 
 
 class RunFrames:
@@ -48,22 +55,24 @@ class RunFrames:
         """A `pandas.DataFrame`, a row per run."""
         pandas = library("pandas")
         names = _chosen(self, columns)
-        frame = pandas.DataFrame({name: self[name] for name in names})
+        values = {name: self[name] for name in names}
+        frame = pandas.DataFrame(values)
         frame.attrs["units"] = {name: _UNITS[name] for name in names if name in _UNITS}
         return frame
 
     def to_polars(self: _Runs, columns: Sequence[str] | None = None) -> Any:
         """A `polars.DataFrame`, a row per run; null where a row has no value."""
         polars = library("polars")
-        values = {name: _alike(self.column(name)) for name in _chosen(self, columns)}
+        names = _chosen(self, columns)
+        values = {name: _alike(self.column(name)) for name in names}
         return polars.DataFrame(values, strict=False)
 
     def to_arrow(self: _Runs, columns: Sequence[str] | None = None) -> Any:
         """A `pyarrow.Table`, a row per run; null where a row has no value."""
         pyarrow = library("pyarrow")
-        return pyarrow.table(
-            {name: pyarrow.array(_alike(self.column(name))) for name in _chosen(self, columns)}
-        )
+        names = _chosen(self, columns)
+        arrays = {name: _arrow(self.column(name)) for name in names}
+        return pyarrow.table(arrays)
 
     def to_xarray(self: _Runs, columns: Sequence[str] | None = None) -> Any:
         """An `xarray.Dataset` over ``run``, the parameters that differ as coordinates along it.
@@ -72,9 +81,19 @@ class RunFrames:
         """
         xarray = library("xarray")
         names = _chosen(self, columns)
-        variables = {name: ("run", self[name], _units(name)) for name in names}
-        coordinates = {name: variables.pop(name) for name in self.axes if name in variables}
-        return xarray.Dataset(variables, {"run": np.arange(len(self)), **coordinates})
+        variables = {
+            name: (
+                "run",
+                self[name],
+                _units(name),
+            )
+            for name in names
+        }
+        coordinates: dict[str, Any] = {"run": np.arange(len(self))}
+        for name in self.axes:
+            if name in variables:
+                coordinates[name] = variables.pop(name)
+        return xarray.Dataset(variables, coordinates)
 
     def to_batches(
         self: _Runs,
@@ -88,15 +107,23 @@ class RunFrames:
         verified.  pandas, polars and DuckDB read such a stream.
         """
         pyarrow = library("pyarrow")
-        mine = self[np.array(self.column("kind")) == "pairs"]
+        is_pairs = np.array(self.column("kind")) == "pairs"
+        mine = self[is_pairs]
         if not len(mine):
             raise ConfigError("none of these runs is a pairs file; name some that are")
         told = mine.axes if parameters is None else _chosen(mine, parameters)
-        values = {name: pyarrow.array(_alike(mine.column(name))) for name in told}
-        kinds = _kinds_of_pairs(mine, columns)
-        fields = [(name, pyarrow.from_numpy_dtype(kind)) for name, kind in kinds.items()]
-        schema = pyarrow.schema([*((name, one.type) for name, one in values.items()), *fields])
-        return pyarrow.RecordBatchReader.from_batches(schema, _batches(mine, values, schema))
+        values = {name: _arrow(mine.column(name)) for name in told}
+        fields = [(name, array.type) for name, array in values.items()]
+        for name, kind in _kinds_of_pairs(mine, columns).items():
+            fields.append((name, pyarrow.from_numpy_dtype(kind)))
+        schema = pyarrow.schema(fields)
+        batches = _batches(mine, values, schema)
+        return pyarrow.RecordBatchReader.from_batches(schema, batches)
+
+
+def _arrow(values: list[Any]) -> Any:
+    """A column for pyarrow."""
+    return library("pyarrow").array(_alike(values))
 
 
 def _batches(runs: _Runs, values: dict[str, Any], schema: Any) -> Iterator[Any]:
@@ -105,33 +132,38 @@ def _batches(runs: _Runs, values: dict[str, Any], schema: Any) -> Iterator[Any]:
 
     names = [name for name in schema.names if name not in values]
     for place, source in enumerate(runs.sources):
+        mine = [column[place] for column in values.values()]
         with opened(source) as file:
             for block in select(file, columns=names).blocks():
                 rows = len(block[names[0]])
-                own = [pyarrow.repeat(values[name][place], rows) for name in values]
-                pairs = [pyarrow.array(block[name]) for name in names]
-                yield pyarrow.record_batch([*own, *pairs], schema=schema)
+                columns = [pyarrow.repeat(value, rows) for value in mine]
+                for name in names:
+                    columns.append(pyarrow.array(block[name]))
+                yield pyarrow.record_batch(columns, schema=schema)
 
 
-def _kinds_of_pairs(runs: _Runs, columns: Sequence[str] | None) -> dict[str, np.dtype[Any]]:
-    """The columns that are taken, with their types."""
-    shared: dict[str, np.dtype[Any]] | None = None
+def _kinds_of_pairs(runs: _Runs, columns: Sequence[str] | None) -> Kinds:
+    """The columns that are taken, with their types: those that all files have."""
+    shared: Kinds | None = None
     for source in runs.sources:
         with opened(source) as file:
             kinds = select(file, columns=columns).kinds
-        shared = kinds if shared is None else {k: v for k, v in shared.items() if k in kinds}
+        if shared is None:
+            shared = kinds
+        shared = {name: kind for name, kind in shared.items() if name in kinds}
     return shared or {}
 
 
 def _chosen(runs: _Runs, columns: Sequence[str] | None) -> tuple[str, ...]:
+    known = runs.columns
     if columns is None:
-        return runs.columns
+        return known
     if isinstance(columns, str) or not columns:
         raise ConfigError(f"columns={columns!r} must be a list of names of columns")
-    known = runs.columns
-    if unknown := [name for name in columns if name not in known]:
-        told = near(unknown[0], known)
-        raise ConfigError(f"columns={unknown[0]!r} is no column of these runs; there are {told}")
+    for name in columns:
+        if name not in known:
+            told = near(name, known)
+            raise ConfigError(f"columns={name!r} is no column of these runs; there are {told}")
     return tuple(columns)
 
 
@@ -142,8 +174,8 @@ def near(name: str, known: Sequence[str]) -> str:
     ('qber_z, qber_x', 'pairs, qber_z')
     """
     alike = [one for one in known if name in one] or [*known]
-    more = ", …" if len(alike) > _MOST_NAMED else ""
-    return ", ".join(alike[:_MOST_NAMED]) + more
+    told = ", ".join(alike[:_MOST_NAMED])
+    return f"{told}, …" if len(alike) > _MOST_NAMED else told
 
 
 def _alike(values: list[Any]) -> list[Any]:
@@ -151,9 +183,8 @@ def _alike(values: list[Any]) -> list[Any]:
     kinds = {type(value) for value in values if value is not None}
     if len(kinds) < 2:
         return values
-    if kinds <= {int, float}:
-        return [None if value is None else float(value) for value in values]
-    return [None if value is None else str(value) for value in values]
+    kind = float if kinds <= {int, float} else str
+    return [None if value is None else kind(value) for value in values]
 
 
 def _units(name: str) -> dict[str, str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import StoreError
 from ...pairs.intervals import clopper_pearson
 from ...runs.again import open_pairs
@@ -19,7 +21,7 @@ from ...store.keys import KeysReport, is_keys_file, keys_configs, keys_status
 from ...store.names import part_path
 from ...store.sweep_data import blank_row
 from ...store.sweep_file import read_sweep_file
-from ..glance import Glance, closed_forms, glance
+from ..glance import Glance, glance
 
 #: Sections of a configuration that change no bit, and the size, which is a result.
 _PASSING = ("pairs", "output", "schedule", "faults")
@@ -36,16 +38,57 @@ _BASES = (
 )
 #: Results of pairs files and of keys files, in the order of columns; those of sweeps have the same names.
 PAIRS = (
-    "state", "pairs", "pairs_asked", "coincidences", "expected_coincidences", "sifted",
-    *(name.format(basis) for basis in "zx" for name in _BASES), "qber", "alice_clicks", "bob_clicks", "duration_ns",
-    "law", "stopped", "data_digest", "core_seconds", "figure_of_merit", "seconds_to_1_percent",
-)  # fmt: skip
+    "state",
+    "pairs",
+    "pairs_asked",
+    "coincidences",
+    "expected_coincidences",
+    "sifted",
+    *(name.format(basis) for basis in "zx" for name in _BASES),
+    "qber",
+    "alice_clicks",
+    "bob_clicks",
+    "duration_ns",
+    "law",
+    "stopped",
+    "data_digest",
+    "core_seconds",
+    "figure_of_merit",
+    "seconds_to_1_percent",
+)
 KEYS = (
-    "state", "pairs", "coincidences", "sifted", "tested", "tested_errors", "tested_qber", "tested_qber_low",
-    "tested_qber_high", "leak_bits", "key_bits", "key_per_sifted", "key_per_emission", "key_per_second", "keys_agree",
-    "blocks", "aborted_blocks", "abort", "duration_ns", "source", "data_digest", "keys_digest",
-)  # fmt: skip
-_SUMS = ("sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+    "state",
+    "pairs",
+    "coincidences",
+    "sifted",
+    "tested",
+    "tested_errors",
+    "tested_qber",
+    "tested_qber_low",
+    "tested_qber_high",
+    "leak_bits",
+    "key_bits",
+    "key_per_sifted",
+    "key_per_emission",
+    "key_per_second",
+    "keys_agree",
+    "blocks",
+    "aborted_blocks",
+    "abort",
+    "duration_ns",
+    "source",
+    "data_digest",
+    "keys_digest",
+)
+_SUMS = (
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,10 +125,12 @@ def sources(path: Path) -> Iterator[Source]:
     existing = _existing(path)
     if is_keys_file(existing):
         run, protocol = keys_configs(existing)
-        yield Source(path, "keys", flat(run) | flat(protocol, "protocol."))
+        parameters = flat(run) | flat(protocol, "protocol.")
+        yield Source(path, "keys", parameters)
         return
     with open_pairs(existing) as file:
-        yield Source(path, "pairs", flat(file.info.config))
+        parameters = flat(file.info.config)
+        yield Source(path, "pairs", parameters)
 
 
 def flat(text: str, front: str = "") -> dict[str, Any]:
@@ -116,20 +161,24 @@ def _leaves(values: Mapping[str, Any], front: str) -> Iterator[tuple[str, Any]]:
 def _of_pairs(path: Path) -> Values:
     with open_pairs(_existing(path)) as file:
         seen = glance(file)
-    done = results_of(_row(seen), _SETTINGS)
-    state = "complete" if seen.complete else "partial"
-    more = {"law": LABEL if seen.info.is_law else None, "pairs_asked": seen.info.pairs}
-    found = {**done, **more, "state": state}
+    found = {
+        **results_of(_row(seen), _SETTINGS),
+        "law": LABEL if seen.info.is_law else None,
+        "pairs_asked": seen.info.pairs,
+        "state": "complete" if seen.complete else "partial",
+    }
     return {name: found.get(name) for name in PAIRS}
 
 
 def _row(seen: Glance) -> dict[str, Any]:
     """What the chunk table of a file says, as a row of a sweep."""
-    law = closed_forms(seen.info)
+    row: dict[str, Any] = {**blank_row()}
+    if seen.expected is not None:
+        row |= about_law(seen.expected)
+    for name in _SUMS:
+        row[name] = seen.total(name)
     return {
-        **blank_row(),
-        **(about_law(law) if law else {}),
-        **{name: seen.total(name) for name in ("rows", *_SUMS)},
+        **row,
         "pairs": seen.total("count"),
         "duration_ns": seen.duration_ns,
         "seconds": float(seen.work["seconds"].sum()),
@@ -158,11 +207,11 @@ def _of_keys(path: Path) -> Values:
 def _of_key(keys: KeysReport) -> Values:
     names = ("sifted", "tested", "errors", "leak_bits", "key_bits")
     sums = {name: int(keys.blocks[name].sum()) for name in names}
-    errors, tested, sifted = sums.pop("errors"), sums["tested"], sums["sifted"]
+    errors = sums.pop("errors")
+    tested = sums["tested"]
+    sifted = sums["sifted"]
     low, high = clopper_pearson(errors, tested)
-    aborted = keys.blocks["abort_step"] != b""
-    first = keys.blocks[aborted][:1]
-    told = [f"{row['abort_step'].decode()}: {row['abort_reason'].decode()}" for row in first]
+    aborted = keys.blocks[keys.blocks["abort_step"] != b""]
     return {
         **sums,
         "tested_errors": errors,
@@ -172,11 +221,18 @@ def _of_key(keys: KeysReport) -> Values:
         "key_per_sifted": keys.key_bits / sifted if sifted else None,
         "key_per_emission": keys.per_emission,
         "key_per_second": keys.per_second,
-        "aborted_blocks": int(aborted.sum()),
-        "abort": told[0] if told else None,
+        "aborted_blocks": len(aborted),
+        "abort": _told(aborted[0]) if len(aborted) else None,
         "keys_agree": keys.agree,
         "keys_digest": keys.digest,
     }
+
+
+def _told(block: np.void) -> str:
+    """Why a block was aborted."""
+    step = block["abort_step"].decode()
+    reason = block["abort_reason"].decode()
+    return f"{step}: {reason}"
 
 
 # ── sweeps ───────────────────────────────────────────────────────────────────────────────────────
@@ -186,10 +242,15 @@ def _points(directory: Path) -> Iterator[Source]:
     """A row per point; one that is not finished has the values of the axes alone."""
     sweep = read_sweep(directory)
     file = read_sweep_file(directory / FILE)
-    for (key, named), row in zip(file.points, sweep.rows(), strict=True):
+    for (key, named), row in zip(
+        file.points,
+        sweep.rows(),
+        strict=True,
+    ):
         parameters = flat(named)
         if done := file.rows.get(key):
-            parameters |= flat(done["config"]) | flat(done["protocol"], "protocol.")
+            parameters |= flat(done["config"])
+            parameters |= flat(done["protocol"], "protocol.")
         results = {name: value for name, value in row.items() if name not in sweep.axes}
         results.pop("seed", None)  # a parameter
         if results["state"] == "done":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,11 @@ class Runs(RunFrames):
         return iter(self.rows())
 
     def __repr__(self) -> str:
-        kinds = [source.kind for source in self.sources]
-        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        return (
-            f"<Runs: {counts or 'none'}; parameters that differ: {', '.join(self.axes) or 'none'}>"
-        )
+        kinds = Counter(source.kind for source in self.sources)
+        counts = [f"{count} {kind}" for kind, count in kinds.items()]
+        rows = ", ".join(counts) or "none"
+        axes = ", ".join(self.axes) or "none"
+        return f"<Runs: {rows}; parameters that differ: {axes}>"
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -62,8 +63,12 @@ class Runs(RunFrames):
     def _different(self, name: str) -> set[str]:
         """The values of a parameter; a pairs file has none of a protocol's."""
         is_protocol = name.startswith("protocol.")
-        mine = [one for one in self.sources if not (is_protocol and one.kind == "pairs")]
-        return {repr(one.parameters.get(name)) for one in mine}
+        found = set()
+        for source in self.sources:
+            if not is_protocol or source.kind != "pairs":
+                value = source.parameters.get(name)
+                found.add(repr(value))
+        return found
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -71,15 +76,22 @@ class Runs(RunFrames):
         results: dict[str, None] = {}
         for source in self.sources:
             results |= dict.fromkeys(source.names())
-        named = dict.fromkeys((*_FIRST, *self.axes, *results, *self.parameters))
-        return tuple(named)
+        names = (
+            *_FIRST,
+            *self.axes,
+            *results,
+            *self.parameters,
+        )
+        return tuple(dict.fromkeys(names))
 
     def __getitem__(self, item: str | slice | Sequence[int] | NDArray[Any]) -> Any:
         """A column by its name, or some of the rows."""
         if isinstance(item, str):
             return array_of(self.column(item))
-        places = np.arange(len(self))[item if isinstance(item, slice) else np.asarray(item)]
-        chosen = tuple(self.sources[place] for place in np.atleast_1d(places).tolist())
+        wanted = item if isinstance(item, slice) else np.asarray(item)
+        rows = np.arange(len(self))[wanted]
+        places = np.atleast_1d(rows).tolist()
+        chosen = tuple(self.sources[place] for place in places)
         return Runs(chosen, self.skipped)
 
     def column(self, name: str) -> list[Any]:
@@ -92,7 +104,11 @@ class Runs(RunFrames):
     def rows(self) -> list[dict[str, Any]]:
         """The rows as mappings of column to value, None where there is none."""
         columns = self.columns
-        return [{name: _value(source, name) for name in columns} for source in self.sources]
+        rows = []
+        for source in self.sources:
+            row = {name: _value(source, name) for name in columns}
+            rows.append(row)
+        return rows
 
     def open(self, row: int) -> PairsFile:
         """The pairs file of a row, for its pairs.  Raises `StoreError` for a row of another kind."""
@@ -118,13 +134,18 @@ def open_runs(*names: Name, skip_unreadable: bool = False) -> Runs:
                 raise
             skipped.append((path, str(error)))
     if not found:
-        raise ConfigError(f"none of {len(skipped)} files can be read; the first: {skipped[0][1]}")
+        _, reason = skipped[0]
+        raise ConfigError(f"none of {len(skipped)} files can be read; the first: {reason}")
     return Runs(tuple(found), tuple(skipped))
 
 
 def _value(source: Source, name: str) -> Any:
     if name in source.parameters:
         return source.parameters[name]
-    if name in _FIRST:
-        return str(source.path) if name == "file" else source.kind
-    return source.results().get(name) if name in source.names() else None
+    if name == "file":
+        return str(source.path)
+    if name == "kind":
+        return source.kind
+    if name in source.names():
+        return source.results().get(name)
+    return None

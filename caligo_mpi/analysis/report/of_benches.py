@@ -104,7 +104,11 @@ def _figures(summary: Summary) -> Iterator[Figure]:
 def _tables(summary: Summary) -> Iterator[str]:
     rows = [_row(case) for case in summary["cases"]]
     yield html.heading(3, "Cases")
-    yield html.table(_CASES, rows, numbers=range(2, 7))
+    yield html.table(
+        _CASES,
+        rows,
+        numbers=range(2, 7),
+    )
 
 
 def _row(case: Summary) -> tuple[object, ...]:

@@ -94,7 +94,11 @@ def _parts(keys: KeysReport) -> Iterator[str]:
             yield html.paragraph(f"What helps: {helps}.")
     facts = html.facts(_facts(keys))
     header = ("step", "bits", "of pairs")
-    steps = html.table(header, _steps(keys), numbers=(1, 2))
+    steps = html.table(
+        header,
+        _steps(keys),
+        numbers=(1, 2),
+    )
     yield html.columns(facts, steps)
 
 
@@ -155,8 +159,16 @@ def _background(keys: KeysReport) -> Iterator[str]:
     yield html.heading(3, "Blocks")
     header = html.words(_OF_BLOCKS)
     rows = [_block(row) for row in keys.blocks[:_MOST_BLOCKS]]
-    yield html.table(header, rows, numbers=range(7))
-    yield from html.first_of(_MOST_BLOCKS, len(keys.blocks), "blocks")
+    yield html.table(
+        header,
+        rows,
+        numbers=range(7),
+    )
+    yield from html.first_of(
+        _MOST_BLOCKS,
+        len(keys.blocks),
+        "blocks",
+    )
     config = json.loads(keys.info.config)
     protocol = html.code(json.dumps(config, indent=2))
     said = html.facts(software(keys.info.software))

@@ -60,7 +60,11 @@ def background(seen: Glance) -> Iterator[str]:
     if len(seen.metrics):
         ranks = [_rank(row) for row in seen.metrics[-_MOST_ROWS:]]
         yield html.heading(3, "Ranks")
-        yield html.table(_RANKS, ranks, numbers=range(2, 13))
+        yield html.table(
+            _RANKS,
+            ranks,
+            numbers=range(2, 13),
+        )
     if len(seen.faults):
         faults = [_fault(row) for row in seen.faults[:_MOST_ROWS]]
         yield html.heading(3, "Faults")

@@ -83,7 +83,11 @@ def _parts(seen: Glance, analysis: Analysis | None) -> Iterator[str]:
         yield f"<p>{html.bad(cause)}</p>"
     rows = [_row_of_rate(rate) for rate in _rates(seen)]
     facts = html.facts(_facts(seen))
-    rates = html.table(_RATES, rows, numbers=range(1, 7))
+    rates = html.table(
+        _RATES,
+        rows,
+        numbers=range(1, 7),
+    )
     yield html.columns(facts, rates)
 
 
@@ -92,7 +96,11 @@ def _facts(seen: Glance) -> Iterator[tuple[str, object]]:
     done = seen.total("count")
     total = info.pairs
     seconds = float(seen.work["seconds"].sum())
-    launches = counted(len(seen.runs), "launch", "launches")
+    launches = counted(
+        len(seen.runs),
+        "launch",
+        "launches",
+    )
     faults = counted(len(seen.faults), "fault")
     state, pairs = "complete", f"{done:,}"
     if not seen.complete:

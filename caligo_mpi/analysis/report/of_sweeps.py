@@ -121,8 +121,16 @@ def _points(sweep: Sweep) -> Iterator[str]:
     rows = zip(*columns, strict=True)
     right = [place for place, name in enumerate(names) if name not in _WORDS]
     yield html.heading(3, "Points")
-    yield html.table(html.words(names), rows, numbers=right)
-    yield from html.first_of(_MOST_POINTS, len(sweep), "points")
+    yield html.table(
+        html.words(names),
+        rows,
+        numbers=right,
+    )
+    yield from html.first_of(
+        _MOST_POINTS,
+        len(sweep),
+        "points",
+    )
 
 
 def _cells(sweep: Sweep, name: str) -> list[str]:

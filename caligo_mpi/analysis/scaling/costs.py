@@ -36,14 +36,17 @@ class Costs:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not 0 <= value < float("inf") or (name in _RATES and not value):
+            is_number = 0 <= value < float("inf")
+            is_zero_rate = name in _RATES and value == 0
+            if not is_number or is_zero_rate:
                 raise ConfigError(f"costs.{name}={value!r} must be a number above 0")
 
     @classmethod
     def read(cls, path: Path) -> Costs:
         """The costs in a JSON file as ``jobs/scaling.py measure`` prints it.  Raises `ConfigError`."""
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            found = json.loads(text)
             numbers = {name: float(value) for name, value in found.items()}
             return cls(**numbers)
         except (OSError, ValueError, TypeError, AttributeError) as error:

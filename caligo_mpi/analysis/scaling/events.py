@@ -17,6 +17,8 @@ from ...parallel.limits import GROUP_BYTES, INLINE_BYTES
 from .costs import Costs, Workload
 
 _SEED = 20
+#: Seconds of chunks that are drawn at a time.
+_DRAWN = 4096
 
 
 @dataclass
@@ -28,6 +30,12 @@ class Played:
     serving: float
 
 
+#: When, in which order, what happens, to whom.
+_Event = tuple[float, int, str, int]
+#: From whom, which positions are finished, how long they took.
+_Message = tuple[int, list[int], float]
+
+
 @dataclass
 class _Worker:
     """A rank: positions it was granted, those it has finished and not announced."""
@@ -37,6 +45,16 @@ class _Worker:
     ends: set[int] = field(default_factory=set)  # positions that end a grant
     spent: float = 0.0  # seconds of the finished ones
     working: bool = False
+
+
+@dataclass
+class _Own:
+    """The chunk that rank 0 computes itself, between messages."""
+
+    position: int | None = None
+    left: float = 0.0  # seconds
+    start: float = 0.0  # when it was begun or gone on with
+    version: int = 0  # which of its ends counts
 
 
 class _Durations:
@@ -53,7 +71,8 @@ class _Durations:
             return self.mean
         if not self.drawn:
             shape = self.spread**-2
-            times = self.random.gamma(shape, self.mean / shape, 4096)
+            scale = self.mean / shape
+            times = self.random.gamma(shape, scale, _DRAWN)
             self.drawn = times.tolist()
         return self.drawn.pop()
 
@@ -68,18 +87,15 @@ class Play:
         self.grants = Grants(workload.chunks, ranks, policy, computes=True)
         self.workers = [_Worker() for _ in range(ranks)]
         self.durations = _Durations(workload.seconds, workload.spread)
-        self.events: list[tuple[float, int, str, int]] = []
+        self.events: list[_Event] = []
         self.counter = 0
-        self.mailbox: deque[tuple[int, list[int], float]] = deque()
+        self.mailbox: list[_Message] = []
         self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
         self.news: set[int] = set()  # those that may have room for more now
         self.next_commit = 0
         self.listening = False  # a turn of listening is due
         self.busy_until = 0.0  # rank 0, with what others sent
-        self.own_left = 0.0  # seconds of the chunk that rank 0 is computing
-        self.own_position: int | None = None
-        self.own_start = 0.0
-        self.own_version = 0
+        self.own = _Own()
         self.disk_free = 0.0
         self.computing = self.serving = 0.0
 
@@ -97,7 +113,7 @@ class Play:
                 self._finished(who, now)
             elif what == "arrived":
                 self._granted(who, now)
-            elif what == "own" and who == self.own_version:
+            elif what == "own" and who == self.own.version:
                 self._own_finished(now)
             elif what == "listen":
                 self._listen(now)
@@ -116,9 +132,10 @@ class Play:
 
     def _start(self, number: int, now: float) -> None:
         """Begin to compute the next chunk."""
+        worker = self.workers[number]
         seconds = self.durations.next()
-        self.workers[number].working = True
-        self.workers[number].spent += seconds
+        worker.working = True
+        worker.spent += seconds
         self.computing += seconds
         self._at(now + seconds, "computed", number)
 
@@ -127,8 +144,10 @@ class Play:
         nbytes = self.workload.written
         if not nbytes:
             return begin
-        self.disk_free = max(self.disk_free, begin) + nbytes / self.costs.file_system
-        return max(self.disk_free, begin + nbytes / self.costs.write)
+        turn = max(self.disk_free, begin)
+        self.disk_free = turn + nbytes / self.costs.file_system
+        alone = begin + nbytes / self.costs.write
+        return max(self.disk_free, alone)
 
     def _finished(self, number: int, now: float) -> None:
         worker = self.workers[number]
@@ -145,9 +164,12 @@ class Play:
     def _announce(self, number: int, now: float) -> None:
         worker = self.workers[number]
         self.mailbox.append((number, worker.finished, worker.spent))
-        worker.finished, worker.spent = [], 0.0
-        deaf = self.costs.tick / 2 if self.own_position is not None else 0.0
-        self._listen_at(now + self.costs.latency + deaf)
+        worker.finished = []
+        worker.spent = 0.0
+        heard = now + self.costs.latency
+        if self.own.position is not None:
+            heard += self.costs.tick / 2
+        self._listen_at(heard)
 
     # Rank 0.
 
@@ -164,11 +186,10 @@ class Play:
             self._listen_at(now)
             return
         self._interrupt(now)
-        messages = list(self.mailbox)
-        self.mailbox.clear()
-        spent = self.costs.message * len(messages)
-        for source, positions, seconds in messages:
+        spent = self.costs.message * len(self.mailbox)
+        for source, positions, seconds in self.mailbox:
             self._heard(source, positions, seconds)
+        self.mailbox.clear()
         spent += self._commit()
         self._served(now, spent)
         self._grant_all()
@@ -194,7 +215,8 @@ class Play:
 
     def _commit(self) -> float:
         """Put what is in order into the file; the seconds that takes."""
-        each = self.costs.commit + self.workload.carried / self.costs.write
+        carried = self.workload.carried
+        each = self.costs.commit + carried / self.costs.write
         spent = 0.0
         while self.next_commit in self.ready:
             source = self.ready.pop(self.next_commit)
@@ -204,7 +226,7 @@ class Play:
                 self.grants.received(source, 1)
                 self.news.add(source)
             if source:
-                spent += self.workload.carried / self.costs.transfer
+                spent += carried / self.costs.transfer
         return spent
 
     def _served(self, now: float, seconds: float) -> None:
@@ -212,35 +234,42 @@ class Play:
         self.serving += seconds
 
     def _grant(self, worker: int, now: float) -> None:
-        while worker and (positions := self.grants.for_worker(worker)) is not None:
-            self.workers[worker].queue.extend(positions)
-            self.workers[worker].ends.add(positions[-1])
-            self._at(now + self.costs.latency, "arrived", worker)
+        if not worker:
+            return  # rank 0 grants itself elsewhere
+        granted = self.workers[worker]
+        arrival = now + self.costs.latency
+        while (positions := self.grants.for_worker(worker)) is not None:
+            granted.queue.extend(positions)
+            granted.ends.add(positions[-1])
+            self._at(arrival, "arrived", worker)
 
     # Chunks of rank 0 itself, which messages interrupt.
 
     def _interrupt(self, now: float) -> None:
-        if self.own_position is not None:
-            self.own_left -= max(0.0, now - self.own_start)
-            self.own_version += 1
+        own = self.own
+        if own.position is not None:
+            own.left -= max(0.0, now - own.start)
+            own.version += 1
 
     def _compute_own(self, now: float) -> None:
         """Begin a chunk of rank 0's own, or go on with it."""
-        if self.own_position is None:
-            self.own_position = self.grants.for_itself()
-            if self.own_position is None:
+        own = self.own
+        if own.position is None:
+            own.position = self.grants.for_itself()
+            if own.position is None:
                 return
             self.grants.own.popleft()
-            self.own_left = self.durations.next()
-            self.computing += self.own_left
-        self.own_version += 1
-        self.own_start = now
-        self._at(now + max(0.0, self.own_left), "own", self.own_version)
+            own.left = self.durations.next()
+            self.computing += own.left
+        own.version += 1
+        own.start = now
+        end = now + max(0.0, own.left)
+        self._at(end, "own", own.version)
 
     def _own_finished(self, now: float) -> None:
-        assert self.own_position is not None
-        self.ready[self.own_position] = 0
-        self.own_position = None
+        assert self.own.position is not None
+        self.ready[self.own.position] = 0
+        self.own.position = None
         self.grants.measured(0, 1, max(self.workload.seconds, 1e-9))
         spent = self._commit()
         if self.workload.written:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .costs import Costs, Workload
-from .events import Play
+from .events import Play, Played
 from .queue import bounds
 
 #: Chunks that are played at the most; a longer run goes on at the rate of the second half.
@@ -39,13 +39,19 @@ def predict(
 ) -> Prediction:
     """Play a run of ``workload`` on ``ranks`` ranks and say what came of it."""
     costs = costs or Costs()
+
+    def play(chunks: int) -> Played:
+        part = replace(workload, chunks=chunks)
+        return Play(part, costs, ranks, policy).run()
+
     most = max(_PLAYED, _PLAYED_PER_RANK * ranks)
     chunks = min(workload.chunks, most)
-    played = Play(replace(workload, chunks=chunks), costs, ranks, policy).run()
-    seconds, rate = played.seconds, chunks / max(played.seconds, 1e-12)
+    played = play(chunks)
+    seconds = played.seconds
+    rate = chunks / max(seconds, 1e-12)
     if chunks < workload.chunks:
-        half = Play(replace(workload, chunks=chunks // 2), costs, ranks, policy).run()
-        rate = (chunks - chunks // 2) / (played.seconds - half.seconds)
+        half = chunks // 2
+        rate = (chunks - half) / (seconds - play(half).seconds)
         seconds += (workload.chunks - chunks) / rate
     found = bounds(workload, costs, ranks)
     work = workload.seconds * workload.chunks / ranks

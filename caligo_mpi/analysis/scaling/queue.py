@@ -30,9 +30,14 @@ class Bounds:
 def bounds(workload: Workload, costs: Costs, ranks: int) -> Bounds:
     """The asymptotic bounds of a run on ``ranks`` ranks (Denning and Buzen 1978)."""
     own = workload.seconds + workload.written / costs.write
-    rank0 = costs.commit + workload.carried * (1 / costs.transfer + 1 / costs.write)
+    through_rank0 = 1 / costs.transfer + 1 / costs.write
+    rank0 = costs.commit + workload.carried * through_rank0
     shared = workload.nbytes / costs.file_system
-    return Bounds(_rate(own / ranks), _rate(rank0), _rate(shared))
+    return Bounds(
+        ranks=_rate(own / ranks),
+        rank0=_rate(rank0),
+        file_system=_rate(shared),
+    )
 
 
 def _rate(seconds: float) -> float:
