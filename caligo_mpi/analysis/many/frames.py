@@ -81,14 +81,9 @@ class RunFrames:
         """
         xarray = library("xarray")
         names = _chosen(self, columns)
-        variables = {
-            name: (
-                "run",
-                self[name],
-                _units(name),
-            )
-            for name in names
-        }
+        variables = {}
+        for name in names:
+            variables[name] = ("run", self[name], _units(name))
         coordinates: dict[str, Any] = {"run": np.arange(len(self))}
         for name in self.axes:
             if name in variables:
