@@ -35,7 +35,8 @@ def forget(file: str) -> None:
 
 def taken(command: list[str], *, cold: str = "") -> tuple[float, float]:
     """Seconds by the clock and of the processor, each the best of some runs; ``cold`` is forgotten before each."""
-    clock, processor = [], []
+    clock = []
+    processor = []
     for _ in range(REPEATS):
         if cold:
             forget(cold)
@@ -63,28 +64,38 @@ def _processor() -> float:
 def main(file: str, ranks: int) -> None:
     """Measure and print ratios."""
     command = [sys.executable, "-m", "caligo_mpi"]
-    analyze = [
-        *command,
-        "analyze",
-        file,
-        "-q",
-    ]
-    cat = taken(["sh", "-c", f'cat "{file}" > /dev/null'])
-    start = taken([*command, "status", file])
-    alone = taken(analyze)
+    analyze = [*command, "analyze", file, "-q"]
+    cat = ["sh", "-c", f'cat "{file}" > /dev/null']
+    warm(file, cat, analyze, [*command, "status", file])
+    disk, _ = taken(cat, cold=file)
+    cold, _ = taken(analyze, cold=file)
+    seconds = f"analyze {cold:.2f} s, cat {disk:.2f} s"
+    print(f"cold, by the clock: {cold / disk:.2f} times cat ({seconds})")
+    one, _ = taken([*analyze, "--ranks", "1"])
+    many, _ = taken([*analyze, "--ranks", str(ranks)])
+    seconds = f"{one:.2f} s, {many:.2f} s"
+    print(f"clock: {ranks} ranks over 1 rank {one / many:.2f} ({seconds})")
+
+
+def warm(
+    file: str,
+    cat: list[str],
+    analyze: list[str],
+    status: list[str],
+) -> None:
+    """The same with all of the file in the page cache."""
+    of_cat = taken(cat)
+    of_start = taken(status)
+    of_analyze = taken(analyze)
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{file}: {Path(file).stat().st_size / 1e9:.3g} GB; memory at most {memory:.0f} MiB")
-    for name, number in (("clock", 0), ("processor", 1)):
-        words = f"analyze {alone[number]:.2f} s, cat {cat[number]:.2f} s"
-        fixed = f"starting Python alone {start[number] / cat[number]:.2f}"
-        print(f"{name}: {alone[number] / cat[number]:.2f} times cat ({words}; {fixed})")
-    disk = taken(["sh", "-c", f'cat "{file}" > /dev/null'], cold=file)[0]
-    cold = taken(analyze, cold=file)[0]
-    print(
-        f"cold, by the clock: {cold / disk:.2f} times cat (analyze {cold:.2f} s, cat {disk:.2f} s)"
-    )
-    one, many = (taken([*analyze, "--ranks", str(n)])[0] for n in (1, ranks))
-    print(f"clock: {ranks} ranks over 1 rank {one / many:.2f} ({one:.2f} s, {many:.2f} s)")
+    size = Path(file).stat().st_size / 1e9
+    print(f"{file}: {size:.3g} GB; memory at most {memory:.0f} MiB")
+    for number, name in enumerate(("clock", "processor")):
+        seconds = of_analyze[number]
+        least = of_cat[number]
+        words = f"analyze {seconds:.2f} s, cat {least:.2f} s"
+        start = f"starting Python alone {of_start[number] / least:.2f}"
+        print(f"{name}: {seconds / least:.2f} times cat ({words}; {start})")
 
 
 if __name__ == "__main__":
