@@ -64,6 +64,14 @@ def test_columns_are_sliced_like_arrays(made):
         assert (file.time is None) == (kind not in TIMED)
 
 
+def test_expecting_rows_changes_nothing(made):
+    path, _, rows = made
+    with open_pairs(path) as file:
+        for start, stop in ((0, 10**9), (5, 5), (77, 2000)):
+            file.expect(start, stop)
+        assert np.array_equal(file.alice_basis[:], rows[0])
+
+
 def test_packed_columns_begin_at_bit_0(made):
     path, _, rows = made
     with open_pairs(path) as file:
