@@ -41,29 +41,44 @@ class Layout:
         """Positions known to be 0."""
         order = self.code.shorten_order
         if self.punctured:
-            order = order[~np.isin(order, self.erased)]
-        return order[: self.code.n - self.punctured - -(-self.size // self.words)]
+            is_erased = np.isin(order, self.erased)
+            order = order[~is_erased]
+        part = -(-self.size // self.words)
+        return order[: self.code.n - self.punctured - part]
 
     def spread(self, keys: U8) -> U8:
         """Words (keys × words, n) that hold the ``keys`` (keys, size), 0 elsewhere."""
         held = self._held()
-        padded = np.zeros((len(keys), self.words * len(held)), np.uint8)
+        room = len(held)
+        count = len(keys)
+        padded = np.zeros((count, self.words * room), np.uint8)
         padded[:, : self.size] = keys
-        out = np.zeros((len(keys) * self.words, self.code.n), np.uint8)
-        out[:, held] = padded.reshape(-1, len(held))
+        words = count * self.words
+        out = np.zeros((words, self.code.n), np.uint8)
+        out[:, held] = padded.reshape(words, room)
         return out
 
     def gather(self, words: U8) -> U8:
         """The keys that `spread` put into the ``words``."""
-        return words[:, self._held()].reshape(len(words) // self.words, -1)[:, : self.size]
+        parts = words[:, self._held()]
+        count = len(words) // self.words
+        keys = parts.reshape(count, -1)
+        return keys[:, : self.size]
 
     def _held(self) -> I64:
         held = np.ones(self.code.n, bool)
-        held[self.erased] = held[self.shortened] = False
+        held[self.erased] = False
+        held[self.shortened] = False
         return np.flatnonzero(held)
 
 
-def choose_layout(size: int, qber: float, *, target: float, blind: bool = False) -> Layout:
+def choose_layout(
+    size: int,
+    qber: float,
+    *,
+    target: float,
+    blind: bool = False,
+) -> Layout:
     """The least telling code for keys of ``size`` bits of which a share of ``target`` fails at the most.
 
     Goes by the measured curves of the codes in the package (`predicted_failure`).  With ``blind`` every
@@ -73,11 +88,17 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
     >>> layout.code.name, layout.words, layout.leak_bits
     ('n4096-r70', 3, 3648)
     """
-    fits = (
-        fit(code, size, qber, target=target, blind=blind)
-        for code in map(load_code, available_codes())
-    )
-    layouts = [layout for layout in fits if layout is not None]
+    layouts = []
+    for name in available_codes():
+        layout = fit(
+            load_code(name),
+            size,
+            qber,
+            target=target,
+            blind=blind,
+        )
+        if layout is not None:
+            layouts.append(layout)
     if not layouts:
         raise ConfigError(
             f"qber={qber} is more than the codes here correct in keys of {size} bits with a failure "
@@ -86,16 +107,31 @@ def choose_layout(size: int, qber: float, *, target: float, blind: bool = False)
     return min(layouts, key=lambda layout: layout.leak_bits)
 
 
-def fit(code: Code, size: int, qber: float, *, target: float, blind: bool = False) -> Layout | None:
+def fit(
+    code: Code,
+    size: int,
+    qber: float,
+    *,
+    target: float,
+    blind: bool = False,
+) -> Layout | None:
     """The fewest words of one code for `choose_layout`; ``None`` where none of its curves promises as much.
 
     A curve speaks for every word in which Bob knows all bits that he knew when it was measured, and maybe more.
     """
     spare = _spare(code) if blind else 0
-    for curve in sorted((c for c in code.curves if not c.punctured), key=lambda c: c.shortened):
-        words = -(-size // _room(code, spare, curve.shortened))
-        if words * predicted_failure(curve, qber) <= target:
-            return Layout(code, size, words, spare)
+    curves = [curve for curve in code.curves if not curve.punctured]
+    for curve in sorted(curves, key=lambda curve: curve.shortened):
+        room = _room(code, spare, curve.shortened)
+        words = -(-size // room)
+        failures = words * predicted_failure(curve, qber)
+        if failures <= target:
+            return Layout(
+                code,
+                size,
+                words,
+                spare,
+            )
     return None
 
 
@@ -109,13 +145,23 @@ def predicted_failure(curve: Curve, qber: float) -> float:
     points = sorted(curve.points, key=lambda point: point.qber)
     above = [point for point in points if point.qber >= qber]
     below = [point for point in points if point.qber < qber]
-    if not above or not below:
-        return _rate(above[0]) if above else 1.0
-    low, high = below[-1], above[0]
-    share = Decimal((qber - low.qber) / (high.qber - low.qber))
-    # decimal: the same choice on every machine
-    ends = [(-Decimal(_rate(point)).ln()).sqrt() for point in (low, high)]
-    return float((-((ends[0] + share * (ends[1] - ends[0])) ** 2)).exp())
+    if not above:
+        return 1.0
+    high = above[0]
+    if not below:
+        return _rate(high)
+    low = below[-1]
+    part = (qber - low.qber) / (high.qber - low.qber)
+    begin = _root(low)
+    end = _root(high)
+    x = begin + Decimal(part) * (end - begin)
+    return float((-(x**2)).exp())
+
+
+def _root(point: Point) -> Decimal:
+    """The x of a measured point; decimal: the same choice on every machine."""
+    logarithm = Decimal(_rate(point)).ln()
+    return (-logarithm).sqrt()
 
 
 def _rate(point: Point) -> float:
@@ -127,8 +173,11 @@ def _room(code: Code, spare: int, shortened: int) -> int:
 
     Those punctured are of low degree, and knowing them helps less than knowing as many others.
     """
-    among = np.isin(code.shorten_order[:shortened], code.puncture_order[:spare])
-    return code.n - spare - shortened + int(np.count_nonzero(among))
+    known = code.shorten_order[:shortened]
+    told = code.puncture_order[:spare]
+    in_both = np.isin(known, told)
+    twice = int(np.count_nonzero(in_both))
+    return code.n - spare - shortened + twice
 
 
 def _spare(code: Code) -> int:

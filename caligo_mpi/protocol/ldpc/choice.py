@@ -20,12 +20,31 @@ SHORTEST = 131_072
 
 #: One-sided tail of the normal distribution → how many standard deviations away it begins.
 TAILS: tuple[tuple[float, float], ...] = (
-    (0.2, 0.8416), (0.15, 1.0364), (0.1, 1.2816), (0.07, 1.4758), (0.05, 1.6449), (0.04, 1.7507),
-    (0.03, 1.8808), (0.025, 1.9600), (0.02, 2.0537), (0.015, 2.1701), (0.01, 2.3263), (0.007, 2.4573),
-    (0.005, 2.5758), (0.004, 2.6521), (0.003, 2.7478), (0.0025, 2.8070), (0.002, 2.8782),
-    (0.0015, 2.9677), (0.001, 3.0902), (7e-4, 3.1947), (5e-4, 3.2905), (3e-4, 3.4316), (2e-4, 3.5401),
+    (0.2, 0.8416),
+    (0.15, 1.0364),
+    (0.1, 1.2816),
+    (0.07, 1.4758),
+    (0.05, 1.6449),
+    (0.04, 1.7507),
+    (0.03, 1.8808),
+    (0.025, 1.9600),
+    (0.02, 2.0537),
+    (0.015, 2.1701),
+    (0.01, 2.3263),
+    (0.007, 2.4573),
+    (0.005, 2.5758),
+    (0.004, 2.6521),
+    (0.003, 2.7478),
+    (0.0025, 2.8070),
+    (0.002, 2.8782),
+    (0.0015, 2.9677),
+    (0.001, 3.0902),
+    (7e-4, 3.1947),
+    (5e-4, 3.2905),
+    (3e-4, 3.4316),
+    (2e-4, 3.5401),
     (1e-4, 3.7190),
-)  # fmt: skip
+)
 
 _AT_FIRST = -1.2816  # blind: standard deviations from the expected errors to those of the first try
 _AT_LAST = 3.0902  # and to those that can be corrected when all is told
@@ -46,7 +65,8 @@ class Expected:
         0.01
         """
         qber = (errors + 1) / (tested + 2)
-        return cls(qber, sqrt(qber * (1 - qber) / (tested + 2)))
+        variance = qber * (1 - qber) / (tested + 2)
+        return cls(qber, sqrt(variance))
 
 
 def deviations(failures: float) -> float:
@@ -55,7 +75,10 @@ def deviations(failures: float) -> float:
     >>> deviations(0.0012)
     3.0902
     """
-    return next((far for tail, far in TAILS if tail <= failures), inf)
+    for share, far in TAILS:
+        if share <= failures:
+            return far
+    return inf
 
 
 def tail(far: float) -> float:
@@ -64,24 +87,50 @@ def tail(far: float) -> float:
     >>> tail(2.4), tail(0.1)
     (0.01, 1.0)
     """
-    return next((share for share, begin in reversed(TAILS) if begin <= far), 1.0)
+    for share, begin in reversed(TAILS):
+        if begin <= far:
+            return share
+    return 1.0
 
 
-def distance(family: Family, splits: int, expected: Expected, size: int) -> float:
+def distance(
+    family: Family,
+    splits: int,
+    expected: Expected,
+    size: int,
+) -> float:
     """From the errors expected in ``size`` bits to those that are too many, in standard deviations."""
-    limit, qber = family.limit(splits), expected.qber
+    limit = family.limit(splits)
+    qber = expected.qber
     variance = (qber * (1 - qber) + limit.spread) / size
-    return (limit.qber - qber) / sqrt(variance + expected.doubt**2)
+    deviation = sqrt(variance + expected.doubt**2)
+    return (limit.qber - qber) / deviation
 
 
-def reaches(family: Family, splits: int, size: int, failures: float) -> float:
+def reaches(
+    family: Family,
+    splits: int,
+    size: int,
+    failures: float,
+) -> float:
     """The highest error rate at which keys of ``size`` bits fail no more often than ``failures``; or 0."""
     far = deviations(failures)
-    low, high = 0.0, family.limit(splits).qber
+    low = 0.0
+    high = family.limit(splits).qber
     for _ in range(40):
         qber = (low + high) / 2
-        fits = distance(family, splits, Expected(qber), size) >= far
-        low, high = (qber, high) if fits else (low, qber)
+        if (
+            distance(
+                family,
+                splits,
+                Expected(qber),
+                size,
+            )
+            >= far
+        ):
+            low = qber
+        else:
+            high = qber
     return low
 
 
@@ -90,26 +139,43 @@ def choose_cheapest(size: int, expected: Expected) -> Layout | None:
 
     A key that fails is told from end to end, so one in a hundred costs a hundredth of the bits.
     """
-    best, least = None, 1.0
+    best = None
+    least = 1.0
     for family, splits in _all(size):
         told = _told(family, splits, size)
-        lost = tail(distance(family, splits, expected, size))
+        far = distance(
+            family,
+            splits,
+            expected,
+            size,
+        )
+        lost = tail(far)
         cost = told + lost * (1 - told)
         if cost < least:
-            best, least = (family, splits), cost
-    return None if best is None else _layout(*best, size, 1)
+            best = family, splits
+            least = cost
+    return _layout(best, size, 1)
 
 
 def choose_safe(size: int, qber: float, failures: float) -> Layout | None:
     """The code that tells least about keys of ``size`` bits of which no more than a share of ``failures`` fails."""
     words = max(1, round(size / WORD_BITS))
     part = -(-size // words)
-    far, best, least = deviations(failures / words), None, inf
+    needed = deviations(failures / words)
+    best = None
+    least = inf
     for family, splits in _all(part):
         told = _told(family, splits, part)
-        if told < least and distance(family, splits, Expected(qber), part) >= far:
-            best, least = (family, splits), told
-    return None if best is None else _layout(*best, size, words)
+        far = distance(
+            family,
+            splits,
+            Expected(qber),
+            part,
+        )
+        if told < least and far >= needed:
+            best = family, splits
+            least = told
+    return _layout(best, size, words)
 
 
 def choose_range(size: int, expected: Expected) -> tuple[Family, int] | None:
@@ -117,21 +183,42 @@ def choose_range(size: int, expected: Expected) -> tuple[Family, int] | None:
 
     Of the families whose splits go on to where one key in a thousand is left, that which tells least at first.
     """
-    best, least = None, inf
+    best = None
+    least = inf
     for family in _families(size):
-        if distance(family, family.splits, expected, size) < _AT_LAST:
+        if (
+            distance(
+                family,
+                family.splits,
+                expected,
+                size,
+            )
+            < _AT_LAST
+        ):
             continue
-        at = [k for k in range(family.splits) if distance(family, k, expected, size) <= _AT_FIRST]
-        first = at[-1] if at else 0
+        first = 0
+        for splits in range(family.splits):
+            if (
+                distance(
+                    family,
+                    splits,
+                    expected,
+                    size,
+                )
+                <= _AT_FIRST
+            ):
+                first = splits
         told = family.share(first)
         if told < least:
-            best, least = (family, first), told
+            best = family, first
+            least = told
     return best
 
 
 def _families(size: int) -> Iterator[Family]:
     for family in map(load_family, available_families()):
-        if size >= family.least_lift * family.columns and family.limits:
+        shortest = family.least_lift * family.columns
+        if size >= shortest and family.limits:
             yield family
 
 
@@ -152,5 +239,11 @@ def lift_for(family: Family, size: int) -> int:
     return -(-size // family.columns)
 
 
-def _layout(family: Family, splits: int, size: int, words: int) -> Layout:
-    return Layout(family.code(lift_for(family, -(-size // words)), splits), size, words)
+def _layout(best: tuple[Family, int] | None, size: int, words: int) -> Layout | None:
+    """Keys of ``size`` bits in so many ``words`` of the ``best`` family with its splits."""
+    if best is None:
+        return None
+    family, splits = best
+    part = -(-size // words)
+    code = family.code(lift_for(family, part), splits)
+    return Layout(code, size, words)

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from ...errors import ConfigError
 from ...pairs.bits import U8
 
+I16 = NDArray[np.int16]
 I64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 FOLDER = Path(__file__).with_name("codes")
 _LONG = 128  # a circulant that is worth a call of its own
@@ -55,7 +57,7 @@ class Code:
 
     name: str
     lift: int
-    base: NDArray[np.int16]
+    base: I16
     puncturing: tuple[int, ...] = ()
     curves: tuple[Curve, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
@@ -78,28 +80,36 @@ class Code:
     @cached_property
     def layers(self) -> tuple[I64, ...]:
         """For each base row the bits of its checks: (degree, Z), check i of the row in column i."""
-        check = np.arange(self.lift)
-        columns = [np.flatnonzero(row >= 0) for row in self.base]
-        return tuple(
-            held[:, None] * self.lift + (check - row[held].astype(np.int64)[:, None]) % self.lift
-            for row, held in zip(self.base, columns, strict=True)
-        )
+        lift = self.lift
+        check = np.arange(lift)
+        layers = []
+        for row in self.base:
+            held = np.flatnonzero(row >= 0)
+            shift = row[held].astype(np.int64)
+            place = (check - shift[:, None]) % lift
+            begin = lift * held[:, None]
+            layers.append(begin + place)
+        return tuple(layers)
 
     @cached_property
     def edges(self) -> tuple[I64, I64]:
         """Bit of every edge, layer by layer, and the degree of each layer's checks."""
-        degrees = np.array([len(layer) for layer in self.layers])
-        return np.concatenate([layer.ravel() for layer in self.layers]), degrees
+        layers = self.layers
+        degrees = np.array([len(layer) for layer in layers])
+        bits = np.concatenate([layer.ravel() for layer in layers])
+        return bits, degrees
 
     @cached_property
     def puncture_order(self) -> I64:
         """Bits that may be punctured, in order, their base columns in turn."""
-        return _in_turn(np.array(self.puncturing, np.int64), self.lift)
+        columns = np.array(self.puncturing, np.int64)
+        return _in_turn(columns, self.lift)
 
     @cached_property
     def shorten_order(self) -> I64:
         """All bits in the order of being shortened, base columns in turn."""
-        return _in_turn(np.arange(self.base.shape[1]), self.lift)
+        columns = np.arange(self.base.shape[1])
+        return _in_turn(columns, self.lift)
 
 
 def available_codes() -> dict[str, tuple[int, float]]:
@@ -108,9 +118,11 @@ def available_codes() -> dict[str, tuple[int, float]]:
     >>> available_codes()["n4096-r50"]
     (4096, 0.5)
     """
-    return {
-        name: (code.n, code.rate) for name, code in ((name, load_code(name)) for name in _names())
-    }
+    found = {}
+    for name in _names():
+        code = load_code(name)
+        found[name] = (code.n, code.rate)
+    return found
 
 
 @cache
@@ -122,30 +134,42 @@ def load_code(name: str) -> Code:
     (4096, 2048)
     """
     if name not in _names():
-        raise ConfigError(f"code={name!r} does not exist; choose one of {', '.join(_names())}")
-    return from_json(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
+        names = ", ".join(_names())
+        raise ConfigError(f"code={name!r} does not exist; choose one of {names}")
+    text = (FOLDER / f"{name}.json").read_text("utf-8")
+    return from_json(json.loads(text))
 
 
 def from_json(data: dict[str, Any]) -> Code:
     """A code from what `to_json` made of it."""
-    base = np.full((len(data["circulants"]), data["columns"]), -1, np.int16)
-    for row, circulants in enumerate(data["circulants"]):
+    rows = data["circulants"]
+    shape = len(rows), data["columns"]
+    base = np.full(shape, -1, np.int16)
+    for row, circulants in enumerate(rows):
         for column, shift in circulants:
             base[row, column] = shift
-    curves = tuple(
-        Curve(
-            curve["punctured"],
-            curve["shortened"],
-            tuple(Point(**point) for point in curve["points"]),
-        )
-        for curve in data["curves"]
+    curves = []
+    for curve in data["curves"]:
+        points = tuple(Point(**point) for point in curve["points"])
+        known = curve["shortened"]
+        curves.append(Curve(curve["punctured"], known, points))
+    return Code(
+        data["name"],
+        data["lift"],
+        base,
+        tuple(data["puncturing"]),
+        tuple(curves),
+        data["about"],
     )
-    return Code(data["name"], data["lift"], base, tuple(data["puncturing"]), curves, data["about"])
 
 
 def to_json(code: Code) -> dict[str, Any]:
     """The code and its curves as JSON values; ``circulants`` lists (column, shift) for each base row."""
-    circulants = [[(int(c), int(row[c])) for c in np.flatnonzero(row >= 0)] for row in code.base]
+    circulants = []
+    for row in code.base:
+        columns = np.flatnonzero(row >= 0)
+        pairs = np.stack([columns, row[columns]], axis=1)
+        circulants.append(pairs.tolist())
     return {
         "name": code.name,
         "about": code.about,
@@ -159,14 +183,15 @@ def to_json(code: Code) -> dict[str, Any]:
 
 def syndrome(code: Code, bits: U8) -> U8:
     """Parities of all checks for each row of ``bits`` (frames, n): (frames, m)."""
-    if code.lift >= _LONG:
+    lift = code.lift
+    if lift >= _LONG:
         return _syndrome_by_shifts(code, bits)
     columns = np.ascontiguousarray(bits.T)
     out = np.empty((code.m, len(bits)), np.uint8)
     for row, layer in enumerate(code.layers):
-        np.bitwise_xor.reduce(
-            columns[layer], axis=0, out=out[row * code.lift : (row + 1) * code.lift]
-        )
+        check = row * lift
+        odd = out[check : check + lift]
+        np.bitwise_xor.reduce(columns[layer], axis=0, out=odd)
     return np.ascontiguousarray(out.T)
 
 
@@ -175,19 +200,25 @@ def _syndrome_by_shifts(code: Code, bits: U8) -> U8:
     lift = code.lift
     out = np.zeros((len(bits), code.m), np.uint8)
     for row, column in np.argwhere(code.base >= 0):
-        own = bits[:, column * lift : (column + 1) * lift]
-        odd = out[:, row * lift : (row + 1) * lift]
+        check = row * lift
+        bit = column * lift
+        own = bits[:, bit : bit + lift]
+        odd = out[:, check : check + lift]
         shift = int(code.base[row, column])
-        odd[:, shift:] ^= own[:, : lift - shift]
-        odd[:, :shift] ^= own[:, lift - shift :]
+        rest = lift - shift
+        odd[:, shift:] ^= own[:, :rest]
+        odd[:, :shift] ^= own[:, rest:]
     return out
 
 
 @cache
 def _names() -> tuple[str, ...]:
     names = [entry.stem for entry in FOLDER.glob("*.json")]
-    return tuple(sorted(names, key=lambda name: (len(name), name)))
+    by_length = sorted(names, key=lambda name: (len(name), name))
+    return tuple(by_length)
 
 
 def _in_turn(columns: I64, lift: int) -> I64:
-    return (columns[None, :] * lift + np.arange(lift)[:, None]).ravel()
+    place = np.arange(lift)[:, None]
+    bits = columns[None, :] * lift + place
+    return bits.ravel()

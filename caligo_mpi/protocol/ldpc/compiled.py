@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 from numba import int16
-from numpy.typing import NDArray
 
 from ...machine.jit import compiler, helper
 from . import plain
-from .code import Code
-from .plain import FAR, I16, LIMIT
+from .code import I16, Code, Flags
+from .plain import FAR, LIMIT
 
 _jit = compiler(__file__, plain.__file__)
 
@@ -23,20 +22,38 @@ def lanes(code: Code) -> int:
     return _LANES
 
 
-def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
+def sweep(
+    code: Code,
+    total: I16,
+    messages: I16,
+    syndromes: I16,
+) -> None:
     """As `plain.sweep`, for 64 lanes."""
-    _sweep(*code.edges, code.lift, total, messages, syndromes)
+    _sweep(
+        *code.edges,
+        code.lift,
+        total,
+        messages,
+        syndromes,
+    )
 
 
-def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
+def satisfied(code: Code, total: I16, syndromes: I16) -> Flags:
     """As `plain.satisfied`, for 64 lanes."""
     wrong = np.zeros(_LANES, np.int16)
-    _violations(*code.edges, code.lift, total, syndromes, wrong)
-    return np.equal(wrong, 0)
+    _violations(
+        *code.edges,
+        code.lift,
+        total,
+        syndromes,
+        wrong,
+    )
+    return wrong >= 0
 
 
 @helper
-def _abs(x: Any) -> Any:
+def absolute(x: Any) -> Any:
+    """|x| of 16 bits."""
     return x if x >= int16(0) else int16(-x)
 
 
@@ -48,24 +65,18 @@ def _correction(x: Any) -> Any:
 
 
 @helper
-def _combine(x: Any, y: Any) -> Any:
+def combine(x: Any, y: Any) -> Any:
+    """Two magnitudes in one, as in `plain`."""
     together = int16(x + y)
     apart = int16(x - y)
     gain = _correction(together)
-    loss = _correction(_abs(apart))
+    loss = _correction(absolute(apart))
     least = min(x, y)
     return int16(int16(least + gain) - loss)
 
 
 @_jit("void(int64[::1], int64[::1], int64, int16[:,::1], int16[:,::1], int16[:,::1])")
-def _sweep(
-    bit: Any,
-    degrees: Any,
-    lift: Any,
-    total: Any,
-    messages: Any,
-    syndromes: Any,
-) -> None:
+def _sweep(bit: Any, degrees: Any, lift: Any, total: Any, messages: Any, syndromes: Any) -> None:
     values = np.empty((degrees.max(), _LANES), np.int16)
     least = np.empty(_LANES, np.int16)
     others = np.empty(_LANES, np.int16)
@@ -84,20 +95,22 @@ def _sweep(
                 for f in range(_LANES):
                     value = int16(total[v, f] - messages[edge, f])
                     values[k, f] = value
-                    flip[f] ^= int16(value >> int16(15))
-                    size = min(_abs(value), int16(LIMIT))
+                    flip[f] ^= value
+                    size = min(absolute(value), int16(LIMIT))
                     more = max(least[f], size)
                     least[f] = min(least[f], size)
-                    others[f] = _combine(others[f], more)
+                    others[f] = combine(others[f], more)
             for k in range(degree):
                 edge = first + k * lift + i
                 v = bit[edge]
                 for f in range(_LANES):
                     value = values[k, f]
-                    size = min(_abs(value), int16(LIMIT))
-                    whole = _combine(others[f], least[f])
-                    out = others[f] if size == least[f] else whole
-                    sign = int16(flip[f] ^ int16(value >> int16(15)))
+                    size = min(absolute(value), int16(LIMIT))
+                    one = others[f]
+                    every = combine(one, least[f])
+                    out = one if size == least[f] else every
+                    odd = int16(flip[f] ^ value)
+                    sign = int16(odd >> int16(15))
                     turned = int16(out ^ sign)
                     out = int16(turned - sign)
                     messages[edge, f] = out
@@ -123,9 +136,10 @@ def _violations(
             for f in range(_LANES):
                 odd[f] = syndromes[check, f]
             for k in range(degree):
-                v = bit[first + k * lift + i]
+                edge = first + k * lift + i
+                v = bit[edge]
                 for f in range(_LANES):
-                    odd[f] ^= int16(total[v, f] >> int16(15))
+                    odd[f] ^= total[v, f]
             for f in range(_LANES):
                 wrong[f] |= odd[f]
         first += degree * lift

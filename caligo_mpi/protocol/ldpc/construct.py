@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .code import I64, Code
+from .code import I16, I64, Code
 
 _UNREACHED = np.iinfo(np.int32).max
 
@@ -52,7 +51,9 @@ def build(
     (192, 96, 0)
     """
     depth, reach = within or Within()
-    columns = [degree for degree in sorted(degrees) for _ in range(degrees[degree])]
+    columns = []
+    for degree in sorted(degrees):
+        columns += degrees[degree] * [degree]
     limit = -(-sum(columns) // rows)
     draw = np.random.default_rng(seed)
     grow = _Growth(
@@ -68,15 +69,21 @@ def build(
             row, shift = _place(base, column, grow)
             base[row, column] = shift
     _break_four_cycles(base, grow)
-    return Code(name, lift, base, _untainted(base))
+    return Code(
+        name,
+        lift,
+        base,
+        _untainted(base),
+    )
 
 
 def four_cycles(code: Code) -> int:
     """Base entries that lie on a cycle of four edges: two bits that share two checks."""
-    return len(_on_four_cycles(code.base, code.lift))
+    entries = _on_four_cycles(code.base, code.lift)
+    return len(entries)
 
 
-def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
+def _on_four_cycles(base: I16, lift: int) -> I64:
     """Rows and columns (k, 2) of entries where two rows have the same difference of shifts in two columns."""
     bad = np.zeros(base.shape, bool)
     for i, row in enumerate(base):
@@ -92,7 +99,7 @@ def _on_four_cycles(base: NDArray[np.int16], lift: int) -> NDArray[np.int64]:
     return np.argwhere(bad)
 
 
-def _break_four_cycles(base: NDArray[np.int16], grow: _Growth) -> None:
+def _break_four_cycles(base: I16, grow: _Growth) -> None:
     """Move circulants on cycles of four, one after the other, as long as that leaves fewer of them."""
     bad = _on_four_cycles(base, grow.lift)
     for _ in range(4 * len(bad)):
@@ -111,14 +118,19 @@ def _break_four_cycles(base: NDArray[np.int16], grow: _Growth) -> None:
             base[row, column] = shift
 
 
-def _place(base: NDArray[np.int16], column: int, grow: _Growth) -> tuple[int, int]:
+def _place(base: I16, column: int, grow: _Growth) -> tuple[int, int]:
     """Row and shift of the column's next circulant: farthest away, then in the emptiest row, then by lot."""
     filled = (base >= 0).sum(axis=1)
     free = base[:, column] < 0
     is_full = filled >= grow.limit
     if not is_full[free].all():
         free &= ~is_full
-    distance = _distances(base, column, lift=grow.lift, depth=grow.depth)
+    distance = _distances(
+        base,
+        column,
+        lift=grow.lift,
+        depth=grow.depth,
+    )
     distance[~free] = -1
     distance[:, grow.reach :] = -1
     farthest = distance == distance.max()
@@ -130,7 +142,13 @@ def _place(base: NDArray[np.int16], column: int, grow: _Growth) -> tuple[int, in
     return int(row), int(shift)
 
 
-def _distances(base: NDArray[np.int16], column: int, *, lift: int, depth: int) -> I64:
+def _distances(
+    base: I16,
+    column: int,
+    *,
+    lift: int,
+    depth: int,
+) -> I64:
     """Steps from bit 0 of the column to every check (rows, lift), as far as ``depth`` of them."""
     row, held = np.nonzero(base >= 0)
     shift = base[row, held].astype(np.int64)
@@ -169,7 +187,13 @@ def _distances(base: NDArray[np.int16], column: int, *, lift: int, depth: int) -
 class _Neighbors:
     """Circulants sorted by ``near``, where they start, to tell the lifted nodes next to others."""
 
-    def __init__(self, near: I64, far: I64, shift: I64, lift: int) -> None:
+    def __init__(
+        self,
+        near: I64,
+        far: I64,
+        shift: I64,
+        lift: int,
+    ) -> None:
         self.far = far
         self.shift = shift
         self.lift = lift
@@ -193,7 +217,7 @@ class _Neighbors:
         return nodes
 
 
-def _untainted(base: NDArray[np.int16]) -> tuple[int, ...]:
+def _untainted(base: I16) -> tuple[int, ...]:
     """Columns no two of which share a row, those with the fewest neighbors first.
 
     Elkouss, Martinez-Mateo and Martin, IEEE Wireless Commun. Lett. 1:585 (2012).

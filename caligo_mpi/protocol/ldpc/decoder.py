@@ -14,14 +14,12 @@ from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...pairs.bits import U8
 from . import plain
-from .code import Code
+from .code import I16, I64, Code, Flags
 
-I16 = NDArray[np.int16]
-I64 = NDArray[np.int64]
+Decoded = tuple[U8, Flags, I64]
 
 
 class Exempt(NamedTuple):
@@ -39,7 +37,7 @@ def decode(
     qber: float,
     exempt: Exempt | None = None,
     max_iterations: int = 100,
-) -> tuple[U8, NDArray[np.bool_], NDArray[np.int64]]:
+) -> Decoded:
     """The words next to ``received`` (frames, n) that have the ``syndromes`` (frames, m).
 
     Each received bit is wrong with probability ``qber``, except those that are ``exempt``.
@@ -47,8 +45,8 @@ def decode(
     """
     prior = _prior(code.n, qber, exempt or Exempt())
     kernel = _kernel()
-    words = _words()
-    if words is not None and kernel is not plain and code.lift >= words.SHORTEST_LIFT:
+    words = None if kernel is plain else _words()
+    if words is not None and code.lift >= words.SHORTEST_LIFT:
         bits = received.copy()
         ok, iterations = words.decode_words(
             code,
@@ -78,9 +76,7 @@ class _Work(NamedTuple):
     max_iterations: int
 
 
-def _decode_in_lanes(
-    work: _Work, kernel: ModuleType
-) -> tuple[U8, NDArray[np.bool_], NDArray[np.int64]]:
+def _decode_in_lanes(work: _Work, kernel: ModuleType) -> Decoded:
     """`decode`, frames side by side."""
     code = work.code
     bits = work.received.copy()
@@ -97,7 +93,12 @@ def _decode_in_lanes(
         if len(new):
             lanes.fill(new, work)
             waiting += len(new)
-        kernel.sweep(code, lanes.total, lanes.messages, lanes.wanted)
+        kernel.sweep(
+            code,
+            lanes.total,
+            lanes.messages,
+            lanes.wanted,
+        )
         busy = lanes.busy
         decoded = lanes.frame[busy]
         iterations[decoded] += 1
@@ -158,10 +159,10 @@ class _Lanes:
         self.messages[:, free] = 0
         self.wanted[:, free] = -told.T
 
-    def release(self, lanes: I64) -> NDArray[np.bool_]:
+    def release(self, lanes: I64) -> Flags:
         """Free these lanes; the bits (lanes, n) of their frames."""
         self.frame[lanes] = -1
-        negative: NDArray[np.bool_] = self.total[:, lanes] < 0
+        negative: Flags = self.total[:, lanes] < 0
         return negative.T
 
     def shrink(self) -> None:

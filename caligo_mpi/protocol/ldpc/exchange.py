@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...pairs.bits import U8, require_bits
 from ..draw import random_bits
 from ..types import Reconciled
 from .adapt import Layout, choose_layout
 from .choice import SHORTEST, Expected, choose_cheapest, choose_range, choose_safe, lift_for
-from .code import syndrome
+from .code import I64, Flags, syndrome
 from .decoder import Exempt, decode
 
 #: Parts in which blind reconciliation tells the punctured bits.
@@ -52,7 +51,14 @@ class OneWay:
         out = []
         for key, each in zip(layout.gather(words), met, strict=True):
             is_met = bool(each.all())
-            out.append(Reconciled(key, layout.leak_bits, 1, is_met))
+            out.append(
+                Reconciled(
+                    key,
+                    layout.leak_bits,
+                    1,
+                    is_met,
+                )
+            )
         return out
 
 
@@ -68,10 +74,17 @@ def choose_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
     return OneWay(choose_layout(size, qber, target=target), qber)
 
 
-def reconcile(alice: U8, bob: U8, *, qber: float, target: float = 1e-3) -> list[Reconciled]:
+def reconcile(
+    alice: U8,
+    bob: U8,
+    *,
+    qber: float,
+    target: float = 1e-3,
+) -> list[Reconciled]:
     """Both sides of one-way reconciliation of frames (frames, size): what Bob holds afterwards."""
     require_bits(alice=alice, bob=bob)
-    return _one_way(choose_code(bob.shape[1], qber, target=target), alice, bob)
+    code = choose_code(bob.shape[1], qber, target=target)
+    return _one_way(code, alice, bob)
 
 
 def _one_way(code: OneWay, alice: U8, bob: U8) -> list[Reconciled]:
@@ -132,8 +145,7 @@ def reconcile_nested(alice: U8, bob: U8, *, expected: Expected) -> list[Reconcil
             qber=expected.qber,
             exempt=Exempt(known=layout.shortened),
         )
-        words.leak[open_] = code.m
-        words.asked[open_] = step
+        words.note(open_, leak=code.m, asked=step)
         words.keep(found, met, open_)
     return words.keys()
 
@@ -161,8 +173,7 @@ def reconcile_blind(
         count = len(hidden) * (_STEPS - step) // _STEPS
         open_ = words.open
         told = hidden[count:]
-        newly_known = np.ix_(open_, told)
-        words.bits[newly_known] = sent[newly_known]
+        words.learn(told, sent)
         known = np.concatenate([layout.shortened, told])
         found, met, _ = decode(
             code,
@@ -172,8 +183,7 @@ def reconcile_blind(
             exempt=Exempt(hidden[:count], known),
             max_iterations=_PATIENCE if count else 100,
         )
-        words.leak[open_] = code.m - count
-        words.asked[open_] = step
+        words.note(open_, leak=code.m - count, asked=step)
         words.keep(found, met, open_)
     return words.keys()
 
@@ -189,11 +199,26 @@ class _Words:
         self.asked = np.zeros(len(bits), np.int64)
 
     @property
-    def open(self) -> NDArray[np.int64]:
+    def open(self) -> I64:
         """Those that are not right yet."""
         return np.flatnonzero(~self.ok)
 
-    def keep(self, found: U8, met: NDArray[np.bool_], open_: NDArray[np.int64]) -> None:
+    def note(self, open_: I64, *, leak: int, asked: int) -> None:
+        """So much has been told now, after so many questions, about these words."""
+        self.leak[open_] = leak
+        self.asked[open_] = asked
+
+    def learn(self, told: I64, sent: U8) -> None:
+        """Alice ``told`` these bits of what she ``sent``, about words that are not right yet."""
+        places = np.ix_(self.open, told)
+        self.bits[places] = sent[places]
+
+    def keep(
+        self,
+        found: U8,
+        met: Flags,
+        open_: I64,
+    ) -> None:
         """What was ``found`` for the ``open_`` words, of those that met their syndrome."""
         self.bits[open_[met]] = found[met]
         self.ok[open_] = met

@@ -16,12 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import ConfigError
-from .code import Code
-
-I16 = NDArray[np.int16]
+from .code import I16, Code
 
 FOLDER = Path(__file__).with_name("families")
 
@@ -86,12 +83,19 @@ class Family:
         """The `Limit` at any number of splits: on a line between those measured."""
         above = next(limit for limit in self.limits if limit.splits >= splits)
         below = [limit for limit in self.limits if limit.splits <= splits][-1]
-        if above.splits == below.splits:
+        steps = above.splits - below.splits
+        if not steps:
             return above
-        part = (splits - below.splits) / (above.splits - below.splits)
+        part = (splits - below.splits) / steps
         qber = below.qber + part * (above.qber - below.qber)
         spread = below.spread + part * (above.spread - below.spread)
-        return Limit(splits, qber, spread, min(below.frames, above.frames))
+        frames = min(below.frames, above.frames)
+        return Limit(
+            splits,
+            qber,
+            spread,
+            frames,
+        )
 
     @lru_cache(maxsize=8)  # noqa: B019 - families are few, and live as long as the process
     def code(self, lift: int, splits: int = 0) -> Code:
@@ -100,7 +104,8 @@ class Family:
             raise ConfigError(
                 f"lift={lift} is too short for {self.name}: it must be at least {self.least_lift}"
             )
-        return Code(f"{self.name}+{splits}", lift, split(self.base, splits))
+        base = split(self.base, splits)
+        return Code(f"{self.name}+{splits}", lift, base)
 
 
 def split(base: I16, splits: int) -> I16:
@@ -111,11 +116,14 @@ def split(base: I16, splits: int) -> I16:
     >>> split(np.array([[0, 3, 2, 1], [-1, 0, 1, 2]], np.int16), 1).tolist()
     [[0, -1, 2, -1], [-1, 0, 1, 2], [-1, 3, -1, 1]]
     """
-    kept, new = base.copy(), np.full((splits, base.shape[1]), -1, base.dtype)
+    kept = base.copy()
+    _, columns = base.shape
+    new = np.full((splits, columns), -1, base.dtype)
     degree = np.count_nonzero(base >= 0, axis=0)
     for row in range(splits):
         held = np.flatnonzero(base[row] >= 0)
-        moved = held[np.argsort(degree[held], kind="stable")][1::2]
+        by_degree = np.argsort(degree[held], kind="stable")
+        moved = held[by_degree][1::2]
         new[row, moved] = base[row, moved]
         kept[row, moved] = -1
     return np.concatenate([kept, new])
@@ -128,28 +136,38 @@ def available_families() -> tuple[str, ...]:
     >>> len(available_families()) > 5
     True
     """
-    return tuple(sorted(entry.stem for entry in FOLDER.glob("*.json")))
+    names = [entry.stem for entry in FOLDER.glob("*.json")]
+    return tuple(sorted(names))
 
 
 @cache
 def load_family(name: str) -> Family:
     """The family of this name, with what was measured of it."""
     if name not in available_families():
-        raise ConfigError(
-            f"family={name!r} does not exist; choose one of {', '.join(available_families())}"
-        )
-    return from_json(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
+        names = ", ".join(available_families())
+        raise ConfigError(f"family={name!r} does not exist; choose one of {names}")
+    text = (FOLDER / f"{name}.json").read_text("utf-8")
+    return from_json(json.loads(text))
 
 
 def from_json(data: dict[str, Any]) -> Family:
     """A family from what `to_json` made of it."""
-    base = np.full((len(data["circulants"]), data["columns"]), -1, np.int16)
-    for row, circulants in enumerate(data["circulants"]):
+    rows = data["circulants"]
+    shape = len(rows), data["columns"]
+    base = np.full(shape, -1, np.int16)
+    for row, circulants in enumerate(rows):
         columns = np.cumsum(circulants[::2])
         base[row, columns] = circulants[1::2]
     limits = tuple(Limit(**limit) for limit in data["limits"])
     trials = tuple(Trial(**trial) for trial in data["trials"])
-    return Family(data["name"], data["least_lift"], base, limits, trials, data["about"])
+    return Family(
+        data["name"],
+        data["least_lift"],
+        base,
+        limits,
+        trials,
+        data["about"],
+    )
 
 
 def to_json(family: Family) -> dict[str, Any]:
@@ -157,7 +175,8 @@ def to_json(family: Family) -> dict[str, Any]:
     circulants = []
     for row in family.base:
         columns = np.flatnonzero(row >= 0)
-        pairs = np.stack([np.diff(columns, prepend=0), row[columns]], axis=1)
+        steps = np.diff(columns, prepend=0)
+        pairs = np.stack([steps, row[columns]], axis=1)
         circulants.append(pairs.ravel().tolist())
     return {
         "name": family.name,

@@ -9,11 +9,8 @@ line max(0, ⌊(38 − d)/4⌋) in units of 1/16: integers throughout, so every 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .code import Code
-
-I16 = NDArray[np.int16]
+from .code import I16, Code, Flags
 
 #: The largest magnitude that enters or leaves a check, in units of 1/16: with 96 of them and `SURE`, 16 bits suffice.
 LIMIT = 255
@@ -32,22 +29,17 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
     lift = code.lift
     frames = total.shape[1]
     most = max(len(layer) for layer in code.layers)
-    space = [np.empty((most, lift, frames), np.int16) for _ in range(3)]
-    least, others, whole, flip, *spare = [np.empty((lift, frames), np.int16) for _ in range(6)]
+    space = np.empty((3, most, lift, frames), np.int16)
+    scratch = np.empty((6, lift, frames), np.int16)
+    least, others, whole, flip, *spare = scratch
     edge = 0
     for row, layer in enumerate(code.layers):
         degree = len(layer)
-        values, magnitude, sign = [array[:degree] for array in space]
+        values, magnitude, sign = space[:, :degree]
         end = edge + degree * lift
         old = messages[edge:end].reshape(values.shape)
         edge = end
-        np.take(
-            total,
-            layer,
-            axis=0,
-            out=values,
-            mode="clip",
-        )
+        np.take(total, layer, axis=0, out=values, mode="clip")
         values -= old
         np.abs(values, out=magnitude)
         np.minimum(magnitude, LIMIT, out=magnitude)
@@ -56,7 +48,12 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
         check = row * lift
         flip ^= syndromes[check : check + lift]
         sign ^= flip
-        _combine_all(magnitude, least, others, spare)
+        _combine_all(
+            magnitude,
+            least,
+            others,
+            spare,
+        )
         np.copyto(whole, others)
         _combine(whole, least, spare)
         np.copyto(old, whole)
@@ -68,7 +65,7 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
         total[layer] = values
 
 
-def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
+def satisfied(code: Code, total: I16, syndromes: I16) -> Flags:
     """Which lanes' signs have their syndrome."""
     lift = code.lift
     sign = (total >> 15).astype(np.int8)
@@ -81,7 +78,12 @@ def satisfied(code: Code, total: I16, syndromes: I16) -> NDArray[np.bool_]:
     return ~wrong
 
 
-def _combine_all(magnitude: I16, least: I16, others: I16, spare: list[I16]) -> None:
+def _combine_all(
+    magnitude: I16,
+    least: I16,
+    others: I16,
+    spare: list[I16],
+) -> None:
     """Set ``least`` to the least magnitude of each check and ``others`` to the combination of the rest."""
     least.fill(FAR)
     others.fill(FAR)

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 from numba import int16
-from numpy.typing import NDArray
 
-from ...machine.jit import compiler, helper
+from ...machine.jit import compiler
 from ...pairs.bits import U8
-from . import plain
-from .code import I64, Code
-from .plain import FAR, I16, LIMIT
+from . import compiled, plain
+from .code import I16, I64, Code, Flags
+from .compiled import absolute, combine
+from .plain import FAR, LIMIT
 
-_jit = compiler(__file__, plain.__file__)
+_jit = compiler(__file__, compiled.__file__, plain.__file__)
 
 #: Circulants from which on this is faster than frames side by side.
 SHORTEST_LIFT = 128
@@ -36,7 +36,7 @@ def decode_words(
     syndromes: U8,
     prior: I16,
     max_iterations: int,
-) -> tuple[NDArray[np.bool_], I64]:
+) -> tuple[Flags, I64]:
     """Replace the received ``bits`` (frames, n) by what they decode to.
 
     Returns whether each met its syndrome and the iterations it took; ``prior`` is the reliability of each bit.
@@ -51,8 +51,8 @@ def decode_words(
     known = np.zeros((columns, margin + filled), np.int16)
     wanted = np.zeros((rows, filled), np.int16)
     for frame, row in enumerate(bits):
-        reliable = np.where(row, -prior, prior)
-        known[:, margin:end] = reliable.reshape(columns, lift)
+        reliability = np.where(row, -prior, prior)
+        known[:, margin:end] = reliability.reshape(columns, lift)
         known[:, :margin] = known[:, lift:end]
         told = syndromes[frame].astype(np.int16)
         wanted[:, :lift] = -told.reshape(rows, lift)
@@ -89,28 +89,6 @@ def _whole(size: int) -> int:
     return -(-size // _WHOLE) * _WHOLE
 
 
-@helper
-def _abs(x: Any) -> Any:
-    return x if x >= int16(0) else int16(-x)
-
-
-@helper
-def _correction(x: Any) -> Any:
-    left = int16(int16(38) - x)
-    quarter = int16(left >> int16(2))
-    return max(quarter, int16(0))
-
-
-@helper
-def _combine(x: Any, y: Any) -> Any:
-    together = int16(x + y)
-    apart = int16(x - y)
-    gain = _correction(together)
-    loss = _correction(_abs(apart))
-    least = min(x, y)
-    return int16(int16(least + gain) - loss)
-
-
 @_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
 def _listen(
     known: Any,
@@ -123,17 +101,17 @@ def _listen(
     for i in range(len(least)):
         value = int16(known[i] - message[i])
         flip[i] ^= value
-        size = min(_abs(value), int16(LIMIT))
+        size = min(absolute(value), int16(LIMIT))
         before = least[i]
         more = max(before, size)
         least[i] = min(before, size)
-        others[i] = _combine(others[i], more)
+        others[i] = combine(others[i], more)
 
 
 @_jit("void(int16[::1], int16[::1], int16[::1])")
 def _conclude(least: Any, others: Any, whole: Any) -> None:
     for i in range(len(whole)):
-        whole[i] = _combine(others[i], least[i])
+        whole[i] = combine(others[i], least[i])
 
 
 @_jit("void(int16[::1], int16[::1], int16[::1], int16[::1], int16[::1], int16[::1])")
@@ -148,7 +126,7 @@ def _answer(
     """The checks' new messages to the bits of one circulant."""
     for i in range(len(least)):
         value = int16(known[i] - message[i])
-        size = min(_abs(value), int16(LIMIT))
+        size = min(absolute(value), int16(LIMIT))
         one = others[i]  # both are read outside the choice, so that they are vectors
         every = whole[i]
         out = one if size == least[i] else every
@@ -207,6 +185,36 @@ def _met(
     return True
 
 
+@_jit("void(int64[:,::1], int64, int16[:,::1], int16[:,::1], int16[::1], int16[:,::1])")
+def _sweep_row(
+    entries: Any,
+    lift: Any,
+    known: Any,
+    messages: Any,
+    wanted: Any,
+    scratch: Any,
+) -> None:
+    """The checks of one base row ask their bits and answer them."""
+    least, others, whole, flip = scratch[0], scratch[1], scratch[2], scratch[3]
+    filled = len(wanted)
+    margin = known.shape[1] - filled
+    least.fill(FAR)
+    others.fill(FAR)
+    _copy(wanted, flip)
+    for entry in range(len(entries)):
+        column, begin = entries[entry]
+        own = known[column, begin : begin + filled]
+        _listen(own, messages[entry], least, others, flip)
+    _conclude(least, others, whole)
+    for entry in range(len(entries)):
+        column, begin = entries[entry]
+        bits = known[column]
+        own = bits[begin : begin + filled]
+        _answer(own, messages[entry], least, others, whole, flip)
+        late = bits[lift : lift + margin]
+        _align(bits[:margin], late, begin)
+
+
 @_jit("int64(int64[::1], int64[:,::1], int64, int16[:,::1], int16[:,::1], int64)")
 def _decode(
     first: Any,
@@ -218,29 +226,20 @@ def _decode(
 ) -> Any:
     """Iterations until the syndrome was met; −``most`` where it never was."""
     filled = wanted.shape[1]
-    margin = known.shape[1] - filled
     messages = np.zeros((len(entries), filled), np.int16)
-    least = np.empty(filled, np.int16)
-    others = np.empty(filled, np.int16)
-    whole = np.empty(filled, np.int16)
-    flip = np.empty(filled, np.int16)
+    scratch = np.empty((4, filled), np.int16)
     for iteration in range(most):
         for row in range(len(wanted)):
-            of_row = range(first[row], first[row + 1])
-            least.fill(FAR)
-            others.fill(FAR)
-            _copy(wanted[row], flip)
-            for entry in of_row:
-                column, begin = entries[entry]
-                own = known[column, begin : begin + filled]
-                _listen(own, messages[entry], least, others, flip)
-            _conclude(least, others, whole)
-            for entry in of_row:
-                column, begin = entries[entry]
-                bits = known[column]
-                own = bits[begin : begin + filled]
-                _answer(own, messages[entry], least, others, whole, flip)
-                _align(bits[:margin], bits[lift : lift + margin], begin)
-        if _met(first, entries, lift, known, wanted, flip):
+            begin = first[row]
+            end = first[row + 1]
+            _sweep_row(
+                entries[begin:end],
+                lift,
+                known,
+                messages[begin:end],
+                wanted[row],
+                scratch,
+            )
+        if _met(first, entries, lift, known, wanted, scratch[0]):
             return iteration + 1
     return -most
