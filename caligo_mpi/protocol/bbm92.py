@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from ..config.protocol import Bbm92Config
 from ..errors import ConfigError
-from ..pairs import Pairs, Tally, Tick, bits
+from ..pairs import Pairs, Tick, bits
 from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import amplify, seed_bits
-from .draw import ALICE, LONG_CODES, STREAM_VERSION, random_bits, random_subset, stream
-from .estimate import estimate, likely_at_most, no_code
-from .key_length import finite_key_length, hoeffding_margin
-from .sift import select, sides, sift
+from .disclosure import Disclosed, disclose
+from .draw import ALICE, LONG_CODES, STREAM_VERSION, random_bits, stream
+from .estimate import likely_at_most, no_code
+from .key_length import finite_key_length
+from .sift import sides, sift
 from .transcript import Transcript, last_pair_ns
 from .types import (
     IDEAL,
@@ -30,18 +31,15 @@ from .types import (
     BlockResult,
     Frame,
     Premises,
-    QberEstimate,
     Reconciled,
     Sifted,
 )
 from .verify import SEED_BITS, draw_tag_key, tag_bits_for, tags
 
-_FRAME_BITS = Bbm92Config.model_fields["frame_bits"].default
 _VARIANTS = {"cascade": "original", "cascade-low-leak": "low-leak"}
 _CODE_CONFIDENCE = 0.9  # that the error rate is within what a one-way code is made for
-_FRAMES_LOST = (
-    0.01  # share of the frames such a code may fail on: a safer one tells more than these hold
-)
+#: Share of the frames such a code may fail on: a safer one tells more than these hold.
+_FRAMES_LOST = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +53,6 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Disclosed:
-    """After the test: what it showed, and the frames (frames, n) each party is left with.
-
-    ``phase`` bounds what an eavesdropper can know, ``bit`` tells reconciliation what to expect; ``by_basis`` are both.
-    """
-
-    phase: QberEstimate
-    bit: QberEstimate
-    by_basis: Tally
-    alice: U8
-    bob: U8
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Agreed:
     """Bob's corrected frames, which have the same tag as Alice's, all tags' bits, what the code told of each frame."""
 
@@ -77,10 +61,25 @@ class Agreed:
     tag_bits: int
     leaks: list[int]
 
+    @property
+    def count(self) -> int:
+        """How many bits both hold alike."""
+        _, frame_bits = self.bob.shape
+        agreed: int = np.count_nonzero(self.same)
+        return agreed * frame_bits
+
+    def rows(self, alice: U8) -> U8:
+        """The frames that both hold alike, end to end: one row per party."""
+        own = alice[self.same]
+        his = self.bob[self.same]
+        return np.stack([own.ravel(), his.ravel()])
+
     def frames(self, before: U8) -> tuple[Frame, ...]:
         """Each frame's report; ``before`` are Bob's frames as they were."""
-        corrected = np.count_nonzero(before != self.bob, axis=1).tolist()
-        return tuple(map(Frame, self.leaks, corrected, self.same.tolist()))
+        corrected = np.count_nonzero(before != self.bob, axis=1)
+        agreed = self.same.tolist()
+        frames = map(Frame, self.leaks, corrected.tolist(), agreed)
+        return tuple(frames)
 
 
 def make_block(
@@ -99,29 +98,46 @@ def make_block(
     alice, bob = announce_bases(pairs, talk)
     tick()
     result = BlockResult(block, sifted=alice.count)
-    long = premises.stream_version == LONG_CODES
-    tested = disclose(alice, bob, config, source=source, talk=talk, even=premises.even, long=long)
+    tested = disclose(
+        alice,
+        bob,
+        config,
+        source=source,
+        talk=talk,
+        premises=premises,
+    )
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
     result = _with_test(result, tested)
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     tick()
-    agreed = agree(tested, config, share, source=source, talk=talk, tick=tick)
+    agreed = agree(
+        tested,
+        config,
+        share,
+        source=source,
+        talk=talk,
+        tick=tick,
+    )
     if isinstance(agreed, Abort):
         return _close(result, talk, abort=agreed)
     result = _with_correction(result, tested, agreed)
     length = _length(tested, share, leak_bits=talk.leak_bits)
     if not length or not agreed.same.any():
         return _close(result, talk, abort=_nothing_left(tested, talk))
-    # What both hold alike, frames end to end: one row per party.
-    rows = np.stack([own[agreed.same].ravel() for own in (tested.alice, agreed.bob)])
-    seed = random_bits(source, seed_bits(rows.shape[1], length))
+    seed = random_bits(source, seed_bits(agreed.count, length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
     tick()
     # The matrix is public: each party multiplies its own row, here in one go.
-    alice_key, bob_key = (bits.pack(key) for key in amplify(rows, seed, length))
-    return _close(replace(result, key_bits=length, alice=alice_key, bob=bob_key), talk)
+    alice_key, bob_key = amplify(agreed.rows(tested.alice), seed, length)
+    result = replace(
+        result,
+        key_bits=length,
+        alice=bits.pack(alice_key),
+        bob=bits.pack(bob_key),
+    )
+    return _close(result, talk)
 
 
 def _share(config: Bbm92Config, blocks: int, premises: Premises) -> Share:
@@ -173,77 +189,6 @@ def announce_bases(pairs: Pairs, talk: Transcript) -> tuple[Sifted, Sifted]:
     return sift(alice, bob.basis), sift(bob, alice.basis)
 
 
-def disclose(
-    alice: Sifted,
-    bob: Sifted,
-    config: Bbm92Config,
-    *,
-    source: np.random.PCG64,
-    talk: Transcript,
-    even: bool = True,
-    long: bool = False,
-) -> Disclosed | Abort:
-    """Tell the test bits, count their errors, cut the rest into frames; ``even`` as in `Premises`.
-
-    With ``long`` the frames are as `frame_shape` makes them for long codes.
-    """
-    if (
-        config.test == "random"
-        and (abort := uneven_bases(alice, config.epsilon_sec, even)) is not None
-    ):
-        return abort
-    key_basis = _key_basis(alice, config)
-    (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
-    frames, frame_bits = frame_shape(count, config, long=long)
-    if not frame_bits or (config.test != "random" and count == alice.count):
-        return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
-    sample = random_subset(source, count, count - frames * frame_bits)
-    talk.send("alice", "sample positions", bits=count)
-    bit = phase = _tell(of_alice, of_bob, sample, talk)
-    if config.test == "random":
-        told = _by_basis(alice, bob, sample)
-    else:
-        phase = _tell(alice.bits, bob.bits, _complement(key_basis, alice.count), talk)
-        in_z, in_x = (bit, phase) if config.test == "X" else (phase, bit)
-        told = Tally(in_z.tested, in_z.errors, in_x.tested, in_x.errors)
-    (of_alice, of_bob), _ = select((of_alice, of_bob), _complement(sample, count))
-    shape = frames, frame_bits
-    left = (bits.unpack(own, frames * frame_bits).reshape(shape) for own in (of_alice, of_bob))
-    return Disclosed(phase, bit, told, *left)
-
-
-def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | None:
-    """An abort unless Z and X are equally likely, and as frequent as that makes them but with probability 2ε.
-
-    Only then do a random subset's errors in the measured bases stand for the others' in the opposite ones.  That they
-    are equally likely cannot be seen from frequencies, so a small bias that is known of is an abort, too.
-    """
-    in_x = bits.count_ones(sifted.basis)
-    if (
-        even
-        and sifted.count
-        and abs(in_x / sifted.count - 0.5) <= hoeffding_margin(sifted.count, epsilon)
-    ):
-        return None
-    reason = "bases were not chosen evenly, which test='random' takes for granted: use test='Z' or test='X'"
-    return Abort(
-        "sift", reason if sifted.count else "too few pairs", {"sifted": sifted.count, "in_x": in_x}
-    )
-
-
-def frame_shape(count: int, config: Bbm92Config, *, long: bool = False) -> tuple[int, int]:
-    """How many frames of how many bits to make of ``count`` bits, the rest to be disclosed.
-
-    With ``long`` a frame is a word of a long code, unless the configuration asks for another length.
-    """
-    left = int((1 - config.test_fraction) * count)
-    asked = config.frame_bits
-    if long and asked == _FRAME_BITS:
-        asked = ldpc.WORD_BITS
-    frames = max(1, round(left / asked))
-    return frames, left // frames
-
-
 def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | None:
     """An abort where the error rate is over the limit, or not even a leakless code would leave a bit."""
     numbers = {
@@ -254,9 +199,12 @@ def too_noisy(tested: Disclosed, config: Bbm92Config, share: Share) -> Abort | N
     if max(tested.phase.qber, tested.bit.qber) > config.qber_limit:
         return Abort("estimate", "the error rate is over the limit", numbers)
     if not _length(tested, share, leak_bits=0):
-        numbers |= {"key_bits": tested.alice.size, "test_bits": tested.phase.tested}
+        numbers["key_bits"] = tested.alice.size
+        numbers["test_bits"] = tested.phase.tested
         return Abort(
-            "estimate", "too few pairs for the error rate and the failure probabilities", numbers
+            "estimate",
+            "too few pairs for the error rate and the failure probabilities",
+            numbers,
         )
     return None
 
@@ -282,35 +230,62 @@ def agree(
             corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
     except ConfigError as error:  # no code for this error rate
         return no_code(str(error), tested.bit, _CODE_CONFIDENCE)
-    leak = [frame.leak_bits for frame in corrected]
     report(corrected, config.reconciliation, talk)
+    leaks = [frame.leak_bits for frame in corrected]
     received = np.stack([frame.bits for frame in corrected])
     frames, frame_bits = received.shape
-    key = draw_tag_key(source, tag_bits_for(share.epsilon_cor / frames, share.stream_version))
-    told, own = tags(tested.alice, key), tags(received, key)
+    epsilon = share.epsilon_cor / frames
+    key = draw_tag_key(source, tag_bits_for(epsilon, share.stream_version))
+    told = tags(tested.alice, key)
+    own = tags(received, key)
     same = np.array([one == other for one, other in zip(told, own, strict=True)])
     tag_bits = frames * key.tag_bits
     talk.send("alice", "tags", bits=SEED_BITS + tag_bits, leak_bits=tag_bits)
-    untold = sum(max(0, frame_bits - leak[i] - key.tag_bits) for i in np.flatnonzero(~same))
+    untold = 0
+    for frame in np.flatnonzero(~same):
+        rest = frame_bits - leaks[frame] - key.tag_bits
+        untold += max(0, rest)
     talk.send("bob", "frames whose tags agree", bits=frames, leak_bits=frames + untold)
-    return Agreed(received, same, tag_bits, leak)
+    return Agreed(
+        received,
+        same,
+        tag_bits,
+        leaks,
+    )
 
 
 def reconcile(
-    tested: Disclosed, method: str, *, source: np.random.PCG64, tick: Tick = lambda: None
+    tested: Disclosed,
+    method: str,
+    *,
+    source: np.random.PCG64,
+    tick: Tick = lambda: None,
 ) -> list[Reconciled]:
     """Correct Bob's frames; `ConfigError` where no code fits the error rate."""
     if method in _VARIANTS:
-        qber = max(tested.bit.qber, 1 / tested.bit.tested)
-        seed = int(source.random_raw())
+        least = 1 / tested.bit.tested
         return cascade.reconcile(
-            tested.alice, tested.bob, qber=qber, seed=seed, variant=_VARIANTS[method], tick=tick
+            tested.alice,
+            tested.bob,
+            qber=max(tested.bit.qber, least),
+            seed=int(source.random_raw()),
+            variant=_VARIANTS[method],
+            tick=tick,
         )
     qber = likely_at_most(tested.bit, _CODE_CONFIDENCE)
     if method == "ldpc":
-        return ldpc.reconcile(tested.alice, tested.bob, qber=qber, target=_FRAMES_LOST)
+        return ldpc.reconcile(
+            tested.alice,
+            tested.bob,
+            qber=qber,
+            target=_FRAMES_LOST,
+        )
     return ldpc.reconcile_blind(
-        tested.alice, tested.bob, qber=qber, source=source, target=_FRAMES_LOST
+        tested.alice,
+        tested.bob,
+        qber=qber,
+        source=source,
+        target=_FRAMES_LOST,
     )
 
 
@@ -325,47 +300,22 @@ def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:
     """Put the messages of `reconcile` on the transcript: Bob's, to which Alice's are the answers."""
     leak = sum(frame.leak_bits for frame in corrected)
     messages = sum(frame.messages for frame in corrected)
-    asked = sum(
-        frame.messages // 2 for frame in corrected
-    )  # 1 + 2k of them where Alice speaks first
+    # 1 + 2k of them where Alice speaks first.
+    asked = sum(frame.messages // 2 for frame in corrected)
     if asked:
         talk.send(
-            "bob", f"{method} questions", bits=leak if method in _VARIANTS else asked, count=asked
+            "bob",
+            f"{method} questions",
+            bits=leak if method in _VARIANTS else asked,
+            count=asked,
         )
-    talk.send("alice", f"{method} answers", bits=leak, leak_bits=leak, count=messages - asked)
-
-
-def _key_basis(sifted: Sifted, config: Bbm92Config) -> U8:
-    """Packed mask of the sifted rows a key is made of."""
-    if config.test == "X":
-        return _complement(sifted.basis, sifted.count)
-    return (
-        sifted.basis
-        if config.test == "Z"
-        else _complement(np.zeros_like(sifted.basis), sifted.count)
+    talk.send(
+        "alice",
+        f"{method} answers",
+        bits=leak,
+        leak_bits=leak,
+        count=messages - asked,
     )
-
-
-def _tell(alice: U8, bob: U8, mask: U8, talk: Transcript) -> QberEstimate:
-    """Both tell their bits under ``mask``; each estimates the same."""
-    (of_alice, of_bob), count = select((alice, bob), mask)
-    talk.send("alice", "test bits", bits=count)
-    talk.send("bob", "test bits", bits=count)
-    return estimate(of_bob, of_alice, count)
-
-
-def _by_basis(alice: Sifted, bob: Sifted, mask: U8) -> Tally:
-    """The sifted rows under ``mask``, and the errors among them, by basis."""
-    in_x = alice.basis & mask
-    wrong = (alice.bits ^ bob.bits) & mask
-    of_x, errors_x = bits.count_ones(in_x), bits.count_ones(wrong & in_x)
-    return Tally(bits.count_ones(mask) - of_x, bits.count_ones(wrong) - errors_x, of_x, errors_x)
-
-
-def _complement(mask: U8, count: int) -> U8:
-    out = ~mask
-    bits.clear_padding(out, count)
-    return out
 
 
 def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
@@ -381,4 +331,9 @@ def _length(tested: Disclosed, share: Share, *, leak_bits: int) -> int:
 
 
 def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:
-    return replace(result, leak_bits=talk.leak_bits, messages=tuple(talk.messages), abort=abort)
+    return replace(
+        result,
+        leak_bits=talk.leak_bits,
+        messages=tuple(talk.messages),
+        abort=abort,
+    )

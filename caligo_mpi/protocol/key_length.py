@@ -56,8 +56,9 @@ def preparation_quality(shift: float) -> float:
     with decimal.localcontext(_CONTEXT):
         s = D(shift)
         half = (1 + s) ** 2 / 4
-        root = (half * half - s * s).sqrt()
-        return float(-_log2(half + root))
+        square = half * half - s * s
+        quality = -_log2(half + square.sqrt())
+        return float(quality)
 
 
 def finite_key_length(
@@ -82,8 +83,10 @@ def finite_key_length(
     if key_bits < 1 or test_bits < 1:
         return 0
     with decimal.localcontext(_CONTEXT):
-        e_sec, e_cor = D(epsilon_sec), D(epsilon_cor)
-        phase_error = min(D(qber) + _margin(key_bits, test_bits, e_sec), D("0.5"))
+        e_sec = D(epsilon_sec)
+        e_cor = D(epsilon_cor)
+        worst = D(qber) + _margin(key_bits, test_bits, e_sec)
+        phase_error = min(worst, D("0.5"))
         unknown = key_bits * (D(quality) - _entropy(phase_error))
         overhead = _log2(2 / (e_sec * e_sec * e_cor))
         length = unknown - D(leak_bits) - overhead
@@ -135,7 +138,11 @@ class TransferFigures:
 
 
 def transfer_length(
-    figures: TransferFigures, *, storage_r: float, storage_rate: float, epsilon: float
+    figures: TransferFigures,
+    *,
+    storage_r: float,
+    storage_rate: float,
+    epsilon: float,
 ) -> TransferLength:
     """Length of S_0 and S_1 against an adversary with noisy storage.
 
@@ -151,17 +158,26 @@ def transfer_length(
     >>> transfer_length(figures, storage_r=0.75, storage_rate=0.002, epsilon=2.5e-7).bits
     65815
     """
-    if figures.single < 1:
-        return TransferLength(0, 0.0, 0.0, 0.0, 0.0)
+    single = figures.single
+    if single < 1:
+        return TransferLength(
+            bits=0,
+            coefficient=0.0,
+            rate=0.0,
+            exponent=0.0,
+            min_entropy=0.0,
+        )
     with decimal.localcontext(_CONTEXT):
-        overhead = _log2(1 / (2 * D(epsilon)))
-        coefficient = _coefficient(figures.single, D(epsilon))
-        uncertain = coefficient * figures.single - figures.dropped
+        allowed = D(epsilon)
+        overhead = _log2(1 / (2 * allowed))
+        coefficient = _coefficient(single, allowed)
+        uncertain = coefficient * single - figures.dropped
         stored = D(storage_rate) * figures.rounds
         rate = (uncertain / 2 - 1 - overhead) / stored
         exponent = _converse_exponent(rate, D(storage_r))
         min_entropy = stored * exponent
-        length = min_entropy / 2 - D(figures.leak_bits) - 2 * figures.tag_bits - overhead
+        told = D(figures.leak_bits)
+        length = min_entropy / 2 - told - 2 * figures.tag_bits - overhead
     return TransferLength(
         bits=max(0, int(length)),
         coefficient=float(coefficient),
@@ -182,7 +198,8 @@ def uncertainty_coefficient(single: int, epsilon: float) -> float:
 def storage_capacity(storage_r: float) -> float:
     """C_N = 1 − h((1 + r)/2): classical capacity of one depolarizing memory qubit."""
     with decimal.localcontext(_CONTEXT):
-        return float(1 - _entropy((1 + D(storage_r)) / 2))
+        kept = (1 + D(storage_r)) / 2
+        return float(1 - _entropy(kept))
 
 
 def strong_converse_exponent(rate: float, storage_r: float) -> float:
@@ -191,7 +208,11 @@ def strong_converse_exponent(rate: float, storage_r: float) -> float:
 
 
 def transfer_entropy_limit(
-    *, coefficient: float, single: int, valid: int, efficiency: float
+    *,
+    coefficient: float,
+    single: int,
+    valid: int,
+    efficiency: float,
 ) -> float:
     """Largest h(Q) that can leave a transfer any bits: C·m1 / (2·f·m).  Asymptotically 1/(4f)."""
     return coefficient * single / (2 * efficiency * valid)
@@ -205,7 +226,11 @@ def transfer_qber_limit(*, efficiency: float) -> float:
     """
     with decimal.localcontext(_CONTEXT):
         target = 1 / (4 * D(efficiency))
-        limit = _bisect(lambda q: _entropy(q) - target, D(0), D("0.5"))
+
+        def excess(qber: D) -> D:
+            return _entropy(qber) - target
+
+        limit = _bisect(excess, D(0), D("0.5"))
         return float(limit)
 
 
@@ -220,7 +245,8 @@ def _entropy(rate: D) -> D:
 
 def _margin(key_bits: int, test_bits: int, epsilon_sec: D) -> D:
     with decimal.localcontext(_CONTEXT):
-        n, k = D(key_bits), D(test_bits)
+        n = D(key_bits)
+        k = D(test_bits)
         sizes = (n + k) / (n * k) * (k + 1) / k
         square = sizes * _ln(4 / epsilon_sec)
         return square.sqrt()
@@ -236,7 +262,8 @@ def _coefficient(single: int, epsilon: D) -> D:
             gain = 1 + s - _log2(1 + _exp2(s))
             return (gain - overhead) / s
 
-        best = _argmax(at, _ln(D("1e-4")), D(0))
+        least = _ln(D("1e-4"))
+        best = _argmax(at, least, D(0))
         return at(best)
 
 
@@ -252,31 +279,37 @@ def _converse_exponent(rate: D, storage_r: D) -> D:
             powers = (1 + storage_r) ** alpha
             if storage_r < 1:
                 powers += (1 - storage_r) ** alpha
-            return 1 + (1 - beta) * (rate - 1) - beta * _log2(powers)
+            norm = beta * _log2(powers)
+            return 1 + (1 - beta) * (rate - 1) - norm
 
         # log2 of the (1/β)-norm of (1 + r, 1 − r) is convex and rises with β.
         # Thus `at` is concave, and it falls where R ≥ 1.
         limit = at(D(0))
         if rate >= 1:
             return limit
-        inside = at(_argmax(at, D("1e-6"), D(1)))
-        return max(D(0), limit, inside)
+        best = _argmax(at, D("1e-6"), D(1))
+        return max(D(0), limit, at(best))
 
 
 def _argmax(f: Callable[[D], D], low: D, high: D) -> D:
     """Where ``f``, unimodal or monotone, is largest: on a grid, then by ternary search around its best point."""
     steps = 64
-    grid = [low + (high - low) * i / steps for i in range(steps + 1)]
-    best = max(range(steps + 1), key=lambda i: f(grid[i]))
+    width = high - low
+    grid = [low + width * i / steps for i in range(steps + 1)]
+    values = [f(x) for x in grid]
+    best = values.index(max(values))
     low = grid[max(0, best - 1)]
     high = grid[min(steps, best + 1)]
     for _ in range(80):
         third = (high - low) / 3
-        if f(low + third) < f(high - third):
-            low += third
+        left = low + third
+        right = high - third
+        if f(left) < f(right):
+            low = left
         else:
-            high -= third
-    return max((low, (low + high) / 2, high), key=f)
+            high = right
+    middle = (low + high) / 2
+    return max((low, middle, high), key=f)
 
 
 def _bisect(f: Callable[[D], D], low: D, high: D) -> D:
@@ -304,4 +337,5 @@ def _log2(x: D) -> D:
 
 
 def _exp2(x: D) -> D:
-    return _CONTEXT.exp(_CONTEXT.multiply(x, _ln2()))
+    exponent = _CONTEXT.multiply(x, _ln2())
+    return _CONTEXT.exp(exponent)

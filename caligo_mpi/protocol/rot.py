@@ -14,8 +14,9 @@ from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, LONG_CODES, SESSION, random_bytes, stream
 from .ldpc import choose_code, choose_long_code
 from .sift import sides
+from .terms import Terms
 from .transcript import Transcript, last_pair_ns
-from .transfer import Alice, Bob, CodeFor, Terms
+from .transfer import Alice, Bob, CodeFor
 from .types import IDEAL, Abort, Block, BlockResult, Frame, Premises
 from .verify import SEED_BITS, tag_bits_for
 
@@ -31,60 +32,94 @@ def make_block(
 ) -> BlockResult:
     """One random oblivious transfer with the code that ``config.failure_target`` asks for; it is the only block."""
     long = premises.stream_version == LONG_CODES
-    code_for = partial(choose_long_code if long else choose_code, target=config.failure_target)
-    return transfer(pairs, config, block=block, premises=premises, code_for=code_for)
+    choose = choose_long_code if long else choose_code
+    code_for = partial(choose, target=config.failure_target)
+    return transfer(
+        pairs,
+        config,
+        block=block,
+        premises=premises,
+        code_for=code_for,
+    )
 
 
 def transfer(
-    pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises, code_for: CodeFor
+    pairs: Pairs,
+    config: RotConfig,
+    *,
+    block: Block,
+    premises: Premises,
+    code_for: CodeFor,
 ) -> BlockResult:
     """One random oblivious transfer from the ``block``'s ``pairs``."""
     result = BlockResult(block)
     talk = Transcript(last_pair_ns(pairs))
     terms = agree_terms(pairs, config, block=block, premises=premises)
-    if terms.test >= terms.valid - 1:
-        return _close(
-            result,
-            talk,
-            abort=Abort("sift", "too few pairs", {"valid": terms.valid, "test": terms.test}),
-        )
-    for_alice, for_bob = sides(pairs)
-    source, his = (
+    if terms.left <= 1:
+        numbers = {"valid": terms.valid, "test": terms.test}
+        return _close(result, talk, abort=Abort("sift", "too few pairs", numbers))
+    of_alice, of_bob = sides(pairs)
+    hers, his = (
         stream(config.seed, block.index, party, premises.stream_version) for party in (ALICE, BOB)
     )
-    alice = Alice(for_alice, terms, source=source)
-    bob = Bob(for_bob, terms, source=his, choice=config.choice)
-    abort = converse(alice, bob, talk, code_for)
-    result = replace(result, estimate=alice.estimate, disclosed=alice.disclosed, choice=bob.choice)
+    alice = Alice(of_alice, terms, source=hers)
+    bob = Bob(
+        of_bob,
+        terms,
+        source=his,
+        choice=config.choice,
+    )
+    abort = converse(
+        alice,
+        bob,
+        talk,
+        code_for,
+    )
+    result = replace(
+        result,
+        estimate=alice.estimate,
+        disclosed=alice.disclosed,
+        choice=bob.choice,
+    )
     if abort is not None or alice.strings is None or bob.output is None:
         return _close(result, talk, abort=abort)
+    frame = Frame(alice.syndrome_bits, bob.corrected, bob.decoded)
+    strings = [bits.pack(string) for string in alice.strings]
     result = replace(
         result,
         sifted=alice.set_size,
         reconciled_bits=alice.set_size,
         corrected=bob.corrected,
-        per_frame=(Frame(alice.syndrome_bits, bob.corrected, bob.decoded),),
+        per_frame=(frame,),
         tag_bits=2 * terms.tag_bits,
         key_bits=bob.output.size,
-        alice=np.stack([bits.pack(string) for string in alice.strings]),
+        alice=np.stack(strings),
         bob=bits.pack(bob.output),
         decoded=bob.decoded,
     )
     return _close(result, talk)
 
 
-def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, premises: Premises) -> Terms:
+def agree_terms(
+    pairs: Pairs,
+    config: RotConfig,
+    *,
+    block: Block,
+    premises: Premises,
+) -> Terms:
     """What is known to both before the first message."""
-    public = stream(config.seed, block.index, SESSION, premises.stream_version)
+    version = premises.stream_version
+    public = stream(config.seed, block.index, SESSION, version)
+    session = random_bytes(public, SESSION_BYTES)
     return Terms(
-        session=random_bytes(public, SESSION_BYTES).tobytes(),
+        session=session.tobytes(),
         rounds=pairs.alice_clicks or pairs.count,
         valid=pairs.count,
         test=math.ceil(config.test_fraction * pairs.count),
         detection=premises.detection,
         epsilon=config.epsilon,
         qber_limit=config.qber_limit,
-        tag_bits=tag_bits_for(config.epsilon, premises.stream_version),
+        tag_bits=tag_bits_for(config.epsilon, version),
         storage_r=config.storage_r,
         storage_rate=config.storage_rate,
         last_pair_ns=last_pair_ns(pairs),
@@ -92,23 +127,28 @@ def agree_terms(pairs: Pairs, config: RotConfig, *, block: Block, premises: Prem
     )
 
 
-def converse(alice: Alice, bob: Bob, talk: Transcript, code_for: CodeFor) -> Abort | None:
+def converse(
+    alice: Alice,
+    bob: Bob,
+    talk: Transcript,
+    code_for: CodeFor,
+) -> Abort | None:
     """Carry the messages from the one to the other, in the order the protocol asks for."""
-    valid, left = alice.terms.valid, alice.terms.valid - alice.terms.test
-    talk.send("bob", "rounds detected", bits=alice.terms.rounds)
+    terms = alice.terms
+    talk.send("bob", "rounds detected", bits=terms.rounds)
     if (abort := alice.check_losses()) is not None:
         return abort
     root = bob.commit()
     talk.send("bob", "commitment", bits=8 * len(root))
     test = alice.choose_test(root)
-    talk.send("alice", "rows to open", bits=valid)
+    talk.send("alice", "rows to open", bits=terms.valid)
     opening = bob.open(test)
     if isinstance(opening, Abort):
         return opening
     talk.send("bob", "opening", bits=opening.bits)
     if (abort := alice.check_opening(opening)) is not None:
         return abort
-    talk.wait(alice.terms.wait_ns)
+    talk.wait(terms.wait_ns)
     bases = alice.reveal_bases(talk.clock_ns)
     if isinstance(bases, Abort):
         return bases
@@ -116,17 +156,23 @@ def converse(alice: Alice, bob: Bob, talk: Transcript, code_for: CodeFor) -> Abo
     sets = bob.sort_rows(bases)
     if isinstance(sets, Abort):
         return sets
-    talk.send("bob", "index sets", bits=2 * left)
+    talk.send("bob", "index sets", bits=2 * terms.left)
     last = alice.make_strings(sets, code_for)
     if isinstance(last, Abort):
         return last
     told = sum(len(syndrome) for syndrome in last.syndromes)
     talk.send("alice", "syndromes of both sets", bits=told, leak_bits=told)
-    tag_bits = 2 * alice.terms.tag_bits
+    tag_bits = 2 * terms.tag_bits
     talk.send("alice", "tags of both sets", bits=2 * SEED_BITS + tag_bits, leak_bits=tag_bits)
-    talk.send("alice", "Toeplitz seeds of both sets", bits=sum(len(seed) for seed in last.toeplitz))
+    seeds = sum(len(seed) for seed in last.toeplitz)
+    talk.send("alice", "Toeplitz seeds of both sets", bits=seeds)
     return bob.receive(last, code_for)
 
 
 def _close(result: BlockResult, talk: Transcript, *, abort: Abort | None = None) -> BlockResult:
-    return replace(result, leak_bits=talk.leak_bits, messages=tuple(talk.messages), abort=abort)
+    return replace(
+        result,
+        leak_bits=talk.leak_bits,
+        messages=tuple(talk.messages),
+        abort=abort,
+    )

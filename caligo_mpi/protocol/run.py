@@ -48,10 +48,16 @@ def run_protocol(
         config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)
     premises = of_version(premises, config, plan)
-    blocks = ((rows(pairs, block.start, block.count), block) for block in plan)
-    results = [
-        run_block(part, config, block=b, blocks=len(plan), premises=premises) for part, b in blocks
-    ]
+    results = []
+    for block in plan:
+        result = run_block(
+            rows(pairs, block.start, block.count),
+            config,
+            block=block,
+            blocks=len(plan),
+            premises=premises,
+        )
+        results.append(result)
     return combine(results, config)
 
 
@@ -65,8 +71,11 @@ def plan_blocks(count: int, config: ProtocolConfig) -> list[Block]:
     wanted = config.rows_per_block()
     blocks = 1 if wanted is None else max(1, count // wanted)
     size = 8 * max(1, -(-count // (8 * blocks)))
-    starts = range(0, max(1, count), size)
-    return [Block(i, start, min(size, count - start)) for i, start in enumerate(starts)]
+    plan: list[Block] = []
+    for start in range(0, max(1, count), size):
+        rest = count - start
+        plan.append(Block(len(plan), start, min(size, rest)))
+    return plan
 
 
 def of_version(premises: Premises, config: ProtocolConfig, plan: Sequence[Block]) -> Premises:
@@ -77,7 +86,9 @@ def of_version(premises: Premises, config: ProtocolConfig, plan: Sequence[Block]
     """
     long = config.takes_long_codes() and plan[0].count >= _LONG_BLOCK
     current = premises.stream_version == STREAM_VERSION
-    return replace(premises, stream_version=LONG_CODES) if long and current else premises
+    if long and current:
+        return replace(premises, stream_version=LONG_CODES)
+    return premises
 
 
 def run_block(
@@ -98,7 +109,12 @@ def run_block(
         raise ValueError(f"{pairs.count} pairs were given for a block of {block.count}")
     mode = import_module(f".{config.mode}", __package__)
     result: BlockResult = mode.make_block(
-        pairs, config, block=block, blocks=blocks, premises=premises, tick=tick
+        pairs,
+        config,
+        block=block,
+        blocks=blocks,
+        premises=premises,
+        tick=tick,
     )
     return result
 
@@ -108,7 +124,9 @@ def combine(results: Iterable[BlockResult], config: ProtocolConfig) -> KeyResult
     ordered = tuple(sorted(results, key=lambda result: result.block.index))
     if has_strings(config.mode):
         (only,) = ordered
-        alice, bob, choice = only.alice, only.bob, only.choice
+        alice = only.alice
+        bob = only.bob
+        choice = only.choice
     else:
         alice = _joined([(result.alice, result.key_bits) for result in ordered])
         bob = _joined([(result.bob, result.key_bits) for result in ordered])
@@ -125,4 +143,5 @@ def combine(results: Iterable[BlockResult], config: ProtocolConfig) -> KeyResult
 
 
 def _joined(parts: list[tuple[U8, int]]) -> U8:
-    return bits.pack(np.concatenate([bits.unpack(packed, count) for packed, count in parts]))
+    unpacked = [bits.unpack(packed, count) for packed, count in parts]
+    return bits.pack(np.concatenate(unpacked))

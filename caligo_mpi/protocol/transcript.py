@@ -37,7 +37,15 @@ class Transcript:
         self, sender: Party, what: str, *, bits: int, leak_bits: int = 0, count: int = 1
     ) -> None:
         """Append a message at the present time."""
-        self.messages.append(Message(sender, what, bits, leak_bits, self.clock_ns, count))
+        message = Message(
+            sender,
+            what,
+            bits,
+            leak_bits,
+            self.clock_ns,
+            count,
+        )
+        self.messages.append(message)
 
     def wait(self, duration_ns: float) -> None:
         """Let simulated time pass."""
@@ -56,5 +64,7 @@ class Transcript:
 
 def last_pair_ns(pairs: Pairs) -> float:
     """When the last pair was measured, at the latest: row times start anew with every chunk, durations add up."""
-    latest = float(pairs.time.max()) if pairs.time is not None and pairs.count else 0.0
+    if pairs.time is None or not pairs.count:
+        return max(pairs.duration_ns, 0.0)
+    latest = float(pairs.time.max())
     return max(pairs.duration_ns, latest)

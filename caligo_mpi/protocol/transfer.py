@@ -25,15 +25,10 @@ from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
 from .estimate import by_basis, estimate, likely_at_most, no_code
-from .key_length import (
-    TransferFigures,
-    TransferLength,
-    dropped_limit,
-    hoeffding_margin,
-    transfer_length,
-)
+from .key_length import dropped_limit, hoeffding_margin
 from .sift import Side
-from .types import Abort, Detection, QberEstimate, Reconciled
+from .terms import Terms
+from .types import Abort, QberEstimate, Reconciled
 from .verify import TagKey, draw_tag_key, tag
 
 
@@ -53,55 +48,6 @@ _CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made 
 
 #: (bits per set, QBER) → the code that both parties use.
 CodeFor = Callable[[int, float], OneWayCode]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What both parties know and have agreed on.
-
-    ``rounds`` n are those Alice registered, ``valid`` those of them Bob says he did, ``test`` how
-    many of these he opens.  ``last_pair_ns`` is when the last pair was measured.
-    """
-
-    session: bytes
-    rounds: int
-    valid: int
-    test: int
-    detection: Detection
-    epsilon: float
-    qber_limit: float
-    tag_bits: int
-    storage_r: float
-    storage_rate: float
-    last_pair_ns: float
-    wait_ns: float
-
-    def single_left(self) -> int:
-        """The least number m1 of valid single-pair rounds that are left.
-
-        The worst is assumed: Bob chose his losses, and the test took only such rounds.
-        """
-        odds = self.detection
-        margin = hoeffding_margin(self.rounds, self.epsilon)
-        share = odds.single - odds.missing + odds.missing_best - 3 * margin
-        return max(0, int(share * self.rounds) - self.test)
-
-    def length(self, *, set_size: int, leak_bits: int) -> TransferLength:
-        """Length of the strings made of sets of ``set_size`` rows with syndromes of ``leak_bits``."""
-        left = self.valid - self.test
-        figures = TransferFigures(
-            rounds=self.rounds,
-            single=min(self.single_left(), left),
-            dropped=left - 2 * set_size,
-            leak_bits=leak_bits,
-            tag_bits=self.tag_bits,
-        )
-        return transfer_length(
-            figures,
-            storage_r=self.storage_r,
-            storage_rate=self.storage_rate,
-            epsilon=self.epsilon,
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +70,8 @@ class Alice:
         self.estimate: QberEstimate | None = None
         self.disclosed = Tally()  # the test, by basis
         self.strings: U8 | None = None  # S_0 and S_1 as rows
-        self.set_size = self.syndrome_bits = 0
+        self.set_size = 0
+        self.syndrome_bits = 0
         self._source = source
         self._basis = bits.unpack(side.basis, side.count)
         self._bit = bits.unpack(side.outcome, side.count)
@@ -134,51 +81,69 @@ class Alice:
 
     def check_losses(self) -> Abort | None:
         """Step 1: the number of rounds Bob says he missed must be what the link explains."""
-        terms = self.terms
-        missing, margin = terms.rounds - terms.valid, hoeffding_margin(terms.rounds, terms.epsilon)
-        if abs(missing / terms.rounds - terms.detection.missing) <= margin:
+        rounds = self.terms.rounds
+        expected = self.terms.detection.missing
+        missing = rounds - self.terms.valid
+        margin = hoeffding_margin(rounds, self.terms.epsilon)
+        if abs(missing / rounds - expected) <= margin:
             return None
-        expected = terms.detection.missing * terms.rounds
-        numbers = {"missing": missing, "expected": expected, "margin": margin * terms.rounds}
+        numbers = {
+            "missing": missing,
+            "expected": expected * rounds,
+            "margin": margin * rounds,
+        }
         return Abort(
-            "transfer", "the number of rounds Bob missed is not what the link explains", numbers
+            "transfer",
+            "the number of rounds Bob missed is not what the link explains",
+            numbers,
         )
 
     def choose_test(self, root: bytes) -> Positions:
         """Step 2: having Bob's commitment, draw the rows he is to open."""
         self._root = root
-        mask = random_subset(self._source, self.terms.valid, self.terms.test)
-        self._test = np.flatnonzero(bits.unpack(mask, self.terms.valid))
+        valid = self.terms.valid
+        mask = random_subset(self._source, valid, self.terms.test)
+        self._test = np.flatnonzero(bits.unpack(mask, valid))
         return self._test
 
     def check_opening(self, opening: Opening) -> Abort | None:
         """Step 2: the opening must fit the root and the test set, and where bases agree, bits must."""
+        if (reason := self._misfit(opening)) is not None:
+            return Abort("commit", reason, {"rows": len(opening.positions)})
+        rows = opening.rows
+        same = rows.basis == self._basis[self._test]
+        own = self._bit[self._test][same]
+        his = rows.bit[same]
+        in_x = rows.basis[same] == X
+        self.disclosed = by_basis(own != his, in_x)
+        tested = len(own)
+        self.estimate = estimate(bits.pack(own), bits.pack(his), tested)
+        qber = self.estimate.qber
+        qber_limit = self.terms.qber_limit
+        numbers = {
+            "qber": qber,
+            "qber_limit": qber_limit,
+            "tested": tested,
+        }
+        if not tested:
+            return Abort("estimate", "too few pairs: no opened row has equal bases", numbers)
+        if qber > qber_limit:
+            return Abort("estimate", "the error rate is over the limit", numbers)
+        return None
+
+    def _misfit(self, opening: Opening) -> str | None:
+        """How an opening is not what was asked for, or not what was committed to."""
         asked = np.array_equal(opening.positions, self._test)
         if not asked or not np.array_equal(opening.rows.index, self._index[self._test]):
-            return Abort(
-                "commit",
-                "Bob opened other rows than he was asked to",
-                {"rows": len(opening.positions)},
-            )
-        if not opens(self._root, opening, count=self.terms.valid, session=self.terms.session):
-            return Abort(
-                "commit",
-                "the opened rows do not fit Bob's commitment",
-                {"rows": len(opening.positions)},
-            )
-        same = opening.rows.basis == self._basis[self._test]
-        own, his = self._bit[self._test][same], opening.rows.bit[same]
-        self.disclosed = by_basis(own != his, opening.rows.basis[same] == X)
-        self.estimate = estimate(bits.pack(own), bits.pack(his), len(own))
-        numbers = {
-            "qber": self.estimate.qber,
-            "qber_limit": self.terms.qber_limit,
-            "tested": len(own),
-        }
-        if not len(own):
-            return Abort("estimate", "too few pairs: no opened row has equal bases", numbers)
-        if self.estimate.qber > self.terms.qber_limit:
-            return Abort("estimate", "the error rate is over the limit", numbers)
+            return "Bob opened other rows than he was asked to"
+        terms = self.terms
+        if not opens(
+            self._root,
+            opening,
+            count=terms.valid,
+            session=terms.session,
+        ):
+            return "the opened rows do not fit Bob's commitment"
         return None
 
     def reveal_bases(self, now_ns: float) -> U8 | Abort:
@@ -187,7 +152,10 @@ class Alice:
             return Abort("transfer", "bases were asked for before the commitment was opened")
         earliest = self.terms.last_pair_ns + self.terms.wait_ns
         if now_ns < earliest:
-            numbers = {"now_ns": now_ns, "earliest_ns": earliest}
+            numbers = {
+                "now_ns": now_ns,
+                "earliest_ns": earliest,
+            }
             return Abort("transfer", "bases were asked for before the wait was over", numbers)
         return np.delete(self._basis, self._test)
 
@@ -197,74 +165,93 @@ class Alice:
             return abort
         if self.estimate is None:
             raise ValueError("make_strings before check_opening: the error rate is not known yet")
-        keys = [np.delete(self._bit, self._test)[rows] for rows in sets]
+        left = np.delete(self._bit, self._test)
+        keys = [left[rows] for rows in sets]
         self.set_size = len(keys[0])
         qber = likely_at_most(self.estimate, _CODE_CONFIDENCE)
         try:
-            code = code_for(len(keys[0]), qber)
+            code = code_for(self.set_size, qber)
         except ConfigError as error:
             return no_code(str(error), self.estimate, _CODE_CONFIDENCE)
-        syndromes = (code.syndrome(keys[0]), code.syndrome(keys[1]))
+        syndromes = [code.syndrome(key) for key in keys]
         self.syndrome_bits = len(syndromes[0])
-        found = self.terms.length(set_size=len(keys[0]), leak_bits=len(syndromes[0]))
+        found = self.terms.length(set_size=self.set_size, leak_bits=self.syndrome_bits)
         if not found.bits:
             numbers = {
                 "qber": self.estimate.qber,
                 "min_entropy": found.min_entropy,
-                "leak_bits": len(syndromes[0]),
+                "leak_bits": self.syndrome_bits,
             }
             return Abort("amplify", "no secret bits are left", numbers)
-        by = (
-            draw_tag_key(self._source, self.terms.tag_bits),
-            draw_tag_key(self._source, self.terms.tag_bits),
-        )
-        count = seed_bits(len(keys[0]), found.bits)
-        seeds = (random_bits(self._source, count), random_bits(self._source, count))
+        return self._hashed(keys, syndromes, qber, found.bits)
+
+    def _hashed(
+        self,
+        keys: list[U8],
+        syndromes: list[U8],
+        qber: float,
+        length: int,
+    ) -> Strings:
+        """Draw tags and hashes of both keys and apply them."""
+        first, second = keys
+        tag_bits = self.terms.tag_bits
+        by_first = draw_tag_key(self._source, tag_bits)
+        by_second = draw_tag_key(self._source, tag_bits)
+        count = seed_bits(self.set_size, length)
+        seed_first = random_bits(self._source, count)
+        seed_second = random_bits(self._source, count)
         self.strings = np.stack(
-            [amplify(key, seed, found.bits) for key, seed in zip(keys, seeds, strict=True)]
+            [
+                amplify(first, seed_first, length),
+                amplify(second, seed_second, length),
+            ]
         )
         return Strings(
-            qber, syndromes, by, (tag(keys[0], by[0]), tag(keys[1], by[1])), seeds, found.bits
+            qber=qber,
+            syndromes=(syndromes[0], syndromes[1]),
+            tag_keys=(by_first, by_second),
+            tags=(tag(first, by_first), tag(second, by_second)),
+            toeplitz=(seed_first, seed_second),
+            length=length,
         )
 
     def _check_sets(self, sets: tuple[Positions, Positions]) -> Abort | None:
-        left = self.terms.valid - self.terms.test
+        left = self.terms.left
         limit = dropped_limit(left, self.terms.epsilon)
-        together = np.concatenate(sets)
+        first, second = sets
         numbers = {
-            "first": len(sets[0]),
-            "second": len(sets[1]),
+            "first": len(first),
+            "second": len(second),
             "rows": left,
             "dropped_limit": limit,
         }
-        if len(sets[0]) != len(sets[1]) or not len(sets[0]):
-            return Abort("transfer", "Bob's two sets are empty or differ in size", numbers)
-        ordered = all((np.diff(rows) > 0).all() for rows in sets)
-        if (
-            not ordered
-            or together.min() < 0
-            or together.max() >= left
-            or len(np.unique(together)) != len(together)
-        ):
-            return Abort(
-                "transfer", "Bob's two sets are not sorted, disjoint sets of rows", numbers
-            )
-        if left - len(together) > limit:
-            return Abort("transfer", "Bob dropped more rows than chance explains", numbers)
-        return None
+        reason = None
+        if len(first) != len(second) or not len(first):
+            reason = "Bob's two sets are empty or differ in size"
+        elif not _are_disjoint(first, second, left):
+            reason = "Bob's two sets are not sorted, disjoint sets of rows"
+        elif left - 2 * len(first) > limit:
+            reason = "Bob dropped more rows than chance explains"
+        return None if reason is None else Abort("transfer", reason, numbers)
 
 
 class Bob:
     """Bob's side; ``source`` is his random stream, from which his choice comes unless it is given."""
 
     def __init__(
-        self, side: Side, terms: Terms, *, source: np.random.PCG64, choice: int | None = None
+        self,
+        side: Side,
+        terms: Terms,
+        *,
+        source: np.random.PCG64,
+        choice: int | None = None,
     ) -> None:
         self.terms = terms
         self.choice = int(random_bits(source, 1)[0]) if choice is None else choice
         self.output: U8 | None = None
         # For the simulator's report alone: a Bob who told how decoding went would tell his choice.
-        self.decoded, self.corrected = False, 0
+        self.decoded = False
+        self.corrected = 0
         self._source = source
         basis = bits.unpack(side.basis, side.count)
         outcome = bits.unpack(side.outcome, side.count)
@@ -280,16 +267,17 @@ class Bob:
 
     def open(self, test: Positions) -> Opening | Abort:
         """Step 2: open the rows asked for, if they are as many as agreed; once."""
-        fair = len(test) == self.terms.test and (np.diff(test) > 0).all()
+        valid = self.terms.valid
+        fair = len(test) == self.terms.test and _ascends(test)
         again = self._test is not None and not np.array_equal(self._test, test)
-        if not fair or again or test[0] < 0 or test[-1] >= self.terms.valid:
+        if not fair or again or test[0] < 0 or test[-1] >= valid:
             return Abort(
                 "commit",
                 "Alice asked for other than the agreed number of rows",
                 {"rows": len(test)},
             )
         self._test = test
-        self._left = np.delete(np.arange(self.terms.valid), test)
+        self._left = np.delete(np.arange(valid), test)
         return open_rows(self._commitment, self._rows, test)
 
     def sort_rows(self, bases: U8) -> tuple[Positions, Positions] | Abort:
@@ -301,10 +289,12 @@ class Bob:
                 {"bases": len(bases)},
             )
         equal = bases == self._rows.basis[self._left]
-        groups = [np.flatnonzero(equal), np.flatnonzero(~equal)]
-        size = min(len(group) for group in groups)
-        cut = [group if len(group) == size else self._some(group, size) for group in groups]
-        self._sets = (cut[self.choice], cut[1 - self.choice])
+        known = np.flatnonzero(equal)
+        unknown = np.flatnonzero(~equal)
+        size = min(len(known), len(unknown))
+        known = self._some(known, size)
+        unknown = self._some(unknown, size)
+        self._sets = (unknown, known) if self.choice else (known, unknown)
         return self._sets
 
     def receive(self, strings: Strings, code_for: CodeFor) -> Abort | None:
@@ -315,33 +305,53 @@ class Bob:
         c = self.choice
         if self._sets is None:
             raise ValueError("receive before sort_rows: there are no sets yet")
-        own = self._rows.bit[self._left][self._sets[c]]
+        rows = self._left[self._sets[c]]
+        own = self._rows.bit[rows]
+        size = len(own)
         try:
-            code = code_for(len(own), strings.qber)
+            code = code_for(size, strings.qber)
         except ConfigError as error:
             return Abort("reconcile", str(error), {"qber": strings.qber})
         syndrome = len(code.syndrome(own))
-        seed = seed_bits(len(own), strings.length)
+        seed = seed_bits(size, strings.length)
         if not _well_formed(strings, syndrome=syndrome, seed=seed):
             return Abort(
                 "transfer",
                 "Alice's syndromes or seeds are not of the agreed length",
-                {"set": len(own)},
+                {"set": size},
             )
         fallback = random_bits(self._source, strings.length)
-        corrected = code.decode(own, strings.syndromes[c])
-        self.decoded = tag(corrected.bits, strings.tag_keys[c]) == strings.tags[c]
-        self.corrected = int(np.count_nonzero(corrected.bits != own))
+        corrected = code.decode(own, strings.syndromes[c]).bits
+        self.decoded = tag(corrected, strings.tag_keys[c]) == strings.tags[c]
+        self.corrected = int(np.count_nonzero(corrected != own))
         self.output = fallback
         if self.decoded:
-            self.output = amplify(corrected.bits, strings.toeplitz[c], strings.length)
+            self.output = amplify(corrected, strings.toeplitz[c], strings.length)
         return None
 
     def _some(self, group: Positions, size: int) -> Positions:
-        mask = random_subset(self._source, len(group), size)
-        is_chosen = bits.unpack(mask, len(group)).view(bool)
-        some: Positions = group[is_chosen]
+        """A group cut down to a size, at random; nothing is drawn where it has that size."""
+        count = len(group)
+        if count == size:
+            return group
+        mask = random_subset(self._source, count, size)
+        is_chosen = bits.unpack(mask, count)
+        some: Positions = group[is_chosen.view(bool)]
         return some
+
+
+def _are_disjoint(first: Positions, second: Positions, rows: int) -> bool:
+    """Whether two sets, neither of them empty, ascend, are within the ``rows`` and have none in common."""
+    together = np.concatenate([first, second])
+    if not _ascends(first) or not _ascends(second):
+        return False
+    if together.min() < 0 or together.max() >= rows:
+        return False
+    return len(np.unique(together)) == len(together)
+
+
+def _ascends(rows: Positions) -> bool:
+    return bool((np.diff(rows) > 0).all())
 
 
 def _well_formed(strings: Strings, *, syndrome: int, seed: int) -> bool:
@@ -354,7 +364,8 @@ def _well_formed(strings: Strings, *, syndrome: int, seed: int) -> bool:
 
 
 def _are_bits(part: U8, size: int) -> bool:
-    return len(part) == size and bool(part.max(initial=0) <= 1)
+    most = part.max(initial=0)
+    return len(part) == size and bool(most <= 1)
 
 
 def _index(side: Side) -> NDArray[np.uint64]:

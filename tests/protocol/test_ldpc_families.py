@@ -12,7 +12,8 @@ from caligo_mpi.errors import ConfigError
 from caligo_mpi.pairs import Tally
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.protocol import ldpc
-from caligo_mpi.protocol.bbm92 import Disclosed, Share, agree
+from caligo_mpi.protocol.bbm92 import Share, agree
+from caligo_mpi.protocol.disclosure import Disclosed
 from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import Expected, choice, decoder, plain
 from caligo_mpi.protocol.ldpc.code import Code

@@ -8,7 +8,8 @@ import pytest
 from caligo_mpi.config.protocol import Bbm92Config
 from caligo_mpi.pairs import Pairs, bits, tally
 from caligo_mpi.protocol import cascade
-from caligo_mpi.protocol.bbm92 import Share, agree, announce_bases, disclose, frame_shape, report
+from caligo_mpi.protocol.bbm92 import Share, agree, announce_bases, report
+from caligo_mpi.protocol.disclosure import disclose, frame_shape
 from caligo_mpi.protocol.draw import ALICE, stream
 from caligo_mpi.protocol.key_length import binary_entropy, finite_key_length
 from caligo_mpi.protocol.run import combine, plan_blocks, run_block, run_protocol

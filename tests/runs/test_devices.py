@@ -13,7 +13,7 @@ from caligo_mpi.config import BUILT_IN
 from caligo_mpi.engines.link import readout
 from caligo_mpi.errors import ConfigError, StoreError
 from caligo_mpi.parallel.serial import serial_map
-from caligo_mpi.protocol.bbm92 import uneven_bases
+from caligo_mpi.protocol.disclosure import uneven_bases
 from caligo_mpi.protocol.key_length import finite_key_length, preparation_quality
 from caligo_mpi.protocol.sift import sides, sift
 from caligo_mpi.protocol.types import Detection
