@@ -64,8 +64,8 @@ class Agreed:
     @property
     def count(self) -> int:
         """How many bits both hold alike."""
-        _, frame_bits = self.bob.shape
-        agreed: int = np.count_nonzero(self.same)
+        agreed = int(np.count_nonzero(self.same))
+        frame_bits: int = self.bob.shape[1]
         return agreed * frame_bits
 
     def rows(self, alice: U8) -> U8:
