@@ -94,7 +94,8 @@ def _rows(table: Table) -> Iterator[str]:
     rows = _in_state(table, "done")
     if not rows:
         return
-    names = [*table.axes, "QBER Z", "QBER X"]
+    axes = [_headed(name, table.units.get(name)) for name in table.axes]
+    names = [*axes, "QBER Z", "QBER X"]
     has_key = "key_bits" in table.columns
     if has_key:
         names += ["key bits", "key/sifted", "formula"]
@@ -109,6 +110,12 @@ def _rows(table: Table) -> Iterator[str]:
         yield "  " + "  ".join(padded)
     if len(rows) > _LISTED:
         yield f"  … {len(rows) - _LISTED} more"
+
+
+def _headed(name: str, unit: str | None) -> str:
+    if not unit:
+        return name
+    return f"{name} / {unit}"
 
 
 def _cells(table: Table, row: dict[str, Any], has_key: bool) -> list[str]:
