@@ -56,12 +56,16 @@ class SweepPlan:
 
 def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
     """The plan of these points; simulates and distills for a moment to learn the speed."""
-    step = max(1, len(points) // _TRIED_POINTS)
-    tried = points[::step][:_TRIED_POINTS]
-    pairs = sum(map(expected_pairs, points))
-    per_pair = 0.0
+    step = math.ceil(len(points) / _TRIED_POINTS)
+    tried = points[::step]
+    simulating = 0.0
     if sweep.keep != "counts":
-        per_pair = sum(map(_seconds_per_pair, tried)) / len(tried)
+        # A short point's pair costs more than a long one's, so each tried one speaks for those next to it.
+        for start in range(0, len(points), step):
+            some = points[start : start + step]
+            longest = max(some, key=expected_pairs)
+            per_pair = _seconds_per_pair(longest)
+            simulating += per_pair * sum(map(expected_pairs, some))
     distilled = [point for point in points if _distilled(sweep, point)]
     key_seconds = 0.0
     if distilled:
@@ -70,9 +74,9 @@ def plan(sweep: SweepConfig, points: Sequence[Point]) -> SweepPlan:
         key_seconds = per_row * rows
     return SweepPlan(
         points=len(points),
-        pairs=pairs,
+        pairs=sum(map(expected_pairs, points)),
         chunks=sum(point_chunks(sweep, point) for point in points),
-        seconds=per_pair * pairs + key_seconds,
+        seconds=simulating + key_seconds,
         key_seconds=key_seconds,
         disk=disk_bytes(sweep, points),
         memory=_memory(sweep, points),
