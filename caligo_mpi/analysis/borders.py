@@ -80,7 +80,8 @@ class Windows:
         for kind, found in enumerate(self._found):
             if not found:
                 continue
-            columns = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+            by_column = zip(*found, strict=True)
+            columns = [np.concatenate(parts) for parts in by_column]
             sums.borders[kind] += _outcomes(columns)
             if kind == 0:
                 sums.marks = self._marks(columns, chunks)
@@ -126,22 +127,18 @@ def fingerprints(windows: list[Words]) -> Words:
     """A word for each window, equal for equal rows; 64 rows have far more randomness than that."""
     mixed = np.zeros(len(windows[0]), np.uint64)
     for column, factor in zip(windows, _MIX, strict=True):
-        mixed = (mixed ^ column) * np.uint64(factor)
+        mixed ^= column
+        mixed *= np.uint64(factor)
         mixed ^= mixed >> np.uint64(29)
     return mixed
 
 
 def _outcomes(windows: list[Words]) -> counting.Counts:
     """The 16 outcomes of all rows of the windows."""
-    if not len(windows[0]):
+    words = len(windows[0])
+    if not words:
         return np.zeros(16, np.int64)
-    a_basis, a_bit, b_basis, b_bit = (np.ascontiguousarray(column) for column in windows)
-    block = (
-        a_basis,
-        a_bit,
-        b_basis,
-        b_bit,
-    )
-    words = len(a_basis)
+    a_basis, a_bit, b_basis, b_bit = windows
+    block = (a_basis, a_bit, b_basis, b_bit)
     (joint,) = counting.joint_counts(block, words, None)
     return counting.outcome_counts(joint, WINDOW * words)

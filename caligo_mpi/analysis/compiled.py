@@ -8,9 +8,10 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
-from ..machine.jit import compiler
+from ..machine.jit import compiler, helper
+from . import counting
 
-_jit = compiler(__file__)
+_jit = compiler(__file__, counting.__file__)
 
 
 def _counting(context: Any, word: Any) -> Any:
@@ -30,6 +31,40 @@ _ones: Any = intrinsic(_counting)
 _LOWEST = np.uint64(0x0101010101010101)
 # A byte counts to 255.
 _WORDS = 248
+_LAGS = np.array(counting.LAGS, np.uint64)
+
+
+@helper
+def _count_cell(ps: Any, qs: Any, rs: Any, ss: Any, found: Any) -> None:
+    """Rows of one cell at which all columns of a subset are 1."""
+    zero = np.uint64(0)
+    c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
+    c8 = c9 = c10 = c11 = c12 = c13 = c14 = c15 = zero
+    for i in range(len(ps)):
+        p = ps[i]
+        q = qs[i]
+        r = rs[i]
+        s = ss[i]
+        r_s = r & s
+        p_q = p & q
+        c1 += _ones(s)
+        c2 += _ones(r)
+        c3 += _ones(r_s)
+        c4 += _ones(q)
+        c5 += _ones(q & s)
+        c6 += _ones(q & r)
+        c7 += _ones(q & r_s)
+        c8 += _ones(p)
+        c9 += _ones(p & s)
+        c10 += _ones(p & r)
+        c11 += _ones(p & r_s)
+        c12 += _ones(p_q)
+        c13 += _ones(p_q & s)
+        c14 += _ones(p_q & r)
+        c15 += _ones(p_q & r_s)
+    sums = (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)
+    for number in range(15):
+        found[number + 1] += np.int64(sums[number])
 
 
 @_jit("void(uint64[::1], uint64[::1], uint64[::1], uint64[::1], int64, int64[:, ::1])")
@@ -42,52 +77,17 @@ def joint(
     found: Any,
 ) -> None:
     """See `counting.joint_counts`."""
-    zero = np.uint64(0)
     for cell in range(found.shape[0]):
-        c1 = c2 = c3 = c4 = c5 = c6 = c7 = zero
-        c8 = c9 = c10 = c11 = c12 = c13 = c14 = c15 = zero
         # Slices have no negative indices, which would keep loops from being vectorized.
         first = cell * words
         end = min(first + words, len(a_basis))
-        ps, qs, rs_, ss = a_basis[first:end], a_bit[first:end], b_basis[first:end], b_bit[first:end]
-        for i in range(len(ps)):
-            p, q, r, s = ps[i], qs[i], rs_[i], ss[i]
-            rs = r & s
-            pq = p & q
-            c1 += _ones(s)
-            c2 += _ones(r)
-            c3 += _ones(rs)
-            c4 += _ones(q)
-            c5 += _ones(q & s)
-            c6 += _ones(q & r)
-            c7 += _ones(q & rs)
-            c8 += _ones(p)
-            c9 += _ones(p & s)
-            c10 += _ones(p & r)
-            c11 += _ones(p & rs)
-            c12 += _ones(pq)
-            c13 += _ones(pq & s)
-            c14 += _ones(pq & r)
-            c15 += _ones(pq & rs)
-        sums = (
-            c1,
-            c2,
-            c3,
-            c4,
-            c5,
-            c6,
-            c7,
-            c8,
-            c9,
-            c10,
-            c11,
-            c12,
-            c13,
-            c14,
-            c15,
+        _count_cell(
+            a_basis[first:end],
+            a_bit[first:end],
+            b_basis[first:end],
+            b_bit[first:end],
+            found[cell],
         )
-        for number in range(15):
-            found[cell, number + 1] += np.int64(sums[number])
 
 
 @_jit("void(uint64[::1], int64[::1])")
@@ -108,27 +108,14 @@ def positions(stream: Any, found: Any) -> None:
 @_jit("void(uint64[::1], int64[::1])")
 def lags(stream: Any, found: Any) -> None:
     """Rows that differ from the one a lag later, for `counting.LAGS`."""
-    c1 = c2 = c3 = c4 = c5 = c8 = c16 = c32 = np.uint64(0)
-    one = np.uint64(1)
-    for i in range(len(stream) - 1):
-        here, there = stream[i], stream[i + 1]
-        c1 += _ones(here ^ ((here >> one) | (there << np.uint64(63))))
-        c2 += _ones(here ^ ((here >> np.uint64(2)) | (there << np.uint64(62))))
-        c3 += _ones(here ^ ((here >> np.uint64(3)) | (there << np.uint64(61))))
-        c4 += _ones(here ^ ((here >> np.uint64(4)) | (there << np.uint64(60))))
-        c5 += _ones(here ^ ((here >> np.uint64(5)) | (there << np.uint64(59))))
-        c8 += _ones(here ^ ((here >> np.uint64(8)) | (there << np.uint64(56))))
-        c16 += _ones(here ^ ((here >> np.uint64(16)) | (there << np.uint64(48))))
-        c32 += _ones(here ^ ((here >> np.uint64(32)) | (there << np.uint64(32))))
-    sums = (
-        c1,
-        c2,
-        c3,
-        c4,
-        c5,
-        c8,
-        c16,
-        c32,
-    )
-    for number in range(8):
-        found[number] += np.int64(sums[number])
+    heres = stream[:-1]
+    theres = stream[1:]
+    for number in range(len(_LAGS)):
+        lag = _LAGS[number]
+        rest = np.uint64(64) - lag
+        total = np.uint64(0)
+        for i in range(len(heres)):
+            here = heres[i]
+            later = here >> lag | theres[i] << rest
+            total += _ones(here ^ later)
+        found[number] += np.int64(total)

@@ -55,18 +55,15 @@ def long_lags(
         return None
     power = np.zeros(size // 2 + 1, np.float32)
     ones = 0
-    runs, share = np.zeros((2, _LONG_RUN + 1), np.int64), 0.5
+    runs = np.zeros((2, _LONG_RUN + 1), np.int64)
+    share = 0.5
     for row in plan.long:
-        values = stretch(
-            file,
-            row,
-            size,
-            stream,
-        )
+        values = stretch(file, row, size, stream)
         ones += int(values.sum(dtype=np.int64))
         mean = float(values.mean())
         if row == plan.long[0]:
-            runs, share = run_lengths(values), mean
+            runs = run_lengths(values)
+            share = mean
         power += _power(values, mean)
         tick()
     rows = size * len(plan.long)
@@ -175,19 +172,22 @@ def run_lengths(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     >>> run_lengths(np.array([0, 1, 1, 0, 1, 1, 0], np.uint8))[:, :4].tolist()
     [[0, 1, 0, 0], [0, 0, 2, 0]]
     """
-    edges = np.flatnonzero(values[1:] != values[:-1]) + 1
+    changes = values[1:] != values[:-1]
+    edges = np.flatnonzero(changes) + 1
     lengths = np.minimum(np.diff(edges), _LONG_RUN)
     of = values[edges[:-1]]
     found = np.zeros((2, _LONG_RUN + 1), np.int64)
     for value in (0, 1):
-        found[value] = np.bincount(lengths[of == value], minlength=_LONG_RUN + 1)
+        of_value = lengths[of == value]
+        found[value] = np.bincount(of_value, minlength=_LONG_RUN + 1)
     return found
 
 
 def _judge_runs(runs: NDArray[np.int64], rate: float) -> tuple[float, int, int]:
     """A p-value for the lengths of runs, the longest run and its value."""
     p_values = []
-    longest, longest_of = 0, 0
+    longest = 0
+    longest_of = 0
     for value, stay in ((0, 1 - rate), (1, rate)):
         found = runs[value]
         total = int(found.sum())
@@ -195,15 +195,20 @@ def _judge_runs(runs: NDArray[np.int64], rate: float) -> tuple[float, int, int]:
             continue
         last = int(np.flatnonzero(found)[-1])
         if last > longest:
-            longest, longest_of = last, value
+            longest = last
+            longest_of = value
         # A run goes on with one probability each time; the last of all go on beyond.
         goes_on = np.asarray(stay ** np.arange(_LONG_RUN), float)
         chance = goes_on.copy()
         chance[:-1] *= 1 - stay
         statistic, degrees = chi2(found[1:].astype(float), total * chance)
-        p_values.append(chi2_tail(statistic, degrees) if degrees > 0 else 1.0)
+        if degrees > 0:
+            p_values.append(chi2_tail(statistic, degrees))
+        else:
+            p_values.append(1.0)
         so_long = exp(log(total) + (last - 1) * log(stay))
         p_values.append(min(1.0, so_long))
     if not p_values:
         return 1.0, longest, longest_of
-    return at_most_one(min(p_values), len(p_values)), longest, longest_of
+    p = at_most_one(min(p_values), len(p_values))
+    return p, longest, longest_of

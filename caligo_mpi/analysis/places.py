@@ -49,7 +49,8 @@ def _positions(evidence: Evidence, name: str, width: int) -> Check:
     trials = sums.rows // width
     tests = []
     for stream, ones in zip(STREAMS, sums.ones, strict=True):
-        at = ones.reshape(-1, width).sum(axis=0)
+        by_position = ones.reshape(-1, width)
+        at = by_position.sum(axis=0)
         rate = float(at.sum()) / sums.rows
         p = _alike(at.astype(float), trials, rate)
         off = np.asarray(deviance(at, trials, rate))
@@ -57,7 +58,7 @@ def _positions(evidence: Evidence, name: str, width: int) -> Check:
         # The tail of one position reaches further than that of the table.
         furthest = float(off[worst])
         p_worst = 2 * width * exp(-furthest)
-        p = min(1.0, 2 * min(p, p_worst))
+        p = at_most_one(min(p, p_worst), 2)
         count = int(at[worst])
         tests.append(
             (
@@ -183,7 +184,8 @@ def _lag_p(evidence: Evidence, lag: Lag) -> float:
     stream = STREAMS.index(lag.stream)
     place = LAGS.index(lag.lag)
     compared = evidence.sums.compared
-    rate = int(evidence.sums.first[stream]) / compared
+    ones = int(evidence.sums.first[stream])
+    rate = ones / compared
     if _RARE <= rate <= 1 - _RARE:
         return normal(lag.correlation / lag.sigma)
     together, mean = _coincidences(evidence, stream, place)

@@ -88,7 +88,10 @@ def plan_of(rows: int, chunks: int) -> Plan:
     )
     blocks = max(1, min(_LONG_BLOCKS, rows // long_rows))
     room = rows - long_rows
-    firsts = [room * number // max(blocks - 1, 1) // 64 * 64 for number in range(blocks)]
+    firsts = []
+    for number in range(blocks):
+        first = room * number // max(blocks - 1, 1)
+        firsts.append(first // 64 * 64)
     return Plan(
         rows=rows,
         chunks=chunks,
@@ -130,9 +133,9 @@ def chunks_of(file: PairsFile, plan: Plan) -> Chunks:
             first,
             min(first + _RECORDS, plan.chunks),
         )
-        taken = slice(-first % plan.step, None, plan.step)
-        some = records[taken]
+        some = records[-first % plan.step :: plan.step]
         at = -(-first // plan.step)
-        row[at : at + len(some)] = some["row"]
-        rows[at : at + len(some)] = some["rows"]
+        end = at + len(some)
+        row[at:end] = some["row"]
+        rows[at:end] = some["rows"]
     return Chunks(number, row, rows)

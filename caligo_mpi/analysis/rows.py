@@ -120,18 +120,8 @@ def _signaling(evidence: Evidence) -> Check:
     """Whether a side's bits tell the other side's basis, which no state allows."""
     tests = []
     sides = (
-        (
-            "a",
-            A_BASIS,
-            A_BIT,
-            B_BASIS,
-        ),
-        (
-            "b",
-            B_BASIS,
-            B_BIT,
-            A_BASIS,
-        ),
+        ("a", A_BASIS, A_BIT, B_BASIS),
+        ("b", B_BASIS, B_BIT, A_BASIS),
     )
     for side, basis, bit, other in sides:
         for letter, chosen in (("Z", ~basis), ("X", basis)):
@@ -229,18 +219,8 @@ def _qber(evidence: Evidence) -> Check:
         return Check("QBER", None, "no closed form of the error rates")
     tests = []
     bases = (
-        (
-            "Z",
-            SIFTED_Z,
-            ERRORS_Z,
-            expected.qber_z,
-        ),
-        (
-            "X",
-            SIFTED_X,
-            ERRORS_X,
-            expected.qber_x,
-        ),
+        ("Z", SIFTED_Z, ERRORS_Z, expected.qber_z),
+        ("X", SIFTED_X, ERRORS_X, expected.qber_x),
     )
     for basis, sifted, errors, due in bases:
         count = evidence.count(errors)

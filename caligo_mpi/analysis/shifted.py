@@ -16,7 +16,9 @@ from .stream import Source
 from .verdicts import LEVEL
 
 # Rows of a chunk's beginning that are looked at, chunks that are compared with all others, and others.
-_ROWS, _SOME, _OTHERS = 1 << 15, 12, 256
+_ROWS = 1 << 15
+_SOME = 12
+_OTHERS = 256
 _LEAST_ROWS = 1 << 10
 _STREAM = "alice_outcome"
 
@@ -112,8 +114,10 @@ def _values(source: Source, which: int, rows: int) -> Values:
     )
     values = bits.astype(np.float32)
     values -= values.mean()
-    spread = float(values.std()) or 1.0
-    return values / np.float32(spread)
+    spread = float(values.std())
+    if spread:
+        values /= np.float32(spread)
+    return values
 
 
 def _spectrum(values: Values, length: int) -> Spectrum:
@@ -133,7 +137,8 @@ def _strongest(own: Spectrum, others: Spectrum, size: int) -> tuple[float, int]:
     lags = np.concatenate([later, earlier])
     overlap = size - np.abs(lags)
     spread = np.sqrt(np.maximum(overlap, _LEAST_ROWS))
-    score = np.abs(products[lags % length]) / spread
+    score = np.abs(products[lags % length])
+    score /= spread
     best = int(np.argmax(score))
     return float(score[best]), int(lags[best])
 
@@ -149,9 +154,10 @@ def _partner(source: Source, taken: NDArray[np.int64], where: tuple[int, int, in
             continue
         values = _values(source, other, rows)
         early, late = (own, values) if lag >= 0 else (values, own)
-        overlap = rows - abs(lag)
-        product = abs(float(early[:overlap] @ late[abs(lag) :]))
-        if product > best:
-            best = product
+        apart = abs(lag)
+        product = early[: rows - apart] @ late[apart:]
+        size = abs(float(product))
+        if size > best:
+            best = size
             found = other
     return found

@@ -56,15 +56,7 @@ def count_part(source: Source, number: int, tick: Tick) -> Sums:
     source.file.expect(following.start, following.stop)
     first, *others = plan.shares(part, source.threads)
     with ThreadPoolExecutor(source.threads) as pool:
-        running = [
-            pool.submit(
-                _count_rows,
-                source,
-                rows,
-                no_tick,
-            )
-            for rows in others
-        ]
+        running = [pool.submit(_count_rows, source, rows, no_tick) for rows in others]
         found = [_count_rows(source, first, tick)]
         for share in running:
             found.append(share.result())
@@ -96,18 +88,8 @@ def _count_rows(source: Source, rows: range, tick: Tick) -> Sums:
         joints.append(counting.joint_counts(block, cell_words, compiled))
         close = row // BLOCK_ROWS % plan.close == 0
         if close:
-            _look_closely(
-                block,
-                pairs.count,
-                sums,
-                compiled,
-            )
-        windows.take(
-            block,
-            row,
-            number,
-            close=close,
-        )
+            _look_closely(block, pairs.count, sums, compiled)
+        windows.take(block, row, number, close=close)
         _look_at_places(
             source,
             pairs,
@@ -154,12 +136,7 @@ def _look_closely(
     if whole < 2:
         return
     a_basis, a_bit, b_basis, b_bit = (column[:whole] for column in block)
-    whole_words = (
-        a_basis,
-        a_bit,
-        b_basis,
-        b_bit,
-    )
+    whole_words = (a_basis, a_bit, b_basis, b_bit)
     sums.look(counting.close_look(whole_words, compiled))
 
 
