@@ -52,7 +52,9 @@ class Close:
 def errors_of(block: Block) -> Words:
     """Rows with equal bases and unequal bits."""
     a_basis, a_bit, b_basis, b_bit = block
-    return (a_bit ^ b_bit) & ~(a_basis ^ b_basis)
+    unequal = a_bit ^ b_bit
+    sifted = ~(a_basis ^ b_basis)
+    return unequal & sifted
 
 
 def joint_counts(block: Block, words: int, compiled: ModuleType | None) -> Counts:

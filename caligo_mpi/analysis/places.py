@@ -16,7 +16,10 @@ from .verdicts import Check, Lag
 
 # Of a stream whose ones are rarer, coincidences of two are counted; else correlations are normal.
 _RARE = 0.05
-_BIT_OF = {8: "bit {} of the byte", 64: "bit {} of the word"}
+_BIT_OF = {
+    8: "bit {} of the byte",
+    64: "bit {} of the word",
+}
 
 
 def check_places(evidence: Evidence) -> Iterator[Check]:
@@ -191,7 +194,8 @@ def _lag_p(evidence: Evidence, lag: Lag) -> float:
     together, mean = _coincidences(evidence, stream, place)
     if rate > 0.5:  # zeros are rare
         excess = together - mean
-        mean = compared * (1 - rate) ** 2
+        rarity = 1 - rate
+        mean = compared * rarity**2
         together = max(round(mean + excess), 0)
     off = float(deviance(together, compared, mean / compared))
     return min(1.0, 2 * exp(-off))
