@@ -108,14 +108,14 @@ def positions(stream: Any, found: Any) -> None:
 @_jit("void(uint64[::1], int64[::1])")
 def lags(stream: Any, found: Any) -> None:
     """Rows that differ from the one a lag later, for `counting.LAGS`."""
-    heres = stream[:-1]
-    theres = stream[1:]
+    rows = stream[:-1]
+    nexts = stream[1:]
     for number in range(len(_LAGS)):
         lag = _LAGS[number]
         rest = np.uint64(64) - lag
         total = np.uint64(0)
-        for i in range(len(heres)):
-            here = heres[i]
-            later = here >> lag | theres[i] << rest
+        for i in range(len(rows)):
+            here = rows[i]
+            later = here >> lag | nexts[i] << rest
             total += _ones(here ^ later)
         found[number] += np.int64(total)
