@@ -19,7 +19,7 @@ _REST = (("writing", GREEN, 1.0), ("communicating", ORANGE, 1.0), ("idle", FAINT
 #: Lanes that are named.
 _LANES = 16
 #: Chunks of a lane that have an edge each.
-_EDGED = 300
+_EDGED = 80
 _SIZES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 

@@ -63,10 +63,11 @@ def table(
 ) -> str:
     """A table; ``numbers`` are the columns that are set to the right."""
     right = set(numbers)
-    lines = [_row("th", header, right)]
-    for row in rows:
-        lines.append(_row("td", row, right))
-    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+    head = _row("th", header, right)
+    lines = [_row("td", row, right) for row in rows]
+    # A head of its own is printed on every page.
+    whole = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div class="scroll"><table>{whole}</table></div>'
 
 
 def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
