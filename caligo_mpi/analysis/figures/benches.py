@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...machine.wording import counted, quantity
+from .ends import End, name_ends
 from .style import (
     BASIS,
     GREEN,
@@ -16,6 +17,7 @@ from .style import (
     PURPLE,
     SKY,
     beside,
+    few_decades,
     figure,
     label,
     large_numbers,
@@ -30,6 +32,8 @@ Summary = Mapping[str, Any]
 _COLORS = (SKY, ORANGE, GREEN, BASIS["X"], PURPLE, BASIS["Z"])
 #: Cases that are drawn; more would not be read.
 _MOST = 24
+#: From this ratio of the largest to the smallest on, speeds stand on a logarithmic scale.
+_WIDE = 8
 
 
 def good_cases(summary: Summary) -> list[Summary]:
@@ -51,11 +55,22 @@ def plot_speeds(data: Summary, ax: Axes) -> None:
     names = [_named(case, cases) for case in cases]
     ax.set_yticks(range(len(cases)), names)
     ax.set_ylim(len(cases) - 0.5, -0.5)
-    ax.set_xscale("log")
-    ax.margins(x=0.25)
     label(ax, "Speed of each case", "pairs/s", "")
-    large_numbers(ax)
+    _scale(ax, [case["pairs_per_second"] for case in cases])
     note(ax, "medians, 95 % intervals; ×: over the first engine")
+
+
+def _scale(ax: Axes, speeds: list[Summary]) -> None:
+    """An axis of speeds from 0 on, or of powers where they are far apart; with room for figures beside them."""
+    least = min((speed["low"] for speed in speeds), default=1.0)
+    most = max((speed["high"] for speed in speeds), default=1.0)
+    if most < _WIDE * least:
+        ax.set_xlim(0, 1.1 * most)
+        large_numbers(ax)
+        return
+    ax.set_xscale("log")
+    ax.margins(x=0.1)
+    few_decades(ax.xaxis, [least, most])
 
 
 def _draw_speed(ax: Axes, place: int, speed: Summary, over: str) -> None:
@@ -93,9 +108,11 @@ def plot_scaling(data: Summary, ax: Axes) -> None:
     ``data`` is what ``summary.json`` of a bench holds, of cases that differ in their ranks.
     """
     most = 1
+    ends = []
     for number, (told, points, fit) in enumerate(scalings(data)):
         color = _COLORS[number % len(_COLORS)]
-        _draw_scaling(ax, told, points, fit, color)
+        end = _draw_scaling(ax, told, points, fit, color)
+        ends.append(end)
         most = max(most, *points)
     ax.plot(
         [1, most],
@@ -109,12 +126,13 @@ def plot_scaling(data: Summary, ax: Axes) -> None:
     ax.set_xticks(sorted(ticks))
     label(ax, "Scaling", "ranks", "speed over one rank")
     note(ax, "dashed: every rank counts in full; lines: fits of a serial share")
+    name_ends(ax, ends)
 
 
 def _draw_scaling(
     ax: Axes, told: str, points: dict[int, float], fit: Summary | None, color: str
-) -> None:
-    """Measured speeds over that of one rank, their fit, and their name."""
+) -> End:
+    """Measured speeds over that of one rank and their fit; where they end."""
     ranks = np.array(sorted(points))
     speeds = np.array([points[rank] for rank in ranks])
     gain = speeds / speeds[0] * ranks[0]
@@ -136,14 +154,11 @@ def _draw_scaling(
             color=color,
             lw=1,
         )
-    beside(
-        ax,
+    return End(
+        float(ranks[-1]),
+        float(gain[-1]),
         told,
-        (ranks[-1], gain[-1]),
-        (-4, -12),
-        ha="right",
-        fontsize=8,
-        color=color,
+        color,
     )
 
 

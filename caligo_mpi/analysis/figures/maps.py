@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .points import Column, Results, numbers, varying, with_unit
-from .style import figure, label, note
+from .style import few_decades, few_ticks, figure, label, note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _WHITE = "#ffffff"
+#: Cells whose values are not even that have a name each, along the axis and up.
+_NAMED = {"x": 5, "y": 9}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """The values of a parameter along a map: where cells stand and end, and the scale that makes them even."""
+
+    values: Column
+    scale: str
+    is_even: bool
+    centers: Column
+    edges: Column
+
+    def name(self, axis: Any) -> None:
+        """Numbers on the axis; of values that are even on no scale, some of them."""
+        axis.set_tick_params(length=3)
+        if not self.is_even:
+            step = -(-len(self.values) // _NAMED[axis.axis_name])
+            names = [f"{value:.3g}" for value in self.values[::step]]
+            axis.set_ticks(self.centers[::step], names)
+        elif self.scale == "log":
+            few_decades(axis, self.edges)
+        else:
+            few_ticks(axis)
+
+
+def _side(values: Column) -> _Side:
+    """How the values of a parameter stand along a map."""
+    values = values.astype(float)
+    steps = np.diff(values)
+    if np.allclose(steps, steps[0], rtol=1e-3):
+        return _Side(values, "linear", True, values, _edges(values))
+    if values[0] > 0:
+        powers = np.log(values)
+        ratios = np.diff(powers)
+        if np.allclose(ratios, ratios[0], rtol=1e-2):
+            return _Side(values, "log", True, values, np.exp(_edges(powers)))
+    places = np.arange(len(values)) + 0.5
+    return _Side(values, "linear", False, places, _edges(places))
+
+
+def _edges(centers: Column) -> Column:
+    """The ends of cells of one width."""
+    half = (centers[1] - centers[0]) / 2
+    return np.append(centers - half, centers[-1] + half)
 
 
 @figure(height=3.4)
@@ -26,24 +73,24 @@ def plot_map(data: Results, ax: Axes) -> None:
         raise ValueError(f"a map needs two parameters that vary; this sweep has {len(axes)}")
     x, y = axes[:2]
     keys = numbers(data, "key_per_sifted")
-    if np.isfinite(keys).any():
-        xs, ys, cells = _grid(data, x, y, keys)
-        _draw_cells(ax, cells, "secret bits per sifted bit")
-        _hatch(ax, cells)
+    has_keys = bool(np.isfinite(keys).any())
+    shown = keys if has_keys else 100 * numbers(data, "qber")
+    xs, ys, cells = _grid(data, x, y, shown)
+    across, up = _side(xs), _side(ys)
+    ax.set(xscale=across.scale, yscale=up.scale)
+    if has_keys:
+        _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
+        _draw_lines(ax, across, up, np.where(cells > 0, cells, np.nan))
+        _hatch(ax, across, up, cells)
         title = "Key over two parameters"
         lines = "hatched: no key; lines: equal values"
     else:
-        xs, ys, cells = _grid(
-            data,
-            x,
-            y,
-            numbers(data, "qber"),
-        )
-        _draw_cells(ax, cells, "QBER")
+        _draw_cells(ax, across, up, cells, "QBER / %")
+        _draw_lines(ax, across, up, cells)
         title = "Error rate over two parameters"
         lines = "lines: equal values"
-    _name_cells(ax.xaxis, xs)
-    _name_cells(ax.yaxis, ys)
+    across.name(ax.xaxis)
+    up.name(ax.yaxis)
     label(
         ax,
         title,
@@ -68,12 +115,11 @@ def _grid(data: Results, x: str, y: str, values: Column) -> tuple[Any, Any, Colu
     return xs, ys, np.where(counts > 0, means, np.nan)
 
 
-def _draw_cells(ax: Axes, cells: Column, told: str) -> None:
-    """The cells with a scale beside them, and lines of equal values."""
-    rows, columns = cells.shape
+def _draw_cells(ax: Axes, across: _Side, up: _Side, cells: Column, told: str) -> None:
+    """The cells with a scale beside them."""
     mesh = ax.pcolormesh(
-        np.arange(columns + 1),
-        np.arange(rows + 1),
+        across.edges,
+        up.edges,
         cells,
         cmap="cividis",
         edgecolors="face",
@@ -81,42 +127,39 @@ def _draw_cells(ax: Axes, cells: Column, told: str) -> None:
     drawn = ax.get_figure()
     assert drawn is not None
     drawn.colorbar(mesh, ax=ax, label=told)
-    is_flat = min(cells.shape) < 3 or np.ptp(cells) == 0
-    if is_flat or not np.isfinite(cells).all():
+
+
+def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:
+    """Lines of equal values where there are enough cells that have one."""
+    is_known = np.isfinite(cells)
+    corners = is_known[1:, 1:] & is_known[1:, :-1] & is_known[:-1, 1:] & is_known[:-1, :-1]
+    if min(cells.shape) < 3 or not corners.any() or np.ptp(cells[is_known]) == 0:
         return
-    x = np.arange(columns) + 0.5
-    y = np.arange(rows) + 0.5
     lines = ax.contour(
-        x,
-        y,
-        cells,
+        across.centers,
+        up.centers,
+        np.ma.masked_invalid(cells),
         4,
         colors=_WHITE,
         linewidths=0.8,
     )
-    ax.clabel(lines, fontsize=7)
+    ax.clabel(lines, fontsize=8)
 
 
-def _hatch(ax: Axes, cells: Column) -> None:
+def _hatch(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:
     """Mark the region without a key."""
     from matplotlib.patches import Rectangle
 
+    widths = np.diff(across.edges)
+    heights = np.diff(up.edges)
     for row, column in np.argwhere(np.nan_to_num(cells) <= 0):
         mark = Rectangle(
-            (column, row),
-            1,
-            1,
+            (across.edges[column], up.edges[row]),
+            widths[column],
+            heights[row],
             fill=False,
             hatch="////",
             edgecolor=_WHITE,
             lw=0,
         )
         ax.add_patch(mark)
-
-
-def _name_cells(axis: Any, values: Column) -> None:
-    """Ticks of values, of many only some."""
-    step = max(1, len(values) // 8)
-    places = np.arange(len(values))[::step]
-    names = [f"{value:.4g}" for value in values[::step]]
-    axis.set_ticks(places + 0.5, names)

@@ -11,6 +11,7 @@ import numpy as np
 from ...pairs.intervals import clopper_pearson
 from ...store import PairsFile
 from ..glance import Glance, Table, glance
+from .ends import End, name_ends
 from .style import BASIS, GREEN, INK, ORANGE, SKY, beside, figure, label, large_numbers, note
 
 if TYPE_CHECKING:
@@ -82,26 +83,27 @@ def _draw_rate(ax: Axes, seen: Glance, place: int, basis: str) -> None:
 def plot_course(data: Source, ax: Axes) -> None:
     """Error rate along the run, per basis, with exact 95 % intervals, on the closed form."""
     seen = glance(data)
-    for basis in "ZX":
-        _draw_course(ax, seen, basis)
+    ends = [_draw_course(ax, seen, basis) for basis in "ZX"]
     label(ax, "Error rate along the run", "emission", "QBER / %")
     large_numbers(ax)
     note(ax, "bands: exact 95 % intervals of each stage; dashed: closed form")
+    name_ends(ax, ends)
 
 
-def _draw_course(ax: Axes, seen: Glance, basis: str) -> None:
+def _draw_course(ax: Axes, seen: Glance, basis: str) -> End | None:
     """The error rate of a basis in the stages in which anything was sifted in it, and its closed form."""
     is_some = seen.course[f"sifted_{basis.lower()}"] > 0
     stages = seen.course[is_some]
-    if len(stages):
-        _draw_stages(ax, stages, basis)
-        closed = _closed(seen, basis)
-        if not isnan(closed):
-            ax.axhline(100 * closed, color=INK, lw=0.8, ls="--")
+    if not len(stages):
+        return None
+    closed = _closed(seen, basis)
+    if not isnan(closed):
+        ax.axhline(100 * closed, color=INK, lw=0.8, ls="--")
+    return _draw_stages(ax, stages, basis)
 
 
-def _draw_stages(ax: Axes, stages: Table, basis: str) -> None:
-    """A line with its band, and the basis at its end."""
+def _draw_stages(ax: Axes, stages: Table, basis: str) -> End:
+    """A line with its band; where it ends."""
     color = BASIS[basis]
     sifted = stages[f"sifted_{basis.lower()}"]
     errors = stages[f"errors_{basis.lower()}"]
@@ -124,14 +126,11 @@ def _draw_stages(ax: Axes, stages: Table, basis: str) -> None:
         ms=3,
         lw=1,
     )
-    beside(
-        ax,
+    return End(
+        float(middle[-1]),
+        float(percent[-1]),
         basis,
-        (middle[-1], percent[-1]),
-        (6, 0),
-        color=color,
-        weight="bold",
-        va="center",
+        color,
     )
 
 

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from ...errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Plot = Callable[..., "Axes"]
@@ -78,6 +81,9 @@ _SETTINGS: Any = {
     "legend.frameon": False,
 }
 
+
+#: Decades of an axis from which on only powers of ten are told.
+_DECADES = 1.5
 
 MISSING = (
     "figures need matplotlib, which is not installed: python -m pip install 'caligo-mpi[report]'"
@@ -187,7 +193,26 @@ def large_numbers(ax: Axes) -> None:
     """Metric prefixes on the horizontal axis: 200 k, 1 M."""
     from matplotlib.ticker import EngFormatter
 
+    few_ticks(ax.xaxis)
     ax.xaxis.set_major_formatter(EngFormatter())
+
+
+def few_ticks(axis: Axis) -> None:
+    """So few round numbers on an axis that they stand apart."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def few_decades(axis: Axis, values: Any) -> None:
+    """Numbers with metric prefixes on a logarithmic axis: 1, 2, 5 of each decade, of many decades only 1."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    decades = np.log10(np.max(values) / np.min(values))
+    shown = (1, 2, 5) if decades < _DECADES else (1,)
+    axis.set_major_locator(LogLocator(subs=shown))
+    axis.set_major_formatter(EngFormatter())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def svg(ax: Axes, *, name: str) -> str:

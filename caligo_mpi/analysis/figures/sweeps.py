@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .ends import End, name_ends
 from .points import Column, Results, curves, different, held, is_number, numbers, places, with_unit
-from .style import BASIS, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, beside, figure, label, note
+from .style import BASIS, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, figure, label, note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,18 +20,10 @@ _COLORS = (BASIS["Z"], BASIS["X"], GREEN, ORANGE, PURPLE, SKY, INK, FAINT)
 _SHORT_WORD = 8
 #: From this ratio of the largest to the smallest on, numbers stand on a logarithmic scale.
 _WIDE = 50
-#: Points of height that a name takes.
-_NAME_HEIGHT = 11.0
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Where a curve ends, and its name."""
-
-    x: float
-    y: float
-    name: str
-    color: str
+#: With more points than this, those of a curve become a line: they would run into each other.
+_MANY = 40
+#: Runs of values that a note lists.
+_RUNS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,23 +39,38 @@ class _Curve:
         """Where the points stand on the axis."""
         return places(self.data, self.name)[self.rows]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether there are too many points for a mark each."""
+        return len(self.rows) > _MANY and is_number(self.data, self.name)
+
     def column(self, name: str) -> Column:
         """A result at each point."""
         return numbers(self.data, name)[self.rows]
 
-    def end(self, y: Column, name: str, color: str) -> _End | None:
+    @property
+    def has_key(self) -> bool:
+        """Whether a key was made at any of the points."""
+        made = self.column("key_per_sifted")
+        return bool((np.nan_to_num(made) > 0).any())
+
+    def end(self, y: Column, name: str, color: str) -> End | None:
         """The last point that has a value."""
         good = np.flatnonzero(np.isfinite(y))
         if not len(good):
             return None
         last = good[-1]
         x = float(self.x[last])
-        return _End(
+        return End(
             x,
             float(y[last]),
             name,
             color,
         )
+
+
+#: Curves with the values of the other parameters, in words.
+_Named = Sequence[tuple[_Curve, str]]
 
 
 def _curve(data: Results, first: str, chosen: Column) -> _Curve:
@@ -93,37 +101,59 @@ def plot_sweep_qber(data: Results, ax: Axes) -> None:
         "QBER / %",
     )
     others = held(data, chosen)
-    at_others = f"; at {others}" if others else ""
-    note(ax, f"points: exact intervals; dashed: closed form{at_others}")
-    _name_ends(ax, ends)
+    at_others = f"\nat {others}" if others else ""
+    told = "wide: Z, thin: X" if curve.is_long else "filled: Z, open: X"
+    note(ax, f"{told}; exact 95 % intervals; dashed: closed form{at_others}")
+    name_ends(ax, ends)
 
 
-def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> _End | None:
-    """A basis's error rate; its end where any was measured."""
+def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> End | None:
+    """A basis's error rate; its end where any was measured.  X is drawn so that Z is seen below it."""
     name = f"qber_{basis.lower()}"
     color = BASIS[basis]
     rate = 100 * curve.column(name)
     low = 100 * curve.column(f"{name}_low")
     high = 100 * curve.column(f"{name}_high")
+    is_upper = basis == "X"
     end = curve.end(rate, basis, color)
-    if end is not None:
+    if end is not None and curve.is_long:
+        ax.fill_between(
+            curve.x,
+            low,
+            high,
+            color=color,
+            alpha=0.2,
+            lw=0,
+        )
+        ax.plot(
+            curve.x,
+            rate,
+            color=color,
+            lw=1 if is_upper else 4,
+            alpha=1 if is_upper else 0.45,
+        )
+    elif end is not None:
         ax.errorbar(
             curve.x,
             rate,
             np.maximum(0, [rate - low, high - rate]),
-            fmt="o",
-            ms=3.5,
-            capsize=2,
+            fmt="s" if is_upper else "o",
+            ms=5.5 if is_upper else 3.5,
+            mfc="none" if is_upper else color,
+            capsize=4 if is_upper else 2,
+            lw=1,
             color=color,
         )
     closed = 100 * curve.column(f"expected_{name}")
+    # Wide gaps show a line of points that lies on it.
+    dashes = (0, (4, 8)) if curve.is_long else "--"
     _line(
         ax,
         curve,
         closed,
         color=INK,
         lw=1,
-        ls="--",
+        ls=dashes,
     )
     return end
 
@@ -132,18 +162,20 @@ def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> _End | None:
 def plot_sweep_key(data: Results, ax: Axes) -> None:
     """Secret bits per sifted bit over the first parameter: made, by the finite-size formula, and in the limit.
 
-    ``data`` is what `read_sweep` gives; a curve for each value of the other parameters.
+    ``data`` is what `read_sweep` gives; a curve for each value of the other parameters
+    at which there is any key.
     """
     found = list(curves(data))
     if not found:
         return
-    shown = found[: len(_COLORS)]
+    first = found[0][0]
+    drawn = [(_curve(data, first, chosen), told) for _, told, chosen in found]
+    seen = [one for one in drawn if one[0].has_key]
+    shown = _spread(seen or drawn[:1])
     ends = []
-    for number, (first, told, chosen) in enumerate(shown):
-        curve = _curve(data, first, chosen)
+    for number, (curve, told) in enumerate(shown):
         end = _draw_key(ax, curve, told, number)
         ends.append(end)
-    first = found[0][0]
     _name_places(ax, data, first)
     label(
         ax,
@@ -152,24 +184,52 @@ def plot_sweep_key(data: Results, ax: Axes) -> None:
         "secret bits per sifted bit",
     )
     ax.set_ylim(bottom=-0.02)
-    more = f"; {len(shown)} of {len(found)} curves" if len(found) > len(shown) else ""
-    note(ax, f"points: made; lines: finite-size formula; dashed: limit{more}")
+    marks = "wide" if shown[0][0].is_long else "points"
+    lines = [f"{marks}: made; lines: finite-size formula; dashed: limit"]
+    if len(seen) > len(shown):
+        lines[0] += f"; {len(shown)} of {len(seen)} curves"
+    if len(seen) < len(drawn) > 1:
+        lines.append(_keyless(drawn))
+    note(ax, "\n".join(lines))
     if len(found) > 1:
-        _name_ends(ax, ends)
+        name_ends(ax, ends)
 
 
-def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> _End | None:
+def _spread(curves_: _Named) -> _Named:
+    """As many of the curves as there are colors, from the first to the last of them."""
+    most = min(len(curves_), len(_COLORS))
+    chosen = np.linspace(0, len(curves_) - 1, most).round()
+    return [curves_[number] for number in chosen.astype(int)]
+
+
+def _keyless(drawn: _Named) -> str:
+    """Where there is no key at all, in words: neighbors in a row are told by the first and the last of them."""
+    runs: list[list[str]] = [[]]
+    for curve, told in drawn:
+        if curve.has_key:
+            runs.append([])
+        else:
+            runs[-1].append(told)
+    runs = [run for run in runs if run]
+    before, _, _ = runs[0][0].rpartition(" ")
+    words = []
+    for run in runs[:_RUNS]:
+        ends = list(dict.fromkeys((run[0], run[-1])))
+        between = " … " if len(run) > 2 else ", "
+        words.append(between.join(end.removeprefix(f"{before} ") for end in ends))
+    more = " …" if len(runs) > _RUNS else ""
+    return f"no key at {before} {', '.join(words)}{more}".replace("  ", " ")
+
+
+def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> End | None:
     """One curve; its end where any key was made."""
     color = _COLORS[number]
     made = curve.column("key_per_sifted")
     finite = curve.column("finite_per_sifted")
-    ax.plot(
-        curve.x,
-        made,
-        "o",
-        ms=4,
-        color=color,
-    )
+    marks: dict[str, Any] = {"marker": "o", "ms": 4, "ls": "none"}
+    if curve.is_long:
+        marks = {"lw": 4, "alpha": 0.45}
+    ax.plot(curve.x, made, color=color, **marks)
     _line(
         ax,
         curve,
@@ -225,44 +285,3 @@ def _line(ax: Axes, curve: _Curve, y: Column, **style: Any) -> None:
         right,
         **style,
     )
-
-
-def _name_ends(ax: Axes, ends: Sequence[_End | None]) -> None:
-    """Names at the ends of curves, apart from each other where the ends are not."""
-    named = [end for end in ends if end is not None]
-    if not named:
-        return
-    ax.autoscale_view()
-    ordered = sorted(named, key=lambda end: end.y)
-    heights = [_height(ax, end) for end in ordered]
-    placed: list[float] = []
-    for height in heights:
-        lowest = placed[-1] + _NAME_HEIGHT if placed else height
-        placed.append(max(height, lowest))
-    too_high = (sum(placed) - sum(heights)) / len(heights)
-    for end, height, place in zip(
-        ordered,
-        heights,
-        placed,
-        strict=True,
-    ):
-        shift = place - too_high - height
-        beside(
-            ax,
-            end.name,
-            (end.x, end.y),
-            (7, shift),
-            color=end.color,
-            weight="bold",
-            va="center",
-            fontsize=8.5,
-        )
-
-
-def _height(ax: Axes, end: _End) -> float:
-    """How high the end of a curve is drawn, in points."""
-    drawn = ax.get_figure()
-    assert drawn is not None
-    scale = 72 / drawn.dpi
-    _, pixels = ax.transData.transform((end.x, end.y))
-    return scale * float(pixels)
