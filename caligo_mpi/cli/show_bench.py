@@ -214,6 +214,8 @@ def _fit(one: Mapping[str, Any]) -> str:
     low = 100 * fraction["low"]
     high = 100 * fraction["high"]
     measured = f"{value:.1f} % ({low:.1f} … {high:.1f} %)"
+    if value > 100:
+        measured = "none, more ranks were slower"
     ranks = ", ".join(map(str, one["parameters"]["ranks"]))
     return f"{one['engine']}: serial fraction {measured}, {one['law']}, ranks {ranks}"
 

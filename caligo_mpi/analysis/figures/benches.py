@@ -52,7 +52,7 @@ def plot_speeds(data: Summary, ax: Axes) -> None:
     for place, case in enumerate(cases):
         over = _over(case, cases)
         _draw_speed(ax, place, case["pairs_per_second"], over)
-    names = [_named(case, cases) for case in cases]
+    names = [named(case, cases) for case in cases]
     ax.set_yticks(range(len(cases)), names)
     ax.set_ylim(len(cases) - 0.5, -0.5)
     label(ax, "Speed of each case", "pairs/s", "")
@@ -150,7 +150,7 @@ def _draw_scaling(
         )
         ax.plot(
             grid,
-            _law(fit, grid),
+            gain_of(fit, grid),
             color=color,
             lw=1,
         )
@@ -186,7 +186,7 @@ def _group(found: Summary) -> tuple[str, str]:
     return found["engine"], repr(sorted(rest))
 
 
-def _law(fit: Summary, ranks: Any) -> Any:
+def gain_of(fit: Summary, ranks: Any) -> Any:
     """The speed over one rank by the law, whose serial share may be more than 1 where ranks only cost."""
     serial = fit["serial_fraction"]["value"]
     if fit["law"] == "Amdahl":
@@ -205,7 +205,7 @@ def _over(case: Summary, cases: list[Summary]) -> str:
     return f", ×{ratio:.3g}"
 
 
-def _named(case: Summary, cases: list[Summary]) -> str:
+def named(case: Summary, cases: list[Summary]) -> str:
     """The engine, and those parameters in which cases differ."""
     told = [str(case["engine"])]
     for name, value in case["parameters"].items():

@@ -80,15 +80,15 @@ def plot_map(data: Results, ax: Axes) -> None:
     ax.set(xscale=across.scale, yscale=up.scale)
     if has_keys:
         _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
-        _draw_lines(ax, across, up, np.where(cells > 0, cells, np.nan))
+        has_lines = _draw_lines(ax, across, up, np.where(cells > 0, cells, np.nan))
         _hatch(ax, across, up, cells)
         title = "Key over two parameters"
-        lines = "hatched: no key; lines: equal values"
+        told = ["hatched: no key"]
     else:
         _draw_cells(ax, across, up, cells, "QBER / %")
-        _draw_lines(ax, across, up, cells)
+        has_lines = _draw_lines(ax, across, up, cells)
         title = "Error rate over two parameters"
-        lines = "lines: equal values"
+        told = []
     across.name(ax.xaxis)
     up.name(ax.yaxis)
     label(
@@ -97,7 +97,9 @@ def plot_map(data: Results, ax: Axes) -> None:
         with_unit(data, x),
         with_unit(data, y),
     )
-    note(ax, lines)
+    if has_lines:
+        told.append("lines: equal values")
+    note(ax, "; ".join(told))
 
 
 def _grid(data: Results, x: str, y: str, values: Column) -> tuple[Any, Any, Column]:
@@ -129,12 +131,12 @@ def _draw_cells(ax: Axes, across: _Side, up: _Side, cells: Column, told: str) ->
     drawn.colorbar(mesh, ax=ax, label=told)
 
 
-def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:
-    """Lines of equal values where there are enough cells that have one."""
+def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> bool:
+    """Lines of equal values where there are enough cells that have one; whether there are."""
     is_known = np.isfinite(cells)
     corners = is_known[1:, 1:] & is_known[1:, :-1] & is_known[:-1, 1:] & is_known[:-1, :-1]
     if min(cells.shape) < 3 or not corners.any() or np.ptp(cells[is_known]) == 0:
-        return
+        return False
     lines = ax.contour(
         across.centers,
         up.centers,
@@ -144,6 +146,7 @@ def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:
         linewidths=0.8,
     )
     ax.clabel(lines, fontsize=8)
+    return True
 
 
 def _hatch(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:

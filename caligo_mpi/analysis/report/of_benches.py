@@ -9,7 +9,7 @@ from pathlib import Path
 from ...errors import StoreError
 from ...machine.wording import counted, quantity
 from .. import figures
-from ..figures.benches import Summary
+from ..figures.benches import Summary, gain_of, named
 from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
@@ -25,6 +25,7 @@ _CASES = (
     "95 % interval",
     "memory",
     "state",
+    "records",
 )
 
 
@@ -84,13 +85,20 @@ def _facts(summary: Summary) -> Iterator[tuple[str, object]]:
 
 
 def _share(fit: Summary) -> tuple[str, str]:
-    """The serial share of a fit, with its interval."""
+    """The serial share of a fit, with its interval; where it is none, how much slower more ranks were."""
     share = fit["serial_fraction"]
+    parameters = fit["parameters"]
+    scaling = "weak" if parameters["weak"] else "strong"
+    kind = f"{scaling} scaling of {fit['engine']} ({fit['law']})"
+    if share["value"] > 1:
+        most = max(parameters["ranks"])
+        gain = gain_of(fit, most)
+        ranks = counted(most, "rank")
+        return kind, f"more ranks were slower: {ranks} had {gain:.2g} of the speed of one"
     value = f"{100 * share['value']:.3g}"
     low = f"{100 * share['low']:.3g}"
     high = f"{100 * share['high']:.3g}"
-    kind = f"serial share of {fit['engine']} ({fit['law']})"
-    return kind, f"{value} % ({low} to {high} %)"
+    return kind, f"serial share {value} % ({low} to {high} %)"
 
 
 def _figures(summary: Summary) -> Iterator[Figure]:
@@ -102,7 +110,8 @@ def _figures(summary: Summary) -> Iterator[Figure]:
 
 
 def _tables(summary: Summary) -> Iterator[str]:
-    rows = [_row(case) for case in summary["cases"]]
+    cases = summary["cases"]
+    rows = [_row(case, cases) for case in cases]
     yield html.heading(3, "Cases")
     yield html.table(
         _CASES,
@@ -111,12 +120,12 @@ def _tables(summary: Summary) -> Iterator[str]:
     )
 
 
-def _row(case: Summary) -> tuple[object, ...]:
+def _row(case: Summary, cases: list[Summary]) -> tuple[object, ...]:
     speed = case["pairs_per_second"]
     memory = case["peak_bytes"]
     problem = case["problem"]
     return (
-        case["case"],
+        named(case, cases),
         case["release"] or "–",
         f"{case['pairs']:,}",
         case["ranks"],
@@ -124,6 +133,7 @@ def _row(case: Summary) -> tuple[object, ...]:
         _interval(speed) if speed else "–",
         f"{quantity(memory)}B" if memory else "–",
         f"{case['state']}: {problem}" if problem else case["state"],
+        case["case"],
     )
 
 

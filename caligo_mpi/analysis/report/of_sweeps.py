@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...machine.wording import counted
 from ...runs.sweeps.reading import Sweep, read_sweep
 from .. import figures
-from ..figures.points import is_number, numbers
+from ..figures.points import is_number, numbers, with_unit
 from ..figures.style import can_draw
 from . import html
 from .section import Figure, Section
 
 #: Points of the table that are shown.
 _MOST_POINTS = 250
-#: Results of a point that are shown, beside its parameters.
-_COLUMNS = (
-    "state",
-    "pairs",
-    "sifted",
-    "qber_z",
-    "expected_qber_z",
-    "qber_x",
-    "expected_qber_x",
-    "key_bits",
-    "key_per_sifted",
-    "finite_per_sifted",
-    "abort",
-)
-#: Those of them that are words.
-_WORDS = ("state", "abort")
+#: Reasons why points have no key that are told.
+_MOST_REASONS = 8
+#: The column that says how a point ended.
+_OUTCOME = "outcome"
+#: What a protocol made of a point, with names for people.
+_KEYS = {
+    "key_bits": "key / bits",
+    "key_per_sifted": "key per sifted bit",
+    "finite_per_sifted": "finite-size formula per sifted bit",
+}
+#: A point: its parameters and results by name, None where there is none.
+Row = Mapping[str, Any]
 
 
 def section(path: str) -> Section:
@@ -115,15 +113,14 @@ def _figures(sweep: Sweep) -> Iterator[Figure]:
 
 
 def _points(sweep: Sweep) -> Iterator[str]:
-    results = [name for name in _COLUMNS if name in sweep.columns]
-    names = [*sweep.axes, *results]
-    columns = [_cells(sweep, name) for name in names]
-    rows = zip(*columns, strict=True)
-    right = [place for place, name in enumerate(names) if name not in _WORDS]
+    columns = _columns(sweep)
+    shown = [column[:_MOST_POINTS] for column in columns.values()]
+    right = [place for place, name in enumerate(columns) if name != _OUTCOME]
     yield html.heading(3, "Points")
+    yield from _reasons(sweep)
     yield html.table(
-        html.words(names),
-        rows,
+        list(columns),
+        zip(*shown, strict=True),
         numbers=right,
     )
     yield from html.first_of(
@@ -133,10 +130,74 @@ def _points(sweep: Sweep) -> Iterator[str]:
     )
 
 
+def _columns(sweep: Sweep) -> dict[str, list[str]]:
+    """What is shown of all points: their parameters, how they ended, counts, rates, keys."""
+    found = {}
+    for name in sweep.axes:
+        found[with_unit(sweep, name)] = _cells(sweep, name)
+    found[_OUTCOME] = [_outcome(row) for row in sweep.rows()]
+    for name in ("pairs", "sifted"):
+        found[name] = _cells(sweep, name)
+    for basis in "ZX":
+        found.update(_rates(sweep, basis))
+    for name, told in _KEYS.items():
+        if name in sweep.columns:
+            found[told] = _cells(sweep, name)
+    return found
+
+
+def _rates(sweep: Sweep, basis: str) -> dict[str, list[str]]:
+    """The error rate of a basis, its interval, and the closed form."""
+    name = f"qber_{basis.lower()}"
+    low = _percents(sweep, f"{name}_low")
+    high = _percents(sweep, f"{name}_high")
+    intervals = []
+    for least, most in zip(low, high, strict=True):
+        intervals.append(f"{least} to {most}")
+    return {
+        f"QBER {basis} / %": _percents(sweep, name),
+        f"95 % interval {basis} / %": intervals,
+        f"closed form {basis} / %": _percents(sweep, f"expected_{name}"),
+    }
+
+
+def _percents(sweep: Sweep, name: str) -> list[str]:
+    percents = 100 * numbers(sweep, name)
+    return ["–" if np.isnan(percent) else f"{percent:.4f}" for percent in percents]
+
+
+def _reason(row: Row) -> str:
+    """Why a point failed or aborted; an abort begins with its step."""
+    return row.get("error") or row.get("abort") or ""
+
+
+def _outcome(row: Row) -> str:
+    """How a point ended, in a word or two."""
+    state = str(row["state"])
+    if state != "done":
+        return state
+    step, _, _ = _reason(row).partition(":")
+    if not row.get("key_bits"):
+        return f"no key: {step}" if step else state
+    return f"key, less: {step}" if step else "key"
+
+
+def _reasons(sweep: Sweep) -> Iterator[str]:
+    """Why points have no key, or less of it: each reason once."""
+    reasons = Counter(map(_reason, sweep.rows()))
+    del reasons[""]
+    for reason, points in reasons.most_common(_MOST_REASONS):
+        told = reason.replace(": ", " – ", 1)
+        yield html.paragraph(f"{counted(points, 'point')}: {told}")
+    rest = len(reasons) - _MOST_REASONS
+    if rest > 0:
+        yield html.paragraph(f"And {counted(rest, 'rarer reason')}.", kind="faint")
+
+
 def _cells(sweep: Sweep, name: str) -> list[str]:
-    """The values of a column that are shown."""
+    """The values of a column, for people."""
     values = sweep[name].tolist()
-    return [_cell(value) for value in values[:_MOST_POINTS]]
+    return [_cell(value) for value in values]
 
 
 def _cell(value: object) -> str:
