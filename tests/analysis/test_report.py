@@ -23,7 +23,7 @@ from caligo_mpi.runs.generate import generate
 
 pytest.importorskip("matplotlib", reason="matplotlib (extra report) is not installed")
 from caligo_mpi.analysis import figures
-from caligo_mpi.analysis.report import report
+from caligo_mpi.analysis.report import of_benches, report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 LOSS = {"alice": {"detector_efficiency": 0.6}, "bob": {"detector_efficiency": 0.3}}
@@ -313,6 +313,49 @@ class Words:
         return self.values.get(name, np.linspace(0.01, 0.4, len(self.values["F"])))
 
 
+def test_many_points_are_a_line_and_few_have_a_mark_each():
+    few = figures.plot_sweep_qber(Numbers(40))
+    assert len(few.containers) == 1
+    many = figures.plot_sweep_qber(Numbers(41))
+    assert not many.containers
+    assert len(many.collections) == 1
+
+
+class Numbers:
+    """A sweep over one number, as its reader gives it."""
+
+    axes, units = ("F",), {}
+    columns = ("F", "qber_z", "qber_z_low", "qber_z_high")
+
+    def __init__(self, points):
+        self.points = points
+
+    def __getitem__(self, name):
+        return np.linspace(0.01, 0.4, self.points)
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"), [([1, 2, 3], "linear"), ([1, 10, 100], "log"), ([0, 2, 3], "linear")]
+)
+def test_a_map_has_the_scale_that_makes_its_cells_even(values, scale):
+    ax = figures.plot_map(Grid(np.array(values)))
+    assert (ax.get_xscale(), ax.get_yscale()) == (scale, "linear")
+    assert ax.get_xlabel() == "A"
+
+
+class Grid:
+    """A sweep over two numbers, as its reader gives it."""
+
+    axes, units = ("A", "B"), {}
+    columns = ("A", "B", "qber")
+
+    def __init__(self, values):
+        self.values = {"A": np.tile(values, 3), "B": np.repeat([1, 2, 3], len(values))}
+
+    def __getitem__(self, name):
+        return self.values.get(name, np.linspace(0.01, 0.4, len(self.values["A"])))
+
+
 def test_words_stand_beside_each_other_and_numbers_have_a_curve_for_each_word():
     ax = figures.plot_sweep_key(Words([0.95]))
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["cascade", "ldpc"]
@@ -328,7 +371,10 @@ def test_a_sweep_has_a_page(swept, tmp_path):
     text = report([swept], tmp_path / "sweep.html").read_text()
     assert "complete: 9 points" in text
     assert text.count("<svg") == 3
-    assert "no secret bits" in text or "too few pairs" in text
+    for header in ("QBER Z / %", "95 % interval X / %", "closed form Z / %", "key / bits"):
+        assert f">{header}</th>" in text
+    assert text.count("no secret bits are left") + text.count("too few pairs") == 1
+    assert "no key: " in text
 
 
 def test_a_sweep_without_a_protocol_has_a_page_without_keys(tmp_path):
@@ -394,6 +440,16 @@ def test_scaling_is_drawn_on_its_fit():
     assert points.get_ydata() == pytest.approx([1, 1.6, 2.28])
     assert (law.get_ydata()[0], law.get_ydata()[-1]) == pytest.approx((1, 4 / (1 + 3 * 0.25)))
     assert list(ideal.get_ydata()) == [1, 4]
+
+
+def test_more_ranks_that_were_slower_have_no_serial_share():
+    share = {"value": 4.0, "low": 3.0, "high": 5.0}
+    fit = {"law": "Amdahl", "engine": "noise", "serial_fraction": share}
+    fit["parameters"] = {"weak": False, "ranks": [1, 2]}
+    told = "more ranks were slower: 2 ranks had 0.4 of the speed of one"
+    assert of_benches._share(fit) == ("strong scaling of noise (Amdahl)", told)
+    fit["serial_fraction"] = {"value": 0.25, "low": 0.2, "high": 0.3}
+    assert of_benches._share(fit)[1] == "serial share 25 % (20 to 30 %)"
 
 
 def test_a_sweep_is_watched_by_its_points(swept):
