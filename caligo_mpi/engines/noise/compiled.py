@@ -115,19 +115,26 @@ _as_is: Any = intrinsic(_hiding)
 
 
 @helper
+def _next(a: Any, b: Any, c: Any, count: Any) -> Any:
+    """A word of SFC64 (Doty-Humphrey, PractRand), as numpy makes it, and the state behind it."""
+    word = a + b + count
+    next_a = b ^ (b >> 11)
+    next_b = c + (c << 3)
+    turned = (c << 24) | (c >> 40)
+    next_c = _as_is(turned + word)
+    next_count = count + np.uint64(1)
+    return word, next_a, next_b, next_c, next_count
+
+
+@helper
 def _fill(state: Any, out: Any) -> None:
-    """Words of SFC64 (Doty-Humphrey, PractRand), as numpy makes them."""
+    """The generator's next words."""
     a = state[0]
     b = state[1]
     c = state[2]
     count = state[3]
     for i in range(len(out)):
-        word = a + b + count
-        count += np.uint64(1)
-        a = b ^ (b >> 11)
-        b = c + (c << 3)
-        turned = (c << 24) | (c >> 40)
-        c = _as_is(turned + word)
+        word, a, b, c, count = _next(a, b, c, count)
         out[i] = word
     state[0] = a
     state[1] = b
@@ -147,13 +154,7 @@ def _look_up(state: Any, values: Any, whole: Any, out: Any, late: Any) -> int:
     c = state[2]
     count = state[3]
     for i in range(len(fours)):
-        # As in `_fill`: a function of its own would be slower.
-        word = a + b + count
-        count += np.uint64(1)
-        a = b ^ (b >> 11)
-        b = c + (c << 3)
-        turned = (c << 24) | (c >> 40)
-        c = _as_is(turned + word)
+        word, a, b, c, count = _next(a, b, c, count)
         code0 = word & mask
         code1 = (word >> 16) & mask
         code2 = (word >> 32) & mask
