@@ -61,7 +61,14 @@ class Blocks:
         ``first`` is the number of their first word.  Words behind those that are summed are drawn, not counted.
         """
         columns = tuple(planes)
-        _block(self._state, self._plan, columns, self._space, self._found, first)
+        _block(
+            self._state,
+            self._plan,
+            columns,
+            self._space,
+            self._found,
+            first,
+        )
         return self._tally()
 
     def sum_up(self, first: int, sizes: Sequence[int]) -> Tally:
@@ -70,12 +77,24 @@ class Blocks:
             self._planes = np.empty((4, outcomes.FULL), np.uint64)
         columns = tuple(self._planes)
         borders = np.array([*accumulate(sizes, initial=first)], np.int64)
-        _blocks(self._state, self._plan, columns, self._space, self._found, borders)
+        _blocks(
+            self._state,
+            self._plan,
+            columns,
+            self._space,
+            self._found,
+            borders,
+        )
         return self._tally()
 
     def _tally(self) -> Tally:
         words, either_x, errors_z, sifted_x, errors_x = self._counts.tolist()
-        return Tally(64 * words - either_x, errors_z, sifted_x, errors_x)
+        return Tally(
+            64 * words - either_x,
+            errors_z,
+            sifted_x,
+            errors_x,
+        )
 
     def checksum(self) -> int | None:
         """Of the four columns, once all blocks are drawn; None where they are not summed."""
