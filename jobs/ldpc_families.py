@@ -2,7 +2,7 @@
 
     python jobs/ldpc_families.py build                   # every family anew, without measurements
     python jobs/ldpc_families.py check                   # are the files' matrices those that build makes?
-    python jobs/ldpc_families.py limits b96x1024 …       # where words of these (default: all) begin to fail
+    python jobs/ldpc_families.py limits b090x1024 …       # where words of these (default: all) begin to fail
     python jobs/ldpc_families.py trials --promise 0.01   # words at the error rate where one in a hundred may fail
     python jobs/ldpc_families.py table                   # what was measured, for the documentation
 
@@ -161,13 +161,23 @@ DESIGNS: dict[float, dict[int, float]] = {
 
 #: Base rows and columns.
 SHAPES = (
-    (50, 1024), (68, 1024), (90, 1024), (122, 1024), (79, 512), (105, 512), (140, 512), (187, 512),
-)  # fmt: skip
+    (40, 1024),
+    (50, 1024),
+    (68, 1024),
+    (90, 1024),
+    (122, 1024),
+    (79, 512),
+    (105, 512),
+    (140, 512),
+    (187, 512),
+)
 
 #: Share of the rows that can be split: well into the next family.
 SPLIT = 0.45
 #: Bits of the words measured.
 LENGTH = 1 << 18
+#: Words decoded at a time.
+TOGETHER = 10
 
 
 def design(share: float) -> dict[int, float]:
@@ -295,6 +305,17 @@ def fitted(seen: list[tuple[float, bool]]) -> tuple[float, float]:
     return float(middles[i]), float(widths[j])
 
 
+def noisy_words(rng, n: int, qber: float, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random words (count, n), and the same with independent errors."""
+    sent = np.empty((count, n), np.uint8)
+    received = np.empty((count, n), np.uint8)
+    for own, other in zip(sent, received, strict=True):
+        own[:] = rng.integers(0, 2, n, np.uint8)
+        wrong = rng.random(n, np.float32) < qber
+        other[:] = own ^ wrong
+    return sent, received
+
+
 def measure_trial(
     family: Family, splits: int, *, promise: float, frames: int, seed: int, bits: int
 ) -> Trial:
@@ -303,14 +324,13 @@ def measure_trial(
     qber = reaches(family, splits, code.n, promise)
     rng = np.random.default_rng([seed, *family.base.shape, splits, 1])
     failures = undetected = iterations = 0
-    for _ in range(frames):
-        sent = rng.integers(0, 2, (1, code.n), np.uint8)
-        received = sent ^ (rng.random(sent.shape, np.float32) < qber).view(np.uint8)
+    for begin in range(0, frames, TOGETHER):
+        sent, received = noisy_words(rng, code.n, qber, count=min(TOGETHER, frames - begin))
         found, ok, spent = decode(code, received, syndrome(code, sent), qber=qber)
-        wrong = bool((found != sent).any())
-        failures += wrong
-        undetected += wrong and bool(ok[0])
-        iterations += int(spent[0])
+        wrong = (found != sent).any(axis=1)
+        failures += int(wrong.sum())
+        undetected += int((wrong & ok).sum())
+        iterations += int(spent.sum())
     mean = round(iterations / frames, 2)
     return Trial(splits, code.lift, qber, promise, frames, failures, undetected, mean)
 
