@@ -18,6 +18,7 @@ from dataclasses import replace
 from math import log, log2
 
 import numpy as np
+from scipy.stats import beta
 
 from caligo_mpi.protocol.ldpc import decode, syndrome
 from caligo_mpi.protocol.ldpc.choice import reaches
@@ -393,14 +394,17 @@ def print_table(chosen: list[str]) -> None:
             print(
                 f"| {family.name} | {limit.splits} | {share:.4f} | {100 * limit.qber:.3f} % | {f:.3f} |"
             )
-    print("\n| family | splits | word | Q | promised | failed | undetected | iterations |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "\n| family | splits | word | Q | promised | failed | at most | undetected | iterations |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for family in map(load_family, chosen):
         for t in family.trials:
             n = t.lift * family.columns
+            most = beta.ppf(0.95, t.failures + 1, t.frames - t.failures)
             print(
                 f"| {family.name} | {t.splits} | {n:,} | {100 * t.qber:.3f} % | {t.promise:g} | "
-                f"{t.failures} / {t.frames} | {t.undetected} | {t.iterations:.0f} |"
+                f"{t.failures} / {t.frames} | {most:.4f} | {t.undetected} | {t.iterations:.0f} |"
             )
 
 
