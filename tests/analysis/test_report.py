@@ -335,7 +335,7 @@ class Numbers:
 
 
 @pytest.mark.parametrize(
-    ("values", "scale"), [([1, 2, 3], "linear"), ([1, 10, 100], "log"), ([0, 2, 3], "linear")]
+    ("values", "scale"), [([1, 2, 3], "linear"), ([1e-9, 1e-8, 1e-7], "log"), ([0, 2, 3], "linear")]
 )
 def test_a_map_has_the_scale_that_makes_its_cells_even(values, scale):
     ax = figures.plot_map(Grid(np.array(values)))

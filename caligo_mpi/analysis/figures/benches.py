@@ -32,6 +32,8 @@ Summary = Mapping[str, Any]
 _COLORS = (SKY, ORANGE, GREEN, BASIS["X"], PURPLE, BASIS["Z"])
 #: Cases that are drawn; more would not be read.
 _MOST = 24
+#: Cases whose names stand apart in letters of the usual size.
+_FEW = 12
 #: From this ratio of the largest to the smallest on, speeds stand on a logarithmic scale.
 _WIDE = 8
 
@@ -49,15 +51,24 @@ def plot_speeds(data: Summary, ax: Axes) -> None:
     ``data`` is what ``summary.json`` of a bench holds.
     """
     cases = good_cases(data)[:_MOST]
-    for place, case in enumerate(cases):
-        over = _over(case, cases)
-        _draw_speed(ax, place, case["pairs_per_second"], over)
+    speeds = [case["pairs_per_second"] for case in cases]
+    ratios = [_over(case, cases) for case in cases]
     names = [named(case, cases) for case in cases]
+    for place, (speed, over) in enumerate(zip(speeds, ratios, strict=True)):
+        _draw_speed(
+            ax,
+            place,
+            speed,
+            over,
+        )
     ax.set_yticks(range(len(cases)), names)
+    if len(cases) > _FEW:
+        ax.tick_params(axis="y", labelsize=7)
     ax.set_ylim(len(cases) - 0.5, -0.5)
     label(ax, "Speed of each case", "pairs/s", "")
-    _scale(ax, [case["pairs_per_second"] for case in cases])
-    note(ax, "medians, 95 % intervals; ×: over the first engine")
+    _scale(ax, speeds)
+    more = "\n×: over the first engine" if any(ratios) else ""
+    note(ax, f"medians, 95 % intervals{more}")
 
 
 def _scale(ax: Axes, speeds: list[Summary]) -> None:

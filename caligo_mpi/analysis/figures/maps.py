@@ -44,16 +44,42 @@ class _Side:
 def _side(values: Column) -> _Side:
     """How the values of a parameter stand along a map."""
     values = values.astype(float)
-    steps = np.diff(values)
-    if np.allclose(steps, steps[0], rtol=1e-3):
-        return _Side(values, "linear", True, values, _edges(values))
-    if values[0] > 0:
-        powers = np.log(values)
-        ratios = np.diff(powers)
-        if np.allclose(ratios, ratios[0], rtol=1e-2):
-            return _Side(values, "log", True, values, np.exp(_edges(powers)))
+    if _is_even(values):
+        return _Side(
+            values,
+            scale="linear",
+            is_even=True,
+            centers=values,
+            edges=_edges(values),
+        )
+    powers = np.log(np.maximum(values, np.finfo(float).tiny))
+    if _is_even(powers):
+        return _Side(
+            values,
+            scale="log",
+            is_even=True,
+            centers=values,
+            edges=np.exp(_edges(powers)),
+        )
     places = np.arange(len(values)) + 0.5
-    return _Side(values, "linear", False, places, _edges(places))
+    return _Side(
+        values,
+        scale="linear",
+        is_even=False,
+        centers=places,
+        edges=_edges(places),
+    )
+
+
+def _is_even(values: Column) -> bool:
+    """Whether values are as far from each other everywhere."""
+    steps = np.diff(values)
+    return np.allclose(
+        steps,
+        steps[0],
+        rtol=1e-2,
+        atol=0,
+    )
 
 
 def _edges(centers: Column) -> Column:
@@ -76,8 +102,10 @@ def plot_map(data: Results, ax: Axes) -> None:
     has_keys = bool(np.isfinite(keys).any())
     shown = keys if has_keys else 100 * numbers(data, "qber")
     xs, ys, cells = _grid(data, x, y, shown)
-    across, up = _side(xs), _side(ys)
-    ax.set(xscale=across.scale, yscale=up.scale)
+    across = _side(xs)
+    up = _side(ys)
+    ax.set_xscale(across.scale)
+    ax.set_yscale(up.scale)
     if has_keys:
         _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
         has_lines = _draw_lines(ax, across, up, np.where(cells > 0, cells, np.nan))
@@ -134,8 +162,11 @@ def _draw_cells(ax: Axes, across: _Side, up: _Side, cells: Column, told: str) ->
 def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> bool:
     """Lines of equal values where there are enough cells that have one; whether there are."""
     is_known = np.isfinite(cells)
-    corners = is_known[1:, 1:] & is_known[1:, :-1] & is_known[:-1, 1:] & is_known[:-1, :-1]
-    if min(cells.shape) < 3 or not corners.any() or np.ptp(cells[is_known]) == 0:
+    above = is_known[1:] & is_known[:-1]
+    corners = above[:, 1:] & above[:, :-1]
+    if min(cells.shape) < 3 or not corners.any():
+        return False
+    if np.ptp(cells[is_known]) == 0:
         return False
     lines = ax.contour(
         across.centers,

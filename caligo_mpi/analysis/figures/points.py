@@ -114,10 +114,9 @@ def _told(data: Results, names: Sequence[str], chosen: Column) -> str:
     row = int(np.flatnonzero(chosen)[0])
     told = []
     for name in names:
-        value = _words(data, name)[row]
-        if is_number(data, name):
-            value = f"{name} {value}"
-        told.append(value)
+        value = data[name][row]
+        is_word = not is_number(data, name)
+        told.append(str(value) if is_word else f"{name} {value:.4g}")
     return ", ".join(told)
 
 

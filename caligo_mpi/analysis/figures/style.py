@@ -205,13 +205,14 @@ def few_ticks(axis: Axis) -> None:
 
 
 def few_decades(axis: Axis, values: Any) -> None:
-    """Numbers with metric prefixes on a logarithmic axis: 1, 2, 5 of each decade, of many decades only 1."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+    """Numbers on a logarithmic axis: 1, 2, 5 of each decade, of many decades only 1; large ones with prefixes."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
     decades = np.log10(np.max(values) / np.min(values))
     shown = (1, 2, 5) if decades < _DECADES else (1,)
     axis.set_major_locator(LogLocator(subs=shown))
-    axis.set_major_formatter(EngFormatter())
+    is_large = np.min(values) >= 1
+    axis.set_major_formatter(EngFormatter() if is_large else StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -22,6 +22,12 @@ _SHORT_WORD = 8
 _WIDE = 50
 #: With more points than this, those of a curve become a line: they would run into each other.
 _MANY = 40
+#: How bases are drawn: X so that Z is seen below it.
+_LINES: dict[str, Any] = {"Z": {"lw": 4, "alpha": 0.45}, "X": {"lw": 1}}
+_MARKS: dict[str, Any] = {
+    "Z": {"fmt": "o", "ms": 3.5, "capsize": 2, "lw": 1},
+    "X": {"fmt": "s", "ms": 5.5, "capsize": 4, "lw": 1, "mfc": "none"},
+}
 #: Runs of values that a note lists.
 _RUNS = 4
 
@@ -108,13 +114,12 @@ def plot_sweep_qber(data: Results, ax: Axes) -> None:
 
 
 def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> End | None:
-    """A basis's error rate; its end where any was measured.  X is drawn so that Z is seen below it."""
+    """A basis's error rate; its end where any was measured."""
     name = f"qber_{basis.lower()}"
     color = BASIS[basis]
     rate = 100 * curve.column(name)
     low = 100 * curve.column(f"{name}_low")
     high = 100 * curve.column(f"{name}_high")
-    is_upper = basis == "X"
     end = curve.end(rate, basis, color)
     if end is not None and curve.is_long:
         ax.fill_between(
@@ -129,23 +134,25 @@ def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> End | None:
             curve.x,
             rate,
             color=color,
-            lw=1 if is_upper else 4,
-            alpha=1 if is_upper else 0.45,
+            **_LINES[basis],
         )
     elif end is not None:
+        below = rate - low
+        above = high - rate
         ax.errorbar(
             curve.x,
             rate,
-            np.maximum(0, [rate - low, high - rate]),
-            fmt="s" if is_upper else "o",
-            ms=5.5 if is_upper else 3.5,
-            mfc="none" if is_upper else color,
-            capsize=4 if is_upper else 2,
-            lw=1,
+            np.maximum(0, [below, above]),
             color=color,
+            **_MARKS[basis],
         )
+    _draw_closed_form(ax, curve, name)
+    return end
+
+
+def _draw_closed_form(ax: Axes, curve: _Curve, name: str) -> None:
+    """Dashes, with wide gaps where they would hide the line of points that lies on them."""
     closed = 100 * curve.column(f"expected_{name}")
-    # Wide gaps show a line of points that lies on it.
     dashes = (0, (4, 8)) if curve.is_long else "--"
     _line(
         ax,
@@ -155,7 +162,6 @@ def _draw_rate(ax: Axes, curve: _Curve, basis: str) -> End | None:
         lw=1,
         ls=dashes,
     )
-    return end
 
 
 @figure()
@@ -206,19 +212,26 @@ def _keyless(drawn: _Named) -> str:
     """Where there is no key at all, in words: neighbors in a row are told by the first and the last of them."""
     runs: list[list[str]] = [[]]
     for curve, told in drawn:
-        if curve.has_key:
-            runs.append([])
-        else:
+        if not curve.has_key:
             runs[-1].append(told)
-    runs = [run for run in runs if run]
-    before, _, _ = runs[0][0].rpartition(" ")
-    words = []
-    for run in runs[:_RUNS]:
-        ends = list(dict.fromkeys((run[0], run[-1])))
-        between = " … " if len(run) > 2 else ", "
-        words.append(between.join(end.removeprefix(f"{before} ") for end in ends))
-    more = " …" if len(runs) > _RUNS else ""
-    return f"no key at {before} {', '.join(words)}{more}".replace("  ", " ")
+        elif runs[-1]:
+            runs.append([])
+    found = [_ends_of(run) for run in runs if run]
+    told = ", ".join(found[:_RUNS])
+    more = " …" if len(found) > _RUNS else ""
+    name, _, _ = runs[0][0].rpartition(" ")
+    if name:
+        # The parameter's name stands once, before the first value.
+        told = f"{name} " + told.replace(f"{name} ", "")
+    return f"no key at {told}{more}"
+
+
+def _ends_of(run: Sequence[str]) -> str:
+    """Some values in a row, in words."""
+    if len(run) == 1:
+        return run[0]
+    between = " … " if len(run) > 2 else ", "
+    return f"{run[0]}{between}{run[-1]}"
 
 
 def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> End | None:

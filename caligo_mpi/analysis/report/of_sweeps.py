@@ -30,7 +30,7 @@ _KEYS = {
     "finite_per_sifted": "finite-size formula per sifted bit",
 }
 #: A point: its parameters and results by name, None where there is none.
-Row = Mapping[str, Any]
+_Point = Mapping[str, Any]
 
 
 def section(path: str) -> Section:
@@ -114,13 +114,14 @@ def _figures(sweep: Sweep) -> Iterator[Figure]:
 
 def _points(sweep: Sweep) -> Iterator[str]:
     columns = _columns(sweep)
-    shown = [column[:_MOST_POINTS] for column in columns.values()]
-    right = [place for place, name in enumerate(columns) if name != _OUTCOME]
+    names = list(columns)
+    rows = list(zip(*columns.values(), strict=True))
+    right = [place for place, name in enumerate(names) if name != _OUTCOME]
     yield html.heading(3, "Points")
     yield from _reasons(sweep)
     yield html.table(
-        list(columns),
-        zip(*shown, strict=True),
+        names,
+        rows[:_MOST_POINTS],
         numbers=right,
     )
     yield from html.first_of(
@@ -134,64 +135,80 @@ def _columns(sweep: Sweep) -> dict[str, list[str]]:
     """What is shown of all points: their parameters, how they ended, counts, rates, keys."""
     found = {}
     for name in sweep.axes:
-        found[with_unit(sweep, name)] = _cells(sweep, name)
-    found[_OUTCOME] = [_outcome(row) for row in sweep.rows()]
+        header = with_unit(sweep, name)
+        found[header] = _cells(sweep, name)
+    points = sweep.rows()
+    found[_OUTCOME] = [_outcome(point) for point in points]
     for name in ("pairs", "sifted"):
         found[name] = _cells(sweep, name)
     for basis in "ZX":
-        found.update(_rates(sweep, basis))
-    for name, told in _KEYS.items():
+        rates = _rates(sweep, basis)
+        found.update(rates)
+    for name, header in _KEYS.items():
         if name in sweep.columns:
-            found[told] = _cells(sweep, name)
+            found[header] = _cells(sweep, name)
     return found
 
 
 def _rates(sweep: Sweep, basis: str) -> dict[str, list[str]]:
     """The error rate of a basis, its interval, and the closed form."""
     name = f"qber_{basis.lower()}"
+    rates = _percents(sweep, name)
     low = _percents(sweep, f"{name}_low")
     high = _percents(sweep, f"{name}_high")
-    intervals = []
-    for least, most in zip(low, high, strict=True):
-        intervals.append(f"{least} to {most}")
+    closed = _percents(sweep, f"expected_{name}")
+    ends = zip(low, high, strict=True)
+    intervals = [f"{least} to {most}".replace("– to –", "–") for least, most in ends]
     return {
-        f"QBER {basis} / %": _percents(sweep, name),
+        f"QBER {basis} / %": rates,
         f"95 % interval {basis} / %": intervals,
-        f"closed form {basis} / %": _percents(sweep, f"expected_{name}"),
+        f"closed form {basis} / %": closed,
     }
 
 
 def _percents(sweep: Sweep, name: str) -> list[str]:
-    percents = 100 * numbers(sweep, name)
-    return ["–" if np.isnan(percent) else f"{percent:.4f}" for percent in percents]
+    told = []
+    for rate in numbers(sweep, name):
+        percent = f"{100 * rate:.4f}"
+        told.append("–" if np.isnan(rate) else percent)
+    return told
 
 
-def _reason(row: Row) -> str:
-    """Why a point failed or aborted; an abort begins with its step."""
-    return row.get("error") or row.get("abort") or ""
-
-
-def _outcome(row: Row) -> str:
-    """How a point ended, in a word or two."""
-    state = str(row["state"])
+def _outcome(point: _Point) -> str:
+    """How a point ended, in a word or two; an abort is told by its step."""
+    state = str(point["state"])
+    reason = _reason(point)
+    has_key = bool(point.get("key_bits"))
     if state != "done":
         return state
-    step, _, _ = _reason(row).partition(":")
-    if not row.get("key_bits"):
-        return f"no key: {step}" if step else state
-    return f"key, less: {step}" if step else "key"
+    if not reason:
+        return "key" if has_key else state
+    step, _, _ = reason.partition(":")
+    if has_key:
+        return f"key, less: {step}"
+    return f"no key: {step}"
+
+
+def _reason(point: _Point) -> str:
+    """Why a point failed or aborted; empty where it did not."""
+    error = point.get("error")
+    abort = point.get("abort")
+    return str(error or abort or "")
 
 
 def _reasons(sweep: Sweep) -> Iterator[str]:
     """Why points have no key, or less of it: each reason once."""
-    reasons = Counter(map(_reason, sweep.rows()))
+    points = sweep.rows()
+    reasons = Counter(map(_reason, points))
     del reasons[""]
-    for reason, points in reasons.most_common(_MOST_REASONS):
-        told = reason.replace(": ", " – ", 1)
-        yield html.paragraph(f"{counted(points, 'point')}: {told}")
+    for reason, number in reasons.most_common(_MOST_REASONS):
+        who = counted(number, "point")
+        why = reason.replace(": ", " – ", 1)
+        yield html.paragraph(f"{who}: {why}")
     rest = len(reasons) - _MOST_REASONS
     if rest > 0:
-        yield html.paragraph(f"And {counted(rest, 'rarer reason')}.", kind="faint")
+        told = counted(rest, "rarer reason")
+        yield html.paragraph(f"And {told}.", kind="faint")
 
 
 def _cells(sweep: Sweep, name: str) -> list[str]:
