@@ -79,8 +79,8 @@ def _draw_distances(tables: tuple[Table, ...], count: int, raw: Raw) -> NDArray[
     """``count`` distances to the next event, put together from their digits."""
     distances, *digits = (table.draw(count, raw) for table in tables)
     for digit in digits:
-        wide = distances.astype(np.uint64)
-        distances = wide << np.uint64(_DIGIT)
+        distances = distances.astype(np.uint64)
+        distances <<= np.uint64(_DIGIT)
         distances += digit
     return distances
 

@@ -54,8 +54,7 @@ class Table:
         words = raw((count + 3) >> 2)
         codes = words.view(np.uint16)[:count]
         # No code is outside; mode="wrap" is the fastest.
-        places = codes.astype(np.intp)
-        drawn = self.values.take(places, mode="wrap")
+        drawn = self.values.take(codes.astype(np.intp), mode="wrap")
         if self.whole < _CODES:
             late = np.flatnonzero(codes >= self.whole)
             again = raw(len(late))
