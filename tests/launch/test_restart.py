@@ -257,7 +257,7 @@ def test_kills_while_the_finished_file_is_made_are_borne_four_times(tmp_path, wr
             assert run.process.poll() is None, run.process.communicate()
             time.sleep(0.001)
         victim = ranks_of(run.mark)[0]
-        run.kill(0)
+        os.kill(victim, signal.SIGKILL)
         while Path(f"/proc/{victim}").exists() or run.path.with_name("run.h5.tmp").exists():
             if run.process.poll() is not None:
                 break
