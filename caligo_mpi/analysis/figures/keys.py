@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...config.modes import has_strings
+from ...machine.wording import counted
 from ...protocol.key_length import binary_entropy, finite_key_length
 from ...store.keys import KeysTables
 from .style import (
@@ -141,7 +142,7 @@ def _name_bar(ax: Axes, place: int, ends: tuple[float, float], bits: int) -> Non
     at, shift, side, color = high, 4, "left", INK
     if high > 0.6:
         at, shift, side = low, -4, "right"
-    if high > 0.6 and low < 0.4:
+    if high > 0.6 and (low < 0.4 or high - low > 0.4):
         at, shift, side, color = low, 5, "left", "#000000"  # on a bar, on any ground
     beside(
         ax,
@@ -173,7 +174,8 @@ def plot_efficiency(data: KeysTables, ax: Axes) -> None:
     worst = float(found.max(initial=1.0))
     ax.set_ylim(0.98, max(1.1, worst * 1.03))
     label(ax, "Efficiency of reconciliation", "errors of the frame / %", "f = leak / (n·h(errors))")
-    note(ax, f"one point per frame, {len(found):,} frames; {failed} thrown away")
+    shown = counted(len(found), "frame")
+    note(ax, f"a point per frame, {shown}; {failed} thrown away")
 
 
 def _draw_frames(ax: Axes, frames: Any) -> None:

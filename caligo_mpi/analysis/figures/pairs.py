@@ -59,16 +59,16 @@ def _draw_rate(ax: Axes, seen: Glance, place: int, basis: str) -> None:
     ax.errorbar(
         [place], [percent], [[below], [above]], fmt="o", color=BASIS[basis], capsize=6, markersize=6
     )
+    left, right = place - 0.3, place + 0.3
     beside(
         ax,
         f"{percent:#.4g} %",
-        (place, percent),
-        (10, 0),
+        (right, percent),
+        (4, 0),
         va="center",
     )
     closed = _closed(seen, basis)
     if not isnan(closed):
-        left, right = place - 0.3, place + 0.3
         ax.hlines(
             100 * closed,
             left,
@@ -98,7 +98,15 @@ def _draw_course(ax: Axes, seen: Glance, basis: str) -> End | None:
         return None
     closed = _closed(seen, basis)
     if not isnan(closed):
-        ax.axhline(100 * closed, color=INK, lw=0.8, ls="--")
+        last = stages[-1]
+        ax.hlines(
+            100 * closed,
+            stages["start"][0],
+            last["start"] + last["count"],
+            color=INK,
+            lw=0.8,
+            ls="--",
+        )
     return _draw_stages(ax, stages, basis)
 
 

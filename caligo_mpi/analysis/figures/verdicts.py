@@ -105,7 +105,11 @@ def plot_lags(data: Any, ax: Axes) -> None:
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, -4), max(high, 4))
     label(ax, "Correlation with later rows", "lag / rows", "correlation / σ")
-    note(ax, "shaded: ±3 σ")
+    told = ["shaded: ±3 σ"]
+    for check in data.checks:
+        if check.name == "long lags" and check.p is not None:
+            told.append(check.found)
+    note(ax, "\n".join(told))
 
 
 def _draw_stream(ax: Axes, number: int, lags: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
@@ -74,11 +75,14 @@ def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
     cells = []
     for place, value in enumerate(values):
         text = str(value)
-        name = "short" if len(text) <= _SHORT else "long"
+        letters = text
+        if isinstance(value, Marked):
+            letters = re.sub("<[^>]*>", "", text)
+        else:
+            text = escape(text)
+        name = "short" if len(letters) <= _SHORT else "long"
         if place in right:
             name = "number"
-        if not isinstance(value, Marked):
-            text = escape(text)
         cells.append(f'<{kind} class="{name}">{text}</{kind}>')
     return f"<tr>{''.join(cells)}</tr>"
 
