@@ -13,7 +13,8 @@ from .style import few_decades, few_ticks, figure, label, note
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_WHITE = "#ffffff"
+# Not quite white, which a page on dark ground replaces.
+_WHITE = "#fefefe"
 #: Cells whose values are not even that have a name each, along the axis and up.
 _NAMED = {"x": 5, "y": 9}
 

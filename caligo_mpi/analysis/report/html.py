@@ -9,6 +9,8 @@ from importlib import resources
 
 #: Letters of a cell that stay on one line.
 _SHORT = 26
+#: Columns of a table that fit on paper in letters of the usual size.
+_WIDE = 8
 #: What a page of ours begins with: only such a page is ever replaced.
 BEGINNING = "<!doctype html>\n<!-- a report of caligo-mpi -->\n"
 
@@ -68,7 +70,8 @@ def table(
     lines = [_row("td", row, right) for row in rows]
     # A head of its own is printed on every page.
     whole = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class="scroll"><table>{whole}</table></div>'
+    kind = ' class="wide"' if len(header) > _WIDE else ""
+    return f'<div class="scroll"><table{kind}>{whole}</table></div>'
 
 
 def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
