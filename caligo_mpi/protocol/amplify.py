@@ -2,7 +2,7 @@
 
 With numba, on a CPU that multiplies without carries, `clmul` does it on packed words.  Else it is done by fast
 Fourier transforms, with the same bits.  The matrix is then cut into square blocks; those along a diagonal are
-equal, so there are as many transforms of blocks as there are diagonals, and each fits in a cache.  Both parties'
+equal, so there are as many transforms of blocks as there are diagonals, and few others.  Both parties'
 bits share a number: the one's sums take its low bits, the other's the bits above.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache, lru_cache, partial
 from math import sqrt
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,13 @@ F64 = NDArray[np.float64]
 #: For fewer bits compiled code is not even loaded: that takes half a second.
 _COMPILE_BITS = 400_000
 
-# Transforms leave the cache beyond _CACHED points; beyond _MOST blocks their products outweigh the transforms.
-_CACHED, _MOST = 1 << 16, 16
+#: Points of a transform: longer ones leave the caches …
+_CACHED = 1 << 18
+#: … but beyond so many blocks across their products outweigh the transforms.
+_MOST = 16
+
+#: From numpy 2 on the result of a transform may take the place of what is transformed.
+_IN_PLACE = int(np.__version__.split(".")[0]) >= 2
 
 
 def seed_bits(count: int, length: int) -> int:
@@ -45,19 +51,19 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
     >>> amplify(np.array([1, 0, 1], np.uint8), np.array([1, 1, 0, 1], np.uint8), 2).tolist()
     [1, 0]
     """
-    count = keys.shape[-1]
-    if len(seed) != seed_bits(count, length):
-        raise ValueError(
-            f"seed of {len(seed)} bits; {count} key bits to {length} take {seed_bits(count, length)}"
-        )
+    *several, count = keys.shape
+    given = len(seed)
+    needed = seed_bits(count, length)
+    if given != needed:
+        raise ValueError(f"seed of {given} bits; {count} key bits to {length} take {needed}")
     require_bits(keys=keys, seed=seed)
     if not count or not length:
-        return np.zeros((*keys.shape[:-1], length), np.uint8)
+        return np.zeros((*several, length), np.uint8)
     rows = keys.reshape(-1, count)
     clmul = _clmul() if rows.size >= _COMPILE_BITS else None
     way = _by_transforms if clmul is None else partial(_by_words, clmul)
     products = way(rows, seed, length)
-    return products.reshape(*keys.shape[:-1], length)
+    return products.reshape(*several, length)
 
 
 @cache
@@ -70,25 +76,55 @@ def _clmul() -> ModuleType | None:
     return clmul
 
 
-def _by_words(clmul: ModuleType, rows: U8, seed: U8, length: int) -> U8:
+def _by_words(
+    clmul: ModuleType,
+    rows: U8,
+    seed: U8,
+    length: int,
+) -> U8:
     """The products of packed words."""
-    count = rows.shape[1]
+    keys, count = rows.shape
     size = clmul.block_words(count, length)
     side = 64 * size
-    across, down = _ceil_div(count, side), _ceil_div(length, side)
-    seeds = np.zeros((across + down) * side, np.uint8)
-    first = across * side - count + 1
-    seeds[first : first + len(seed)] = seed
-    keys = np.zeros((len(rows), across * side), np.uint8)
-    keys[:, :count] = rows
-    products = clmul.times(_packed(seeds), _packed(keys), down, size)
+    across = _ceil_div(count, side)
+    down = _ceil_div(length, side)
+    seeds = _in_blocks(seed, count, across, down, side)
+    padded = np.zeros((keys, across * side), np.uint8)
+    padded[:, :count] = rows
+    products = clmul.times(
+        _packed(seeds.ravel()),
+        _packed(padded),
+        down,
+        size,
+    )
     bits: U8 = products.view(np.uint8)
-    return np.unpackbits(bits, axis=1, count=length, bitorder="little")
+    return np.unpackbits(
+        bits,
+        axis=1,
+        count=length,
+        bitorder="little",
+    )
+
+
+def _in_blocks(
+    seed: U8,
+    count: int,
+    across: int,
+    down: int,
+    side: int,
+) -> U8:
+    """The seed of a matrix of ``across`` × ``down`` blocks: (across + down, side), zeros around it."""
+    blocks = np.zeros((across + down, side), np.uint8)
+    first = across * side - count + 1
+    flat = blocks.reshape(-1)
+    flat[first : first + len(seed)] = seed
+    return blocks
 
 
 def _packed(bits: U8) -> NDArray[np.uint64]:
     """Words of 64 bits each along the last axis, on a machine whose low bytes come first, as x86's do."""
-    return np.packbits(bits, axis=-1, bitorder="little").view(np.uint64)
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    return packed.view(np.uint64)
 
 
 def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
@@ -120,16 +156,13 @@ class _Blocks:
         self.down = _ceil_div(length, self.size)
         self.turn = _roots(self.size)
         self.ones = int(np.count_nonzero(seed))
-        padded = np.zeros((self.across + self.down) * self.size, np.uint8)
-        first = self.across * self.size - count + 1
-        padded[first : first + len(seed)] = seed
-        bits = padded.reshape(-1, self.size)
+        bits = _in_blocks(seed, count, self.across, self.down, self.size)
         self.spectra = np.empty((len(bits) - 1, self.size), np.complex128)
         for i, spectrum in enumerate(self.spectra):
             spectrum.real = bits[i]
             spectrum.imag = bits[i + 1]
             spectrum *= self.turn
-            spectrum[:] = np.fft.fft(spectrum)
+            _transform(np.fft.fft, spectrum)
 
     def exact(self, rows: U8) -> bool:
         """Whether the sums of these keys, all in one number, are found for certain.
@@ -137,9 +170,10 @@ class _Blocks:
         The error of a product of two polynomials is at most their norms' product times that of each step of the
         transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp).
         """
-        norms = np.sqrt(rows.sum(axis=1, dtype=np.int64))
-        scales = 2.0 ** (self._shift * np.arange(len(rows)))
-        weight = float((norms * scales).sum())
+        ones = np.count_nonzero(rows, axis=1)
+        shifts = self._shift * np.arange(len(rows))
+        weights = np.sqrt(ones) * 2.0**shifts
+        weight = float(weights.sum())
         steps = 16 * self.size.bit_length() + self.across + 32
         error = steps * 2.0**-53 * weight * sqrt(2 * self.ones)
         return error < MAX_ROUNDING
@@ -148,40 +182,54 @@ class _Blocks:
         """The matrix times one or two keys, modulo 2."""
         if not self.exact(rows):
             raise ArithmeticError(f"Fourier transforms of {self.count} key bits cannot be exact")
+        keys = len(rows)
         spectra = self._transforms(rows)
-        out = np.empty((len(rows), self.down, self.size), np.uint8)
+        out = np.empty((keys, self.down, self.size), np.uint8)
         for row in range(self.down):
             sums = self._sums(spectra, row)
-            for key, target in enumerate(out):
-                target[row] = (sums >> (key * self._shift)) & 1
-        joined = out.reshape(len(rows), -1)
+            for key in range(keys):
+                out[key, row] = sums & 1
+                sums >>= self._shift
+        joined = out.reshape(keys, -1)
         return joined[:, : self.length]
 
     def _transforms(self, rows: U8) -> C128:
         """Transforms of the keys' numbers, a block each, the last block first."""
         padded = np.zeros(self.across * self.size)
         numbers = padded[: self.count]
-        numbers[:] = rows[0]
-        if len(rows) > 1:
-            numbers += rows[1] * 2.0**self._shift
+        for row in rows[::-1]:
+            numbers *= 2.0**self._shift
+            numbers += row
         blocks = padded.reshape(-1, self.size)
         spectra = np.empty((self.across, self.size), np.complex128)
         for spectrum, block in zip(spectra, blocks[::-1], strict=True):
-            spectrum[:] = np.fft.fft(block * self.turn)
+            np.multiply(block, self.turn.real, out=spectrum.real)
+            np.multiply(block, self.turn.imag, out=spectrum.imag)
+            _transform(np.fft.fft, spectrum)
         return spectra
 
     def _sums(self, spectra: C128, row: int) -> NDArray[np.int64]:
         """What the keys' numbers add up to in one row of blocks."""
         diagonals = self.spectra[row : row + self.across]
         products = np.einsum("bf,bf->f", spectra, diagonals)
-        turned = np.fft.ifft(products)
-        upper: F64 = turned.imag * self.turn.real
-        upper -= turned.real * self.turn.imag
-        return np.rint(upper, out=upper).astype(np.int64)
+        _transform(np.fft.ifft, products)
+        upper: F64 = products.imag * self.turn.real
+        products.real *= self.turn.imag
+        upper -= products.real
+        np.rint(upper, out=upper)
+        return upper.astype(np.int64)
 
     @property
     def _shift(self) -> int:
         return self.count.bit_length()
+
+
+def _transform(way: Any, values: C128) -> None:
+    """Put the transform of ``values`` in their place."""
+    if _IN_PLACE:
+        way(values, out=values)
+    else:
+        values[:] = way(values)
 
 
 def _ceil_div(number: int, by: int) -> int:
@@ -191,18 +239,21 @@ def _ceil_div(number: int, by: int) -> int:
 def _smooth(least: int) -> int:
     """The next number without prime factors above 5: transforms of such a length are quick."""
     size = max(1, least)
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return size
+    while not _is_smooth(size):
         size += 1
+    return size
+
+
+def _is_smooth(size: int) -> bool:
+    for prime in (2, 3, 5):
+        while size % prime == 0:
+            size //= prime
+    return size == 1
 
 
 @lru_cache(maxsize=2)
 def _roots(size: int) -> C128:
     """ω^j, j < ``size``: unit complex numbers, ω^size = i."""
-    roots: C128 = np.exp(0.5j * np.pi / size * np.arange(size))
+    places = np.arange(size)
+    roots: C128 = np.exp(0.5j * np.pi / size * places)
     return roots

@@ -61,13 +61,6 @@ class Agreed:
     tag_bits: int
     leaks: list[int]
 
-    @property
-    def count(self) -> int:
-        """How many bits both hold alike."""
-        agreed = int(np.count_nonzero(self.same))
-        frame_bits: int = self.bob.shape[1]
-        return agreed * frame_bits
-
     def rows(self, alice: U8) -> U8:
         """The frames that both hold alike, end to end: one row per party."""
         own = alice[self.same]
@@ -98,46 +91,42 @@ def make_block(
     alice, bob = announce_bases(pairs, talk)
     tick()
     result = BlockResult(block, sifted=alice.count)
-    tested = disclose(
-        alice,
-        bob,
-        config,
-        source=source,
-        talk=talk,
-        premises=premises,
-    )
+    tested = disclose(alice, bob, config, source=source, talk=talk, premises=premises)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
     result = _with_test(result, tested)
     if (abort := too_noisy(tested, config, share)) is not None:
         return _close(result, talk, abort=abort)
     tick()
-    agreed = agree(
-        tested,
-        config,
-        share,
-        source=source,
-        talk=talk,
-        tick=tick,
-    )
+    agreed = agree(tested, config, share, source=source, talk=talk, tick=tick)
     if isinstance(agreed, Abort):
         return _close(result, talk, abort=agreed)
     result = _with_correction(result, tested, agreed)
     length = _length(tested, share, leak_bits=talk.leak_bits)
     if not length or not agreed.same.any():
         return _close(result, talk, abort=_nothing_left(tested, talk))
-    seed = random_bits(source, seed_bits(agreed.count, length))
+    rows = agreed.rows(tested.alice)
+    alice_key, bob_key = hash_rows(rows, length, source=source, talk=talk, tick=tick)
+    result = replace(result, key_bits=length, alice=alice_key, bob=bob_key)
+    return _close(result, talk)
+
+
+def hash_rows(
+    rows: U8,
+    length: int,
+    *,
+    source: np.random.PCG64,
+    talk: Transcript,
+    tick: Tick = lambda: None,
+) -> tuple[U8, U8]:
+    """Both parties' keys, packed, of the rows that they hold; Alice draws the matrix."""
+    count = rows.shape[1]
+    seed = random_bits(source, seed_bits(count, length))
     talk.send("alice", "Toeplitz seed", bits=len(seed))
     tick()
     # The matrix is public: each party multiplies its own row, here in one go.
-    alice_key, bob_key = amplify(agreed.rows(tested.alice), seed, length)
-    result = replace(
-        result,
-        key_bits=length,
-        alice=bits.pack(alice_key),
-        bob=bits.pack(bob_key),
-    )
-    return _close(result, talk)
+    alice, bob = amplify(rows, seed, length)
+    return bits.pack(alice), bits.pack(bob)
 
 
 def _share(config: Bbm92Config, blocks: int, premises: Premises) -> Share:
@@ -246,12 +235,7 @@ def agree(
         rest = frame_bits - leaks[frame] - key.tag_bits
         untold += max(0, rest)
     talk.send("bob", "frames whose tags agree", bits=frames, leak_bits=frames + untold)
-    return Agreed(
-        received,
-        same,
-        tag_bits,
-        leaks,
-    )
+    return Agreed(received, same, tag_bits, leaks)
 
 
 def reconcile(

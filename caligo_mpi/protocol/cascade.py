@@ -100,13 +100,8 @@ def reconcile(
     way = _in_stages if compiled else _plain_way
     n = bob.shape[1]
     sizes = block_sizes(n, qber, variant)
-    left, told = way(
-        alice ^ bob,
-        sizes,
-        seed=seed,
-        keep=variant != "original",
-        tick=tick,
-    )
+    keep = variant != "original"
+    left, told = way(alice ^ bob, sizes, seed=seed, keep=keep, tick=tick)
     left ^= alice
     leaks, messages, corrections = told
     ok = corrections <= n

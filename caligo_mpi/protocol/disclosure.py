@@ -54,8 +54,7 @@ def disclose(
     long = premises.stream_version == LONG_CODES
     frames, frame_bits = frame_shape(count, config, long=long)
     if not frame_bits or (not at_random and count == alice.count):
-        numbers = {"sifted": alice.count, "in_key_basis": count}
-        return Abort("sift", "too few pairs", numbers)
+        return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     left = frames * frame_bits
     sample = random_subset(source, count, count - left)
     talk.send("alice", "sample positions", bits=count)

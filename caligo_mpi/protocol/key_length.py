@@ -138,11 +138,7 @@ class TransferFigures:
 
 
 def transfer_length(
-    figures: TransferFigures,
-    *,
-    storage_r: float,
-    storage_rate: float,
-    epsilon: float,
+    figures: TransferFigures, *, storage_r: float, storage_rate: float, epsilon: float
 ) -> TransferLength:
     """Length of S_0 and S_1 against an adversary with noisy storage.
 
@@ -160,13 +156,7 @@ def transfer_length(
     """
     single = figures.single
     if single < 1:
-        return TransferLength(
-            bits=0,
-            coefficient=0.0,
-            rate=0.0,
-            exponent=0.0,
-            min_entropy=0.0,
-        )
+        return TransferLength(0, 0.0, 0.0, 0.0, 0.0)
     with decimal.localcontext(_CONTEXT):
         allowed = D(epsilon)
         overhead = _log2(1 / (2 * allowed))

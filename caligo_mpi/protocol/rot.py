@@ -69,35 +69,36 @@ def transfer(
         source=his,
         choice=config.choice,
     )
-    abort = converse(
-        alice,
-        bob,
-        talk,
-        code_for,
-    )
+    abort = converse(alice, bob, talk, code_for)
     result = replace(
         result,
         estimate=alice.estimate,
         disclosed=alice.disclosed,
         choice=bob.choice,
     )
-    if abort is not None or alice.strings is None or bob.output is None:
-        return _close(result, talk, abort=abort)
+    if abort is None:
+        result = _with_strings(result, alice, bob)
+    return _close(result, talk, abort=abort)
+
+
+def _with_strings(result: BlockResult, alice: Alice, bob: Bob) -> BlockResult:
+    """The result with what both ended with."""
+    if alice.strings is None or bob.output is None:
+        return result
     frame = Frame(alice.syndrome_bits, bob.corrected, bob.decoded)
     strings = [bits.pack(string) for string in alice.strings]
-    result = replace(
+    return replace(
         result,
         sifted=alice.set_size,
         reconciled_bits=alice.set_size,
         corrected=bob.corrected,
         per_frame=(frame,),
-        tag_bits=2 * terms.tag_bits,
+        tag_bits=2 * alice.terms.tag_bits,
         key_bits=bob.output.size,
         alice=np.stack(strings),
         bob=bits.pack(bob.output),
         decoded=bob.decoded,
     )
-    return _close(result, talk)
 
 
 def agree_terms(
