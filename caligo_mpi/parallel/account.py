@@ -47,7 +47,8 @@ class Stopwatch:
 
     def take(self) -> float:
         """The seconds since the last call."""
-        seconds, self._seconds = self._seconds, 0.0
+        seconds = self._seconds
+        self._seconds = 0.0
         return seconds
 
 
@@ -102,7 +103,8 @@ class Account:
         seconds = time.perf_counter() - since
         self.items += 1
         self.writing += WRITING.take()
-        self.busy += seconds - (self.elsewhere - elsewhere)
+        no_work = self.elsewhere - elsewhere
+        self.busy += seconds - no_work
         return seconds
 
     def credit(self, items: int, seconds: float) -> None:
@@ -115,31 +117,33 @@ class Account:
     def sums(self) -> Sums:
         """All of it, up to now."""
         elapsed = time.perf_counter() - self.begun
-        times = (
-            elapsed,
-            self.busy,
-            self.communicating,
-            self.writing,
-        )
-        total, busy, communicating, writing = (int(1e9 * max(seconds, 0.0)) for seconds in times)
-        spent = (total, busy, communicating, writing)
         return Sums(
-            *spent,
-            self.items,
-            self.messages,
-            self.bytes,
-            peak_memory(),
+            elapsed=_nanoseconds(elapsed),
+            busy=_nanoseconds(self.busy),
+            communicating=_nanoseconds(self.communicating),
+            writing=_nanoseconds(self.writing),
+            items=self.items,
+            messages=self.messages,
+            bytes=self.bytes,
+            peak_memory=peak_memory(),
         )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(1e9 * max(seconds, 0.0))
 
 
 def last_sums(account: Account) -> Sums:
     """The same at the end of a map."""
-    return account.sums()._replace(remote=remote_bytes(os.sched_getaffinity(0)))
+    sums = account.sums()
+    remote = remote_bytes(os.sched_getaffinity(0))
+    return sums._replace(remote=remote)
 
 
 def peak_memory() -> int:
     """Bytes of this process that were in memory at once, at the most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_maxrss * 1024
 
 
 class Ledger:
@@ -163,18 +167,19 @@ class Ledger:
         """A sentence for each rank of whose memory more than a quarter is on another NUMA node than its cores."""
         for rank, sums in sorted(self.heard.items()):
             if 4 * sums.remote > sums.peak_memory:
+                remote = quantity(sums.remote)
                 yield (
-                    f"rank {rank} has {quantity(sums.remote)}B of memory on another NUMA node than its cores; "
+                    f"rank {rank} has {remote}B of memory on another NUMA node than its cores; "
                     "bind ranks with --binding numa or core"
                 )
 
     def table(self) -> NDArray[np.void]:
         """A row for each rank that has been heard of, in their order, of `RANK_DTYPE`."""
         accounts = {**self.heard, self.rank: self.own.sums()}
-        table = np.zeros(len(accounts), RANK_DTYPE)
-        ordered = sorted(accounts.items())
-        table["rank"] = [rank for rank, _ in ordered]
-        sums = np.array([one for _, one in ordered], np.int64)
+        ranks = sorted(accounts)
+        table = np.zeros(len(ranks), RANK_DTYPE)
+        table["rank"] = ranks
+        sums = np.array([accounts[rank] for rank in ranks], np.int64)
         columns = dict(zip(Sums._fields, sums.T, strict=True))
         for name in ("items", "messages", "bytes", "peak_memory"):
             table[name] = columns[name]
@@ -190,7 +195,9 @@ def balance(table: NDArray[np.void]) -> NDArray[np.float64]:
     """For each rank its work and writing as a part of the most that any rank has, 0 to 1; 1 where nobody has any."""
     useful = table["busy"] + table["writing"]
     most = useful.max(initial=0.0)
-    part: NDArray[np.float64] = useful / most if most else np.ones(len(table))
+    if not most:
+        return np.ones(len(table))
+    part: NDArray[np.float64] = useful / most
     return part
 
 

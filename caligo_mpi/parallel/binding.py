@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,11 +17,7 @@ from ..machine import environment
 from ..machine.topology import Cpus, Topology, online, ranges, topology
 from ..machine.wording import counted
 
-_NAMES = {
-    "core": "core",
-    "socket": "socket",
-    "numa": "NUMA node",
-}
+_NAMES = {"core": "core", "socket": "socket", "numa": "NUMA node"}
 
 #: What the reasons of ranks that were to be bound and are not begin with.
 LEFT = "left unbound"
@@ -45,7 +41,8 @@ class Place:
     @classmethod
     def here(cls) -> Place:
         """Of this process."""
-        return cls(os.uname().nodename, tuple(sorted(os.sched_getaffinity(0))))
+        cores = sorted(os.sched_getaffinity(0))
+        return cls(os.uname().nodename, tuple(cores))
 
     def __str__(self) -> str:
         """For a table: ``host:0-3``."""
@@ -63,29 +60,35 @@ def settle(kind: str, masks: Sequence[Cpus], rank: int) -> Place:
     wanted = "core" if kind == "auto" else kind
     groups = topology(own).groups(wanted)
     order = preferred(len(groups), len(masks), rank)
+    choices = [groups[place] for place in order]
     if wanted == "core":
         if len(masks) > len(groups):
-            ranks, cores = counted(len(masks), "rank"), counted(len(groups), "core")
+            ranks = counted(len(masks), "rank")
+            cores = counted(len(groups), "core")
             return _looked_at(f"left unbound: {ranks} for {cores}")
-        group = next((groups[place] for place in order if claim(groups[place])), None)
+        group = _first_claimed(choices)
         if group is None:
             return _looked_at("left unbound: other launches have the cores")
     else:
-        group = groups[order[0]]
+        group = choices[0]
     try:
         os.sched_setaffinity(0, group)
     except OSError as error:
         return _looked_at(f"left unbound: {error.strerror}")
-    return replace(Place.here(), why=f"bound to a {_NAMES[wanted]} each")
+    name = _NAMES[wanted]
+    return replace(Place.here(), why=f"bound to a {name} each")
 
 
 def reason_to_leave(kind: str, masks: Sequence[Cpus], whole: Cpus) -> str:
     """Why ranks with these processors of the ``whole`` host are not to be bound; empty where they are."""
     if kind == "none":
         return "left unbound as asked"
-    if len(set(masks)) > 1 or (len(masks) == 1 and len(masks[0]) == 1 and len(whole) > 1):
+    first = masks[0]
+    differ = len(set(masks)) > 1
+    has_one_of_many = len(first) == 1 and len(whole) > 1
+    if differ or (len(masks) == 1 and has_one_of_many):
         return "bound by the launcher"
-    if kind == "auto" and not is_exclusive(masks[0]):
+    if kind == "auto" and not is_exclusive(first):
         return "left unbound: whether these cores are this run's alone is not known"
     return ""
 
@@ -93,7 +96,8 @@ def reason_to_leave(kind: str, masks: Sequence[Cpus], whole: Cpus) -> str:
 def is_exclusive(mask: Cpus) -> bool:
     """Whether a batch system has given just these processors to this job."""
     given = environment.text(environment.CPUS)
-    return environment.is_set("SLURM_JOB_ID") and given == str(len(mask))
+    own = str(len(mask))
+    return environment.is_set("SLURM_JOB_ID") and given == own
 
 
 def preferred(groups: int, ranks: int, rank: int) -> list[int]:
@@ -109,8 +113,9 @@ def preferred(groups: int, ranks: int, rank: int) -> list[int]:
 def claim(cpus: Cpus) -> bool:
     """Take processors for this process; False, and none is taken, where another one has some of them."""
     taken: list[socket.socket] = []
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     for cpu in sorted(cpus):
-        name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        name = socket.socket(socket.AF_UNIX, kind)
         taken.append(name)
         try:
             name.bind(f"\0caligo-mpi/cpu/{cpu}")
@@ -122,14 +127,24 @@ def claim(cpus: Cpus) -> bool:
     return True
 
 
+def _first_claimed(choices: Sequence[Cpus]) -> Cpus | None:
+    """The first core that nobody else has; it is this process's then."""
+    for core in choices:
+        if claim(core):
+            return core
+    return None
+
+
 def _looked_at(why: str) -> Place:
     """The place of a process that is not bound here; where somebody else bound it to a core, others are to know."""
-    place = Place.here()
-    found: Topology = topology(online())
-    is_bound = any(set(place.cores) <= core for core in found.cores) and len(online()) > 1
-    if is_bound and not claim(frozenset(place.cores)):
-        return replace(place, why=why, taken=place.cores)
-    return replace(place, why=why)
+    place = replace(Place.here(), why=why)
+    own = frozenset(place.cores)
+    whole = online()
+    found: Topology = topology(whole)
+    is_in_core = any(own <= core for core in found.cores)
+    if is_in_core and len(whole) > 1 and not claim(own):
+        return replace(place, taken=place.cores)
+    return place
 
 
 # ── what rank 0 makes of it ──────────────────────────────────────────────────────────────────────
@@ -139,39 +154,57 @@ def summary(places: Sequence[Place]) -> str:
     """How the ranks are bound, in a few words."""
     reasons = Counter(place.why for place in places)
     if len(reasons) == 1:
-        return next(iter(reasons))
-    return "; ".join(f"{counted(number, 'rank')} {why}" for why, number in sorted(reasons.items()))
+        return places[0].why
+    told = []
+    for why, number in sorted(reasons.items()):
+        ranks = counted(number, "rank")
+        told.append(f"{ranks} {why}")
+    return "; ".join(told)
 
 
 def warnings(places: Sequence[Place]) -> Iterator[str]:
     """A sentence for each way in which ranks get into each other's way."""
     for host in dict.fromkeys(place.host for place in places):
-        here = [(rank, place) for rank, place in enumerate(places) if place.host == host]
-        cores = {core for _, place in here for core in place.cores}
+        here = {rank: place for rank, place in enumerate(places) if place.host == host}
+        cores: set[int] = set()
+        for place in here.values():
+            cores.update(place.cores)
         if len(here) > len(cores):
+            ranks = counted(len(here), "rank")
+            shared = counted(len(cores), "core")
             yield (
-                f"oversubscribed: {counted(len(here), 'rank')} share {counted(len(cores), 'core')} of {host}; "
+                f"oversubscribed: {ranks} share {shared} of {host}; "
                 "as many ranks as cores do as much"
             )
             continue
         yield from _shared(host, here)
-        for rank, place in here:
-            if place.taken and sum(other.cores == place.cores for _, other in here) == 1:
-                yield (
-                    f"rank {rank} is bound to core {ranges(place.taken)} of {host}, and so is another launch; "
-                    "start both with --bind-to none, or with --ranks"
-                )
+        yield from _taken(host, here)
 
 
-def _shared(host: str, here: list[tuple[int, Place]]) -> Iterator[str]:
+def _shared(host: str, here: dict[int, Place]) -> Iterator[str]:
     """Ranks that are bound to one core together while there are enough for all."""
-    by_core: dict[tuple[int, ...], list[int]] = {}
-    for rank, place in here:
-        by_core.setdefault(place.cores, []).append(rank)
-    for cores, ranks in by_core.items():
+    by_cores: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for rank, place in here.items():
+        by_cores[place.cores].append(rank)
+    for cores, ranks in by_cores.items():
         if len(ranks) > len(cores):
-            who = ", ".join(map(str, ranks[:8])) + (", …" if len(ranks) > 8 else "")
+            who = ", ".join(map(str, ranks[:8]))
+            if len(ranks) > 8:
+                who += ", …"
+            where = ranges(cores)
             yield (
-                f"ranks {who} share core {ranges(cores)} of {host}, which has others; "
+                f"ranks {who} share core {where} of {host}, which has others; "
                 "look at what the launcher binds to, or let it bind nothing"
+            )
+
+
+def _taken(host: str, here: dict[int, Place]) -> Iterator[str]:
+    """Ranks that are bound to a core which another launch has claimed."""
+    users = Counter(place.cores for place in here.values())
+    for rank, place in here.items():
+        if place.taken and users[place.cores] == 1:
+            where = ranges(place.taken)
+            yield (
+                f"rank {rank} is bound to core {where} of {host}, and so is another launch; "
+                "start both with --bind-to none, or with --ranks"
             )

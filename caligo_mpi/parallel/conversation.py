@@ -15,7 +15,7 @@ from .account import Ledger
 from .grants import Grants
 from .inbox import Inbox
 from .job import Items, Placing, Rules
-from .messages import EMPTY, Codec, Tag
+from .messages import EMPTY, Announcement, Codec, Tag
 from .offsets import Offsets
 from .transport import Pending, Transport, wait_for
 
@@ -24,6 +24,10 @@ R = TypeVar("R")
 #: Workers that are looked at in a turn of listening though they have said nothing new.  A turn must
 #: not cost more with more ranks, and what a worker may hold follows the measured times slowly.
 _LOOKS = 16
+
+#: What is listened for, in this order.  Not any tag: that may find data that is not wanted yet, in front
+#: of what is.  And IDLE first: when it is seen, all that its rank sent before can be seen, too.
+_HEARD = (Tag.IDLE, Tag.FAILED, Tag.SIZED, Tag.DONE)
 
 
 @dataclass
@@ -87,14 +91,7 @@ class Conversation(Generic[R]):
             self._grant(worker)
 
     def _listen(self) -> None:
-        # Not any tag: that may find data that is not wanted yet, in front of what is.  And IDLE
-        # first: when it is seen, all that its rank sent before can be seen, too.
-        for tag in (
-            Tag.IDLE,
-            Tag.FAILED,
-            Tag.SIZED,
-            Tag.DONE,
-        ):
+        for tag in _HEARD:
             while envelope := self.transport.arrived(tag):
                 payload = self.transport.take(envelope)
                 self.account.count(len(payload))
@@ -104,15 +101,7 @@ class Conversation(Generic[R]):
     def _heard(self, tag: Tag, source: int, payload: U8) -> None:
         self.news.add(source)
         if tag == Tag.DONE:
-            found = messages.done(payload)
-            self.ledger.hear(source, found.sums)
-            if self.placing:
-                self.placed -= len(found.positions)
-            else:
-                self.grants.finished(source, len(found.positions), found.seconds)
-                self.grants.item_bytes = sum(found.sizes) // len(found.positions)
-            if self.inbox.announce(source, found):
-                self.grants.received(source, len(found.positions))
+            self._finished(source, messages.done(payload))
         elif tag == Tag.SIZED:
             position, size, nbytes, nanoseconds = messages.numbers_in(payload)
             self.grants.finished(source, 1, nanoseconds * 1e-9)
@@ -120,12 +109,31 @@ class Conversation(Generic[R]):
             self._sized(position, size, source)
         elif tag == Tag.FAILED:
             self.grants.lost(source)
-            self._failed(source, *messages.failed(payload))
+            position, sentence, where = messages.failed(payload)
+            self._failed(
+                source,
+                position,
+                sentence,
+                where,
+            )
         else:
             gone, sums = messages.idle(payload)
             self.ledger.hear(source, sums)
-            self.answers[source].idle = True
-            self.answers[source].gone = gone
+            answers = self.answers[source]
+            answers.idle = True
+            answers.gone = gone
+
+    def _finished(self, source: int, found: Announcement) -> None:
+        """Note what a worker has finished; what is not inside its message comes later."""
+        count = len(found.positions)
+        self.ledger.hear(source, found.sums)
+        if self.placing:
+            self.placed -= count
+        else:
+            self.grants.finished(source, count, found.seconds)
+            self.grants.item_bytes = sum(found.sizes) // count
+        if self.inbox.announce(source, found):
+            self.grants.received(source, count)
 
     def _sized(self, position: int, size: int, source: int) -> None:
         """Tell ranks the places that are known now; rank 0's own results are written as they are committed."""
@@ -135,7 +143,8 @@ class Conversation(Generic[R]):
         for known, holder, before in self.offsets.known():
             if holder:
                 self.placed += 1
-                self._send(holder, Tag.PLACE, messages.of_numbers(known, before))
+                told = messages.of_numbers(known, before)
+                self._send(holder, Tag.PLACE, told)
 
     def _receive(self) -> None:
         for nbytes in self.inbox.take(self.next_commit):
@@ -154,11 +163,8 @@ class Conversation(Generic[R]):
 
     def _grant(self, worker: int) -> None:
         while (positions := self.grants.for_worker(worker)) is not None:
-            self._send(
-                worker,
-                Tag.GRANT,
-                messages.of_grant(positions, self.items),
-            )
+            grant = messages.of_grant(positions, self.items)
+            self._send(worker, Tag.GRANT, grant)
 
     def _failed(
         self,
@@ -172,19 +178,23 @@ class Conversation(Generic[R]):
         Giving up is noted, not raised: this may be inside a work function.
         """
         sys.stderr.write(where)
-        self.failures[position] = self.failures.get(position, 0) + 1
-        if self.failures[position] > self.rules.retries:
+        failures = self.failures.get(position, 0) + 1
+        self.failures[position] = failures
+        if failures > self.rules.retries:
             self.failed = self.failed or EngineError(sentence)
         elif not self.level:
             other = (source + 1) % self.transport.size
-            self._retry(other if other or self.grants.computes else 1, position)
+            if not other and not self.grants.computes:
+                other = 1
+            self._retry(other, position)
 
     def _retry(self, rank: int, position: int) -> None:
         if not rank:
             self.grants.own.appendleft(position)
             return
         self.grants.gave(rank, 1)
-        self._send(rank, Tag.GRANT, messages.of_grant([position], self.items))
+        grant = messages.of_grant([position], self.items)
+        self._send(rank, Tag.GRANT, grant)
 
     def _end(self) -> None:
         """Send the workers back to `serve`; results behind a hole are received and dropped."""
@@ -200,5 +210,6 @@ class Conversation(Generic[R]):
         return not busy and all(said.gone for said in self.answers.values())
 
     def _send(self, worker: int, tag: Tag, payload: U8) -> None:
-        self.sending.append((self.transport.send(worker, tag, payload), payload))
+        pending = self.transport.send(worker, tag, payload)
+        self.sending.append((pending, payload))
         self.account.count(payload.nbytes)

@@ -35,13 +35,13 @@ class Coordinator(Conversation[R]):
 
     def map(self, setup: Setup[R], items: Items) -> Generator[tuple[int, R], None, None]:
         """``(rank, work(item))`` for each item, in order; to be called once."""
-        computes = self.rules.rank0_computes != "no" or self.transport.size == 1
+        ranks = self.transport.size
         self.items = items
         self.grants = Grants(
             len(items),
-            self.transport.size,
+            ranks,
             self.rules.policy,
-            computes=computes,
+            computes=ranks == 1 or self.rules.rank0_computes != "no",
         )
         job = np.frombuffer(pickle.dumps(setup), np.uint8)
         for worker in self.workers:
@@ -95,16 +95,19 @@ class Coordinator(Conversation[R]):
 
     def _look(self) -> None:
         """The same between work functions, where looking in vain is being idle."""
-        messages_before, before = self.account.messages, self.account.communicating
+        account = self.account
+        messages = account.messages
+        communicating = account.communicating
         self._poll()
-        if self.account.messages == messages_before:
-            self.account.communicating = before
+        if account.messages == messages:
+            account.communicating = communicating
 
     def _nothing_more_comes(self) -> bool:
         if self.level > 1:
             return True
         nothing_here = self.inbox.is_empty and not self.placed
-        return nothing_here and all(said.idle for said in self.answers.values())
+        workers = self.answers.values()
+        return nothing_here and all(said.idle for said in workers)
 
     def _own_position(self) -> int | None:
         position = self.grants.for_itself()
@@ -118,14 +121,22 @@ class Coordinator(Conversation[R]):
         try:
             result = work(int(self.items[position]), self._tick)
         except Exception as error:
-            self._failed(0, position, *failure(error, 0, self.transport.size))
+            sentence, where = failure(error, 0, self.transport.size)
+            self._failed(0, position, sentence, where)
             return
         seconds = self.account.worked(start, before)
         self.grants.measured(0, 1, seconds)
         if self.placing:
-            self._sized(position, self.placing.size(result), 0)
+            size = self.placing.size(result)
+            self._sized(position, size, source=0)
         nbytes = 0
         if self.workers:
-            nbytes = sum(part.nbytes for part in self.codec.parts(result))
+            parts = self.codec.parts(result)
+            nbytes = sum(part.nbytes for part in parts)
         self.grants.item_bytes = nbytes
-        self.inbox.put(position, 0, result, nbytes)
+        self.inbox.put(
+            position,
+            rank=0,
+            result=result,
+            nbytes=nbytes,
+        )

@@ -93,10 +93,12 @@ class Inbox(Generic[R]):
     def collect(self) -> list[tuple[int, int]]:
         """(rank, items) of each group that has come in since the last call."""
         arrived = [group for group in self.receiving if _all_done(group.requests)]
+        counts = []
         for group in arrived:
             self.receiving.remove(group)
             self._unpack(group)
-        return [(group.source, len(group.found.positions)) for group in arrived]
+            counts.append((group.source, len(group.found.positions)))
+        return counts
 
     def _has_room(self, group: _Group, next_position: int) -> bool:
         is_next = group.first == next_position
@@ -106,7 +108,8 @@ class Inbox(Generic[R]):
         offset = 0
         for nbytes in group.found.pieces:
             piece = buffer[offset : offset + nbytes]
-            group.requests.append(self.transport.receive(group.source, Tag.DATA, piece))
+            pending = self.transport.receive(group.source, Tag.DATA, piece)
+            group.requests.append(pending)
             offset += nbytes
 
     def _unpack(self, group: _Group) -> None:
@@ -114,8 +117,10 @@ class Inbox(Generic[R]):
             return
         assert group.buffer is not None
         offset = 0
-        for position, nbytes in zip(group.found.positions, group.found.sizes, strict=True):
-            result = self.codec.whole(group.buffer[offset : offset + nbytes])
+        found = group.found
+        for position, nbytes in zip(found.positions, found.sizes, strict=True):
+            part = group.buffer[offset : offset + nbytes]
+            result = self.codec.whole(part)
             self.ready[position] = (group.source, result, nbytes)
             offset += nbytes
 

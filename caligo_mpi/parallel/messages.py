@@ -29,10 +29,10 @@ from enum import IntEnum
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..pairs.bits import U8
 from .account import Sums
+from .job import Items
 
 R = TypeVar("R")
 
@@ -46,7 +46,18 @@ NO_SUMS = Sums()
 class Tag(IntEnum):
     """What a message is."""
 
-    JOB, GRANT, RECALL, END, DONE, DATA, IDLE, FAILED, PING, SIZED, PLACE, SETTLE = range(1, 13)
+    JOB = 1
+    GRANT = 2
+    RECALL = 3
+    END = 4
+    DONE = 5
+    DATA = 6
+    IDLE = 7
+    FAILED = 8
+    PING = 9
+    SIZED = 10
+    PLACE = 11
+    SETTLE = 12
 
 
 class Codec(Protocol[R]):
@@ -78,7 +89,7 @@ class Announcement:
     sums: Sums = NO_SUMS
 
 
-def of_grant(positions: Sequence[int], items: Sequence[int] | NDArray[np.int64]) -> U8:
+def of_grant(positions: Sequence[int], items: Items) -> U8:
     """GRANT: these positions, each with its item."""
     rows = [(position, items[position]) for position in positions]
     numbers = np.array(rows, np.int64)
@@ -94,19 +105,15 @@ def granted(payload: U8) -> list[tuple[int, int]]:
 def of_done(found: Announcement) -> U8:
     """DONE: what a worker has finished, with small results inside."""
     nanoseconds = int(found.seconds * 1e9)
-    head = [
+    header = of_numbers(
         len(found.positions),
         nanoseconds,
         len(found.pieces),
         *found.sums,
-    ]
-    numbers = [
-        *head,
         *found.positions,
         *found.sizes,
         *found.pieces,
-    ]
-    header = np.array(numbers, np.int64).view(np.uint8)
+    )
     if not len(found.inline):
         return header
     return np.concatenate([header, found.inline])
@@ -114,11 +121,10 @@ def of_done(found: Announcement) -> U8:
 
 def done(payload: U8) -> Announcement:
     """What a DONE says; ``inline`` is a view of the payload."""
-    head = np.frombuffer(payload, np.int64, _HEAD)
-    items, nanoseconds, pieces, *sums = head.tolist()
-    count = 2 * items + pieces
-    numbers = np.frombuffer(payload, np.int64, count, _WORD * _HEAD).tolist()
-    numbers_end = _WORD * (_HEAD + count)
+    head_end = _WORD * _HEAD
+    items, nanoseconds, pieces, *sums = numbers_in(payload[:head_end])
+    numbers_end = head_end + _WORD * (2 * items + pieces)
+    numbers = numbers_in(payload[head_end:numbers_end])
     return Announcement(
         positions=numbers[:items],
         sizes=numbers[items : 2 * items],
@@ -130,24 +136,24 @@ def done(payload: U8) -> Announcement:
 
 
 def of_numbers(*numbers: int) -> U8:
-    """SIZED and PLACE."""
+    """SIZED and PLACE; the numbers of others."""
     return np.array(numbers, np.int64).view(np.uint8)
 
 
 def numbers_in(payload: U8) -> list[int]:
-    """The numbers of a SIZED or a PLACE."""
+    """The numbers of a SIZED or a PLACE, or in a part of others."""
     numbers: list[int] = payload.view(np.int64).tolist()
     return numbers
 
 
 def of_idle(sums: Sums, *, gone: bool) -> U8:
     """IDLE: nothing more is coming, until the next map if ``gone``; what the worker has done so far."""
-    return np.array([gone, *sums], np.int64).view(np.uint8)
+    return of_numbers(gone, *sums)
 
 
 def idle(payload: U8) -> tuple[bool, Sums]:
     """(gone, account) of an IDLE."""
-    gone, *sums = np.frombuffer(payload, np.int64).tolist()
+    gone, *sums = numbers_in(payload)
     return bool(gone), Sums(*sums)
 
 

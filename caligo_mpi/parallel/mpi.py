@@ -48,21 +48,19 @@ class MpiTransport:
 
     def send(self, target: int, tag: int, payload: U8) -> _Request:
         """Begin to send."""
-        return _Request(self.comm.Isend([payload, MPI.BYTE], target, tag))
+        message = [payload, MPI.BYTE]
+        return _Request(self.comm.Isend(message, target, tag))
 
     def arrived(self, tag: int | None = None) -> Envelope | None:
         """Probe, without waiting."""
         status = self.status
-        if not self.comm.Iprobe(
-            MPI.ANY_SOURCE,
-            MPI.ANY_TAG if tag is None else tag,
-            status,
-        ):
+        wanted = MPI.ANY_TAG if tag is None else tag
+        if not self.comm.Iprobe(MPI.ANY_SOURCE, wanted, status):
             return None
         return Envelope(
-            status.Get_source(),
-            status.Get_tag(),
-            status.Get_count(MPI.BYTE),
+            source=status.Get_source(),
+            tag=status.Get_tag(),
+            nbytes=status.Get_count(MPI.BYTE),
         )
 
     def take(self, envelope: Envelope) -> U8:
@@ -73,7 +71,8 @@ class MpiTransport:
 
     def receive(self, source: int, tag: int, buffer: U8) -> _Request:
         """Begin to receive."""
-        return _Request(self.comm.Irecv([buffer, MPI.BYTE], source, tag))
+        message = [buffer, MPI.BYTE]
+        return _Request(self.comm.Irecv(message, source, tag))
 
     def pause(self, seconds: float) -> None:
         """Sleep."""
@@ -107,7 +106,8 @@ def map_over_ranks(
     iterator ends the map at once.  Raises `EngineError` for an item that failed too often.  To be
     called on rank 0 while the other ranks `serve`.  What ranks do with their time is noted in ``ledger``.
     """
-    return Coordinator(MpiTransport(), codec, rules, ledger).map(setup, items)
+    coordinator = Coordinator(MpiTransport(), codec, rules, ledger)
+    return coordinator.map(setup, items)
 
 
 def serve(codec: Codec[Any]) -> None:
@@ -121,16 +121,22 @@ def settle(kind: str) -> list[Place]:
     Returns where each one really is.
     """
     payload = np.frombuffer(kind.encode(), np.uint8)
-    for target in range(1, WORLD.size):
-        WORLD.Send([payload, MPI.BYTE], target, Tag.SETTLE)
+    _tell_all(payload, Tag.SETTLE)
     return settle_here(kind) or []
+
+
+def _tell_all(payload: U8, tag: Tag) -> None:
+    """Send the same from rank 0 to all others."""
+    for target in range(1, WORLD.size):
+        WORLD.Send([payload, MPI.BYTE], target, tag)
 
 
 def settle_here(kind: str) -> list[Place] | None:
     """What every rank does of it, all at the same time; the places of all on rank 0, None elsewhere."""
+    own = frozenset(os.sched_getaffinity(0))
     host = WORLD.Split_type(MPI.COMM_TYPE_SHARED)
     try:
-        masks = host.allgather(frozenset(os.sched_getaffinity(0)))
+        masks = host.allgather(own)
         place = binding.settle(kind, masks, host.rank)
     finally:
         host.Free()
@@ -139,8 +145,7 @@ def settle_here(kind: str) -> list[Place] | None:
 
 def release_workers() -> None:
     """Let the other ranks leave `serve`; called by rank 0 when there is nothing more to map."""
-    for target in range(1, WORLD.size):
-        WORLD.Send([EMPTY, MPI.BYTE], target, Tag.END)
+    _tell_all(EMPTY, Tag.END)
 
 
 def rank() -> int:
@@ -181,24 +186,27 @@ def meet() -> None:
 
 def round_trip(peer: int, buffer: U8) -> float:
     """Seconds until ``buffer`` is back from a peer that `echo`es it, as that left it."""
+    message = [buffer, MPI.BYTE]
     begin = time.perf_counter()
-    WORLD.Send([buffer, MPI.BYTE], peer, Tag.PING)
-    WORLD.Recv([buffer, MPI.BYTE], peer, Tag.PING)
+    WORLD.Send(message, peer, Tag.PING)
+    WORLD.Recv(message, peer, Tag.PING)
     return time.perf_counter() - begin
 
 
 def echo(buffer: U8, fill: Callable[[], object] = lambda: None) -> None:
     """Send back to rank 0 what it sends, once; ``fill`` may change it on the way."""
-    WORLD.Recv([buffer, MPI.BYTE], 0, Tag.PING)
+    message = [buffer, MPI.BYTE]
+    WORLD.Recv(message, 0, Tag.PING)
     fill()
-    WORLD.Send([buffer, MPI.BYTE], 0, Tag.PING)
+    WORLD.Send(message, 0, Tag.PING)
 
 
 def library() -> str:
     """Name and version of the MPI library in use, on one line."""
     text = MPI.Get_library_version().strip("\0 \n")
-    first = text.replace("\t", " ").split("\n")[0].split(",")[0]
-    return " ".join(first.split())
+    line, _, _ = text.partition("\n")
+    name, _, _ = line.partition(",")
+    return " ".join(name.split())
 
 
 @contextlib.contextmanager

@@ -38,7 +38,8 @@ def serial_map(
         for item in items:
             if rules.stop():
                 return
-            start, before = time.perf_counter(), account.elsewhere
+            start = time.perf_counter()
+            before = account.elsewhere
             result = _tried(work, int(item), tick, rules.retries)
             account.worked(start, before)
             start = time.perf_counter()

@@ -25,11 +25,7 @@ from .messages import Codec
 from .mpi import MPI, WORLD
 from .offsets import Offsets
 from .survive_round import DEATHS, Lost, Round, first_numbers_of
-from .survive_worker import (
-    Kind,
-    StopNow,
-    serve,
-)
+from .survive_worker import Kind, StopNow, serve
 from .trouble import failure
 
 R = TypeVar("R")
@@ -71,7 +67,8 @@ def run(
         if comm.rank == 0 and not finished:
             old = first_numbers_of(before)[0]
             left = f"{comm.size} of {WORLD.size} are left"
-            lost(f"rank {old} was lost; rank {WORLD.rank} took over, {left}", old, 0)
+            what = f"rank {old} was lost; rank {WORLD.rank} took over, {left}"
+            lost(what, old, 0)
     _exit(comm)
 
 
@@ -135,14 +132,7 @@ class Root(Round[R]):
         failed more often than that.
         """
         self.retries = rules.retries
-        self.next_grant = self.next_commit = 0
-        self.failures.clear()
-        self.idle.clear()
-        self.offsets = Offsets()
-        job = np.frombuffer(pickle.dumps(setup), np.uint8)
-        for worker in sorted(self.live):
-            self.starting[worker] = self.starting.get(worker, 0) + 1
-            self._tell(worker, Kind.JOB, 0, job.nbytes, job)
+        self._begin(setup)
         while self.next_commit < len(items):
             level = self.stop()
             is_ready = self.next_commit in self.ready
@@ -160,6 +150,23 @@ class Root(Round[R]):
                 self._listen()
             else:
                 yield from self._alone(setup(), items)
+
+    def _begin(self, setup: Setup[R]) -> None:
+        """Forget the call before, and have the workers make their work functions."""
+        self.next_grant = self.next_commit = 0
+        self.failures.clear()
+        self.idle.clear()
+        self.offsets = Offsets()
+        job = np.frombuffer(pickle.dumps(setup), np.uint8)
+        for worker in sorted(self.live):
+            self.starting[worker] = self.starting.get(worker, 0) + 1
+            self._tell(
+                worker,
+                Kind.JOB,
+                position=0,
+                item=job.nbytes,
+                payload=job,
+            )
 
     def release(self) -> None:
         """Send the workers home; what they still had is dropped."""
@@ -203,13 +210,15 @@ class Root(Round[R]):
         while self.next_commit < len(items) and not self.stop():
             position = self.next_commit
             if position not in self.ready:
-                start, before = time.perf_counter(), self.account.elsewhere
+                start = time.perf_counter()
+                before = self.account.elsewhere
                 try:
                     result = work(int(items[position]), tick)
                 except StopNow:
                     return
                 except Exception as error:
-                    self._failed(0, position, *failure(error, WORLD.rank, WORLD.size))
+                    sentence, where = failure(error, WORLD.rank, WORLD.size)
+                    self._failed(0, position, sentence, where)
                     continue
                 self.account.worked(start, before)
                 self.ready[position] = WORLD.rank, result

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import EngineError
 from .account import Ledger, Sums
-from .messages import Codec
+from .messages import Codec, numbers_in
 from .mpi import MPI, WORLD
 from .offsets import Offsets
 from .survive_worker import (
@@ -62,9 +62,7 @@ class Round(Generic[R]):
         self.held: dict[int, int] = {}  # worker → position
         self.again: list[int] = []  # a heap of positions to be given out once more
         self.offsets = Offsets()
-        self.unplaced: dict[
-            int, int
-        ] = {}  # worker → position whose result waits for its place there
+        self.unplaced: dict[int, int] = {}  # worker → position of a result that waits for its place
         self.failures: dict[int, list[int]] = {}  # position → workers where it raised
         self.ready: dict[int, tuple[int, R]] = {}
         self.next_grant = 0
@@ -95,11 +93,13 @@ class Round(Generic[R]):
         status = MPI.Status()
         try:
             if self.listening is None:
-                self.listening = self.comm.Irecv([self.answer, MPI.BYTE], MPI.ANY_SOURCE, ANSWER)
+                message = [self.answer, MPI.BYTE]
+                self.listening = self.comm.Irecv(message, MPI.ANY_SOURCE, ANSWER)
             if not self.listening.Test(status):
                 time.sleep(PAUSE_SECONDS)
                 return
             self.listening = None
+            worker = status.Get_source()
             start = time.perf_counter()
             kind, position, size, *sums = self.answer.tolist()
             payload = np.empty(size, np.uint8)
@@ -107,7 +107,7 @@ class Round(Generic[R]):
                 receive(
                     self.comm,
                     payload,
-                    status.Get_source(),
+                    worker,
                     BYTES,
                 )
             self.account.communicating += time.perf_counter() - start
@@ -115,9 +115,14 @@ class Round(Generic[R]):
         except MPI.Exception as error:
             self._mourn(error)
         else:
-            worker = status.Get_source()
-            self.ledger.hear(self.first_numbers[worker], Sums(*sums))
-            self._heard(worker, Kind(kind), position, payload)
+            number = self.first_numbers[worker]
+            self.ledger.hear(number, Sums(*sums))
+            self._heard(
+                worker,
+                Kind(kind),
+                position,
+                payload,
+            )
 
     def _heard(
         self,
@@ -131,7 +136,8 @@ class Round(Generic[R]):
             if self.ending or self.starting[worker]:
                 self.held.pop(worker, None)
             else:
-                self._sized(worker, position, int(payload.view(np.int64)[0]))
+                (size,) = numbers_in(payload)
+                self._sized(worker, position, size)
             return
         if kind == Kind.READY and self.starting[worker]:
             self.starting[worker] -= 1
@@ -149,7 +155,13 @@ class Round(Generic[R]):
             result = self.codec.whole(payload)
             self.ready[position] = self.first_numbers[worker], result
         elif kind == Kind.FAILED:
-            self._failed(worker, position, *pickle.loads(payload.data))
+            sentence, where = pickle.loads(payload.data)
+            self._failed(
+                worker,
+                position,
+                sentence,
+                where,
+            )
             self._repeat(position)
 
     def _sized(self, worker: int, position: int, size: int) -> None:
@@ -213,10 +225,12 @@ class Round(Generic[R]):
             self.unplaced.pop(worker, None)
             redone = 0
             if worker in self.held:
-                self._repeat(self.held.pop(worker))
+                position = self.held.pop(worker)
+                self._repeat(position)
                 redone = 1
             number = self.first_numbers[worker]
-            self.lost(f"rank {number} was lost; the others went on", number, redone)
+            what = f"rank {number} was lost; the others went on"
+            self.lost(what, number, redone)
 
 
 def first_numbers_of(comm: MPI.Comm) -> list[int]:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..pairs.chunks import Tick
+from ..pairs.bits import U8
 from .account import Account
 from .job import Placing, Work
-from .messages import Codec
+from .messages import EMPTY, Codec, of_numbers
 from .mpi import MPI, WORLD
 from .trouble import failure
 
@@ -28,7 +28,15 @@ NO_PLACE = -1
 class Kind(IntEnum):
     """What a message is."""
 
-    JOB, ITEM, END, READY, RESULT, FAILED, BYE, SIZED, PLACE = range(9)
+    JOB = 0
+    ITEM = 1
+    END = 2
+    READY = 3
+    RESULT = 4
+    FAILED = 5
+    BYE = 6
+    SIZED = 7
+    PLACE = 8
 
 
 class StopNow(BaseException):
@@ -37,91 +45,94 @@ class StopNow(BaseException):
 
 def serve(comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
     """Work for rank 0 until it says that there is nothing more to do."""
-
-    def tick() -> None:
-        if stop() > 1:
-            raise StopNow
-
-    work: Work[Any] | None = None
-    unplaced: Any = None  # a result that waits for its place
+    worker = _Worker(comm, codec, stop)
     order = np.empty(3, np.int64)
-    account = Account()
     while True:
         receive(comm, order, 0, ORDER)
-        kind, position, item = order.tolist()
+        kind, position, number = order.tolist()
         if kind == Kind.END:
-            _answer(comm, account, Kind.BYE)
+            worker.answer(Kind.BYE)
             return
         if kind == Kind.JOB:
-            job = np.empty(item, np.uint8)
-            receive(comm, job, 0, BYTES)
-            work = pickle.loads(job.data)()
-            _answer(comm, account, Kind.READY)
+            worker.begin(nbytes=number)
         elif kind == Kind.PLACE:
-            if isinstance(work, Placing) and item != NO_PLACE:
-                unplaced = _place(work, unplaced, item, account)
-            _answer(
-                comm,
-                account,
-                Kind.RESULT,
-                position,
-                np.concatenate(codec.parts(unplaced)),
-            )
-            unplaced = None
+            worker.finish(position, before=number)
         else:
-            assert work is not None
-            start, before = time.perf_counter(), account.elsewhere
-            kind, found = _done(work, item, tick)
-            account.worked(start, before)
-            if kind == Kind.SIZED:
-                assert isinstance(work, Placing)
-                unplaced = found
-                found = np.array([work.size(found)], np.int64).view(np.uint8)
-            elif kind == Kind.RESULT:
-                found = np.concatenate(codec.parts(found))
-            _answer(comm, account, kind, position, found)
+            worker.do(position, item=number)
 
 
-def _place(
-    work: Placing[Any],
-    result: Any,
-    before: int,
-    account: Account,
-) -> Any:
-    """Write a result at its place, behind ``before`` rows; what is left of it to be told."""
-    start = time.perf_counter()
-    placed = work.place(result, before)
-    account.writing += time.perf_counter() - start
-    return placed
+class _Worker:
+    """What rank 0 orders, on another rank; positions are told back as they came."""
 
+    def __init__(self, comm: MPI.Comm, codec: Codec[Any], stop: Callable[[], int]) -> None:
+        self.comm = comm
+        self.codec = codec
+        self.stop = stop
+        self.account = Account()
+        self.work: Work[Any] | None = None
+        self.unplaced: Any = None  # a result that waits for its place
 
-def _done(work: Work[Any], item: int, tick: Tick) -> tuple[Kind, Any]:
-    """Work on one item: what came of it, and the result, or what else is to be said."""
-    try:
-        result = work(item, tick)
-        return Kind.SIZED if isinstance(work, Placing) else Kind.RESULT, result
-    except StopNow:
-        return Kind.READY, np.empty(0, np.uint8)
-    except Exception as error:
-        words = pickle.dumps(failure(error, WORLD.rank, WORLD.size))
-        return Kind.FAILED, np.frombuffer(words, np.uint8)
+    def begin(self, nbytes: int) -> None:
+        """Make the work function of a map, whose job is of so many bytes."""
+        job = np.empty(nbytes, np.uint8)
+        receive(self.comm, job, 0, BYTES)
+        setup = pickle.loads(job.data)
+        self.work = setup()
+        self.answer(Kind.READY)
 
+    def do(self, position: int, item: int) -> None:
+        """Work on an item, and send the result, or its size where it is to have a place."""
+        start = time.perf_counter()
+        before = self.account.elsewhere
+        kind, found = self._done(item)
+        self.account.worked(start, before)
+        if kind == Kind.SIZED:
+            assert isinstance(self.work, Placing)
+            self.unplaced = found
+            found = of_numbers(self.work.size(found))
+        elif kind == Kind.RESULT:
+            found = np.concatenate(self.codec.parts(found))
+        self.answer(kind, position, found)
 
-def _answer(
-    comm: MPI.Comm,
-    account: Account,
-    kind: Kind,
-    position: int = 0,
-    payload: NDArray[np.uint8] | None = None,
-) -> None:
-    start = time.perf_counter()
-    size = 0 if payload is None else payload.nbytes
-    head = np.array([kind, position, size, *account.sums()], np.int64)
-    account.count(head.nbytes + size)
-    send(comm, head, 0, ANSWER)
-    if payload is not None and size:
-        send(comm, payload, 0, BYTES)
-    account.communicating += time.perf_counter() - start
+    def finish(self, position: int, before: int) -> None:
+        """Write the result at its place, behind ``before`` rows if there is one, and send what is left of it."""
+        if isinstance(self.work, Placing) and before != NO_PLACE:
+            start = time.perf_counter()
+            self.unplaced = self.work.place(self.unplaced, before)
+            self.account.writing += time.perf_counter() - start
+        payload = np.concatenate(self.codec.parts(self.unplaced))
+        self.answer(Kind.RESULT, position, payload)
+        self.unplaced = None
+
+    def answer(self, kind: Kind, position: int = 0, payload: U8 = EMPTY) -> None:
+        """Send an answer, with the account up to now, and what belongs to it."""
+        start = time.perf_counter()
+        size = payload.nbytes
+        sums = self.account.sums()
+        head = np.array([kind, position, size, *sums], np.int64)
+        self.account.count(head.nbytes + size)
+        send(self.comm, head, 0, ANSWER)
+        if size:
+            send(self.comm, payload, 0, BYTES)
+        self.account.communicating += time.perf_counter() - start
+
+    def _done(self, item: int) -> tuple[Kind, Any]:
+        """Work on one item: what came of it, and the result, or what else is to be said."""
+        assert self.work is not None
+        try:
+            result = self.work(item, self._tick)
+        except StopNow:
+            return Kind.READY, EMPTY
+        except Exception as error:
+            words = pickle.dumps(failure(error, WORLD.rank, WORLD.size))
+            return Kind.FAILED, np.frombuffer(words, np.uint8)
+        if isinstance(self.work, Placing):
+            return Kind.SIZED, result
+        return Kind.RESULT, result
+
+    def _tick(self) -> None:
+        if self.stop() > 1:
+            raise StopNow
 
 
 # Rank 0 and workers wait by asking, not inside MPI: a rank blocked there runs no signal handler.
@@ -134,7 +145,8 @@ def receive(
     tag: int,
 ) -> None:
     """Fill the buffer with a message."""
-    _wait(comm.Irecv([buffer, MPI.BYTE], source, tag))
+    message = [buffer, MPI.BYTE]
+    _wait(comm.Irecv(message, source, tag))
 
 
 def send(
@@ -144,7 +156,8 @@ def send(
     tag: int,
 ) -> None:
     """Send the buffer, until it may be changed again."""
-    _wait(comm.Isend([buffer, MPI.BYTE], target, tag))
+    message = [buffer, MPI.BYTE]
+    _wait(comm.Isend(message, target, tag))
 
 
 def _wait(request: MPI.Request) -> None:

@@ -8,7 +8,8 @@ import traceback
 
 def failure(error: BaseException, rank: int, size: int) -> tuple[str, str]:
     """The sentence, and where it came from: rank, host and traceback."""
-    lines = "".join(traceback.format_exception(error))
+    lines = traceback.format_exception(error)
     host = socket.gethostname()
-    where = f"rank {rank} of {size} on {host} failed:\n{lines}"
+    where = f"rank {rank} of {size} on {host} failed:\n"
+    where += "".join(lines)
     return str(error), where

@@ -26,7 +26,9 @@ class _Released(BaseException):
 
 
 def serve(
-    transport: Transport, codec: Codec[Any], settle: Callable[[str], object] = lambda kind: None
+    transport: Transport,
+    codec: Codec[Any],
+    settle: Callable[[str], object] = lambda kind: None,
 ) -> None:
     """Work for rank 0, map after map, until it says that there is nothing more to do.
 
@@ -42,10 +44,12 @@ def serve(
         if envelope.tag == Tag.END:
             return
         if envelope.tag == Tag.SETTLE:
-            settle(payload.tobytes().decode())
+            kind = payload.tobytes()
+            settle(kind.decode())
             continue
         setup = pickle.loads(payload.data)
-        Worker(transport, codec, account).run(setup())
+        worker = Worker(transport, codec, account)
+        worker.run(setup())
 
 
 class Worker:
@@ -100,8 +104,10 @@ class Worker:
                 result = work(item, self._tick)
                 parts = self.codec.parts(result)
             except Exception as error:
-                sentence, where = failure(error, self.transport.rank, self.transport.size)
-                self._send(Tag.FAILED, messages.of_failed(position, sentence, where))
+                transport = self.transport
+                sentence, where = failure(error, transport.rank, transport.size)
+                told = messages.of_failed(position, sentence, where)
+                self._send(Tag.FAILED, told)
             else:
                 seconds = time.perf_counter() - start
                 if self.placing:
@@ -127,11 +133,10 @@ class Worker:
         assert self.placing is not None
         self.account.credit(1, seconds)
         self.unplaced[position] = result
-        size, nbytes = self.placing.size(result), sum(part.nbytes for part in parts)
         told = messages.of_numbers(
             position,
-            size,
-            nbytes,
+            self.placing.size(result),
+            sum(part.nbytes for part in parts),
             int(seconds * 1e9),
         )
         self._send(Tag.SIZED, told)
@@ -141,10 +146,15 @@ class Worker:
         while self.places and self.placing:
             position, before = self.places.popleft()
             start = time.perf_counter()
-            result = self.placing.place(self.unplaced.pop(position), before)
+            result = self.unplaced.pop(position)
+            result = self.placing.place(result, before)
             self.account.writing += time.perf_counter() - start
             group = _Finished()
-            group.add(position, self.codec.parts(result), 0.0)
+            group.add(
+                position,
+                self.codec.parts(result),
+                seconds=0.0,
+            )
             self._announce(group)
 
     def _announce(self, group: _Finished) -> None:
@@ -173,7 +183,8 @@ class Worker:
         self._send(Tag.IDLE, messages.of_idle(sums, gone=gone))
 
     def _send(self, tag: Tag, payload: U8) -> None:
-        self.sending.append((self.transport.send(0, tag, payload), payload))
+        pending = self.transport.send(0, tag, payload)
+        self.sending.append((pending, payload))
         self.account.count(payload.nbytes)
 
     def _listen(self) -> None:
@@ -195,7 +206,10 @@ class Worker:
         self._progress()
 
     def _progress(self) -> None:
-        while self.sending and self.sending[0][0].done():
+        while self.sending:
+            pending, _ = self.sending[0]
+            if not pending.done():
+                return
             self.sending.popleft()
 
     def _tick(self) -> None:
