@@ -21,7 +21,8 @@ def _table_of_ones() -> U8:
     """How many bits are set in each 16-bit number."""
     numbers = np.arange(1 << 16, dtype=np.uint16)
     halves = numbers.view(np.uint8).reshape(-1, 2)
-    counts: U8 = np.unpackbits(halves, axis=1).sum(axis=1, dtype=np.uint8)
+    flags = np.unpackbits(halves, axis=1)
+    counts: U8 = flags.sum(axis=1, dtype=np.uint8)
     return counts
 
 
@@ -62,20 +63,27 @@ def _require_zeros_and_ones(array: NDArray[Any]) -> None:
     if array.min() >= 0 and array.max() <= 1:
         return
     wrong = (array != 0) & (array != 1)
-    row = int(np.flatnonzero(wrong)[0])
+    row = _first(wrong)
     value = array.flat[row]
     raise ConfigError(f"bit {row} is {value}; bits are 0 and 1")
+
+
+def _first(wrong: NDArray[np.bool_]) -> int:
+    """Where the first wrong value is."""
+    places = np.flatnonzero(wrong)
+    return int(places[0])
 
 
 def require_bits(**arrays: U8) -> None:
     """Raise `ConfigError` unless each array is of uint8 and holds 0 and 1 only."""
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype != np.uint8:
-            kind = getattr(array, "dtype", type(array).__name__)
+            name_of_type = type(array).__name__
+            kind = getattr(array, "dtype", name_of_type)
             raise ConfigError(f"{name} is of {kind}; bits are an array of uint8, 0 and 1")
         if not array.size or array.max() <= 1:
             continue
-        place = int(np.flatnonzero(array > 1)[0])
+        place = _first(array > 1)
         value = array.flat[place]
         raise ConfigError(f"bit {place} of {name} is {value}; bits are 0 and 1")
 
@@ -96,9 +104,11 @@ def unpack(packed: U8, count: int, start: int = 0) -> U8:
 def clear_padding(packed: U8, count: int) -> None:
     """Set the pad bits behind bit ``count`` to 0, in place (last byte of the column only)."""
     used = count & 7
-    if used:
-        last = nbytes(count) - 1
-        packed[..., last] &= np.uint8((1 << used) - 1)
+    if not used:
+        return
+    last = nbytes(count) - 1
+    kept = (1 << used) - 1
+    packed[..., last] &= np.uint8(kept)
 
 
 def extract(packed: U8, start: int, count: int) -> U8:
@@ -121,7 +131,8 @@ def extract(packed: U8, start: int, count: int) -> U8:
         return part
     out = part[:size] >> np.uint8(shift)
     upper = part[1 : size + 1]
-    out[: len(upper)] |= upper << np.uint8(8 - shift)
+    carried = upper << np.uint8(8 - shift)
+    out[: len(carried)] |= carried
     clear_padding(out, count)
     return out
 
@@ -136,7 +147,8 @@ def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
     if not lead:
         return packed
     *columns, size = packed.shape
-    out = np.zeros((*columns, size + 1), np.uint8)
+    shape = (*columns, size + 1)
+    out = np.zeros(shape, np.uint8)
     lower = packed << np.uint8(lead)
     carried = packed >> np.uint8(8 - lead)
     out[..., :-1] = lower
@@ -149,11 +161,13 @@ def shift_in(packed: U8, lead: int, first_byte: int | U8 = 0) -> U8:
 
 def count_ones(packed: NDArray[Any]) -> int:
     """How many bits are set in an array of any unsigned dtype."""
+    size = packed.size
     are_bytes = packed.itemsize == 1 and packed.ndim == 1
-    if are_bytes and packed.size > 64 and packed.flags.c_contiguous:
-        whole = packed.size & ~7  # by words it goes several times faster
+    if are_bytes and size > 64 and packed.flags.c_contiguous:
+        whole = size & ~7  # by words it goes several times faster
         words = packed[:whole].view(np.uint64)
-        return count_ones(words) + count_ones(packed[whole:])
+        rest = packed[whole:]
+        return count_ones(words) + count_ones(rest)
     if _POPCOUNT16 is None:
         ones = np.bitwise_count(packed)
         return int(ones.sum(dtype=np.uint64))
@@ -163,11 +177,14 @@ def count_ones(packed: NDArray[Any]) -> int:
 def _sum_of_table(packed: NDArray[Any], counts: U8) -> int:
     """The same by ``counts``, the number of ones in each 16-bit number."""
     flat = np.ascontiguousarray(packed).view(np.uint8).ravel()
-    even = len(flat) & ~1
+    size = len(flat)
+    even = size & ~1
     halves = flat[:even].view(np.uint16)
-    total = int(counts[halves].sum(dtype=np.uint64))
-    if even < len(flat):
-        total += int(counts[flat[-1]])
+    ones = counts[halves]
+    total = int(ones.sum(dtype=np.uint64))
+    if even < size:
+        last = flat[-1]
+        total += int(counts[last])
     return total
 
 
@@ -191,6 +208,8 @@ def joined(parts: Iterable[tuple[U8, int]]) -> Iterator[U8]:
         moved = shift_in(packed, lead, last)
         whole, lead = divmod(lead + count, 8)
         yield moved[:whole]
-        last = int(moved[whole]) if lead else 0
+        last = 0
+        if lead:
+            last = int(moved[whole])
     if lead:
         yield np.array([last], np.uint8)

@@ -33,10 +33,8 @@ def breach_of_arrays(pairs: PairArrays) -> str:
     rows = lengths["alice_basis"]
     for name, length in lengths.items():
         if length != rows:
-            return (
-                f"{name} has {counted(length, 'row')} and alice_basis has {rows:,}; "
-                "all columns are equally long"
-            )
+            own = counted(length, "row")
+            return f"{name} has {own} and alice_basis has {rows:,}; all columns are equally long"
     return breach_of_places(pairs.index, pairs.time, rows)
 
 
@@ -83,8 +81,10 @@ def _breach_of_columns(columns: object, rows: int) -> str:
 
 def _described(values: Any) -> str:
     """The type and the shape of what was given for an array."""
-    kind = getattr(values, "dtype", type(values).__name__)
-    return f"{kind} {np.shape(values)}"
+    name = type(values).__name__
+    kind = getattr(values, "dtype", name)
+    shape = np.shape(values)
+    return f"{kind} {shape}"
 
 
 def breach_of_places(index: object, time: object, rows: int) -> str:
@@ -101,8 +101,8 @@ def _breach_of_time(time: object, rows: int) -> str:
         return f"time {array}"
     if array.dtype.kind not in "fui":
         return f"time is of dtype {array.dtype}; times are numbers, in ns"
-    if len(array) != rows:
-        return f"time has {counted(len(array), 'row')} and the other columns have {rows:,}"
+    if sentence := _breach_of_length("time", array, rows):
+        return sentence
     wrong = ~np.isfinite(array)
     return _first("time", array, wrong, "must be finite")
 
@@ -111,7 +111,8 @@ def breach_of_declared(pairs: Pairs, declared: tuple[ColumnSpec, ...]) -> str:
     """For declared columns: these and no others, in this order, of the right type and length, values in flags."""
     due = [column.name for column in declared]
     if list(pairs.extra) != due:
-        return f"extra columns {_listed(pairs.extra)}; due are {_listed(due)}"
+        found = _listed(pairs.extra)
+        return f"extra columns {found}; due are {_listed(due)}"
     for column in declared:
         values = pairs.extra[column.name]
         if sentence := _breach_of_column(column, values, pairs.count):
@@ -129,7 +130,8 @@ def _breach_of_column(column: ColumnSpec, values: object, rows: int) -> str:
         return f"{name} has {len(values)} values for {rows} rows"
     if not column.flags:
         return ""
-    wrong = ~np.isin(values, list(column.flags))
+    allowed = list(column.flags)
+    wrong = ~np.isin(values, allowed)
     return _first(
         name,
         values,
@@ -150,8 +152,8 @@ def _breach_of_index(index: object, rows: int) -> str:
         return f"index {array}"
     if array.dtype.kind not in "ui":
         return f"index is of dtype {array.dtype}; emission numbers are integers"
-    if len(array) != rows:
-        return f"index has {counted(len(array), 'row')} and the other columns have {rows:,}"
+    if sentence := _breach_of_length("index", array, rows):
+        return sentence
     if rows and array[0] < 0:
         return f"index[0]={array[0]} must be at least 0"
     wrong = np.zeros(rows, bool)
@@ -162,6 +164,15 @@ def _breach_of_index(index: object, rows: int) -> str:
         wrong,
         "must be above the one before: emissions are in order",
     )
+
+
+def _breach_of_length(name: str, array: NDArray[Any], rows: int) -> str:
+    """What is wrong with a column that is not as long as the others."""
+    length = len(array)
+    if length == rows:
+        return ""
+    own = counted(length, "row")
+    return f"{name} has {own} and the other columns have {rows:,}"
 
 
 def _vector(column: object) -> NDArray[Any] | str:

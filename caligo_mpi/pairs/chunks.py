@@ -53,7 +53,8 @@ class Chunk:
         >>> bool((a.generate_state(4) == b.generate_state(4)).all())
         True
         """
-        return np.random.SeedSequence(seed, spawn_key=(self.index,))
+        key = (self.index,)
+        return np.random.SeedSequence(seed, spawn_key=key)
 
 
 class Partition(Sequence[Chunk]):
@@ -76,11 +77,13 @@ class Partition(Sequence[Chunk]):
     def __getitem__(self, item: slice) -> list[Chunk]: ...
     def __getitem__(self, item: int | slice) -> Chunk | list[Chunk]:
         """Chunk ``item``; `IndexError` outside the partition."""
+        numbers = range(len(self))
         if isinstance(item, slice):
-            return [self[i] for i in range(len(self))[item]]
-        i = range(len(self))[item]
+            return [self[i] for i in numbers[item]]
+        i = numbers[item]
         start = i * self.chunk_size
-        return Chunk(i, start, min(self.chunk_size, self.pairs - start))
+        left = self.pairs - start
+        return Chunk(i, start, min(self.chunk_size, left))
 
     def __iter__(self) -> Iterator[Chunk]:
         return map(self.__getitem__, range(len(self)))
@@ -96,10 +99,13 @@ class ChunkList(Sequence[int]):
 
     def __init__(self, ranges: Iterable[range]) -> None:
         self.ranges = [part for part in ranges if part]
-        self._ends = list(accumulate(map(len, self.ranges)))
+        lengths = map(len, self.ranges)
+        self._ends = list(accumulate(lengths))
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        if not self._ends:
+            return 0
+        return self._ends[-1]
 
     @overload
     def __getitem__(self, item: int) -> int: ...
@@ -107,12 +113,14 @@ class ChunkList(Sequence[int]):
     def __getitem__(self, item: slice) -> ChunkList: ...
     def __getitem__(self, item: int | slice) -> int | ChunkList:
         """A number; `IndexError` beyond the last.  A slice has the step 1."""
+        positions = range(len(self))
         if isinstance(item, slice):
-            return self._part(range(len(self))[item])
-        position = range(len(self))[item]
+            return self._part(positions[item])
+        position = positions[item]
         number = bisect_right(self._ends, position)
         part = self.ranges[number]
-        return part[position - self._ends[number]]
+        before_end = position - self._ends[number]
+        return part[before_end]
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self.ranges)
@@ -136,13 +144,27 @@ class ChunkList(Sequence[int]):
 #: this record up to itself; ``row`` and what follows ``seconds`` is filled in by whoever commits the chunk.
 CHUNK_DTYPE = np.dtype(
     [
-        ("index", "<u8"), ("start", "<u8"), ("count", "<u8"), ("row", "<u8"), ("rows", "<u8"),
-        ("sifted_z", "<u8"), ("errors_z", "<u8"), ("sifted_x", "<u8"), ("errors_x", "<u8"),
-        ("alice_clicks", "<u8"), ("bob_clicks", "<u8"), ("duration_ns", "<f8"), ("seconds", "<f8"),
-        ("run", "<u4"), ("rank", "<u4"), ("attempt", "<u4"), ("done", "<u4"),
-        ("checksum", "<u8"), ("record_checksum", "<u8"),
+        ("index", "<u8"),
+        ("start", "<u8"),
+        ("count", "<u8"),
+        ("row", "<u8"),
+        ("rows", "<u8"),
+        ("sifted_z", "<u8"),
+        ("errors_z", "<u8"),
+        ("sifted_x", "<u8"),
+        ("errors_x", "<u8"),
+        ("alice_clicks", "<u8"),
+        ("bob_clicks", "<u8"),
+        ("duration_ns", "<f8"),
+        ("seconds", "<f8"),
+        ("run", "<u4"),
+        ("rank", "<u4"),
+        ("attempt", "<u4"),
+        ("done", "<u4"),
+        ("checksum", "<u8"),
+        ("record_checksum", "<u8"),
     ]
-)  # fmt: skip
+)
 
 
 class Where(IntEnum):
@@ -182,7 +204,8 @@ class ChunkResult:
         if pairs is None:
             edges = _NO_BYTES if self.edges is None else self.edges.ravel()
             head = _head(self.where, len(edges))
-            return [np.concatenate([record, head, edges, _padding(edges)])]
+            whole = np.concatenate([record, head, edges, _padding(edges)])
+            return [whole]
         beside = pairs.beside
         columns = np.ascontiguousarray(pairs.columns).reshape(-1)
         names = _names(beside)
@@ -203,7 +226,8 @@ class ChunkResult:
         """The result whose parts stand in ``buffer``; its arrays are views of it."""
         take = _Taker(buffer)
         record = take(CHUNK_DTYPE.itemsize).view(CHUNK_DTYPE)
-        where, size = take(8).view(np.uint32).tolist()
+        head = take(8).view(np.uint32)
+        where, size = head.tolist()
         if where == Where.NOWHERE:
             return cls(record, None)
         if where == Where.WRITTEN:
@@ -221,7 +245,8 @@ def _taken_pairs(take: _Taker, record: np.void, size: int) -> Pairs:
     beside = {}
     for name, text in kinds:
         kind = np.dtype(text)
-        beside[name] = take(rows * kind.itemsize).view(kind)
+        part = take(rows * kind.itemsize)
+        beside[name] = part.view(kind)
     return Pairs(
         columns,
         rows,
@@ -242,8 +267,9 @@ def _names(beside: Mapping[str, NDArray[Any]]) -> U8:
     """Names and types of columns as text."""
     if not beside:
         return _NO_BYTES
-    kinds = json.dumps([[name, values.dtype.str] for name, values in beside.items()])
-    return np.frombuffer(kinds.encode(), np.uint8)
+    kinds = [[name, values.dtype.str] for name, values in beside.items()]
+    text = json.dumps(kinds)
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 def _padding(part: U8) -> U8:
@@ -252,7 +278,8 @@ def _padding(part: U8) -> U8:
 
 
 def _head(where: Where, size: int) -> U8:
-    return np.array([where, size], np.uint32).view(np.uint8)
+    head = np.array([where, size], np.uint32)
+    return head.view(np.uint8)
 
 
 class _Taker:
@@ -263,6 +290,7 @@ class _Taker:
         self._at = 0
 
     def __call__(self, size: int) -> U8:
-        part = self._buffer[self._at : self._at + size]
-        self._at += size + (-size & 7)
+        end = self._at + size
+        part = self._buffer[self._at : end]
+        self._at = end + (-size & 7)
         return part

@@ -81,7 +81,8 @@ class OutcomeCounts:
 
     def table(self) -> NDArray[np.uint64]:
         """The counts as an array of shape (2, 2, 2, 2)."""
-        return np.array(self.counts, np.uint64).reshape(2, 2, 2, 2)
+        table = np.array(self.counts, np.uint64)
+        return table.reshape(2, 2, 2, 2)
 
 
 # Bytes of each column counted at a time: four columns and temporaries stay in cache.
@@ -126,14 +127,16 @@ def _require_packed(columns: U8, count: int, size: int) -> None:
     """Raise `ConfigError` for columns of another type or shape, and for bits beyond the last row."""
     if columns.dtype != np.uint8 or columns.shape != (4, size):
         found = f"{columns.dtype} {columns.shape}"
-        due = f"{counted(count, 'row')} make packed uint8 {(4, size)}"
+        rows = counted(count, "row")
+        due = f"{rows} make packed uint8 {(4, size)}"
         raise ConfigError(f"columns are {found}; {due}")
     used = count & 7
     if not used:
         return
     padding = columns[:, -1] >> np.uint8(used)
     if padding.any():
-        raise ConfigError(f"columns have bits beyond their {counted(count, 'row')}; pad bits are 0")
+        rows = counted(count, "row")
+        raise ConfigError(f"columns have bits beyond their {rows}; pad bits are 0")
 
 
 def _small_tally(columns: U8, count: int) -> Tally:

@@ -18,8 +18,14 @@ domain; it remains for files that were begun with it.
 
 from __future__ import annotations
 
-NETSQUID = int.from_bytes(b"netsquid", "little")
-SEQUENCE = int.from_bytes(b"sequence", "little")
-PEERS = int.from_bytes(b"peer-sim", "little")
-PROTOCOL = int.from_bytes(b"protocol", "little")
-LAW = int.from_bytes(b"pairslaw", "little")
+
+def _domain(word: bytes) -> int:
+    """Eight letters as a number of 64 bits."""
+    return int.from_bytes(word, "little")
+
+
+NETSQUID = _domain(b"netsquid")
+SEQUENCE = _domain(b"sequence")
+PEERS = _domain(b"peer-sim")
+PROTOCOL = _domain(b"protocol")
+LAW = _domain(b"pairslaw")

@@ -107,7 +107,8 @@ def _mid_p_score(
     if ln_tail > log(0.5):
         return 0.0
     if ln_tail > -600:
-        return -NormalDist().inv_cdf(exp(ln_tail))
+        tail = exp(ln_tail)
+        return -NormalDist().inv_cdf(tail)
     return _far_score(ln_tail)
 
 
@@ -115,7 +116,8 @@ def _far_score(ln_tail: float) -> float:
     """The z-score whose tail is too small for a double: there Φ(−z) is φ(z) / z (1 − 1/z²)."""
     score = sqrt(-2 * ln_tail)
     for _ in range(4):
-        exponent = ln_tail + log(score) + _HALF_LN_2PI + 1 / score**2
+        correction = 1 / score**2
+        exponent = ln_tail + log(score) + _HALF_LN_2PI + correction
         score = sqrt(-2 * exponent)
     return score
 
@@ -143,7 +145,8 @@ def _tail(confidence: float) -> float:
         raise ConfigError(
             f"confidence={confidence} must be from {LEAST_CONFIDENCE} to 1 - 1e-12; 0.95 is usual"
         )
-    written = Decimal(str(float(confidence)))
+    text = str(float(confidence))
+    written = Decimal(text)
     return float((1 - written) / 2)
 
 
@@ -183,8 +186,9 @@ def _lower_quantile(a: int, b: int, tail: float) -> tuple[float, float]:
 def _place(a: int, b: int, s: float) -> tuple[float, float, float]:
     """The x and 1 − x for s = ln(x / mean), and a (1 − x) − b x without cancellation."""
     total = a + b
+    mean = a / total
     off_mean = a * -_expm1(s)
-    x = a / total * _exp(s)
+    x = mean * _exp(s)
     y = (b + off_mean) / total
     return x, y, off_mean
 
@@ -201,15 +205,19 @@ def _first_guess(a: int, b: int, tail: float) -> float:
     w = z * sqrt(h + level) / h - skew
     least = 1e-3 * z / sqrt(h)
     w = min(max(w, least), 300.0)
-    odds = b / (a + b) * _expm1(2 * w)
+    share = b / (a + b)
+    odds = share * _expm1(2 * w)
     return -_ln_1p(odds)
 
 
 def _normal_guess(tail: float) -> float:
     """The normal deviate above which there is ``tail``: 26.2.23."""
     t = sqrt(-2 * _ln(tail))
-    above = 2.515517 + t * (0.802853 + t * 0.010328)
-    below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
+    above = 0.802853 + t * 0.010328
+    above = 2.515517 + t * above
+    below = 0.189269 + t * 0.001308
+    below = 1.432788 + t * below
+    below = 1 + t * below
     return t - above / below
 
 
@@ -250,11 +258,12 @@ def _fraction(
 
 def _ln_prefix(a: int, b: int, s: float) -> float:
     """The logarithm of x^a y^b / B(a, b) at x = mean · exp(s), by what Stirling's formula leaves over."""
-    below = -_expm1(s)
+    below = a / b * -_expm1(s)
     distance = a * _expm1_less(s)
-    distance += b * _less_ln_1p(a / b * below)
+    distance += b * _less_ln_1p(below)
     corrections = _stirling(a + b) - _stirling(a) - _stirling(b)
-    at_mean = 0.5 * _ln(a / (a + b) * b) - _HALF_LN_2PI
+    share = a / (a + b)
+    at_mean = 0.5 * _ln(share * b) - _HALF_LN_2PI
     return at_mean + corrections - distance
 
 
@@ -267,13 +276,18 @@ def _stirling(n: int) -> float:
         return _small_stirling(n)
     u = 1 / n
     v = u * u
-    return u * (1 / 12 - v * (1 / 360 - v * (1 / 1260 - v * (1 / 1680 - v / 1188))))
+    series = 1 / 1680 - v / 1188
+    series = 1 / 1260 - v * series
+    series = 1 / 360 - v * series
+    series = 1 / 12 - v * series
+    return u * series
 
 
 @lru_cache(maxsize=16)
 def _small_stirling(n: int) -> float:
     """The same below 16: from n to n + 1 it falls by (n + ½) ln(1 + 1/n) − 1."""
-    return _stirling(n + 1) + _atanh_rest(1 / (2 * n + 1))
+    r = 1 / (2 * n + 1)
+    return _stirling(n + 1) + _atanh_rest(r)
 
 
 def _atanh_rest(r: float) -> float:
@@ -297,7 +311,8 @@ def _ln(x: float) -> float:
         exponent -= 1
     r = (mantissa - 1) / (mantissa + 1)
     ln_mantissa = 2 * r * (1 + _atanh_rest(r))
-    return exponent * _LN2_HIGH + (exponent * _LN2_LOW + ln_mantissa)
+    low = exponent * _LN2_LOW + ln_mantissa
+    return exponent * _LN2_HIGH + low
 
 
 def _ln_1p(x: float) -> float:
@@ -340,6 +355,8 @@ def _expm1(s: float) -> float:
 def _exp(s: float) -> float:
     """The exponential of a number that a double's exponent can take."""
     twos = round(s / _LN2_HIGH)
-    rest = (s - twos * _LN2_HIGH) - twos * _LN2_LOW
-    factor = 1 + (rest + _expm1_less(rest))
-    return ldexp(factor, twos)
+    high = twos * _LN2_HIGH
+    low = twos * _LN2_LOW
+    rest = (s - high) - low
+    above_one = rest + _expm1_less(rest)
+    return ldexp(1 + above_one, twos)

@@ -7,8 +7,9 @@ any ranks and after any fault.  The rules, and what they do to estimates, are in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import inf, log
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from .intervals import clopper_pearson
 
 #: Chunks between two decisions, once there are so many.
 STEP = 64
+
+_NO_WEIGHT = 1e-18  # from there on, weights of numbers of errors change no digit of their mean
 
 Of = Literal["qber_z", "qber_x", "qber"]
 
@@ -159,8 +162,10 @@ def next_place(chunks: int, total: int) -> int:
     >>> next_place(0, 299), next_place(5, 299), next_place(64, 299), next_place(256, 299)
     (1, 8, 128, 299)
     """
-    doubled, step = 1 << chunks.bit_length(), STEP * (chunks // STEP + 1)
-    return min(doubled if chunks < STEP else step, total)
+    place = STEP * (chunks // STEP + 1)
+    if chunks < STEP:
+        place = 1 << chunks.bit_length()
+    return min(place, total)
 
 
 class Course:
@@ -204,12 +209,13 @@ class Course:
 
     def add_records(self, records: NDArray[np.void]) -> None:
         """Take in the chunks of records (`CHUNK_DTYPE`) that are next; a short chunk only at the end."""
-        names = ("sifted_z", "errors_z", "sifted_x", "errors_x")
-        columns = [records[name].tolist() for name in ("count", *names)]
+        names = ("count", "sifted_z", "errors_z", "sifted_x", "errors_x")
+        columns = [records[name].tolist() for name in names]
         for count, *counts in zip(*columns, strict=True):
             if self.chunks >= len(self.partition):
                 return
-            if count != self.partition[self.chunks].count:
+            due = self.partition[self.chunks]
+            if count != due.count:
                 return
             self.add(count, Tally(*counts))
 
@@ -299,21 +305,42 @@ def unbiased_rate(
     most = min(goal - 1, errors, before)
     mode = (errors + 1) * (before + 1) // (sifted + 2)
     start = min(max(mode, least), most)
+    ratio = partial(
+        _ratio,
+        before=before,
+        sifted=sifted,
+        errors=errors,
+    )
     total = mean = 0.0
-    for step in (-1, 1):
-        weight = 1.0
-        place = start if step < 0 else start + 1
-        if step > 0:
-            weight *= _ratio(start, before, sifted, errors)
-        while least <= place <= most and weight > 1e-18:
-            total += weight
-            mean += weight * (place - start)
-            if step > 0:
-                weight *= _ratio(place, before, sifted, errors)
-            elif place > least:
-                weight /= _ratio(place - 1, before, sifted, errors)
-            place += step
+    for i, weight in _weights(start, least, most, ratio):
+        total += weight
+        mean += weight * (i - start)
     return (start + mean / total) / before
+
+
+def _weights(
+    start: int,
+    least: int,
+    most: int,
+    ratio: Callable[[int], float],
+) -> Iterator[tuple[int, float]]:
+    """The numbers of errors from ``start`` down, then up, each with its probability over that of ``start``.
+
+    ``ratio`` says how much likelier i + 1 is than i.
+    """
+    weight = 1.0
+    for i in range(start, least - 1, -1):
+        if weight <= _NO_WEIGHT:
+            break
+        yield i, weight
+        if i > least:
+            weight /= ratio(i - 1)
+    weight = ratio(start)
+    for i in range(start + 1, most + 1):
+        if weight <= _NO_WEIGHT:
+            break
+        yield i, weight
+        weight *= ratio(i)
 
 
 def _ratio(
@@ -335,7 +362,8 @@ def expected_pairs(goal: Goal, rate: float, sifted_per_pair: float) -> float:
     if not 0 < rate < 1:
         if rate or goal.upper_limit is None:
             return inf
-        deviate = -log((1 - goal.confidence) / 2)
+        tail = (1 - goal.confidence) / 2
+        deviate = -log(tail)
         return deviate / goal.upper_limit / sifted_per_pair
     if goal.errors is not None:
         errors: float = goal.errors
@@ -348,4 +376,5 @@ def expected_pairs(goal: Goal, rate: float, sifted_per_pair: float) -> float:
 def _deviations(confidence: float) -> float:
     from statistics import NormalDist
 
-    return NormalDist().inv_cdf((1 + confidence) / 2)
+    below = (1 + confidence) / 2
+    return NormalDist().inv_cdf(below)

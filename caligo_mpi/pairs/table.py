@@ -85,11 +85,15 @@ class ColumnSpec:
     @property
     def shown(self) -> np.dtype[Any]:
         """The type in which people read it: uint8 (0 and 1) for bits."""
-        return np.dtype("u1") if self.is_bit else self.kind
+        if self.is_bit:
+            return np.dtype("u1")
+        return self.kind
 
     def items(self, rows: int) -> int:
         """How many items of type ``shown`` so many rows take in the file."""
-        return bits.nbytes(rows) if self.is_bit else rows
+        if self.is_bit:
+            return bits.nbytes(rows)
+        return rows
 
     def attributes(self) -> dict[str, object]:
         """What its HDF5 dataset says to a reader without this package, by the names of CF conventions."""

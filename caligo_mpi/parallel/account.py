@@ -23,10 +23,18 @@ from .binding import Place
 #: Of a `Ledger.table`, a row per rank; seconds, bytes, and items that were worked on.
 RANK_DTYPE = np.dtype(
     [
-        ("rank", "<u4"), ("seconds", "<f8"), ("busy", "<f8"), ("idle", "<f8"), ("communicating", "<f8"),
-        ("writing", "<f8"), ("items", "<u8"), ("messages", "<u8"), ("bytes", "<u8"), ("peak_memory", "<u8"),
+        ("rank", "<u4"),
+        ("seconds", "<f8"),
+        ("busy", "<f8"),
+        ("idle", "<f8"),
+        ("communicating", "<f8"),
+        ("writing", "<f8"),
+        ("items", "<u8"),
+        ("messages", "<u8"),
+        ("bytes", "<u8"),
+        ("peak_memory", "<u8"),
     ]
-)  # fmt: skip
+)
 
 
 class Stopwatch:
