@@ -44,7 +44,8 @@ def compiler(*files: str) -> Callable[[str], Callable[[Any], Any]]:
     def jit(signature: str) -> Callable[[Any], Any]:
         def compiled(function: Any) -> Any:
             if folder is None:
-                return numba.njit(signature, error_model="numpy", nogil=True)(function)
+                jit_now = numba.njit(signature, error_model="numpy", nogil=True)
+                return jit_now(function)
             with _SETTING, _alone(folder), _kept_in(folder):
                 jit_kept = numba.njit(
                     signature,
@@ -82,33 +83,37 @@ def _key(files: tuple[str, ...]) -> str:
     """What tells this source, Python, numba and CPU from every other."""
     key = hashlib.sha256()
     versions = (sys.version, numba.__version__, llvmlite.__version__)
-    host = binding.get_host_cpu_features().flatten(), binding.get_host_cpu_name()
-    asked = _settings.CPU_NAME, _settings.CPU_FEATURES
-    key.update(repr((*versions, host, asked)).encode())
+    features = binding.get_host_cpu_features()
+    host = (features.flatten(), binding.get_host_cpu_name())
+    asked = (_settings.CPU_NAME, _settings.CPU_FEATURES)
+    words = repr((*versions, host, asked))
+    key.update(words.encode())
     for file in files:
-        key.update(Path(file).read_bytes())
+        source = Path(file)
+        key.update(source.read_bytes())
     return key.hexdigest()[:16]
 
 
 def _private(folder: Path) -> bool:
     """Whether this user alone can put something there."""
     found = folder.lstat()
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
-    return ours and not found.st_mode & 0o022 and os.access(folder, os.W_OK)
+    mode = found.st_mode
+    ours = stat.S_ISDIR(mode) and found.st_uid == os.geteuid()
+    return ours and not mode & 0o022 and os.access(folder, os.W_OK)
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One process at a time: the first compiles, those that waited load."""
+    flags = os.O_RDWR | os.O_CREAT
     try:
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(folder / "lock", flags, 0o600)
     except OSError:
         yield
         return
     try:
-        with contextlib.suppress(
-            OSError
-        ):  # a file system without locks: numba replaces whole files, all alike
+        # On a file system without locks numba replaces whole files, all alike.
+        with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:

@@ -26,10 +26,8 @@ def provenance() -> dict[str, str | int]:
     >>> sorted(provenance().keys() & {"caligo_mpi", "cwd", "host", "time", "user"})
     ['caligo_mpi', 'host', 'time']
     """
-    found: dict[str, str | int] = {
-        "caligo_mpi": __version__,
-        "python": sys.version.split()[0],
-    }
+    python = sys.version.split()[0]
+    found: dict[str, str | int] = {"caligo_mpi": __version__, "python": python}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
@@ -42,7 +40,8 @@ def provenance() -> dict[str, str | int]:
     found["cpus"] = os.cpu_count() or 1
     now = datetime.now(timezone.utc)
     found["time"] = now.isoformat(timespec="seconds")
-    if commit := _commit(Path(__file__).parents[2]):
+    checkout = Path(__file__).parents[2]
+    if commit := _commit(checkout):
         found["commit"] = commit
     batch = batch_job()
     ids = [batch[name] for name in _JOB_IDS if name in batch]
@@ -68,23 +67,32 @@ def _commit(checkout: Path) -> str | None:
     try:
         git = checkout / ".git"
         if git.is_file():  # a linked worktree
-            git = checkout / git.read_text().removeprefix("gitdir:").strip()
-        head = (git / "HEAD").read_text().strip()
+            line = _line_in(git)
+            git = checkout / line.removeprefix("gitdir:").strip()
+        head = _line_in(git / "HEAD")
         if not head.startswith("ref:"):
             return head
-        return _resolve(head.removeprefix("ref:").strip(), git)
+        ref = head.removeprefix("ref:").strip()
+        return _resolve(ref, git)
     except (OSError, ValueError):
         return None
 
 
 def _resolve(ref: str, git: Path) -> str | None:
     common = git / "commondir"
-    shared = git / common.read_text().strip() if common.is_file() else git
+    shared = git
+    if common.is_file():
+        shared = git / _line_in(common)
     loose = shared / ref
     if loose.is_file():
-        return loose.read_text().strip()
+        return _line_in(loose)
     packed = (shared / "packed-refs").read_text()
     for line in packed.splitlines():
         if line.endswith(f" {ref}"):
-            return line.split()[0]
+            commit, *_ = line.split()
+            return commit
     return None
+
+
+def _line_in(path: Path) -> str:
+    return path.read_text().strip()

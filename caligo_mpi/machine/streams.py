@@ -37,8 +37,10 @@ def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
         raise error
     letter = error.object[error.start]
     behind = error.start + 1
-    if 0xDC80 <= ord(letter) <= 0xDCFF:
-        return bytes([ord(letter) - 0xDC00]), behind
+    number = ord(letter)
+    if 0xDC80 <= number <= 0xDCFF:
+        byte = number - 0xDC00
+        return bytes([byte]), behind
     escaped = letter.encode("ascii", "backslashreplace")
     return _STAND_INS.get(letter, escaped.decode()), behind
 
@@ -81,7 +83,9 @@ def _open_what_is_closed() -> None:
 
 
 def _stream(number: int, before: TextIO | None) -> TextIO:
-    encoding = before.encoding if before is not None else "utf-8"
+    encoding = "utf-8"
+    if before is not None:
+        encoding = before.encoding
     raw = _Patient(number, "w", closefd=False)
     lines = number == 2 or raw.isatty()
     buffer = io.BufferedWriter(raw)  # type: ignore[type-var]
@@ -97,7 +101,8 @@ def width() -> int:
     """Columns of the terminal, as far as a line may sensibly be long."""
     import shutil  # with all its compressors a tenth of a start
 
-    return bounded(shutil.get_terminal_size().columns)
+    terminal = shutil.get_terminal_size()
+    return bounded(terminal.columns)
 
 
 def bounded(columns: int) -> int:
@@ -154,5 +159,8 @@ def deliver(text: str, *, end: str = "\n") -> None:
 
 def _lost() -> OSError | None:
     """Why something that was printed did not get out."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return raw.lost if isinstance(raw, _Patient) else None
+    buffer = getattr(sys.stdout, "buffer", None)
+    raw = getattr(buffer, "raw", None)
+    if isinstance(raw, _Patient):
+        return raw.lost
+    return None

@@ -45,7 +45,8 @@ def topology(allowed: Iterable[int], system: Path = _SYSTEM) -> Topology:
         sockets.setdefault(socket, set()).add(cpu)
     nodes = []
     for path in _node_lists(system):
-        if node := _list_in(path) & cpus:
+        node = _list_in(path) & cpus
+        if node:
             nodes.append(node)
     return Topology(
         cores=_ordered(cores),
@@ -56,7 +57,8 @@ def topology(allowed: Iterable[int], system: Path = _SYSTEM) -> Topology:
 
 def online(system: Path = _SYSTEM) -> Cpus:
     """All processors of the host that are switched on; those of this process where the kernel does not tell."""
-    return _list_in(system / "cpu" / "online") or frozenset(os.sched_getaffinity(0))
+    told = _list_in(system / "cpu" / "online")
+    return told or frozenset(os.sched_getaffinity(0))
 
 
 def remote_bytes(cpus: Iterable[int], system: Path = _SYSTEM, maps: Path = _OWN_MAPS) -> int:
@@ -66,7 +68,8 @@ def remote_bytes(cpus: Iterable[int], system: Path = _SYSTEM, maps: Path = _OWN_
     own = set()
     for path in nodes:
         if _list_in(path) & allowed:
-            own.add(path.parent.name.removeprefix("node"))
+            name = path.parent.name
+            own.add(name.removeprefix("node"))
     if len(nodes) < 2 or not own:
         return 0
     remote = 0
@@ -87,13 +90,17 @@ def ranges(numbers: Iterable[int]) -> str:
     """
     parts: list[list[int]] = []
     for number in sorted(numbers):
-        if parts and number == parts[-1][1] + 1:
+        follows = parts and number == parts[-1][1] + 1
+        if follows:
             parts[-1][1] = number
         else:
             parts.append([number, number])
     words = []
     for first, last in parts:
-        words.append(f"{first}" if first == last else f"{first}-{last}")
+        word = f"{first}"
+        if last > first:
+            word += f"-{last}"
+        words.append(word)
     return ",".join(words)
 
 
@@ -104,19 +111,23 @@ def in_ranges(text: str) -> Cpus:
     [0, 1, 2, 8]
     """
     found: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
+    parts = text.strip().split(",")
+    for part in filter(None, parts):
         first, _, last = part.partition("-")
+        start = int(first)
         stop = int(last or first) + 1
-        found.update(range(int(first), stop))
+        found.update(range(start, stop))
     return frozenset(found)
 
 
 def _ordered(groups: Iterable[Cpus]) -> tuple[Cpus, ...]:
-    return tuple(sorted(set(groups), key=min))
+    different = set(groups)
+    return tuple(sorted(different, key=min))
 
 
 def _node_lists(system: Path) -> list[Path]:
-    return sorted((system / "node").glob("node[0-9]*/cpulist"))
+    folder = system / "node"
+    return sorted(folder.glob("node[0-9]*/cpulist"))
 
 
 def _list_in(path: Path) -> Cpus:

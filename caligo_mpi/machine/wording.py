@@ -13,7 +13,8 @@ def quantity(value: float) -> str:
     """
     for prefix, size in _PREFIXES.items():
         if value >= size:
-            return f"{value / size:.3g} {prefix}"
+            number = value / size
+            return f"{number:.3g} {prefix}"
     return f"{value:.3g} "
 
 
@@ -41,7 +42,8 @@ def rate(value: float) -> str:
     >>> rate(1234567), rate(12)
     ('1.23 M pairs/s', '12 pairs/s')
     """
-    return f"{quantity(value).rstrip()} pairs/s"
+    number = quantity(value)
+    return f"{number.rstrip()} pairs/s"
 
 
 def duration(seconds: float) -> str:
@@ -50,11 +52,13 @@ def duration(seconds: float) -> str:
     >>> duration(0.5), duration(75), duration(9000), duration(200000)
     ('0.5 s', '75 s', '150 min', '55.6 h')
     """
+    minutes = seconds / 60
+    hours = seconds / 3600
     if seconds < 120:
         return f"{seconds:.3g} s"
     if seconds < 10800:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:.3g} h"
+        return f"{minutes:.3g} min"
+    return f"{hours:.3g} h"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -74,6 +78,8 @@ def so_far(done: int, total: int, noun: str) -> str:
     >>> so_far(5, 11, "chunk"), so_far(0, 1, "block"), so_far(0, 0, "chunk")
     ('5 of 11 chunks are in', '0 of 1 block is in', '0 of ? chunks are in')
     """
-    whole = counted(total, noun) if total else f"? {noun}s"
+    whole = f"? {noun}s"
+    if total:
+        whole = counted(total, noun)
     verb = "is" if total == 1 else "are"
     return f"{done:,} of {whole} {verb} in"
