@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from ..errors import StoreError
 from .again import Simulate, Simulator, require_bits
+from .attributes import FORMAT, FORMAT_VERSION
 from .check import Status, Verification, completed, status, verify_file
 from .column import Column
 from .direct import ColumnWriter, Places
 from .export import Kind, export
 from .files import file_system
 from .info import LABEL, RunInfo
-from .layout import FORMAT, FORMAT_VERSION, file_size, full_size
+from .layout import file_size, full_size
 from .metrics import METRICS_DTYPE
 from .names import AlreadyComplete, final_path, input_name, output_name, part_path
 from .output import require_directory, working_files

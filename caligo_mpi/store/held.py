@@ -92,6 +92,16 @@ class Held:
         with suppress(StoreError):
             self.close()
 
+    @property
+    def rows(self) -> int:
+        """Rows up to the last appended chunk."""
+        return self._writer.row
+
+    @property
+    def ranks(self) -> int:
+        """Processes of this launch."""
+        return self._launches.ranks
+
     def commit(self) -> None:
         """Make all appended chunks durable; free where there is nothing to do."""
         records = self._pending.records

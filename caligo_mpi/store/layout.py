@@ -7,31 +7,27 @@ a kill or a full disk could leave half-written.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 import xxhash
 
-from .._version import __version__
 from ..config import RunConfig
 from ..pairs import CHUNK_DTYPE, ColumnSpec
 from ..pairs import table as columns
 from ..pairs.stopping import DECISION_DTYPE
 from . import hdf5
+from .attributes import FORMAT, FORMAT_VERSION, attributes_of, info_of
 from .files import disk_errors
-from .info import LABEL, Keep, RunInfo
+from .info import RunInfo
 from .messages import Value
 from .metadata import Damaged, Metadata, checked_metadata, checksum, damage_said, open_file
 from .metrics import METRICS_DTYPE
-
-FORMAT = "caligo-pairs"
-FORMAT_VERSION = (1, 4)
 
 #: Rows of ``/runs`` and ``/faults``; what does not fit is only counted, in ``/overflow``.
 TABLE_ROWS = 1024
@@ -141,7 +137,7 @@ def full_size(info: RunInfo, rows: int) -> int:
 
 def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
     """Make the file: all of its metadata, its data one hole in the disk until written."""
-    attributes = _attributes(info)
+    attributes = attributes_of(info)
     size = file_size(info, capacity)
     with disk_errors(path, "creating the file"), hdf5.create(path, size=size) as file:
         hdf5.describe(file, attributes)
@@ -156,59 +152,6 @@ def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
         header = _header_checksum(attributes, places)
         file.attrs["header_checksum"] = np.uint64(header)
     return read(path)
-
-
-def _attributes(info: RunInfo) -> dict[str, object]:
-    seed = np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed)
-    return {
-        "format": FORMAT,
-        "format_version": np.array(_version(info), "<i4"),
-        "creator": "caligo-mpi",
-        "creator_version": __version__,
-        "file_time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "software_dependencies": json.dumps(dict(info.software)),
-        "config": info.config,
-        "config_digest": info.config_digest,
-        "seed": seed,
-        "engine": info.engine,
-        "stream_version": np.int64(info.stream_version),
-        "thresholds": json.dumps(dict(info.thresholds)),
-        "pairs": np.uint64(info.pairs),
-        "chunk_size": np.uint64(info.chunk_size),
-        "coincidence": np.float64(info.coincidence),
-        **info.notes,
-        **_kept(info),
-        # What is written when the file is complete.
-        "rows": np.uint64(0),
-        "file_checksum": np.uint64(0),
-    }
-
-
-def _version(info: RunInfo) -> tuple[int, int]:
-    """The lowest format version that has what the file holds."""
-    if info.metrics:
-        return FORMAT_VERSION
-    if info.until:
-        return (1, 3)
-    if info.declared or not info.has_columns:
-        return (1, 2)
-    return (1, 1)
-
-
-def _kept(info: RunInfo) -> dict[str, object]:
-    """Attributes that files of format 1.1 do not have: about columns declared and not kept, and about goals."""
-    found: dict[str, object] = {}
-    if info.declared:
-        found["declared"] = columns.to_json(info.declared)
-    if not info.has_columns:
-        found["keep"] = info.keep
-        found["columns"] = " ".join(info.columns)
-    if info.until:
-        found["until"] = info.until
-    if info.is_law:
-        found["label"] = LABEL
-        found["outcome_counts"] = json.dumps(info.outcome_counts)
-    return found
 
 
 def _tables(places: Mapping[str, object]) -> list[str]:
@@ -263,32 +206,8 @@ def read_open(path: Path) -> tuple[int, Layout]:
     return fd, layout
 
 
-def _info(metadata: Metadata) -> RunInfo:
-    keep, names = _columns_of(metadata)
-    return RunInfo(
-        pairs=metadata.number("pairs"),
-        chunk_size=metadata.number("chunk_size"),
-        seed=metadata.number("seed"),
-        engine=metadata.text("engine"),
-        stream_version=metadata.number("stream_version"),
-        config=metadata.text("config"),
-        config_digest=metadata.text("config_digest"),
-        thresholds=json.loads(metadata.text("thresholds")),
-        has_index="index" in names,
-        has_time="time" in names,
-        declared=_declared(metadata),
-        coincidence=float(str(metadata.attributes["coincidence"])),
-        software=json.loads(metadata.text("software_dependencies")),
-        keep=keep,
-        outcome_counts=_counts_of(metadata) if keep == "counts" else (),
-        until=metadata.text("until") if "until" in metadata.attributes else "",
-        decisions=_length(metadata, "decisions"),
-        metrics=_length(metadata, "metrics"),
-    )
-
-
 def _parse(metadata: Metadata, fd: int) -> Layout:
-    info = _info(metadata)
+    info = info_of(metadata)
     rows = metadata.number("rows")
     digest = metadata.text("data_digest")
     capacity = info.pairs
@@ -312,36 +231,6 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         metadata=metadata,
         moved=_is_moved(metadata, info, fd),
     )
-
-
-def _columns_of(metadata: Metadata) -> tuple[Keep, list[str]]:
-    """What the file keeps, and the columns of its chunks."""
-    keep = metadata.attributes.get("keep", "pairs")
-    if keep not in get_args(Keep):
-        raise ValueError(f"it keeps {keep!r}, which this release does not know")
-    if keep == "pairs":
-        return "pairs", [name.rpartition("/")[2] for name in metadata.places]
-    return cast("Keep", keep), metadata.text("columns").split()
-
-
-def _declared(metadata: Metadata) -> tuple[ColumnSpec, ...]:
-    """The columns that the engine declared; files before format 1.2 have none."""
-    if "declared" not in metadata.attributes:
-        return ()
-    return columns.from_json(metadata.text("declared"))
-
-
-def _counts_of(metadata: Metadata) -> tuple[int, ...]:
-    counts = json.loads(metadata.text("outcome_counts"))
-    if not isinstance(counts, list) or len(counts) != 16:
-        raise ValueError("its outcome_counts are not sixteen")
-    return tuple(map(int, counts))
-
-
-def _length(metadata: Metadata, name: str) -> int:
-    """Rows of a table; 0 where the file has none of this name."""
-    place = metadata.places.get(name)
-    return place.shape[0] if place is not None else 0
 
 
 def _offset(

@@ -69,12 +69,7 @@ class PairStore(Held):
         locked, or does not fit on the disk.
         """
         launch = {"id": uuid.uuid4().hex, **launch}
-        output = Output.claim(
-            path,
-            PairsKind(info),
-            launch=launch,
-            force=force,
-        )
+        output = Output.claim(path, PairsKind(info), launch=launch, force=force)
         try:
             with disk_errors(output.path, "opening the output"):
                 store = cls(output, prepare(output, info), durability=durability)
@@ -88,16 +83,6 @@ class PairStore(Held):
                 store.close()
             raise
         return store
-
-    @property
-    def rows(self) -> int:
-        """Rows up to the last appended chunk."""
-        return self._writer.row
-
-    @property
-    def ranks(self) -> int:
-        """Processes of this launch."""
-        return self._launches.ranks
 
     @property
     def thresholds(self) -> dict[str, object]:
@@ -139,15 +124,11 @@ class PairStore(Held):
         with self._writing():
             self._output.check()
             larger = replace(self.info, pairs=pairs)
-            layout, _ = extend(
-                self._output,
-                self._part,
-                self._layout,
-                larger,
-            )
+            layout, _ = extend(self._output, self._part, self._layout, larger)
             os.close(self._fd)
             self._fd = os.open(self._part, os.O_RDWR)
-            self._layout, self.info = layout, layout.info
+            self._layout = layout
+            self.info = layout.info
             self._launches.moved(self._fd, layout)
             self._todo = remaining(layout, scan(self._fd, layout))
             self._begin_rows()
@@ -160,12 +141,13 @@ class PairStore(Held):
         launch = self._launches.mark
         if not self.info.has_columns or launch is None:
             return None
-        offsets = self._layout.offsets
+        layout = self._layout
+        columns = [(column, layout.offsets[place(column)]) for column in self.info.stored]
         return Places(
             part=self._part.absolute(),
             launch=launch,
-            columns=tuple((column, offsets[place(column)]) for column in self.info.stored),
-            capacity=self._layout.capacity,
+            columns=tuple(columns),
+            capacity=layout.capacity,
             begin=self._todo.next,
             row=self._writer.row,
             sync=sync,
@@ -174,13 +156,10 @@ class PairStore(Held):
     def append(self, result: ChunkResult, *, rank: int) -> None:
         """Take the next chunk of `todo`; `StoreError` where the disk fails or the chunk cannot be this run's."""
         record = _single(result.record)
-        require_fit(
-            self.info,
-            self._todo.due,
-            record,
-            result,
-        )
-        record["run"], record["rank"], record["done"] = self._launches.number, rank, 1
+        require_fit(self.info, self._todo.due, record, result)
+        record["run"] = self._launches.number
+        record["rank"] = rank
+        record["done"] = 1
         with self._writing():
             if self._todo.gap:
                 self._redo(record, result)
@@ -196,16 +175,10 @@ class PairStore(Held):
         """
         self.commit()
         if not stopped and not self.is_complete:
-            raise StoreError(
-                f"{self._part}: {counted(len(self.todo), 'chunk')} missing; run the same command again"
-            )
+            missing = counted(len(self.todo), "chunk")
+            raise StoreError(f"{self._part}: {missing} missing; run the same command again")
         with self._writing():
-            publish(
-                self._output,
-                self._layout,
-                self._fd,
-                stopped,
-            )
+            publish(self._output, self._layout, self._fd, stopped)
         self.close()
         return self.path
 
@@ -229,7 +202,8 @@ class PairStore(Held):
             self.record_fault(f"damaged chunks found on opening: {listed}", chunks=number)
 
     def _add(self, record: Records, result: ChunkResult) -> None:
-        row, rows = self._writer.row, int(record["rows"])
+        row = self._writer.row
+        rows = int(record["rows"])
         if row + rows > self._layout.capacity:
             raise _too_many(self._part, self._layout, self._todo.next)
         size = 0
@@ -249,28 +223,21 @@ class PairStore(Held):
 
     def _redo(self, record: Records, result: ChunkResult) -> None:
         """Write a damaged chunk anew where it stood, and commit it at once."""
-        index, pairs = self._todo.due, result.pairs
+        index = self._todo.due
         if result.where is Where.WRITTEN:
             raise ValueError(f"chunk={index} is redone; only rank 0 writes over what was there")
         row = end_of(self._fd, self._layout, index - 1)
-        old, following = read_records(
-            self._fd,
-            self._layout,
-            index,
-            index + 2,
-        )
+        old, following = read_records(self._fd, self._layout, index, index + 2)
         if len(self._todo.gap) == 1:
-            _require_end(
-                self._part,
-                index,
-                row + int(record["rows"]),
-                int(following["row"]),
-            )
+            end = row + int(record["rows"])
+            due = int(following["row"])
+            _require_end(self._part, index, end, due)
         self._output.check()
-        if pairs is not None:
-            self._writer.rewrite(pairs, row)
+        if result.pairs is not None:
+            self._writer.rewrite(result.pairs, row)
         self._press()
-        record["row"], record["attempt"] = row, int(old["attempt"]) + 1
+        record["row"] = row
+        record["attempt"] = int(old["attempt"]) + 1
         write_record(self._fd, self._layout, record)
         self._press()
         self._todo.done()
@@ -305,4 +272,5 @@ def _require_end(
 
 def _single(record: NDArray[np.void]) -> Records:
     """A copy of one record as an array without axes."""
-    return np.frombuffer(bytearray(record.tobytes()), CHUNK_DTYPE).reshape(())
+    copied = bytearray(record.tobytes())
+    return np.frombuffer(copied, CHUNK_DTYPE).reshape(())
