@@ -21,19 +21,22 @@ FORMAT_VERSION = (1, 4)
 def attributes_of(info: RunInfo) -> dict[str, object]:
     """What a new file says; what is known only when it is complete has placeholders of the same size."""
     seed = np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    software = dict(info.software)
+    thresholds = dict(info.thresholds)
     return {
         "format": FORMAT,
         "format_version": np.array(_version(info), "<i4"),
         "creator": "caligo-mpi",
         "creator_version": __version__,
-        "file_time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "software_dependencies": json.dumps(dict(info.software)),
+        "file_time": now.isoformat(timespec="seconds"),
+        "software_dependencies": json.dumps(software),
         "config": info.config,
         "config_digest": info.config_digest,
         "seed": seed,
         "engine": info.engine,
         "stream_version": np.int64(info.stream_version),
-        "thresholds": json.dumps(dict(info.thresholds)),
+        "thresholds": json.dumps(thresholds),
         "pairs": np.uint64(info.pairs),
         "chunk_size": np.uint64(info.chunk_size),
         "coincidence": np.float64(info.coincidence),
@@ -103,18 +106,21 @@ def _columns_of(metadata: Metadata) -> tuple[Keep, list[str]]:
         raise ValueError(f"it keeps {keep!r}, which this release does not know")
     if keep == "pairs":
         return "pairs", [name.rpartition("/")[2] for name in metadata.places]
-    return cast("Keep", keep), metadata.text("columns").split()
+    names = metadata.text("columns")
+    return cast("Keep", keep), names.split()
 
 
 def _declared(metadata: Metadata) -> tuple[ColumnSpec, ...]:
     """The columns that the engine declared; files before format 1.2 have none."""
     if "declared" not in metadata.attributes:
         return ()
-    return columns.from_json(metadata.text("declared"))
+    text = metadata.text("declared")
+    return columns.from_json(text)
 
 
 def _counts_of(metadata: Metadata) -> tuple[int, ...]:
-    counts = json.loads(metadata.text("outcome_counts"))
+    text = metadata.text("outcome_counts")
+    counts = json.loads(text)
     if not isinstance(counts, list) or len(counts) != 16:
         raise ValueError("its outcome_counts are not sixteen")
     return tuple(map(int, counts))
@@ -123,4 +129,6 @@ def _counts_of(metadata: Metadata) -> tuple[int, ...]:
 def _length(metadata: Metadata, name: str) -> int:
     """Rows of a table; 0 where the file has none of this name."""
     place = metadata.places.get(name)
-    return place.shape[0] if place is not None else 0
+    if place is None:
+        return 0
+    return place.shape[0]

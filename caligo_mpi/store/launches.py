@@ -22,7 +22,8 @@ def read_table(fd: int, layout: Layout, name: str) -> NDArray[Any]:
     kind, mark = TABLES[name]
     table = np.empty(TABLE_ROWS, kind)
     read_at(fd, table, layout.offsets[name])
-    return table[: np.count_nonzero(table[mark])]
+    used = np.count_nonzero(table[mark])
+    return table[:used]
 
 
 def metrics_of(fd: int, layout: Layout) -> NDArray[np.void]:
@@ -59,8 +60,9 @@ class Launches:
             return None
         fields = RUN_DTYPE.fields
         assert fields is not None
-        offset = fields["id"][1]
-        return self._place + offset, self._row["id"].tobytes()
+        _, offset, *_ = fields["id"]
+        own = self._row["id"]
+        return self._place + offset, own.tobytes()
 
     @property
     def _place(self) -> int:
@@ -99,7 +101,8 @@ class Launches:
         place = self._layout.offsets["metrics"]
         if self._metrics is None:
             used = used_rows(self._fd, place, there)
-            self._metrics = used, share(self.ranks, used=used, rows=there)
+            most = share(self.ranks, used=used, rows=there)
+            self._metrics = (used, most)
         first, most = self._metrics
         write_metrics(
             self._fd,
@@ -112,16 +115,19 @@ class Launches:
     def _add(self, name: str, row: NDArray[Any]) -> int:
         """Write the next row of a table and give its number; a full table only counts."""
         offsets = self._layout.offsets
-        used = len(read_table(self._fd, self._layout, name))
+        table = read_table(self._fd, self._layout, name)
+        used = len(table)
         if used < TABLE_ROWS:
             place = offsets[name] + used * row.dtype.itemsize
             write_at(self._fd, row, place)
             return used
         overflow = np.zeros(1, OVERFLOW_DTYPE)
-        read_at(self._fd, overflow, offsets["overflow"])
+        place = offsets["overflow"]
+        read_at(self._fd, overflow, place)
         overflow[name] += 1
-        write_at(self._fd, overflow, offsets["overflow"])
-        return used + int(overflow[name][0]) - 1
+        write_at(self._fd, overflow, place)
+        too_many = int(overflow[name][0])
+        return used + too_many - 1
 
 
 def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
@@ -130,10 +136,11 @@ def _run_row(launch: Mapping[str, object]) -> NDArray[Any]:
     now = time.time()
     row["started"] = now
     row["last_commit"] = now
+    host = launch.get("host", socket.gethostname())
     row["ranks"] = launch.get("ranks", 1)
     row["pid"] = launch.get("pid", os.getpid())
     row["id"] = _text(launch["id"], 40)
-    row["host"] = _text(launch.get("host", socket.gethostname()), 64)
+    row["host"] = _text(host, 64)
     row["job"] = _text(launch.get("job", ""), 32)
     row["mpi"] = _text(launch.get("mpi", ""), 64)
     row["software"] = _rest(launch)
@@ -145,13 +152,15 @@ def _rest(launch: Mapping[str, object]) -> bytes:
     fields = RUN_DTYPE.names or ()
     rest = {key: value for key, value in launch.items() if key not in fields}
     while True:
-        text = json.dumps(rest, default=str).encode()
-        if len(text) <= 512:
-            return text
+        text = json.dumps(rest, default=str)
+        raw = text.encode()
+        if len(raw) <= 512:
+            return raw
         rest.popitem()
 
 
 def _text(value: object, size: int) -> bytes:
     """At most ``size`` bytes of UTF-8, cut between characters."""
-    cut = str(value).encode()[:size]
-    return cut.decode(errors="ignore").encode()
+    raw = str(value).encode()
+    text = raw[:size].decode(errors="ignore")
+    return text.encode()

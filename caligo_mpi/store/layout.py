@@ -35,10 +35,17 @@ TABLE_ROWS = 1024
 #: One row of ``/runs``: a launch that wrote to the file.  Times are seconds since 1970, ``software`` is JSON.
 RUN_DTYPE = np.dtype(
     [
-        ("started", "<f8"), ("last_commit", "<f8"), ("ranks", "<u4"), ("pid", "<u4"),
-        ("id", "S40"), ("host", "S64"), ("job", "S32"), ("mpi", "S64"), ("software", "S512"),
+        ("started", "<f8"),
+        ("last_commit", "<f8"),
+        ("ranks", "<u4"),
+        ("pid", "<u4"),
+        ("id", "S40"),
+        ("host", "S64"),
+        ("job", "S32"),
+        ("mpi", "S64"),
+        ("software", "S512"),
     ]
-)  # fmt: skip
+)
 
 #: One row of ``/faults``: something that went wrong, and how many chunks were redone for it.
 FAULT_DTYPE = np.dtype(
@@ -157,7 +164,9 @@ def create(path: Path, info: RunInfo, *, capacity: int) -> Layout:
 def _tables(places: Mapping[str, object]) -> list[str]:
     """The small tables that a file has."""
     names = ["runs", "faults", "overflow"]
-    return [*names, "decisions"] if "decisions" in places else names
+    if "decisions" in places:
+        names.append("decisions")
+    return names
 
 
 def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int | None]) -> int:
@@ -165,8 +174,8 @@ def _header_checksum(attributes: Mapping[str, object], places: Mapping[str, int 
 
     A dataset without data has no place: None.
     """
-    names = [*_CHECKED, *(name for name in _CHECKED_IF_THERE if name in attributes)]
-    said = [str(attributes[name]) for name in names]
+    there = [name for name in _CHECKED_IF_THERE if name in attributes]
+    said = [str(attributes[name]) for name in (*_CHECKED, *there)]
     rows = [name for name in places if name.startswith(("pairs/", "extra/"))]
     datasets = [
         "chunks",
@@ -249,7 +258,9 @@ def _offset(
 
 def _is_moved(metadata: Metadata, info: RunInfo, fd: int) -> bool:
     """Whether the data are elsewhere than they were written; `ValueError` where the attributes are not as written."""
-    places = {name: place.offset or None for name, place in metadata.places.items()}
+    places = {}
+    for name, place in metadata.places.items():
+        places[name] = place.offset or None
     sum_here = _header_checksum(metadata.attributes, places)
     if metadata.number("header_checksum") == sum_here:
         return False
@@ -272,7 +283,8 @@ def checksum_fits(metadata: Metadata, fd: int) -> bool | None:
     """Whether all attributes, ``/runs``, ``/faults`` are as they were in the end; None in format 1.0."""
     if not metadata.minor:
         return None
-    return metadata.number("file_checksum") == _file_checksum(metadata, fd)
+    noted = metadata.number("file_checksum")
+    return noted == _file_checksum(metadata, fd)
 
 
 def _file_checksum(metadata: Metadata, fd: int) -> int:

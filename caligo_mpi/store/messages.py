@@ -72,7 +72,8 @@ class Reader:
 
     def number(self, width: int) -> int:
         """The next unsigned integer of ``width`` bytes."""
-        return int.from_bytes(self.take(width), "little")
+        raw = self.take(width)
+        return int.from_bytes(raw, "little")
 
     def name(self) -> str:
         """The next text that ends with a zero byte."""
@@ -94,7 +95,8 @@ def lookup3(data: bytes) -> int:
     if not data:
         return start
     padded = data + b"\0" * (-len(data) % 12)
-    words: tuple[int, ...] = struct.unpack(f"<{len(padded) // 4}I", padded)
+    count = len(padded) // 4
+    words: tuple[int, ...] = struct.unpack(f"<{count}I", padded)
     a, b, c = _mixed(words[:-3], start)
     a = a + words[-3] & _MASK
     b = b + words[-2] & _MASK
@@ -142,7 +144,8 @@ def require_no_heap(body: bytes | None, *, flags: int, index_bytes: int) -> None
     version, bits = reader.unpack("<BB")
     if version != 0 or bits & flags:
         raise Unknown("it tracks the order of names")
-    reader.take(index_bytes * (bits & 1))
+    if bits & 1:
+        reader.take(index_bytes)
     if reader.unpack("<QQ") != (UNDEFINED, UNDEFINED):
         raise Unknown("names are kept in a heap")
 
@@ -157,7 +160,8 @@ def link(reader: Reader) -> tuple[str, int]:
         reader.take(8)
     if flags & 0x10:
         reader.take(1)
-    length = reader.number(1 << (flags & 3))
+    width = 1 << (flags & 3)
+    length = reader.number(width)
     name = _text(reader.take(length))
     if version != 1 or kind != 0:
         raise Unknown(f"{name!r} is no hard link")
@@ -190,7 +194,8 @@ def datatype(reader: Reader, depth: int = 0) -> np.dtype[Any]:
     elif form == 3 and 0 < size < 1 << 24:
         found = np.dtype(f"S{size}")
     elif form == 6 and version == 3 and depth == 0:
-        found = _table(reader, members=low | high << 8, size=size)
+        members = low | high << 8
+        found = _table(reader, members=members, size=size)
     if found is None:
         raise Unknown(f"it has a type of class {form} and {size} bytes")
     return found
@@ -279,13 +284,15 @@ def attribute(reader: Reader) -> tuple[str, Value]:
     name = name_part.name()
     kind = datatype(type_part)
     shape = dataspace(space_part)
-    raw = reader.take(kind.itemsize * math.prod(shape))
+    size = kind.itemsize * math.prod(shape)
+    raw = reader.take(size)
     if kind.kind == "S" and not shape:
         text = raw.rstrip(b"\0")
         return name, _text(text)
     if kind.kind not in "iuf" or len(shape) > 1:
         raise Unknown(f"its attribute {name} has a type that we do not write")
-    value: Value = np.frombuffer(raw, kind).reshape(shape).tolist()
+    values = np.frombuffer(raw, kind)
+    value: Value = values.reshape(shape).tolist()
     return name, value
 
 
@@ -293,4 +300,5 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Broken(f"{data[:40]!r} is no text") from None
+        begin = data[:40]
+        raise Broken(f"{begin!r} is no text") from None

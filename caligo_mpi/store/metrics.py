@@ -23,12 +23,27 @@ METRICS_ROWS = 2048
 #: Times are seconds, ``updated`` is since 1970; memory is bytes.
 METRICS_DTYPE = np.dtype(
     [
-        ("run", "<u4"), ("rank", "<u4"), ("ranks", "<u4"), ("reserved", "<u4"), ("updated", "<f8"),
-        ("seconds", "<f8"), ("busy", "<f8"), ("idle", "<f8"), ("communicating", "<f8"), ("writing", "<f8"),
-        ("chunks", "<u8"), ("messages", "<u8"), ("bytes", "<u8"), ("peak_memory", "<u8"),
-        ("efficiency", "<f8"), ("balance", "<f8"), ("host", "S32"), ("cores", "S32"), ("row_checksum", "<u8"),
+        ("run", "<u4"),
+        ("rank", "<u4"),
+        ("ranks", "<u4"),
+        ("reserved", "<u4"),
+        ("updated", "<f8"),
+        ("seconds", "<f8"),
+        ("busy", "<f8"),
+        ("idle", "<f8"),
+        ("communicating", "<f8"),
+        ("writing", "<f8"),
+        ("chunks", "<u8"),
+        ("messages", "<u8"),
+        ("bytes", "<u8"),
+        ("peak_memory", "<u8"),
+        ("efficiency", "<f8"),
+        ("balance", "<f8"),
+        ("host", "S32"),
+        ("cores", "S32"),
+        ("row_checksum", "<u8"),
     ]
-)  # fmt: skip
+)
 
 _SUMMED = ("seconds", "busy", "idle", "communicating", "writing", "chunks", "messages", "bytes")
 _CHECKED_BYTES = METRICS_DTYPE.itemsize - 8

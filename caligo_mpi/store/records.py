@@ -81,7 +81,8 @@ def sealed(records: Records) -> NDArray[np.bool_]:
     digest = xxhash.xxh3_64_intdigest
     starts = range(0, len(view), CHUNK_DTYPE.itemsize)
     sums = [digest(view[at : at + _SEALED]) for at in starts]
-    same: NDArray[np.bool_] = np.array(sums, np.uint64) == records["record_checksum"]
+    computed = np.array(sums, np.uint64)
+    same: NDArray[np.bool_] = computed == records["record_checksum"]
     return same
 
 
@@ -102,7 +103,8 @@ def _fitting(records: Records, first: int, layout: Layout) -> NDArray[np.bool_]:
     size = np.uint64(info.chunk_size)
     index = np.arange(first, first + len(records), dtype=np.uint64)
     start = index * size
-    count = np.minimum(size, np.uint64(info.pairs) - start)
+    left = np.uint64(info.pairs) - start
+    count = np.minimum(size, left)
     row = records["row"]
     rows = records["rows"]
     good: NDArray[np.bool_] = records["done"] == 1
@@ -145,11 +147,10 @@ def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
         for first, records in batches(fd, layout, part):
             good = intact(records, first, layout)
             missing += _ranges(~good, first)
-            suspect = ~good & (records["record_checksum"] != 0)
-            suspect[suspect] = ~sealed(records[suspect])
-            broken += _ranges(suspect, first)
+            broken += _ranges(_broken(records, good), first)
             if good.any():
-                position = int(np.flatnonzero(good)[-1])
+                positions = np.flatnonzero(good)
+                position = int(positions[-1])
                 last = records[position]
                 after = first + position + 1
                 rows = int(last["row"] + last["rows"])
@@ -160,6 +161,13 @@ def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
         rows,
         ChunkList(broken),
     )
+
+
+def _broken(records: Records, good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which records that are not good were neither never written nor marked for redoing."""
+    suspect: NDArray[np.bool_] = ~good & (records["record_checksum"] != 0)
+    suspect[suspect] = ~sealed(records[suspect])
+    return suspect
 
 
 def _ranges(flags: NDArray[np.bool_], first: int) -> list[range]:
@@ -184,8 +192,10 @@ def _written(fd: int, layout: Layout, chunks: range) -> Iterator[range]:
         if extent is None:
             return
         begin, stop = extent
-        first = max(first, (begin - base) // size)
-        last = min(chunks.stop, -(-(stop - base) // size))
+        below = (begin - base) // size
+        above = -(-(stop - base) // size)
+        first = max(first, below)
+        last = min(chunks.stop, above)
         yield range(first, last)
         first = last
 
@@ -219,7 +229,8 @@ def read_rows(
     lead = row & 7
     size = bits.nbytes(lead + count)
     if buffer is None:
-        buffer = np.empty((bit_columns(layout), size), np.uint8)
+        shape = (bit_columns(layout), size)
+        buffer = np.empty(shape, np.uint8)
     raw = buffer[:, :size]
     numbers = {}
     bit_rows = iter(raw)
@@ -295,7 +306,8 @@ def _groups(records: Records, good: NDArray[np.bool_]) -> Iterator[Records]:
     for run in _ranges(good, 0):
         begin = run.start
         while begin < run.stop:
-            total = np.cumsum(records["rows"][begin : run.stop])
+            rows = records["rows"][begin : run.stop]
+            total = np.cumsum(rows)
             fitting = np.searchsorted(total, SPAN_ROWS, side="right")
             size = max(1, int(fitting))
             yield records[begin : begin + size]
@@ -309,7 +321,8 @@ def damaged(records: Records, pairs: Pairs) -> list[int]:
     found = []
     start = 0
     for position, end in enumerate(ends):
-        if pairs.part(start, end).checksum() != sums[position]:
+        part = pairs.part(start, end)
+        if part.checksum() != sums[position]:
             found.append(position)
         start = end
     return found

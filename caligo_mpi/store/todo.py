@@ -31,17 +31,22 @@ class Todo:
     @property
     def left(self) -> ChunkList:
         """All chunks that are still to come."""
-        return ChunkList([*self._holes, range(self.next, self.chunks)])
+        new = range(self.next, self.chunks)
+        return ChunkList([*self._holes, new])
 
     @property
     def gap(self) -> range:
         """The damaged neighbors that come next; empty where only new chunks are left."""
-        return self._holes[0] if self._holes else range(0)
+        if not self._holes:
+            return range(0)
+        return self._holes[0]
 
     @property
     def due(self) -> int:
         """The chunk that comes next."""
-        return self._holes[0].start if self._holes else self.next
+        if not self._holes:
+            return self.next
+        return self._holes[0].start
 
     @property
     def is_empty(self) -> bool:
@@ -60,7 +65,8 @@ class Todo:
 
 def found(fd: int, layout: Layout, state: Committed) -> tuple[Todo, list[int]]:
     """What is to be done, and which of the chunks that were written last are damaged; these are marked."""
-    last = range(max(0, state.next - _CHECKED_ON_RESUME), state.next)
+    first = max(0, state.next - _CHECKED_ON_RESUME)
+    last = range(first, state.next)
     bad = list(damaged_chunks(fd, layout, last))
     for index in bad:
         mark_for_redoing(fd, layout, index)
@@ -94,12 +100,14 @@ def damage(state: Committed, bad: list[int]) -> tuple[int, str, str]:
 def _undone(state: Committed, bad: Sequence[int]) -> list[range]:
     """Chunks below ``state.next`` to be done again, in order, neighbors together."""
     single = [range(index, index + 1) for index in bad]
-    parts = sorted([*state.holes.ranges, *single], key=_start)
+    parts = [*state.holes.ranges, *single]
+    parts.sort(key=_start)
     joined: list[range] = []
     for part in parts:
         if joined and part.start <= joined[-1].stop:
             before = joined.pop()
-            part = range(before.start, max(part.stop, before.stop))
+            stop = max(part.stop, before.stop)
+            part = range(before.start, stop)
         joined.append(part)
     return joined
 
