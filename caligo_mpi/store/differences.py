@@ -31,9 +31,9 @@ def differences(found: str, asked: str, *, only: Iterable[str] = ()) -> str:
         ours = here.get(name, _ABSENT)
         if theirs != ours:
             told.append(f"{name}{_there(theirs)} there and {_here(ours)} here")
-    if len(told) > _MOST:
-        more = f"{len(told) - _MOST} more"
-        told = [*told[:_MOST], more]
+    more = len(told) - _MOST
+    if more > 0:
+        told = [*told[:_MOST], f"{more} more"]
     return ", ".join(told)
 
 
@@ -43,7 +43,9 @@ def _flat(text: str) -> dict[str, Any]:
         values = json.loads(text)
     except ValueError:
         return {}
-    return dict(_leaves(values)) if isinstance(values, dict) else {}
+    if not isinstance(values, dict):
+        return {}
+    return dict(_leaves(values))
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -55,13 +57,19 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _there(value: Any) -> str:
-    return " not given" if value is _ABSENT else f"={_short(value)}"
+    if value is _ABSENT:
+        return " not given"
+    return f"={_short(value)}"
 
 
 def _here(value: Any) -> str:
-    return "not given" if value is _ABSENT else _short(value)
+    if value is _ABSENT:
+        return "not given"
+    return _short(value)
 
 
 def _short(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+    if len(text) <= 40:
+        return text
+    return text[:37] + "..."

@@ -30,12 +30,8 @@ def require_fit(
     if result.edges is not None:
         _require_edges(info, index, result.edges)
     if result.pairs is not None:
-        _require_columns(
-            info,
-            index,
-            int(record["rows"]),
-            result.pairs,
-        )
+        rows = int(record["rows"])
+        _require_columns(info, index, rows, result.pairs)
 
 
 def _require_record(info: RunInfo, index: int, record: Records) -> None:

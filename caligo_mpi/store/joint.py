@@ -67,11 +67,7 @@ def _losses(file: PairsFile, emitted: int) -> dict[str, int]:
     alice = int(file.total("alice_clicks")) - file.rows
     bob = int(file.total("bob_clicks")) - file.rows
     neither = emitted - file.rows - alice - bob
-    return {
-        "alice_only": alice,
-        "bob_only": bob,
-        "neither": neither,
-    }
+    return {"alice_only": alice, "bob_only": bob, "neither": neither}
 
 
 def write_mat(values: dict[str, Any], target: Path) -> bool:

@@ -18,9 +18,20 @@ FORMAT_VERSION = (1, 1)
 
 #: Fields of ``/blocks`` that are under the digest: integers, the same on every machine.
 _COUNTED = (
-    "index", "start", "count", "sifted", "tested", "errors", "reconciled_bits", "frames", "failed_frames", "leak_bits",
-    "tag_bits", "key_start", "key_bits",
-)  # fmt: skip
+    "index",
+    "start",
+    "count",
+    "sifted",
+    "tested",
+    "errors",
+    "reconciled_bits",
+    "frames",
+    "failed_frames",
+    "leak_bits",
+    "tag_bits",
+    "key_start",
+    "key_bits",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,8 @@ class KeysInfo:
     def identity(self) -> str:
         """Of all that decides the keys: SHA-256 over pairs, configuration and the protocol's version."""
         text = f"{FORMAT} {self.stream_version} {self.config_digest} {self.source_digest}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(text.encode())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,26 +86,36 @@ class KeysTables:
     @property
     def per_emission(self) -> float | None:
         """Secret bits (``rot``: of each string) per emission of the run; None where the file does not know."""
-        return self.key_bits / self.info.emissions if self.info.emissions else None
+        emissions = self.info.emissions
+        if not emissions:
+            return None
+        return self.key_bits / emissions
 
     @property
     def per_second(self) -> float | None:
         """The same per second of simulated time; None where no time was simulated."""
-        return 1e9 * self.key_bits / self.info.duration_ns if self.info.duration_ns else None
+        duration_ns = self.info.duration_ns
+        if not duration_ns:
+            return None
+        return 1e9 * self.key_bits / duration_ns
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape in bytes of Alice's packed keys, and of Bob's."""
         size = nbytes(self.key_bits)
-        strings = has_strings(self.info.mode) and size > 0
-        return {"alice": (2, size) if strings else (size,), "bob": (size,)}
+        alice: tuple[int, ...] = (size,)
+        if has_strings(self.info.mode) and size > 0:
+            alice = (2, size)
+        return {"alice": alice, "bob": (size,)}
 
     def begun_digest(self) -> Digest:
         """The keys digest so far: Alice's bytes and then Bob's are still to come."""
         found = hashlib.sha256(self.info.identity.encode())
         for name in _COUNTED:
-            found.update(self.blocks[name].astype("<u8").tobytes())
-        found.update(repr((self.key_bits, self.choice)).encode())
+            counts = self.blocks[name].astype("<u8")
+            found.update(counts.tobytes())
+        text = repr((self.key_bits, self.choice))
+        found.update(text.encode())
         return found
 
 
@@ -133,7 +155,8 @@ class Keys(KeysTables):
         """Whether Bob has what he should: Alice's key, or the string of his choice unless decoding failed."""
         if self.choice is None or not self.key_bits:
             return self.alice.tobytes() == self.bob.tobytes()
-        same = self.alice[self.choice].tobytes() == self.bob.tobytes()
+        chosen = self.alice[self.choice]
+        same = chosen.tobytes() == self.bob.tobytes()
         return same or not self.hidden["decoded"].all()
 
 
@@ -177,8 +200,11 @@ def stacked(parts: Sequence[Mapping[str, NDArray[Any]]]) -> NDArray[Any]:
 
 
 def _column(kind: type, values: Sequence[Any]) -> NDArray[Any]:
+    if kind is int:
+        return np.array(values, "<u8")
     if kind is not str:
-        return np.array(values, "<u8" if kind is int else "<f8")
+        return np.array(values, "<f8")
     encoded = [value.encode() for value in values]
-    width = max(map(len, encoded), default=1)
-    return np.array(encoded, f"S{max(1, width)}")
+    longest = max(map(len, encoded), default=1)
+    width = max(1, longest)
+    return np.array(encoded, f"S{width}")

@@ -45,11 +45,8 @@ Stream = Callable[[str], Iterable[U8]]
 
 def write_file(path: Path, keys: Keys) -> None:
     """Make the HDF5 file; ``path`` must be free."""
-    write_stream(
-        path,
-        keys,
-        lambda party: [keys.alice if party == "alice" else keys.bob],
-    )
+    own = {"alice": keys.alice, "bob": keys.bob}
+    write_stream(path, keys, lambda party: [own[party]])
 
 
 def write_stream(path: Path, tables: KeysTables, stream: Stream) -> KeysReport:

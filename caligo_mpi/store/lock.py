@@ -194,12 +194,8 @@ def _sign(
     owner = json.dumps(fields).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, owner, 0)
-    return Lock(
-        lock_path(path),
-        fd,
-        owner,
-        describe(before) if before else "",
-    )
+    former = describe(before) if before else ""
+    return Lock(lock_path(path), fd, owner, former)
 
 
 def _fields(content: bytes) -> dict[str, object]:

@@ -110,12 +110,8 @@ class Pieces:
 
     def _verified(self, chunks: range, *, reuse: bool) -> Iterator[tuple[Records, Pairs]]:
         due = chunks.start
-        for records, pairs in spans(
-            self._fd,
-            self._layout,
-            chunks,
-            reuse=reuse,
-        ):
+        found = spans(self._fd, self._layout, chunks, reuse=reuse)
+        for records, pairs in found:
             if int(records["index"][0]) != due:
                 break
             for position in damaged(records, pairs):

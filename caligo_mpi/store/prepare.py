@@ -42,11 +42,8 @@ class PairsKind:
 
     def require_room(self, path: Path) -> None:
         """The disk must have room for the run."""
-        require_space(
-            path.parent,
-            _space(self.info),
-            f"{path} (pairs={self.info.pairs})",
-        )
+        what = f"{path} (pairs={self.info.pairs})"
+        require_space(path.parent, _space(self.info), what)
 
     def is_leftover(self, part: Path) -> bool:
         """A partial file that holds nothing which the finished one has not."""
@@ -94,7 +91,9 @@ def _info_of(path: Path, info: RunInfo) -> RunInfo | None:
         found = layouts.read(path).info
     except StoreError:
         return None
-    return found if found.config_digest == info.config_digest else None
+    if found.config_digest != info.config_digest:
+        return None
+    return found
 
 
 def grown(pairs: int, info: RunInfo, *, least: int) -> int:

@@ -17,7 +17,9 @@ import numpy as np
 _CPU_SECONDS = 3
 _WALL_SECONDS = 60
 _MEMORY_BYTES = 1 << 30
-_MOST_OBJECTS, _MOST_DEPTH, _MOST_ATTRIBUTES = 64, 2, 1000
+_MOST_OBJECTS = 64
+_MOST_DEPTH = 2
+_MOST_ATTRIBUTES = 1000
 _MOST_TEXT = 16 << 20
 
 
@@ -48,8 +50,8 @@ def _limit() -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime)
     with open("/proc/self/statm") as file:  # noqa: PTH123
-        pages = int(file.read().split()[0])
-    taken = pages * resource.getpagesize()
+        pages, *_ = file.read().split()
+    taken = int(pages) * resource.getpagesize()
     _limit_one(resource.RLIMIT_CPU, spent + _CPU_SECONDS)
     _limit_one(resource.RLIMIT_AS, taken + _MEMORY_BYTES)
     _limit_one(resource.RLIMIT_CORE, 0)
@@ -94,7 +96,8 @@ def _answer(file: h5py.File) -> dict[str, dict[str, object]]:
 def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     if dataset.external or dataset.is_virtual:
         raise Refused(f"/{where} is stored in other files; only data in the file itself are read")
-    if dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
+    plan = dataset.id.get_create_plist()
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS:
         raise Refused(
             f"/{where} is compressed or in pieces; h5repack -l CONTI -f NONE makes a file that is read"
         )
@@ -103,11 +106,8 @@ def _place(where: str, dataset: h5py.Dataset) -> list[object]:
     offset = dataset.id.get_offset()
     if offset is None and dataset.size:
         raise ValueError(f"/{where} has no data")
-    return [
-        _type(where, dataset.dtype),
-        list(dataset.shape),
-        offset or 0,
-    ]
+    kind = _type(where, dataset.dtype)
+    return [kind, list(dataset.shape), offset or 0]
 
 
 def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:
@@ -131,12 +131,14 @@ def _type(where: str, kind: np.dtype) -> str | list[tuple[str, str]]:
 
 
 def _attributes(owner: h5py.Group | h5py.Dataset) -> dict[str, object]:
-    if len(owner.attrs) > _MOST_ATTRIBUTES:
-        raise ValueError(f"it has {len(owner.attrs)} attributes")
-    return {name: _value(name, owner.attrs[name]) for name in owner.attrs}
+    attributes = owner.attrs
+    number = len(attributes)
+    if number > _MOST_ATTRIBUTES:
+        raise ValueError(f"it has {number} attributes")
+    return {name: _value(attributes[name]) for name in attributes}
 
 
-def _value(name: str, value: object) -> object:
+def _value(value: object) -> object:
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, str):

@@ -25,7 +25,7 @@ Records = NDArray[np.void]
 # Records read at a time: a run may have ten million, and half a MiB stays in cache.
 _BATCH = 4096
 _SEALED = CHUNK_DTYPE.itemsize - 8
-_COUNTS = ("sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
+
 
 #: Rows of chunks read together; a longer chunk is read alone.
 SPAN_ROWS = 1 << 23
@@ -156,10 +156,10 @@ def scan(fd: int, layout: Layout, stop: int | None = None) -> Committed:
                 rows = int(last["row"] + last["rows"])
     holes = (range(part.start, min(part.stop, after)) for part in missing)
     return Committed(
-        after,
-        ChunkList(holes),
-        rows,
-        ChunkList(broken),
+        next=after,
+        holes=ChunkList(holes),
+        rows=rows,
+        broken=ChunkList(broken),
     )
 
 
@@ -361,11 +361,8 @@ def write_record(fd: int, layout: Layout, record: Records) -> None:
     """Seal one record and write it to its place."""
     seal(record)
     index = int(record["index"])
-    write_at(
-        fd,
-        record.tobytes(),
-        _place_of(layout, index),
-    )
+    at = _place_of(layout, index)
+    write_at(fd, record.tobytes(), at)
 
 
 def mark_for_redoing(fd: int, layout: Layout, index: int) -> None:

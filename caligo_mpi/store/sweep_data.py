@@ -114,15 +114,8 @@ class Partial:
                 self.sums[name] = before + value
 
 
-_SUMMED = frozenset(
-    {
-        *COUNTS,
-        "duration_ns",
-        "seconds",
-        "key_seconds",
-    }
-    - {"stream_version", "agree"}
-)
+_TIMES = ("duration_ns", "seconds", "key_seconds")
+_SUMMED = frozenset([*COUNTS, *_TIMES]) - {"stream_version", "agree"}
 
 
 @dataclass(slots=True)
@@ -133,6 +126,5 @@ class SweepRows:
     rows: dict[str, Row] = field(default_factory=dict)
     partial: dict[str, Partial] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
-    points: list[tuple[str, str]] = field(
-        default_factory=list
-    )  # key and parameters, in the sweep's order
+    # Key and parameters, in the sweep's order.
+    points: list[tuple[str, str]] = field(default_factory=list)

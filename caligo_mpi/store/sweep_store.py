@@ -107,11 +107,8 @@ class SweepStore(Closing):
         path = output_name(path)
         preflight_sweep(path, info, force=force)
         with disk_errors(path, "opening the output"):
-            store = cls(
-                path,
-                info,
-                locks.acquire(path, {"id": uuid.uuid4().hex, **launch}),
-            )
+            owner = {"id": uuid.uuid4().hex, **launch}
+            store = cls(path, info, locks.acquire(path, owner))
             try:
                 store._prepare(force=force)
             except BaseException:

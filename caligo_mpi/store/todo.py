@@ -75,11 +75,9 @@ def found(fd: int, layout: Layout, state: Committed) -> tuple[Todo, list[int]]:
 
 def remaining(layout: Layout, state: Committed, bad: Sequence[int] = ()) -> Todo:
     """What is to be done, ``bad`` chunks included."""
-    return Todo(
-        len(layout.info.partition),
-        state.next,
-        _undone(state, bad),
-    )
+    chunks = len(layout.info.partition)
+    holes = _undone(state, bad)
+    return Todo(chunks, state.next, holes)
 
 
 def damage(state: Committed, bad: list[int]) -> tuple[int, str, str]:

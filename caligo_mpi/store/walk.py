@@ -33,21 +33,40 @@ __all__ = ["Broken", "Group", "Place", "Unknown", "walk"]
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 # A file of ours has at most a dozen objects with some kB of headers.
-_MOST_BYTES, _MOST_OBJECTS, _MOST_CHUNKS, _MOST_DEPTH = 4 << 20, 64, 1024, 2
+_MOST_BYTES = 4 << 20
+_MOST_OBJECTS = 64
+_MOST_CHUNKS = 1024
+_MOST_DEPTH = 2
 
-_NIL, _SPACE, _LINK_INFO, _TYPE, _FILL, _LINK, _LAYOUT = 0x00, 0x01, 0x02, 0x03, 0x05, 0x06, 0x08
-_GROUP_INFO, _ATTRIBUTE, _CONTINUATION, _TIME, _ATTRIBUTE_INFO, _REFERENCES = (
-    0x0A,
-    0x0C,
-    0x10,
-    0x12,
-    0x15,
-    0x16,
-)
+# Types of header messages.
+_NIL = 0x00
+_SPACE = 0x01
+_LINK_INFO = 0x02
+_TYPE = 0x03
+_FILL = 0x05
+_LINK = 0x06
+_LAYOUT = 0x08
+_GROUP_INFO = 0x0A
+_ATTRIBUTE = 0x0C
+_CONTINUATION = 0x10
+_TIME = 0x12
+_ATTRIBUTE_INFO = 0x15
+_REFERENCES = 0x16
 _KNOWN = {
-    _NIL, _SPACE, _LINK_INFO, _TYPE, _FILL, _LINK, _LAYOUT,
-    _GROUP_INFO, _ATTRIBUTE, _CONTINUATION, _TIME, _ATTRIBUTE_INFO, _REFERENCES,
-}  # fmt: skip
+    _NIL,
+    _SPACE,
+    _LINK_INFO,
+    _TYPE,
+    _FILL,
+    _LINK,
+    _LAYOUT,
+    _GROUP_INFO,
+    _ATTRIBUTE,
+    _CONTINUATION,
+    _TIME,
+    _ATTRIBUTE_INFO,
+    _REFERENCES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +213,8 @@ def _header(file: _File, address: int) -> tuple[int, bytes]:
     if flags & 0x10:
         skip += 4  # when attributes go into a heap
     width = 1 << (flags & 3)
-    size = int.from_bytes(file.read(address + skip, width), "little")
+    raw = file.read(address + skip, width)
+    size = int.from_bytes(raw, "little")
     begin = skip + width
     block = _checked(file, address, begin + size + 4)
     return flags, block[begin:-4]
@@ -208,21 +228,21 @@ def _place(
     """The dataset of which these are the header messages."""
     if _TYPE not in bodies or _SPACE not in bodies:
         raise Broken("a dataset has no type or no shape")
-    kind = datatype(Reader(bodies[_TYPE][-1]))
-    shape = dataspace(Reader(bodies[_SPACE][-1]))
-    offset = layout(
-        Reader(bodies[_LAYOUT][-1]),
-        kind,
-        shape,
-        file.size,
-    )
+    of_type = Reader(bodies[_TYPE][-1])
+    of_space = Reader(bodies[_SPACE][-1])
+    of_layout = Reader(bodies[_LAYOUT][-1])
+    kind = datatype(of_type)
+    shape = dataspace(of_space)
+    offset = layout(of_layout, kind, shape, file.size)
     return Place(kind, shape, offset, attributes)
 
 
 def _last(bodies: Mapping[int, list[bytes]], kind: int) -> bytes | None:
     """The last message of a type; None where there is none."""
     found = bodies.get(kind)
-    return found[-1] if found else None
+    if not found:
+        return None
+    return found[-1]
 
 
 def _continuation(file: _File, offset: int, length: int) -> bytes:
