@@ -107,14 +107,19 @@ def status(path: str | os.PathLike[str]) -> Status:
     final = final_path(path)
     part = part_path(final)
     for _ in range(_LOOKS):
+        only_part = part.exists() and not final.exists()
         try:
-            return _status_of(part if part.exists() and not final.exists() else path, final)
+            return _status_of(part if only_part else path, final)
         except (StoreError, FileNotFoundError):
             # A launch that creates, publishes or sets aside files may be between two names.
             if not lock_path(final).exists():
                 break
             time.sleep(_LOOK_AGAIN_S)
-    return _status_of(final if final.exists() else part if part.exists() else path, final)
+    if final.exists():
+        path = final
+    elif part.exists():
+        path = part
+    return _status_of(path, final)
 
 
 def _status_of(path: Path, final: Path) -> Status:
@@ -131,12 +136,32 @@ def _status(
     fd: int,
     owner: str,
 ) -> Status:
+    sums = _sums_of_chunks(fd, layout)
+    runs = read_table(fd, layout, "runs")
+    return Status(
+        path=path,
+        info=layout.info,
+        complete=bool(layout.data_digest),
+        data_digest=layout.data_digest,
+        chunks_total=len(layout.info.partition),
+        runs=runs,
+        faults=read_table(fd, layout, "faults"),
+        metrics=metrics_of(fd, layout),
+        last_commit=float(runs["last_commit"].max(initial=0.0)),
+        owner=owner,
+        **sums,
+    )
+
+
+def _sums_of_chunks(fd: int, layout: Layout) -> dict[str, Any]:
+    """What a `Status` says of all chunks that are in and intact."""
     sums = dict.fromkeys(_SUMS, 0)
     done = 0
     seconds = 0.0
     slowest = 0.0
     duration = 0.0
-    for first, records in recorded(fd, layout, range(len(layout.info.partition))):
+    chunks = range(len(layout.info.partition))
+    for first, records in recorded(fd, layout, chunks):
         good = records[intact(records, first, layout)]
         done += len(good)
         seconds += float(good["seconds"].sum())
@@ -144,28 +169,23 @@ def _status(
         slowest = max(slowest, float(good["seconds"].max(initial=0.0)))
         for name in _SUMS:
             sums[name] += int(good[name].sum())
-    runs = read_table(fd, layout, "runs")
-    return Status(
-        path=path,
-        info=layout.info,
-        complete=bool(layout.data_digest),
-        data_digest=layout.data_digest,
-        chunks_done=done,
-        chunks_total=len(layout.info.partition),
-        pairs_done=sums["count"],
-        rows=sums["rows"],
-        tally=Tally(*(sums[name] for name in ("sifted_z", "errors_z", "sifted_x", "errors_x"))),
-        alice_clicks=sums["alice_clicks"],
-        bob_clicks=sums["bob_clicks"],
-        duration_ns=duration,
-        seconds=seconds,
-        slowest=slowest,
-        runs=runs,
-        faults=read_table(fd, layout, "faults"),
-        metrics=metrics_of(fd, layout),
-        last_commit=float(runs["last_commit"].max(initial=0.0)),
-        owner=owner,
+    tally = Tally(
+        sifted_z=sums["sifted_z"],
+        errors_z=sums["errors_z"],
+        sifted_x=sums["sifted_x"],
+        errors_x=sums["errors_x"],
     )
+    return {
+        "chunks_done": done,
+        "pairs_done": sums["count"],
+        "rows": sums["rows"],
+        "tally": tally,
+        "alice_clicks": sums["alice_clicks"],
+        "bob_clicks": sums["bob_clicks"],
+        "duration_ns": duration,
+        "seconds": seconds,
+        "slowest": slowest,
+    }
 
 
 def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
@@ -174,7 +194,9 @@ def completed(path: str | os.PathLike[str], info: RunInfo) -> Status | None:
     A partial file that a kill left behind while the finished one was published is removed.
     """
     path = output_name(path)
-    return _status_of(path, path) if output.completed(path, PairsKind(info)) else None
+    if not output.completed(path, PairsKind(info)):
+        return None
+    return _status_of(path, path)
 
 
 @dataclass(frozen=True, slots=True)
