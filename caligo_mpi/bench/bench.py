@@ -18,6 +18,9 @@ from .plan import OK, WRONG, Case, cases, problem
 from .runner import Runner, Say, write_machine
 from .session import HISTORY, SUMMARY, Session
 
+#: What a bench's file says, or a summary.
+Values = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -45,7 +48,7 @@ class Planned:
         return {**plan, "digest": sessions.digest(plan)}
 
 
-def plan(name: str, changes: Mapping[str, Any]) -> Planned:
+def plan(name: str, changes: Values) -> Planned:
     """The bench of a preset's name or in a file, with ``changes`` of its keys."""
     document = bench_document(name)
     if isinstance(document, Mapping):
@@ -63,7 +66,7 @@ def _word(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem) or "bench"
 
 
-def _fitting(document: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def _fitting(document: Values, changes: Values) -> dict[str, Any]:
     """The changes; engines that are named alone keep the sections that the bench has of them."""
     if "engines" not in changes:
         return dict(changes)
@@ -127,7 +130,10 @@ def rerun_failed(session: Session, say: Say) -> dict[str, Any]:
             f"{session.folder} is not finished; go on with it by the command that began it"
         )
     before = sessions.read_json(path)
-    bad = [one["case"] for one in before["cases"] if one["state"] != OK]
+    bad = []
+    for one in before["cases"]:
+        if one["state"] != OK:
+            bad.append(one["case"])
     if not bad:
         return dict(before)
     # Unfinished from here on, so that a kill leaves a session that is gone on with.
@@ -154,12 +160,13 @@ def read_summary(path: Path) -> dict[str, Any]:
     """The summary of a session, or of the latest one in a folder."""
     session = sessions.find(path)
     found = sessions.read_json(session.folder / SUMMARY)
-    if not isinstance(found, dict) or found.get("schema") != summary.SCHEMA:
+    is_summary = isinstance(found, dict) and found.get("schema") == summary.SCHEMA
+    if not is_summary:
         raise ConfigError(f"{path} has no summary of a bench; name a folder that `bench` wrote")
-    return found
+    return dict(found)
 
 
-def is_good(result: Mapping[str, Any]) -> bool:
+def is_good(result: Values) -> bool:
     """Whether every case that could be run is right."""
     states = [one["state"] for one in result["cases"]]
     return WRONG not in states

@@ -132,7 +132,8 @@ def _below(pid: int) -> Iterator[int]:
 
 def _resident(pid: int) -> int:
     with suppress(OSError, IndexError):
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+        text = Path(f"/proc/{pid}/statm").read_text()
+        pages = text.split()[1]
         return int(pages) * _PAGE
     return 0
 

@@ -26,9 +26,15 @@ from .plan import (
     ClosedForm,
     closed_form,
 )
+from .session import Record
 
 #: Rates further than this off their closed form are wrong; by chance one in 1.7 million is.
 MOST_SIGMA = 5.0
+
+#: Counts of a run, its error rates, and how far they are off.
+Rates = dict[str, Any]
+#: A state, and what is wrong.
+Verdict = tuple[str, str | None]
 
 _MOST_WORDS = 300
 PAIRS_FILE, KEYS_FILE = "run.h5", "keys.h5"
@@ -123,7 +129,7 @@ _OF_WORK = {
 }
 
 
-def _state(ended: Ended, limits: Limits, folder: Path) -> tuple[str, str | None]:
+def _state(ended: Ended, limits: Limits, folder: Path) -> Verdict:
     if ended.limit == "timeout":
         return TIMEOUT, f"took longer than timeout_s={limits.seconds:g}; ended"
     if ended.limit == "memory":
@@ -168,9 +174,9 @@ def _size(path: Path) -> int | None:
     return None
 
 
-def rates(tally: Any, rows: int, law: ClosedForm | None) -> dict[str, Any]:
+def rates(tally: Any, rows: int, law: ClosedForm | None) -> Rates:
     """Counts, error rates and how far they are off the closed form, in standard deviations."""
-    found: dict[str, Any] = {"rows": rows}
+    found: Rates = {"rows": rows}
     for basis in ("z", "x"):
         errors = getattr(tally, f"errors_{basis}")
         sifted = getattr(tally, f"sifted_{basis}")
@@ -183,7 +189,7 @@ def rates(tally: Any, rows: int, law: ClosedForm | None) -> dict[str, Any]:
     return scored(found)
 
 
-def scored(found: dict[str, Any]) -> dict[str, Any]:
+def scored(found: Rates) -> Rates:
     """The counts with error rates and z-scores."""
     for basis in ("z", "x"):
         errors = found[f"errors_{basis}"]
@@ -196,7 +202,7 @@ def scored(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def added(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+def added(records: list[Record]) -> Rates | None:
     """The rates of several runs together, whose seeds differ."""
     known = [record["rates"] for record in records if record["rates"]]
     if not known:
@@ -216,7 +222,7 @@ def _score(hits: int, trials: int, probability: float | None) -> float | None:
     return max(-1e6, min(1e6, score))
 
 
-def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
+def verdict(found: Rates | None) -> Verdict:
     """Whether the rates are those of the closed form."""
     if found is None:
         return OK, None
@@ -228,7 +234,7 @@ def verdict(found: dict[str, Any] | None) -> tuple[str, str | None]:
     return OK, None
 
 
-def _wrong_qber(found: dict[str, Any], basis: str) -> str:
+def _wrong_qber(found: Rates, basis: str) -> str:
     name = basis.upper()
     seen = 100 * (found[f"qber_{basis}"] or 0.0)
     true = 100 * found[f"expected_qber_{basis}"]
@@ -236,7 +242,7 @@ def _wrong_qber(found: dict[str, Any], basis: str) -> str:
     return f"QBER in {name} is {seen:.3f} %, by the closed form {true:.3f} % ({sigma:+.1f} σ)"
 
 
-def _wrong_sifting(found: dict[str, Any], basis: str) -> str:
+def _wrong_sifting(found: Rates, basis: str) -> str:
     name = basis.upper()
     rows = found["rows"]
     kept = found[f"sifted_{basis}"] / rows if rows else 0.0

@@ -55,11 +55,16 @@ def _nothing() -> None:
 
 
 def _law(engine: Engine) -> dict[str, float | None]:
-    rates = {
-        "expected_qber_z": engine.expected.qber_z,
-        "expected_qber_x": engine.expected.qber_x,
+    law = engine.expected
+    return {
+        "expected_qber_z": _known(law.qber_z),
+        "expected_qber_x": _known(law.qber_x),
     }
-    return {name: None if math.isnan(rate) else rate for name, rate in rates.items()}
+
+
+def _known(rate: float) -> float | None:
+    """The rate as JSON has it; None where the law does not know it."""
+    return None if math.isnan(rate) else rate
 
 
 def main(arguments: list[str]) -> int:

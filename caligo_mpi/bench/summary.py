@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from . import statistics
-from .outcome import added, verdict
+from .outcome import Rates, Verdict, added, verdict
 from .plan import FAILED, FINAL, OK, STATES, WRONG, Case
 from .session import COMPARISON, MACHINE, SUMMARY, Record, Session, read_json, write_json
 
@@ -107,8 +107,8 @@ def _entry(case: Case, records: list[Record], measure: str) -> dict[str, Any]:
 def _case_state(
     records: list[Record],
     counted: list[Record],
-    rates: dict[str, Any] | None,
-) -> tuple[str, str | None]:
+    rates: Rates | None,
+) -> Verdict:
     """The case's state and what is wrong: the last failure, or else the verdict on its rates."""
     bad = [one for one in records if one["state"] in FINAL]
     if bad:
