@@ -11,6 +11,7 @@ import numpy as np
 from .._version import __version__
 from ..pairs import ColumnSpec
 from ..pairs import table as columns
+from . import hdf5
 from .info import LABEL, Keep, RunInfo
 from .metadata import Metadata
 
@@ -20,7 +21,6 @@ FORMAT_VERSION = (1, 4)
 
 def attributes_of(info: RunInfo) -> dict[str, object]:
     """What a new file says; what is known only when it is complete has placeholders of the same size."""
-    seed = np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed)
     now = datetime.datetime.now(datetime.timezone.utc)
     software = dict(info.software)
     thresholds = dict(info.thresholds)
@@ -33,7 +33,7 @@ def attributes_of(info: RunInfo) -> dict[str, object]:
         "software_dependencies": json.dumps(software),
         "config": info.config,
         "config_digest": info.config_digest,
-        "seed": seed,
+        "seed": hdf5.seed_value(info.seed),
         "engine": info.engine,
         "stream_version": np.int64(info.stream_version),
         "thresholds": json.dumps(thresholds),

@@ -66,6 +66,13 @@ def _access() -> Any:
     return access
 
 
+def seed_value(seed: int) -> np.uint64 | str:
+    """A seed as an attribute: text where 64 bits do not hold it."""
+    if seed < 1 << 64:
+        return np.uint64(seed)
+    return str(seed)
+
+
 def describe(owner: h5py.Group | h5py.Dataset, attributes: Mapping[str, object]) -> None:
     """Set attributes; text becomes UTF-8 of fixed length, in pieces where it is long."""
     for name, value in attributes.items():

@@ -132,7 +132,7 @@ def _attributes(keys: KeysTables) -> dict[str, object]:
         "file_time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "software_dependencies": json.dumps(dict(info.software)),
         "mode": info.mode,
-        "seed": np.uint64(info.seed) if info.seed < 1 << 64 else str(info.seed),
+        "seed": hdf5.seed_value(info.seed),
         "stream_version": np.int64(info.stream_version),
         "config": info.config,
         "config_digest": info.config_digest,

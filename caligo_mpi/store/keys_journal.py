@@ -42,16 +42,18 @@ class TornHeader(Damaged):
 
 def append(fd: int, record: bytes) -> tuple[int, int]:
     """Add a record at the end and press it to the disk; where it is."""
-    place = os.lseek(fd, 0, os.SEEK_END) + _RECORD.size, len(record)
+    end = os.lseek(fd, 0, os.SEEK_END)
     append_all(fd, [record])
-    return place
+    return end + _RECORD.size, len(record)
 
 
 def append_all(fd: int, records: Iterable[bytes]) -> None:
     """Add records at the end and press them to the disk."""
-    view = memoryview(b"".join(map(_framed, records)))
+    framed = b"".join(map(_framed, records))
+    view = memoryview(framed)
     while view:
-        view = view[os.write(fd, view) :]
+        written = os.write(fd, view)
+        view = view[written:]
     os.fsync(fd)
 
 
@@ -90,7 +92,8 @@ def whole_records(fd: int, magic: bytes) -> tuple[list[tuple[int, int]], int]:
         return places, end
     size = os.fstat(fd).st_size
     while size >= end + _RECORD.size:
-        length, checksum = _RECORD.unpack(os.pread(fd, _RECORD.size, end))
+        head = os.pread(fd, _RECORD.size, end)
+        length, checksum = _RECORD.unpack(head)
         start = end + _RECORD.size
         if start + length > size:
             break
@@ -107,7 +110,8 @@ def _read(fd: int, path: Path) -> Journal:
     if not places:
         raise TornHeader(f"{path} is not a partial keys file, or damaged at its beginning")
     try:
-        info = KeysInfo(**json.loads(record_at(fd, places[0])))
+        text = record_at(fd, places[0])
+        info = KeysInfo(**json.loads(text))
     except (ValueError, TypeError) as error:
         raise TornHeader(f"{path} is not a partial keys file of this format ({error})") from error
     return Journal(info, places[1:], end)

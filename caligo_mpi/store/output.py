@@ -169,7 +169,8 @@ class Output:
         path = output_name(path)
         require_directory(path)
         with disk_errors(path, "opening the output"):
-            output = cls(path, locks.acquire(path, {"id": uuid.uuid4().hex, **launch}))
+            owner = {"id": uuid.uuid4().hex, **launch}
+            output = cls(path, locks.acquire(path, owner))
             try:
                 output._look(kind, force=force)
             except BaseException:

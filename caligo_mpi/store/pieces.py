@@ -97,7 +97,8 @@ class Pieces:
         """A column of bits, packed from bit 0."""
         packed = [column for column in self._layout.info.table if column.is_bit]
         number = packed.index(spec)
-        parts = ((part.packed[number], part.count) for part in self.simulated(start, stop))
+        simulated = self.simulated(start, stop)
+        parts = ((part.packed[number], part.count) for part in simulated)
         nothing = np.empty(0, np.uint8)
         return np.concatenate([nothing, *bits.joined(parts)])
 

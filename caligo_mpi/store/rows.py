@@ -61,7 +61,9 @@ class RowWriter:
             self._stage[:, at : at + size] = shifted
             self._staged.append(pairs)
         self.row = end
-        self._last = shifted[:, -1].copy() if end & 7 else self._no_bits()
+        self._last = self._no_bits()
+        if end & 7:
+            self._last = shifted[:, -1].copy()
 
     def add_written(self, rows: int, edges: U8) -> None:
         """Append rows that their rank has written, but for the ``edges``: see `ChunkResult`."""
@@ -77,9 +79,10 @@ class RowWriter:
             self._write(first[:, None], self.row)
             if end >> 3 == self.row >> 3:
                 last = first
+        self._last = self._no_bits()
         if end & 7:
             self._write(last[:, None], end)
-        self._last = last.copy() if end & 7 else self._no_bits()
+            self._last = last.copy()
         self.row = self._stage_row = end
 
     def flush(self) -> None:
@@ -94,7 +97,8 @@ class RowWriter:
     def rewrite(self, pairs: Pairs, row: int) -> None:
         """Write rows where they stood; their neighbors' bits in shared bytes stay."""
         if pairs.count:
-            self._write(self._with_neighbors(pairs, row), row)
+            bytes_ = self._with_neighbors(pairs, row)
+            self._write(bytes_, row)
             self._write_numbers([pairs], row)
         if self.row & 7:
             self._last = self._bytes_at(self.row >> 3)
@@ -110,7 +114,8 @@ class RowWriter:
         used = end & 7
         if used:
             above = np.uint8(0xFF & -1 << used)
-            shifted[:, -1] |= self._bytes_at(end >> 3) & above
+            behind = self._bytes_at(end >> 3)
+            shifted[:, -1] |= behind & above
         return shifted
 
     def _bytes_at(self, byte: int) -> U8:
@@ -120,8 +125,10 @@ class RowWriter:
         return found[:, 0]
 
     def _write(self, columns: U8, row: int) -> None:
+        byte = row >> 3
         for start, column in zip(self._bits, columns, strict=True):
-            write_at(self._fd, np.ascontiguousarray(column), start + (row >> 3))
+            whole = np.ascontiguousarray(column)
+            write_at(self._fd, whole, start + byte)
 
     def _write_numbers(self, parts: list[Pairs], row: int) -> None:
         """Write the columns that are no bits."""

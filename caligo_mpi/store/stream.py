@@ -47,8 +47,11 @@ class BlockWriter:
         self._away = 0
         self.problem: OSError | None = None
         # A daemon, since the interpreter waits for others before it runs finalizers.
-        queues = self._due, self._back
-        thread = threading.Thread(target=_write_blocks, args=(fd, *queues), daemon=True)
+        thread = threading.Thread(
+            target=_write_blocks,
+            args=(fd, self._due, self._back),
+            daemon=True,
+        )
         thread.start()
         weakref.finalize(self, _close, thread, self._due, fd)
 
@@ -87,7 +90,8 @@ class Stream:
     """
 
     def __init__(self, writer: BlockWriter, places: list[int]) -> None:
-        self._writer, self._places = writer, places
+        self._writer = writer
+        self._places = places
         self.waited = 0.0  # seconds
 
     def __enter__(self) -> Stream:
@@ -113,7 +117,8 @@ class Stream:
 
     def take(self, block: Words, first: int) -> None:
         """Have the block written as words ``first`` on of each column."""
-        self._writer.write(block, [place + 8 * first for place in self._places])
+        places = [place + 8 * first for place in self._places]
+        self._writer.write(block, places)
 
 
 def _new_blocks(number: int) -> list[Words]:
@@ -124,7 +129,8 @@ def _new_blocks(number: int) -> list[Words]:
 def _write_blocks(fd: int, due: SimpleQueue[_Due | None], back: SimpleQueue[_Back]) -> None:
     """What the thread does; it holds nothing that would keep its `BlockWriter` alive."""
     while (found := due.get()) is not None:
-        back.put(_Back(found.block, _written(fd, found)))
+        problem = _written(fd, found)
+        back.put(_Back(found.block, problem))
 
 
 def _written(fd: int, due: _Due) -> OSError | None:

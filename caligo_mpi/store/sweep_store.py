@@ -196,7 +196,8 @@ class SweepStore(Closing):
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             os.write(fd, MAGIC)
-            append_all(fd, [of_info(self.info), *map(of_row, self.found.rows.values())])
+            rows = map(of_row, self.found.rows.values())
+            append_all(fd, [of_info(self.info), *rows])
         finally:
             os.close(fd)
         move_new(aside, part)
