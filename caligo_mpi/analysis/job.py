@@ -16,7 +16,6 @@ import numpy as np
 
 from ..config.run import DEFAULT_MPI, MpiConfig
 from ..errors import CRASHED, DONE, ConfigError, StoreError
-from ..launch.mpirun import is_launched
 from ..launch.supervise import State
 from ..pairs import Tick
 from ..pairs.bits import U8
@@ -37,9 +36,6 @@ from .stream import count_part, no_tick, source_of
 from .sums import Sums, total
 from .table import read_table
 from .verdicts import Analysis
-
-# Threads that count, at most: reading is half of it, and more than two only wait for memory.
-_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +120,7 @@ def items(plan: Plan) -> int:
 def piece_work(path: Path, plan: Plan) -> Work[Piece]:
     """The function that makes one piece; made once in each process."""
     file = open_pairs(path)
-    source = source_of(file, plan, _threads())
+    source = source_of(file, plan)
     # The first items need nothing compiled; meanwhile numba is loaded and the disk fetches rows.
     threading.Thread(target=compiled_for, args=(plan.rows,)).start()
     file.expect(0, plan.part(0).stop)
@@ -149,11 +145,6 @@ def piece_work(path: Path, plan: Plan) -> Work[Piece]:
             return Piece(error=str(error))
 
     return work
-
-
-def _threads() -> int:
-    """How many count in this process: one of several ranks has one core for itself."""
-    return 1 if is_launched() else min(_THREADS, len(os.sched_getaffinity(0)))
 
 
 def _evidence(file: PairsFile, plan: Plan, pieces: list[Piece]) -> Evidence:

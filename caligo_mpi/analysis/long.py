@@ -172,14 +172,14 @@ def run_lengths(values: NDArray[np.uint8]) -> NDArray[np.int64]:
     >>> run_lengths(np.array([0, 1, 1, 0, 1, 1, 0], np.uint8))[:, :4].tolist()
     [[0, 1, 0, 0], [0, 0, 2, 0]]
     """
+    found = np.zeros((2, _LONG_RUN + 1), np.int64)
     changes = values[1:] != values[:-1]
     edges = np.flatnonzero(changes) + 1
     lengths = np.minimum(np.diff(edges), _LONG_RUN)
-    of = values[edges[:-1]]
-    found = np.zeros((2, _LONG_RUN + 1), np.int64)
-    for value in (0, 1):
-        of_value = lengths[of == value]
-        found[value] = np.bincount(of_value, minlength=_LONG_RUN + 1)
+    # Runs of one value and of the other take turns.
+    for begin in range(min(2, len(lengths))):
+        value = values[edges[begin]]
+        found[value] = np.bincount(lengths[begin::2], minlength=_LONG_RUN + 1)
     return found
 
 

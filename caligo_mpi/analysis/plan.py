@@ -66,12 +66,6 @@ class Plan:
         last = (number + 1) * units // self.parts * self._unit
         return range(self.rows)[first:last]
 
-    def shares(self, part: range, number: int) -> list[range]:
-        """A part in so many shares, or fewer where it is short."""
-        units = -(-len(part) // self._unit)
-        size = -(-units // number) * self._unit
-        return [part[first : first + size] for first in range(0, len(part), size)]
-
 
 def plan_of(rows: int, chunks: int) -> Plan:
     """How to look at a file of this size.

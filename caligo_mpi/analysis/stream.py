@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -16,60 +15,39 @@ from . import counting
 from .borders import Windows, borders_of
 from .counting import Block, Words, compiled_for
 from .plan import BLOCK_ROWS, Chunks, Plan, chunks_of
-from .sums import GAP_BITS, Sums, total
+from .sums import GAP_BITS, Sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """An open file, how to look at it, where its chunks are.
 
-    ``borders`` are the first rows of all windows to be looked at, for each of `sums.BORDERS`;
-    ``threads`` is how many count at a time.
+    ``borders`` are the first rows of all windows to be looked at, for each of `sums.BORDERS`.
     """
 
     file: PairsFile
     plan: Plan
     chunks: Chunks
     borders: Sequence[NDArray[np.int64]]
-    threads: int
 
 
-def source_of(file: PairsFile, plan: Plan, threads: int = 1) -> Source:
+def source_of(file: PairsFile, plan: Plan) -> Source:
     """The source of an open file."""
     chunks = chunks_of(file, plan)
-    if file.info.has_index or file.info.has_time:
-        threads = 1  # numbers take much memory
-    return Source(
-        file,
-        plan,
-        chunks,
-        borders_of(file, chunks),
-        threads,
-    )
-
-
-def count_part(source: Source, number: int, tick: Tick) -> Sums:
-    """Count all rows of a part."""
-    plan = source.plan
-    part = plan.part(number)
-    following = plan.part(number + 1)
-    source.file.expect(following.start, following.stop)
-    first, *others = plan.shares(part, source.threads)
-    with ThreadPoolExecutor(source.threads) as pool:
-        running = [pool.submit(_count_rows, source, rows, no_tick) for rows in others]
-        found = [_count_rows(source, first, tick)]
-        for share in running:
-            found.append(share.result())
-    return total(found)
+    borders = borders_of(file, chunks)
+    return Source(file, plan, chunks, borders)
 
 
 def no_tick() -> None:
     """Nobody waits to hear of progress."""
 
 
-def _count_rows(source: Source, rows: range, tick: Tick) -> Sums:
-    """Count rows that begin with a cell and a block."""
+def count_part(source: Source, number: int, tick: Tick) -> Sums:
+    """Count all rows of a part, while a disk fetches those of the next one."""
     plan, file = source.plan, source.file
+    rows = plan.part(number)
+    following = plan.part(number + 1)
+    file.expect(following.start, following.stop)
     sums = Sums(first_cell=rows.start // plan.cell)
     cell_words = min(plan.cell, BLOCK_ROWS) // 64
     joints = []
@@ -83,13 +61,13 @@ def _count_rows(source: Source, rows: range, tick: Tick) -> Sums:
         verify=False,
         reuse=True,
     )
-    for number, pairs in enumerate(blocks):
+    for block_number, pairs in enumerate(blocks):
         block = words_of(pairs)
         joints.append(counting.joint_counts(block, cell_words, compiled))
         close = row // BLOCK_ROWS % plan.close == 0
         if close:
             _look_closely(block, pairs.count, sums, compiled)
-        windows.take(block, row, number, close=close)
+        windows.take(block, row, block_number, close=close)
         _look_at_places(
             source,
             pairs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,9 +68,9 @@ class Sums:
         self.compared += close.compared
 
 
-def total(parts: Sequence[Sums]) -> Sums:
-    """The sums of a whole, from those of its parts in order."""
-    found = Sums(first_cell=parts[0].first_cell)
+def total(parts: Iterable[Sums]) -> Sums:
+    """The sums of a whole file, from those of its parts in order."""
+    found = Sums()
     joints = [found.joint]
     marks = [found.marks]
     for part in parts:

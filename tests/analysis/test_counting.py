@@ -7,12 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-import caligo_mpi
-from caligo_mpi.analysis import counting, plan
+from caligo_mpi.analysis import counting
 from caligo_mpi.analysis.borders import windows_at
 from caligo_mpi.analysis.counting import LAGS, STREAMS
-from caligo_mpi.analysis.stream import count_part, no_tick, source_of
-from caligo_mpi.runs.generate import generate
 
 WORDS = 300
 
@@ -83,18 +80,3 @@ def test_windows_begin_at_any_row(block):
     bits = bits_of(block[2])
     for row, word in zip(rows, windows_at(block, rows)[2], strict=True):
         assert bits_of(np.array([word])).tolist() == bits[row : row + 64].tolist()
-
-
-def test_threads_count_what_one_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "_PARTS", 1)
-    engine = {"name": "noise", "link": {"fidelity": 0.9}}
-    values = {"pairs": 7_000_001, "seed": 1, "chunk_size": 100_008, "engine": engine}
-    config = caligo_mpi.parse_config(values)
-    generate(config, tmp_path / "run.h5")
-    with caligo_mpi.open_pairs(tmp_path / "run.h5") as file:
-        how = plan.plan_of(file.rows, file.chunk_count)
-        assert len(how.shares(how.part(0), 3)) == 2
-        alone, together = (count_part(source_of(file, how, n), 0, no_tick) for n in (1, 3))
-    for field in dataclasses.fields(alone):
-        one, many = getattr(alone, field.name), getattr(together, field.name)
-        assert np.array_equal(one, many), field.name
