@@ -34,12 +34,7 @@ class Blocks:
     It ``sums`` the columns of ``summed`` outcomes, too, if there are any and they make whole stretches.
     """
 
-    def __init__(
-        self,
-        law: Law,
-        seed: np.random.SeedSequence,
-        summed: int = 0,
-    ) -> None:
+    def __init__(self, law: Law, seed: np.random.SeedSequence, summed: int = 0) -> None:
         plan = compile_plan(law)
         tables = plan[1:]
         self._plan = plan.kinds, tables

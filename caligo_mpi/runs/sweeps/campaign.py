@@ -164,7 +164,7 @@ class Campaign:
         self.failures[point.index] = sentence
         self.observer.say(sentence)
         row = {
-            **self._row(point),
+            **_begun(self.sweep, point),
             "state": "failed",
             "error": sentence,
         }
@@ -186,7 +186,7 @@ class Campaign:
         """The row of a point of which everything is in."""
         partial = self.partial[point.key]
         row = {
-            **self._row(point),
+            **_begun(self.sweep, point),
             **partial.sums,
             "state": "done",
             "error": "",
@@ -201,7 +201,7 @@ class Campaign:
                 "stopped": found.reason,
             }
         if point.protocol is not None and not partial.blocks:
-            row["abort"] = self._why_not_distilled()
+            row["abort"] = _why_not_distilled(self.sweep)
         version = int(row["stream_version"])
         row["config_digest"] = point.config.digest(version)
         if self.sweep.keep == "counts":
@@ -229,22 +229,25 @@ class Campaign:
             "use the release that made the sweep, or set it aside with --force"
         )
 
-    def _why_not_distilled(self) -> str:
-        if self.sweep.keep == "counts":
-            return "not run: only counts are drawn"
-        return f"not run: a block is larger than protocol_limit={self.sweep.protocol_limit}"
 
-    def _row(self, point: Point) -> Row:
-        protocol = ""
-        if point.protocol is not None:
-            protocol = json.dumps(point.protocol.resolved())
-        return {
-            **blank_row(),
-            "key": point.key,
-            "number": point.index,
-            "parameters": json.dumps(dict(point.parameters)),
-            "config": json.dumps(point.config.resolved()),
-            "protocol": protocol,
-            "pairs": point.config.pairs,
-            "chunks": point_chunks(self.sweep, point),
-        }
+def _why_not_distilled(sweep: SweepConfig) -> str:
+    if sweep.keep == "counts":
+        return "not run: only counts are drawn"
+    return f"not run: a block is larger than protocol_limit={sweep.protocol_limit}"
+
+
+def _begun(sweep: SweepConfig, point: Point) -> Row:
+    """What a point's row says before anything is simulated."""
+    protocol = ""
+    if point.protocol is not None:
+        protocol = json.dumps(point.protocol.resolved())
+    return {
+        **blank_row(),
+        "key": point.key,
+        "number": point.index,
+        "parameters": json.dumps(dict(point.parameters)),
+        "config": json.dumps(point.config.resolved()),
+        "protocol": protocol,
+        "pairs": point.config.pairs,
+        "chunks": point_chunks(sweep, point),
+    }
