@@ -27,10 +27,10 @@ F64 = NDArray[np.float64]
 #: For fewer bits compiled code is not even loaded: that takes half a second.
 _COMPILE_BITS = 400_000
 
-#: Points of a transform: longer ones leave the caches …
-_CACHED = 1 << 18
-#: … but beyond so many blocks across their products outweigh the transforms.
-_MOST = 16
+#: Blocks across: with fewer there are more points to transform in all, with many more the products outweigh that.
+_FEWEST, _MOST = 4, 16
+#: Points of a transform: longer ones leave the caches.
+_CACHED = 1 << 19
 
 #: From numpy 2 on the result of a transform may take the place of what is transformed.
 _IN_PLACE = int(np.__version__.split(".")[0]) >= 2
@@ -150,8 +150,9 @@ class _Blocks:
     def __init__(self, seed: U8, count: int, length: int) -> None:
         self.count = count
         self.length = length
-        wanted = min(_MOST, _ceil_div(count, _CACHED))
-        self.size = _smooth(_ceil_div(count, wanted))
+        wanted = _ceil_div(count, _CACHED)
+        blocks = min(max(wanted, _FEWEST), _MOST)
+        self.size = _smooth(_ceil_div(count, blocks))
         self.across = _ceil_div(count, self.size)
         self.down = _ceil_div(length, self.size)
         self.turn = _roots(self.size)
