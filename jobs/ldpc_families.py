@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
-from math import log, log2
+from math import inf, log, log2
 
 import numpy as np
 from scipy.stats import beta
@@ -317,23 +317,25 @@ def noisy_words(rng, n: int, qber: float, *, count: int) -> tuple[np.ndarray, np
     return sent, received
 
 
-def measure_trial(
-    family: Family, splits: int, *, promise: float, frames: int, seed: int, bits: int
-) -> Trial:
-    """Words with independent errors at the highest error rate at which ``promise`` holds."""
-    code = family.code(bits // family.columns, splits)
-    qber = reaches(family, splits, code.n, promise)
-    rng = np.random.default_rng([seed, *family.base.shape, splits, 1])
+def measure_trial(family: Family, splits: int, args: argparse.Namespace) -> Trial:
+    """Words with independent errors at the highest error rate at which the promise holds."""
+    code = family.code(args.bits // family.columns, splits)
+    qber = reaches(family, splits, code.n, args.promise)
+    rng = np.random.default_rng([args.seed, *family.base.shape, splits, 1])
+    stop = time.monotonic() + args.seconds
+    frames = 0
     failures = undetected = iterations = 0
-    for begin in range(0, frames, TOGETHER):
-        sent, received = noisy_words(rng, code.n, qber, count=min(TOGETHER, frames - begin))
+    while frames < args.frames and time.monotonic() < stop:
+        count = min(TOGETHER, args.frames - frames)
+        sent, received = noisy_words(rng, code.n, qber, count=count)
         found, ok, spent = decode(code, received, syndrome(code, sent), qber=qber)
         wrong = (found != sent).any(axis=1)
         failures += int(wrong.sum())
         undetected += int((wrong & ok).sum())
         iterations += int(spent.sum())
+        frames += count
     mean = round(iterations / frames, 2)
-    return Trial(splits, code.lift, qber, promise, frames, failures, undetected, mean)
+    return Trial(splits, code.lift, qber, args.promise, frames, failures, undetected, mean)
 
 
 def save(family: Family) -> None:
@@ -367,14 +369,7 @@ def measure_trials(name: str, args: argparse.Namespace) -> None:
     family = load_family(name)
     splits = args.splits if args.splits is not None else family.splits // 4
     begin = time.process_time()
-    trial = measure_trial(
-        family,
-        splits,
-        promise=args.promise,
-        frames=args.frames,
-        seed=args.seed,
-        bits=args.bits,
-    )
+    trial = measure_trial(family, splits, args)
     spent = time.process_time() - begin
     speed = trial.frames * trial.lift * family.columns / spent / 1e6
     print(f"{name} {trial} {speed:.1f} Mbit/s", flush=True)
@@ -415,6 +410,7 @@ def main() -> None:
     parser.add_argument("verb", choices=("build", "check", "limits", "trials", "table"))
     parser.add_argument("names", nargs="*", help="families; all of them by default")
     parser.add_argument("--frames", type=int, default=140, help="words to decode")
+    parser.add_argument("--seconds", type=float, default=inf, help="of a trial: fewer words then")
     parser.add_argument("--promise", type=float, default=0.01)
     parser.add_argument("--splits", type=int, help="of the trial; a quarter of all by default")
     parser.add_argument("--bits", type=int, default=450_000, help="length of the trial's words")
