@@ -84,12 +84,8 @@ class Blocks:
 
     def _tally(self) -> Tally:
         words, either_x, errors_z, sifted_x, errors_x = self._counts.tolist()
-        return Tally(
-            64 * words - either_x,
-            errors_z,
-            sifted_x,
-            errors_x,
-        )
+        sifted_z = 64 * words - either_x
+        return Tally(sifted_z, errors_z, sifted_x, errors_x)
 
     def checksum(self) -> int | None:
         """Of the four columns, once all blocks are drawn; None where they are not summed."""
@@ -100,12 +96,7 @@ class Blocks:
 
 
 def _counting(context: Any, word: Any) -> Any:
-    def code(
-        context: Any,
-        builder: Any,
-        signature: Any,
-        args: Any,
-    ) -> Any:
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
 
     return numba.int64(numba.uint64), code
