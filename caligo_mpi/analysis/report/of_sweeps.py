@@ -21,6 +21,8 @@ from .section import Figure, Section
 _MOST_POINTS = 250
 #: Reasons why points have no key that are told.
 _MOST_REASONS = 8
+#: What stands where there is no value.
+_NONE = "–"
 #: The column that says how a point ended.
 _OUTCOME = "outcome"
 #: What a protocol made of a point, with names for people.
@@ -115,8 +117,10 @@ def _figures(sweep: Sweep) -> Iterator[Figure]:
 def _points(sweep: Sweep) -> Iterator[str]:
     columns = _columns(sweep)
     names = list(columns)
-    rows = list(zip(*columns.values(), strict=True))
-    right = [place for place, name in enumerate(names) if name != _OUTCOME]
+    cells = columns.values()
+    rows = list(zip(*cells, strict=True))
+    right = set(range(len(names)))
+    right.remove(names.index(_OUTCOME))
     yield html.heading(3, "Points")
     yield from _reasons(sweep)
     yield html.table(
@@ -153,16 +157,17 @@ def _columns(sweep: Sweep) -> dict[str, list[str]]:
 def _rates(sweep: Sweep, basis: str) -> dict[str, list[str]]:
     """The error rate of a basis, its interval, and the closed form."""
     name = f"qber_{basis.lower()}"
-    rates = _percents(sweep, name)
     low = _percents(sweep, f"{name}_low")
     high = _percents(sweep, f"{name}_high")
-    closed = _percents(sweep, f"expected_{name}")
-    ends = zip(low, high, strict=True)
-    intervals = [f"{least} to {most}".replace("– to –", "–") for least, most in ends]
+    intervals = []
+    for least, most in zip(low, high, strict=True):
+        is_known = least != _NONE
+        interval = f"{least} to {most}"
+        intervals.append(interval if is_known else _NONE)
     return {
-        f"QBER {basis} / %": rates,
+        f"QBER {basis} / %": _percents(sweep, name),
         f"95 % interval {basis} / %": intervals,
-        f"closed form {basis} / %": closed,
+        f"closed form {basis} / %": _percents(sweep, f"expected_{name}"),
     }
 
 
@@ -170,7 +175,8 @@ def _percents(sweep: Sweep, name: str) -> list[str]:
     told = []
     for rate in numbers(sweep, name):
         percent = f"{100 * rate:.4f}"
-        told.append("–" if np.isnan(rate) else percent)
+        is_known = np.isfinite(rate)
+        told.append(percent if is_known else _NONE)
     return told
 
 
@@ -219,7 +225,7 @@ def _cells(sweep: Sweep, name: str) -> list[str]:
 
 def _cell(value: object) -> str:
     if value is None or value != value:
-        return "–"
+        return _NONE
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
