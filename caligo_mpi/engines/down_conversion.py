@@ -46,16 +46,17 @@ def pdc(
         eta_b = Decimal(bob[0])
         none_a = 1 - Decimal(alice[1])
         none_b = 1 - Decimal(bob[1])
+        none = none_a * none_b
         empty_a = 1 + eta_a * lam
         empty_b = 1 + eta_b * lam
         empty = empty_a + eta_b * lam - eta_a * eta_b * lam
         silent_a = none_a / empty_a**2
         silent_b = none_b / empty_b**2
-        silent = none_a * none_b / empty**2
+        silent = none / empty**2
         detected = eta_a * eta_b * lam * (1 + lam)
         signal = detected / (empty_a * empty_b * empty)
         kept = 1 - 2 * Decimal(misalignment)
-        both = (none_a * none_b).sqrt() * 2 * kept * signal
+        both = none.sqrt() * 2 * kept * signal
         return _rates(silent_a, silent_b, silent, both)
 
 
@@ -87,14 +88,16 @@ def pdc_poisson(
         eta_b = Decimal(bob[0])
         none_a = 1 - Decimal(alice[1])
         none_b = 1 - Decimal(bob[1])
+        none = none_a * none_b
         union = eta_a + eta_b - eta_a * eta_b
         silent_a = none_a * (-mean * eta_a).exp()
         silent_b = none_b * (-mean * eta_b).exp()
-        silent = none_a * none_b * (-mean * union).exp()
+        silent = none * (-mean * union).exp()
         equal = (-mean * union / 2).exp()
         unequal = (-mean * (eta_a + eta_b) / 2).exp()
         kept = 1 - 2 * Decimal(misalignment)
-        both = (none_a * none_b).sqrt() * 2 * kept * (equal - unequal)
+        difference = equal - unequal
+        both = none.sqrt() * 2 * kept * difference
         return _rates(silent_a, silent_b, silent, both)
 
 

@@ -100,7 +100,11 @@ def double_click(arm: float, dark: float, visibility: float) -> Heralded:
     wrong_bit = same + noise / 2
     dephased = seen * (1 - visibility) / 2
     wrong_phase = dephased + same / 2 + noise / 2
-    return Heralded(total, wrong_bit / total, wrong_phase / total)
+    return Heralded(
+        success=total,
+        qber_z=wrong_bit / total,
+        qber_x=wrong_phase / total,
+    )
 
 
 def _one_click(dark: float) -> tuple[float, float]:

@@ -99,9 +99,10 @@ def outcome_weights(law: Law, alice_basis: int, bob_basis: int) -> list[int]:
     alice = _falls(alice_fall)
     bob = _falls(bob_fall)
     weights = []
-    for a, b in product((0, 1), repeat=2):
+    bits = tuple(product((0, 1), repeat=2))
+    for a, b in bits:
         weight = 0
-        for i, j in product((0, 1), repeat=2):
+        for i, j in bits:
             before = equal if i == j else unequal
             weight += before * alice[i][a] * bob[j][b]
         weights.append(weight)

@@ -174,4 +174,7 @@ def integer_thresholds(config: NoiseConfig, model: Model) -> dict[str, object]:
         "alice_only": alice_only,
         "bob_only": bob_only,
     }
-    return {name: round(ldexp(probability, 64)) for name, probability in probabilities.items()}
+    thresholds: dict[str, object] = {}
+    for name, probability in probabilities.items():
+        thresholds[name] = round(ldexp(probability, 64))
+    return thresholds

@@ -337,7 +337,8 @@ def _relaxed(law: Timed, kept: tuple[float, float, float, float]) -> tuple[float
     chance, a, b, both = kept
     turned = -1 if law.state.two_outcomes else 1
     dark = law.state.dark
-    mixed = turned * (1 - abs(dark)) * law.state.z + abs(dark)
+    separable = abs(dark)
+    mixed = turned * (1 - separable) * law.state.z + separable
     fallen = 1 if law.ground else 0
     mean_a = a * dark + (chance - a) * fallen
     mean_b = b * dark + (chance - b) * fallen

@@ -55,14 +55,15 @@ def _losses(law: Timed) -> dict[str, float]:
 
     Of units there are cycles, measurements, and gates of either side.
     """
-    both = (law.alice.T2, law.bob.T2)
+    alice = law.alice
+    bob = law.bob
     losses = {
-        "x_cycle": link.lost(law.cycle, *both),
-        "x_measure": link.lost(law.measure, *both),
-        "x_gate_alice": link.lost(law.gate, law.alice.T2),
-        "x_gate_bob": link.lost(law.gate, law.bob.T2),
+        "x_cycle": link.lost(law.cycle, alice.T2, bob.T2),
+        "x_measure": link.lost(law.measure, alice.T2, bob.T2),
+        "x_gate_alice": link.lost(law.gate, alice.T2),
+        "x_gate_bob": link.lost(law.gate, bob.T2),
     }
-    for name, side in (("alice", law.alice), ("bob", law.bob)):
+    for name, side in (("alice", alice), ("bob", bob)):
         losses[f"{name}_z_storage"] = link.lost(side.storage, side.T1)
         losses[f"{name}_z_cycle"] = link.lost(law.cycle, side.T1)
         losses[f"{name}_z_measure"] = link.lost(law.measure, side.T1)

@@ -101,7 +101,8 @@ class Rounds(NamedTuple):
 
 def rounds(config: SequenceLinkConfig) -> Rounds:
     """The law of one attempt, before memories wait and read-out."""
-    fiber = link.transmission(config.length_km / 2, config.attenuation_db_per_km)
+    half_length = config.length_km / 2
+    fiber = link.transmission(half_length, config.attenuation_db_per_km)
     q = (1 - config.p_loss_init) * fiber * config.detector_efficiency
     window = timing(config).window
     clicks = 2 * config.dark_count_rate_hz * window * 1e-12
@@ -115,8 +116,8 @@ def rounds(config: SequenceLinkConfig) -> Rounds:
     dark = (two * odd + odd * two) / 4
     both = entangled + dark
     first = one / 2 + two / 4 + odd / 4
-    seen_twice = (q * (1 - odd)) ** 2
-    seen = seen_twice / 2
+    photon_seen = q * (1 - odd)
+    seen = photon_seen**2 / 2
     mixed = link.mixed_from_fidelity(config.fidelity)
     wrong_z = entangled * mixed / 2 + dark
     unseen = both - seen
