@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +25,8 @@ from caligo_mpi.runs.generate import generate
 
 pytest.importorskip("matplotlib", reason="matplotlib (extra report) is not installed")
 from caligo_mpi.analysis import figures
-from caligo_mpi.analysis.report import of_benches, report
+from caligo_mpi.analysis.figures import keys
+from caligo_mpi.analysis.report import html, of_benches, of_launches, report
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 LOSS = {"alice": {"detector_efficiency": 0.6}, "bob": {"detector_efficiency": 0.3}}
@@ -114,6 +117,36 @@ def test_a_figure_is_drawn_into_given_axes(made):
     assert len(ax.lines) >= 2
 
 
+def test_what_a_file_lacks_for_a_figure_is_said(made):
+    seen = glance(made / "run.h5")
+    empty = dataclasses.replace(seen, metrics=seen.metrics[:0], work=seen.work[:0])
+    with pytest.raises(ValueError, match=r"needs the metrics of a launch; .*run.h5 has none"):
+        figures.plot_ranks(empty)
+    with pytest.raises(ValueError, match=r"needs chunks that a rank has made; .*run.h5 has none"):
+        figures.plot_timeline(empty)
+
+
+def test_outcomes_that_cannot_be_are_called_so():
+    law = (0.0, *np.full(15, 1 / 15))
+    seen = SimpleNamespace(outcomes=(3, *[100] * 15), expected=law)
+    told = [text.get_text() for text in figures.plot_outcomes(seen).texts]
+    assert [words.splitlines()[1] for words in told[:16]].count("impossible") == 1
+    seen.outcomes = (0, *[100] * 15)
+    assert figures.plot_outcomes(seen).texts[0].get_text() == "0.000 %\n+0.0 σ"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at"), [(0.1, 0.4, 0.4), (0.7, 1.0, 0.7), (0.0, 1.0, 0.0), (0.45, 0.75, 0.45)]
+)
+def test_a_number_stands_where_a_bar_leaves_room(low, high, at):
+    from matplotlib.figure import Figure
+
+    ax = Figure().subplots()
+    keys._name_bar(ax, 0, (low, high), 1_000_000)
+    (text,) = ax.texts
+    assert text.xy[0] == pytest.approx(at / 1.02)
+
+
 def test_simulated_times_are_drawn(made):
     with caligo_mpi.open_pairs(made / "run.h5") as file:
         timed = _Timed(file.rows, np.cumsum(np.full(file.rows, 2500.0)))
@@ -126,6 +159,28 @@ class _Timed:
 
     def __init__(self, rows, time):
         self.rows, self.time = rows, time
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_letters_of_a_cell_are_those_that_are_seen():
+    link = html.Marked('<a href="#file-0">&lt;one&gt; &amp; another file</a>')
+    assert '<td class="short">' in html.table(("file",), [(link,)])
+    assert '<td class="long">' in html.table(("file",), [(link + " of some length",)])
+
+
+def test_a_unit_stays_with_its_name():
+    assert "95\xa0% interval\xa0/\xa0%</th>" in html.table(("95 % interval / %",), [])
+
+
+def test_tables_that_are_cut_say_so(made):
+    seen = glance(made / "run.h5")
+    many = {name: np.repeat(getattr(seen, name)[:1], 51) for name in ("runs", "metrics")}
+    text = "".join(of_launches.background(dataclasses.replace(seen, **many)))
+    assert "The first 50 of 51 launches." in text
+    assert "The last 50 of 51 rows" in text
+    assert " of " not in "".join(of_launches.background(seen)).split("<h3>Configuration")[0]
 
 
 # ── the page ─────────────────────────────────────────────────────────────────────────────────────
@@ -176,6 +231,7 @@ def test_unfinished_files_are_reported_as_far_as_they_are(tmp_path):
     generate(run_config(), tmp_path / "run.h5", map=some)
     text = report([tmp_path / "run.h5"], tmp_path / "r.html").read_text()
     assert "not finished, 41.0 %" in text
+    assert '<span class="bad">not finished</span>, <span class="good">sound: ' in text
     generate(
         run_config(), tmp_path / "none.h5", map=lambda setup, items: serial_map(setup, items[:0])
     )
@@ -356,6 +412,34 @@ class Grid:
         return self.values.get(name, np.linspace(0.01, 0.4, len(self.values["A"])))
 
 
+def test_parameters_that_follow_each_other_have_no_map():
+    zipped = Grid(np.array([1, 2, 3]))
+    zipped.values["B"] = 10 * zipped.values["A"]
+    assert figures.varying(zipped) == ["A", "B"]
+    assert figures.crossed(zipped) == ["A"]
+    with pytest.raises(ValueError, match="apart from each other; this sweep has 1"):
+        figures.plot_map(zipped)
+
+
+def test_a_map_is_blank_where_no_point_is():
+    sweep = Grid(np.array([1, 2, 3]))
+    sweep.columns = ("A", "B", "key_per_sifted")
+    keys = sweep.values["key_per_sifted"] = np.full(9, 0.2)
+    keys[:2] = 0.0
+    keys[5] = np.nan
+    ax = figures.plot_map(sweep)
+    assert len(ax.patches) == 2
+    assert "hatched: no key; blank: no result" in " ".join(text.get_text() for text in ax.texts)
+
+
+def test_each_curve_of_keys_has_its_limit():
+    few = figures.plot_sweep_key(Words([0.95, 0.97]))
+    dashed = [line.get_color() for line in few.lines if line.get_linestyle() == "--"]
+    made = [line.get_color() for line in few.lines if line.get_linestyle() == "None"]
+    assert dashed == made
+    assert len(set(dashed)) == 2
+
+
 def test_words_stand_beside_each_other_and_numbers_have_a_curve_for_each_word():
     ax = figures.plot_sweep_key(Words([0.95]))
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["cascade", "ldpc"]
@@ -372,7 +456,8 @@ def test_a_sweep_has_a_page(swept, tmp_path):
     assert "complete: 9 points" in text
     assert text.count("<svg") == 3
     for header in ("QBER Z / %", "95 % interval X / %", "closed form Z / %", "key / bits"):
-        assert f">{header}</th>" in text
+        unbroken = header.replace(" / ", "\xa0/\xa0").replace(" %", "\xa0%")
+        assert f">{unbroken}</th>" in text
     reasons = [text.count(words) for words in ("no secret bits are left", "too few pairs")]
     assert max(reasons) == 1  # each once, however many points it has
     assert "no key: " in text

@@ -13,7 +13,7 @@ from .benches import good_cases, plot_scaling, plot_speeds, scalings
 from .keys import plot_efficiency, plot_finite_key, plot_waterfall, where_bits_went
 from .maps import plot_map
 from .pairs import plot_course, plot_gaps, plot_losses, plot_qber, plot_times
-from .points import changing, varying
+from .points import changing, crossed, varying
 from .ranks import last_launch, plot_ranks
 from .style import save, svg
 from .sweeps import plot_sweep_key, plot_sweep_qber
@@ -22,6 +22,7 @@ from .verdicts import plot_lags, plot_outcomes
 
 __all__ = [
     "changing",
+    "crossed",
     "good_cases",
     "last_launch",
     "plot_course",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 #: Steps that begin at 0, and their colors; all others are taken away from what is left.
 _WHOLE = {"pairs": SKY, "key": GREEN}
+#: The share of the width that a letter of a bar's number takes.
+_LETTER = 0.023
+#: Letters of a step's name from which on it has two lines, and letters of such a line.
+_LONG, _BREAK = 21, 16
 #: More than so many points become pixels.
 _POINTS = 2000
 #: How much smaller and larger than this file's the blocks of a curve are.
@@ -127,7 +132,7 @@ def plot_waterfall(data: KeysTables, ax: Axes) -> None:
         )
         ends = (begin / rows, end / rows)
         _name_bar(ax, place, ends, step.bits)
-    names = [step.name for step in steps]
+    names = [_in_lines(step.name) for step in steps]
     ax.set_yticks(range(len(steps)), names)
     ax.set_xlim(0, rows * 1.02)
     ax.invert_yaxis()
@@ -135,18 +140,25 @@ def plot_waterfall(data: KeysTables, ax: Axes) -> None:
     large_numbers(ax)
 
 
+def _in_lines(name: str) -> str:
+    """A step's name, a long one in two lines, which leaves the bars more room."""
+    return textwrap.fill(name, _BREAK) if len(name) > _LONG else name
+
+
 def _name_bar(ax: Axes, place: int, ends: tuple[float, float], bits: int) -> None:
-    """A bar's number beside it, or within it where it takes all of the width; ``ends`` are shares of that."""
+    """A bar's number where there is room: behind it, before it, or within it; ``ends`` are shares of the width."""
     low, high = min(ends), max(ends)
     percent = 100 * (high - low)
+    told = f"{bits:,} ({percent:.3g} %)"
+    needed = _LETTER * len(told)
     at, shift, side, color = high, 4, "left", INK
-    if high > 0.6:
+    if high > 1 - needed and low > needed:
         at, shift, side = low, -4, "right"
-    if high > 0.6 and (low < 0.4 or high - low > 0.4):
-        at, shift, side, color = low, 5, "left", "#000000"  # on a bar, on any ground
+    elif high > 1 - needed and high - low > needed:
+        at, shift, color = low, 5, "#000000"  # on a bar, on any ground
     beside(
         ax,
-        f"{bits:,} ({percent:.3g} %)",
+        told,
         (at / 1.02, place),
         (shift, 0),
         xycoords=("axes fraction", "data"),

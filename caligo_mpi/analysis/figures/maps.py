@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .points import Column, Results, numbers, varying, with_unit
+from .points import Column, Results, crossed, numbers, with_unit
 from .style import few_decades, few_ticks, figure, label, note
 
 if TYPE_CHECKING:
@@ -95,11 +95,14 @@ def plot_map(data: Results, ax: Axes) -> None:
 
     ``data`` is what `read_sweep` gives; without keys the error rate is drawn.  Further parameters are averaged over.
     """
-    axes = varying(data)
+    axes = crossed(data)
     if len(axes) < 2:
-        raise ValueError(f"a map needs two parameters that vary; this sweep has {len(axes)}")
+        raise ValueError(
+            "a map needs two parameters that vary apart from each other; "
+            f"this sweep has {len(axes)}"
+        )
     x, y = axes[:2]
-    keys = numbers(data, "key_per_sifted")
+    keys = _keys(data)
     has_keys = bool(np.isfinite(keys).any())
     shown = keys if has_keys else 100 * numbers(data, "qber")
     xs, ys, cells = _grid(data, x, y, shown)
@@ -107,28 +110,42 @@ def plot_map(data: Results, ax: Axes) -> None:
     up = _side(ys)
     ax.set_xscale(across.scale)
     ax.set_yscale(up.scale)
-    if has_keys:
-        _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
-        has_lines = _draw_lines(ax, across, up, np.where(cells > 0, cells, np.nan))
-        _hatch(ax, across, up, cells)
-        title = "Key over two parameters"
-        told = ["hatched: no key"]
-    else:
-        _draw_cells(ax, across, up, cells, "QBER / %")
-        has_lines = _draw_lines(ax, across, up, cells)
-        title = "Error rate over two parameters"
-        told = []
+    title = "Key" if has_keys else "Error rate"
+    told = _draw(ax, across, up, cells, has_keys)
     across.name(ax.xaxis)
     up.name(ax.yaxis)
     label(
         ax,
-        title,
+        f"{title} over two parameters",
         with_unit(data, x),
         with_unit(data, y),
     )
-    if has_lines:
-        told.append("lines: equal values")
     note(ax, "; ".join(told))
+
+
+def _keys(data: Results) -> Column:
+    """Secret bits per sifted bit: none where no bit was sifted, NaN where it is not known."""
+    shares = numbers(data, "key_per_sifted")
+    bits = numbers(data, "key_bits")
+    return np.where(bits == 0, 0.0, shares)
+
+
+def _draw(ax: Axes, across: _Side, up: _Side, cells: Column, has_keys: bool) -> list[str]:
+    """The cells, where there is no key, and lines of equal values; how to read what was drawn."""
+    told = []
+    lined = cells
+    if has_keys:
+        _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
+        _hatch(ax, across, up, cells)
+        told.append("hatched: no key")
+        lined = np.where(cells > 0, cells, np.nan)
+    else:
+        _draw_cells(ax, across, up, cells, "QBER / %")
+    if not np.isfinite(cells).all():
+        told.append("blank: no result")
+    if _draw_lines(ax, across, up, lined):
+        told.append("lines: equal values")
+    return told
 
 
 def _grid(data: Results, x: str, y: str, values: Column) -> tuple[Any, Any, Column]:
@@ -182,12 +199,12 @@ def _draw_lines(ax: Axes, across: _Side, up: _Side, cells: Column) -> bool:
 
 
 def _hatch(ax: Axes, across: _Side, up: _Side, cells: Column) -> None:
-    """Mark the region without a key."""
+    """Mark the region without a key; where nothing is known of one there is no mark."""
     from matplotlib.patches import Rectangle
 
     widths = np.diff(across.edges)
     heights = np.diff(up.edges)
-    for row, column in np.argwhere(np.nan_to_num(cells) <= 0):
+    for row, column in np.argwhere(cells <= 0):
         mark = Rectangle(
             (across.edges[column], up.edges[row]),
             widths[column],

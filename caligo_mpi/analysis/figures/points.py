@@ -42,6 +42,15 @@ def changing(data: Results) -> list[str]:
     return sorted(several, key=lambda name: not is_number(data, name))
 
 
+def crossed(data: Results) -> list[str]:
+    """The parameters that are numbers and vary apart from each other: not those that just follow the first."""
+    axes = varying(data)
+    if not axes:
+        return []
+    others = _independent(data, axes)
+    return [axes[0], *others]
+
+
 def is_number(data: Results, name: str) -> bool:
     """Whether a parameter's values are numbers."""
     return data[name].dtype.kind in "iuf"

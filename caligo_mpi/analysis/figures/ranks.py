@@ -39,7 +39,10 @@ def plot_ranks(data: Source, ax: Axes) -> None:
 
     ``data`` is a pairs file (path, open file or `Glance`).
     """
-    rows = last_launch(glance(data).metrics)
+    seen = glance(data)
+    rows = last_launch(seen.metrics)
+    if not len(rows):
+        raise ValueError(f"a figure of ranks needs the metrics of a launch; {seen.path} has none")
     _draw_bars(ax, rows)
     step = -(-len(rows) // _NAMES)
     names = [_name(row) for row in rows[::step]]

@@ -179,9 +179,10 @@ def plot_sweep_key(data: Results, ax: Axes) -> None:
     seen = [one for one in drawn if one[0].has_key]
     shown = _spread(seen or drawn[:1])
     ends = []
-    for number, (curve, told) in enumerate(shown):
-        end = _draw_key(ax, curve, told, number)
+    for color, (curve, told) in zip(_COLORS, shown, strict=False):
+        end = _draw_key(ax, curve, told, color)
         ends.append(end)
+        _draw_limit(ax, curve, color if len(shown) > 1 else INK)
     _name_places(ax, data, first)
     label(
         ax,
@@ -234,9 +235,8 @@ def _ends_of(run: Sequence[str]) -> str:
     return f"{run[0]}{between}{run[-1]}"
 
 
-def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> End | None:
+def _draw_key(ax: Axes, curve: _Curve, told: str, color: str) -> End | None:
     """One curve; its end where any key was made."""
-    color = _COLORS[number]
     made = curve.column("key_per_sifted")
     finite = curve.column("finite_per_sifted")
     marks: dict[str, Any] = {"marker": "o", "ms": 4, "ls": "none"}
@@ -250,17 +250,20 @@ def _draw_key(ax: Axes, curve: _Curve, told: str, number: int) -> End | None:
         color=color,
         lw=1,
     )
-    if number == 0:
-        limit = curve.column("asymptotic_per_sifted")
-        _line(
-            ax,
-            curve,
-            np.maximum(limit, 0),
-            color=INK,
-            lw=1,
-            ls="--",
-        )
     return curve.end(made, told, color)
+
+
+def _draw_limit(ax: Axes, curve: _Curve, color: str) -> None:
+    """What ever more pairs would give."""
+    limit = curve.column("asymptotic_per_sifted")
+    _line(
+        ax,
+        curve,
+        np.maximum(limit, 0),
+        color=color,
+        lw=1,
+        ls="--",
+    )
 
 
 def _name_places(ax: Axes, data: Results, name: str) -> None:

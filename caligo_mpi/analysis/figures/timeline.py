@@ -32,6 +32,8 @@ def plot_timeline(data: Source, ax: Axes) -> None:
     """
     seen = glance(data)
     lanes = seen.work
+    if not len(lanes):
+        raise ValueError(f"a timeline needs chunks that a rank has made; {seen.path} has none")
     unit, scale = _unit_of(lanes["seconds"])
     for place in range(len(lanes)):
         end = _draw_chunks(ax, seen, place, scale)

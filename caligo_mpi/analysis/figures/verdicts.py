@@ -35,7 +35,7 @@ def plot_outcomes(data: Any, ax: Axes) -> None:
         told = f"{100 * share:.3f} %"
         if data.expected is not None:
             off = float(sigmas[row, column])
-            told += f"\n{off:+.1f} σ"
+            told += "\nimpossible" if np.isinf(off) else f"\n{off:+.1f} σ"
             _tile(ax, row, column, off)
         ax.text(
             column,
@@ -58,7 +58,7 @@ def plot_outcomes(data: Any, ax: Axes) -> None:
 
 
 def _off(counts: Any, law: Any) -> Any:
-    """How many standard deviations each count is off its law."""
+    """How many standard deviations each count is off its law: infinitely many where that says that it cannot be."""
     if law is None:
         return np.zeros(counts.shape)
     chances = np.array(law).reshape(counts.shape)
@@ -66,7 +66,8 @@ def _off(counts: Any, law: Any) -> Any:
     variance = rows * chances * (1 - chances)
     spread = np.sqrt(np.maximum(variance, 1e-300))
     off = (counts - rows * chances) / spread
-    return np.where(chances > 0, off, 0.0)
+    never = np.where(counts > 0, np.inf, 0.0)
+    return np.where(chances > 0, off, never)
 
 
 def _tile(ax: Axes, row: int, column: int, off: float) -> None:

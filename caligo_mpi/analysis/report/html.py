@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from html import escape
+from html import escape, unescape
 from importlib import resources
 
 #: Letters of a cell that stay on one line.
 _SHORT = 26
+#: A space at which no line ends.
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 #: Columns of a table that fit on paper in letters of the usual size.
 _WIDE = 8
 #: What a page of ours begins with: only such a page is ever replaced.
@@ -66,12 +68,19 @@ def table(
 ) -> str:
     """A table; ``numbers`` are the columns that are set to the right."""
     right = set(numbers)
-    head = _row("th", header, right)
+    names = [_unbroken(name) for name in header]
+    head = _row("th", names, right)
     lines = [_row("td", row, right) for row in rows]
     # A head of its own is printed on every page.
     whole = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
     kind = ' class="wide"' if len(header) > _WIDE else ""
     return f'<div class="scroll"><table{kind}>{whole}</table></div>'
+
+
+def _unbroken(name: str) -> str:
+    """A column's name whose unit stays with its last word."""
+    whole = name.replace(" / ", f"{_NO_BREAK}/{_NO_BREAK}")
+    return whole.replace(" %", f"{_NO_BREAK}%")
 
 
 def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
@@ -80,7 +89,7 @@ def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
         text = str(value)
         letters = text
         if isinstance(value, Marked):
-            letters = re.sub("<[^>]*>", "", text)
+            letters = unescape(re.sub("<[^>]*>", "", text))
         else:
             text = escape(text)
         name = "short" if len(letters) <= _SHORT else "long"
@@ -99,6 +108,12 @@ def first_of(shown: int, all_: int, what: str) -> Iterator[str]:
     """A line below a table that shows only its first rows, where that is so."""
     if all_ > shown:
         yield paragraph(f"The first {shown} of {all_:,} {what}.", kind="faint")
+
+
+def last_of(shown: int, all_: int, what: str) -> Iterator[str]:
+    """A line below a table that shows only its last rows, where that is so."""
+    if all_ > shown:
+        yield paragraph(f"The last {shown} of {all_:,} {what}.", kind="faint")
 
 
 def escaped(text: str) -> str:

@@ -14,7 +14,7 @@ from ...errors import CaligoError
 from ..glance import Glance
 from . import html
 
-#: Rows of a table of launches or faults that are shown.
+#: Rows of a table of launches, ranks or faults that are shown.
 _MOST_ROWS = 50
 
 _LAUNCHES = (
@@ -57,6 +57,7 @@ def background(seen: Glance) -> Iterator[str]:
     launches = [_launch(row) for row in seen.runs[:_MOST_ROWS]]
     yield html.heading(3, "Launches")
     yield html.table(_LAUNCHES, launches, numbers=(2,))
+    yield from html.first_of(_MOST_ROWS, len(seen.runs), "launches")
     if len(seen.metrics):
         ranks = [_rank(row) for row in seen.metrics[-_MOST_ROWS:]]
         yield html.heading(3, "Ranks")
@@ -65,10 +66,12 @@ def background(seen: Glance) -> Iterator[str]:
             ranks,
             numbers=range(2, 13),
         )
+        yield from html.last_of(_MOST_ROWS, len(seen.metrics), "rows, the latest launch at the end")
     if len(seen.faults):
         faults = [_fault(row) for row in seen.faults[:_MOST_ROWS]]
         yield html.heading(3, "Faults")
         yield html.table(_FAULTS, faults, numbers=(5,))
+        yield from html.first_of(_MOST_ROWS, len(seen.faults), "faults")
     config = html.code(configuration(seen.info.config))
     said = html.facts(software(seen.info.software))
     yield html.heading(3, "Configuration and software")

@@ -70,6 +70,15 @@ def verdict(seen: Glance, analysis: Analysis | None) -> html.Marked:
         return html.good("complete")
     if analysis is None:
         return html.bad("not finished")
+    found = _found(analysis)
+    if seen.complete:
+        return found
+    state = html.bad("not finished")
+    return html.Marked(f"{state}, {found}")
+
+
+def _found(analysis: Analysis) -> html.Marked:
+    """What the analysis says, in a few words."""
     if analysis.sound:
         checks = counted(len(analysis.checks), "check")
         return html.good(f"sound: {checks}, no finding")

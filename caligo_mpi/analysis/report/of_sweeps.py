@@ -110,7 +110,7 @@ def _figures(sweep: Sweep) -> Iterator[Figure]:
     keys = numbers(sweep, "key_bits")
     if np.isfinite(keys).any():
         yield Figure("key", figures.plot_sweep_key(sweep))
-    if len(figures.varying(sweep)) > 1:
+    if len(figures.crossed(sweep)) > 1:
         yield Figure("map", figures.plot_map(sweep))
 
 
