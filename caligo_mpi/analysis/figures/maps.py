@@ -91,7 +91,7 @@ def _edges(centers: Column) -> Column:
 
 @figure(height=3.4)
 def plot_map(data: Results, ax: Axes) -> None:
-    """Secret bits per sifted bit over two parameters; hatched where there is no key.
+    """Secret bits per sifted bit over two parameters; hatched where there is no key, blank where nothing is known.
 
     ``data`` is what `read_sweep` gives; without keys the error rate is drawn.  Further parameters are averaged over.
     """
@@ -137,7 +137,8 @@ def _draw(ax: Axes, across: _Side, up: _Side, cells: Column, has_keys: bool) -> 
     if has_keys:
         _draw_cells(ax, across, up, cells, "secret bits per sifted bit")
         _hatch(ax, across, up, cells)
-        told.append("hatched: no key")
+        if (cells <= 0).any():
+            told.append("hatched: no key")
         lined = np.where(cells > 0, cells, np.nan)
     else:
         _draw_cells(ax, across, up, cells, "QBER / %")

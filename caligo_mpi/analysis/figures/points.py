@@ -38,8 +38,13 @@ def varying(data: Results) -> list[str]:
 
 def changing(data: Results) -> list[str]:
     """The parameters that have several values, those that are numbers first."""
-    several = [name for name in data.axes if len(different(data, name)) > 1]
-    return sorted(several, key=lambda name: not is_number(data, name))
+    numeric: list[str] = []
+    words: list[str] = []
+    for name in data.axes:
+        if len(different(data, name)) > 1:
+            kind = numeric if is_number(data, name) else words
+            kind.append(name)
+    return numeric + words
 
 
 def crossed(data: Results) -> list[str]:
@@ -84,8 +89,11 @@ def numbers(data: Results, name: str) -> Column:
     if name not in data.columns:
         points = len(data[data.columns[0]])
         return np.full(points, np.nan)
-    values = data[name].tolist()
-    return np.array([np.nan if value is None else float(value) for value in values])
+    found = []
+    for value in data[name].tolist():
+        is_known = value is not None
+        found.append(float(value) if is_known else np.nan)
+    return np.array(found)
 
 
 def with_unit(data: Results, name: str) -> str:
@@ -124,8 +132,10 @@ def _told(data: Results, names: Sequence[str], chosen: Column) -> str:
     told = []
     for name in names:
         value = data[name][row]
-        is_word = not is_number(data, name)
-        told.append(str(value) if is_word else f"{name} {value:.4g}")
+        word = str(value)
+        if is_number(data, name):
+            word = f"{name} {value:.4g}"
+        told.append(word)
     return ", ".join(told)
 
 
@@ -135,7 +145,9 @@ def _independent(data: Results, axes: Sequence[str]) -> list[str]:
     alone = len(np.unique(first))
     found = []
     for name in axes[1:]:
-        both = np.stack([first, places(data, name)], axis=1)
-        if len(np.unique(both, axis=0)) > alone:
+        other = places(data, name)
+        both = np.stack([first, other], axis=1)
+        together = np.unique(both, axis=0)
+        if len(together) > alone:
             found.append(name)
     return found

@@ -71,8 +71,9 @@ def _unit_of(seconds: Table) -> tuple[str, float]:
 
 def _of_rank(table: Table, row: Table) -> Table:
     """The rows of a table that are of a lane's launch and rank."""
-    is_it = (table["run"] == row["run"]) & (table["rank"] == row["rank"])
-    found: Table = table[is_it]
+    of_run = table["run"] == row["run"]
+    of_rank = table["rank"] == row["rank"]
+    found: Table = table[of_run & of_rank]
     return found
 
 
@@ -84,14 +85,15 @@ def _draw_chunks(ax: Axes, seen: Glance, place: int, scale: float) -> float:
         chunks = row["seconds"][None]
     lengths = scale * chunks
     ends = np.cumsum(lengths)
+    has_edges = len(lengths) <= _EDGED
     ax.barh(
         np.full(len(lengths), place),
         lengths,
         left=ends - lengths,
         height=0.7,
         color=SKY,
-        edgecolor=INK if len(lengths) <= _EDGED else None,
-        linewidth=0.3 if len(lengths) <= _EDGED else None,
+        edgecolor=INK if has_edges else None,
+        linewidth=0.3 if has_edges else None,
     )
     return float(ends[-1])
 
@@ -147,7 +149,8 @@ def _mark_launch(ax: Axes, seen: Glance, run: int, scale: float) -> None:
     if run >= len(seen.runs):
         return
     row = seen.runs[run]
-    took = float(row["last_commit"] - row["started"]) * scale
+    seconds = float(row["last_commit"] - row["started"])
+    took = seconds * scale
     places = np.flatnonzero(seen.work["run"] == run)
     if took > 0:
         first, last = places[0], places[-1]

@@ -71,8 +71,9 @@ def table(
     names = [_unbroken(name) for name in header]
     head = _row("th", names, right)
     lines = [_row("td", row, right) for row in rows]
+    body = "".join(lines)
     # A head of its own is printed on every page.
-    whole = f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
+    whole = f"<thead>{head}</thead><tbody>{body}</tbody>"
     kind = ' class="wide"' if len(header) > _WIDE else ""
     return f'<div class="scroll"><table{kind}>{whole}</table></div>'
 
@@ -86,10 +87,10 @@ def _unbroken(name: str) -> str:
 def _row(kind: str, values: Sequence[object], right: set[int]) -> str:
     cells = []
     for place, value in enumerate(values):
-        text = str(value)
-        letters = text
+        text = letters = str(value)
         if isinstance(value, Marked):
-            letters = unescape(re.sub("<[^>]*>", "", text))
+            unmarked = re.sub("<[^>]*>", "", text)
+            letters = unescape(unmarked)
         else:
             text = escape(text)
         name = "short" if len(letters) <= _SHORT else "long"

@@ -158,10 +158,19 @@ def _rates(seen: Glance) -> tuple[_Rate, _Rate]:
     z, x = nan, nan
     if seen.expected is not None:
         z, x = seen.expected.qber_z, seen.expected.qber_x
-    return (
-        _Rate("Z", tally.sifted_z, tally.errors_z, z),
-        _Rate("X", tally.sifted_x, tally.errors_x, x),
+    of_z = _Rate(
+        "Z",
+        tally.sifted_z,
+        tally.errors_z,
+        z,
     )
+    of_x = _Rate(
+        "X",
+        tally.sifted_x,
+        tally.errors_x,
+        x,
+    )
+    return of_z, of_x
 
 
 def _row_of_rate(rate: _Rate) -> tuple[str, ...]:
@@ -172,12 +181,13 @@ def _row_of_rate(rate: _Rate) -> tuple[str, ...]:
         if rate.sifted:
             score = z_score(rate.errors, rate.sifted, rate.closed)
             off = f"{score:+.2f} σ"
+    interval = f"{_percent(low)} to {_percent(high)}"
     return (
         rate.basis,
         f"{rate.sifted:,}",
         f"{rate.errors:,}",
         rate.measured,
-        f"{_percent(low)} to {_percent(high)}",
+        interval,
         closed,
         off,
     )
@@ -198,7 +208,11 @@ def _verdicts(analysis: Analysis | None) -> Iterator[str]:
         f"A sound file has any finding with probability {analysis.level:g}; p is how likely a sound file shows as much."
     )
     rows = [_row_of_check(check) for check in analysis.checks]
-    yield html.table(_CHECKS, rows, numbers=(2,))
+    yield html.table(
+        _CHECKS,
+        rows,
+        numbers=(2,),
+    )
     for note in analysis.notes:
         yield html.paragraph(note, kind="faint")
 
