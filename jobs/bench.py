@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import datetime
 import functools
+import importlib.util
 import json
 import os
 import platform
@@ -411,17 +412,38 @@ def distill() -> dict[str, Result]:
 
 
 def memory() -> dict[str, Result]:
-    """Peak resident memory of the largest of two ranks, a long run over a short one."""
+    """Peak resident memory of the largest of two ranks, a long run over a short one.
+
+    Both with compiled code, and both without: left alone, only the long run loads it.
+    """
     small, large = (10**8, 10**9) if QUICK else (10**8, 10**10)
-    with scratch(tmpfs()) as folder:
-        peaks = [
-            on_ranks(2, "memory", pairs, Path(folder, f"{pairs}.h5")) for pairs in (small, large)
-        ]
-    return {
-        f"peak memory, {large:.0e} over {small:.0e} pairs": at_most(
-            peaks[1] / peaks[0], 1.1, mib=peaks
-        )
-    }
+    settings = {"off": "numpy"}
+    if importlib.util.find_spec("numba"):
+        settings["on"] = "compiled"
+    found = {}
+    for setting, name in settings.items():
+        with scratch(tmpfs()) as folder, environment_variable("CALIGO_COMPILE", setting):
+            peaks = []
+            for pairs in (small, large):
+                path = Path(folder, f"{pairs}.h5")
+                peaks.append(on_ranks(2, "memory", pairs, path))
+        ratio = peaks[1] / peaks[0]
+        title = f"peak memory, {large:.0e} over {small:.0e} pairs, {name}"
+        found[title] = at_most(ratio, 1.1, mib=peaks)
+    return found
+
+
+@contextlib.contextmanager
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Set for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def _memory(pairs: str, path: str) -> float | None:
