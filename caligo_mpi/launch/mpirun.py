@@ -240,24 +240,28 @@ def find(ranks: int, *, survive: bool = False, export: Iterable[str] = ()) -> La
 def _version(launcher: str, env: Mapping[str, str]) -> str:
     """What a launcher says of itself when it is asked for its version."""
     command = [launcher, "--version"]
-    try:
-        said = processes.first_words(
-            command,
-            environment.completed(env),
-            most=_PROBE_BYTES,
-            seconds=_PROBE_SECONDS,
-        )
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the launcher {launcher} cannot be run ({error.strerror}); "
-            f"name another one in {environment.MPIRUN}"
-        ) from error
-    if said is None:
-        raise EnvironmentProblem(
-            f"the launcher {launcher} did not answer --version in {_PROBE_SECONDS:.0f} s; "
-            f"name another one in {environment.MPIRUN}"
-        )
-    return said
+    # Twice: one that is killed while it is asked says nothing, and would pass for another MPI.
+    for _ in range(2):
+        try:
+            said = processes.first_words(
+                command,
+                environment.completed(env),
+                most=_PROBE_BYTES,
+                seconds=_PROBE_SECONDS,
+            )
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"the launcher {launcher} cannot be run ({error.strerror}); "
+                f"name another one in {environment.MPIRUN}"
+            ) from error
+        if said is None:
+            raise EnvironmentProblem(
+                f"the launcher {launcher} did not answer --version in {_PROBE_SECONDS:.0f} s; "
+                f"name another one in {environment.MPIRUN}"
+            )
+        if said:
+            return said
+    return ""
 
 
 def exported() -> set[str]:
