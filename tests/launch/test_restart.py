@@ -16,7 +16,7 @@ import pytest
 from helpers import ROOT, environment, identity, wait_for_chunks
 
 from caligo_mpi import load_config, status, store
-from caligo_mpi.launch import processes
+from caligo_mpi.launch import mpirun, processes
 from caligo_mpi.parallel.serial import serial_map
 from caligo_mpi.runs.generate import generate
 from tests.faults.campaign import MARK, children, ranks_of
@@ -236,6 +236,20 @@ def test_a_stop_request_goes_first_even_if_a_rank_no_longer_answers(write_config
     assert code == 75, err
     assert run.left() == []
     assert status(run.path).chunks_done >= 2
+
+
+def test_a_launcher_that_is_killed_while_it_is_asked_is_asked_again(tmp_path, monkeypatch):
+    """Else it would pass for another MPI than Open MPI, and be started without what that needs."""
+    launcher = tmp_path / "mpirun"
+    launcher.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/asked ] || {{ touch {tmp_path}/asked; kill -9 $$; }}\n"
+        "echo 'mpirun (Open MPI) 5.0.0'\n"
+    )
+    launcher.chmod(0o755)
+    monkeypatch.setenv("CALIGO_MPIRUN", str(launcher))
+    found = mpirun.find(2)
+    assert (tmp_path / "asked").exists()
+    assert found.env["OMPI_MCA_btl"] == "^ofi"
 
 
 def test_launches_that_commit_nothing_are_not_repeated_for_ever(tmp_path, write_config, start):
