@@ -58,14 +58,23 @@ def written_alone(path: Path, pairs: int, *, reserve: bool = False) -> float:
     return seconds
 
 
-def run_seconds(folder: Path, pairs: int, writers: str, ranks: int) -> tuple[float, str]:
-    """Seconds of a run without its launching, and its data digest."""
+def run_seconds(
+    folder: Path,
+    pairs: int,
+    writers: str,
+    ranks: int,
+    *,
+    core: int | None = None,
+) -> tuple[float, str]:
+    """Seconds of a run without its launching, and its data digest; ``core`` is the only one that it may use."""
     (folder / "run.yaml").write_text(json.dumps({"pairs": pairs, **RUN}))
     words = ["generate", "run.yaml", "-o", "run.h5", "-q", "--json"]
     words += ["--set", f"output.writers={writers}", *(["--ranks", str(ranks)] if ranks > 1 else [])]
     line = [sys.executable, "-m", "caligo_mpi", *words]
     # Compiled code from the first chunk on: the run is too short to wait for it.
     env = {"CALIGO_COMPILE": "on", **os.environ}
+    if core is not None:
+        line = ["taskset", "--cpu-list", str(core), *line]
     done = subprocess.run(line, cwd=folder, env=env, check=True, stdout=subprocess.PIPE, text=True)
     digest = status(folder / "run.h5").data_digest
     (folder / "run.h5").unlink()
@@ -106,6 +115,7 @@ def measure_speed(pairs: int, rounds: int) -> None:
     """Runs and ``pwrite`` in turns."""
     kinds = [("gather", 1), ("direct", 1), ("gather", 2), ("direct", 2)]
     spent: dict[object, list[float]] = {"pwrite": [], **{kind: [] for kind in kinds}}
+    spent["gather on a core", 1] = []
     digests = set()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
@@ -118,6 +128,11 @@ def measure_speed(pairs: int, rounds: int) -> None:
                 seconds, digest = undisturbed(kind, run)
                 spent[kind].append(seconds)
                 digests.add(digest)
+            # A rank alone writes on a thread, which takes the second core; where ranks are bound it has none.
+            run = functools.partial(run_seconds, folder, pairs, "gather", 1, core=0)
+            seconds, digest = undisturbed("gather on a core", run)
+            spent["gather on a core", 1].append(seconds)
+            digests.add(digest)
     for kind, seconds in spent.items():
         print(kind, " ".join(f"{value:.2f}" for value in seconds))
     least = {kind: min(seconds) for kind, seconds in spent.items()}
@@ -125,6 +140,8 @@ def measure_speed(pairs: int, rounds: int) -> None:
     print(
         f"{told}, gather on 1 rank over direct on 2: {least['gather', 1] / least['direct', 2]:.2f}"
     )
+    gain = least["gather on a core", 1] / least["direct", 2]
+    print(f"{told}, gather on 1 rank that has 1 core over direct on 2: {gain:.2f}")
     print(
         f"{told}, gather on 2 ranks over direct on 2: {least['gather', 2] / least['direct', 2]:.2f}"
     )
