@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from .job import analyze
-from .verdicts import Analysis, Check, Lag, Qber, Stage
+from .verdicts import Analysis, Check, Lag, LongLag, Qber, Stage
 
-__all__ = ["Analysis", "Check", "Lag", "Qber", "Stage", "analyze"]
+__all__ = ["Analysis", "Check", "Lag", "LongLag", "Qber", "Stage", "analyze"]

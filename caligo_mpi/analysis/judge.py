@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from ..pairs.intervals import clopper_pearson
 from ..store import PairsFile
@@ -39,6 +40,7 @@ def judge(file: PairsFile, evidence: Evidence) -> Analysis:
         qber=tuple(_rates(evidence)),
         stages=stages(evidence),
         lags=lag_table(evidence),
+        long_lags=tuple(chain.from_iterable(lags.octaves for lags in evidence.long)),
     )
 
 

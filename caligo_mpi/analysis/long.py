@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import copysign, exp, log, sqrt
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from ..engines.compare import chi2_tail
 from ..pairs import Pairs, Tick, bits
 from ..store import PairsFile
-from .counting import STREAMS
+from .counting import LAGS, STREAMS
 from .plan import Plan
 from .probability import Floats, at_most_one, chi2, deviance, normal
+from .verdicts import LongLag
 
 # Of a stream whose ones are rarer, coincidences of two are counted; else correlations are normal.
 _RARE = 0.05
@@ -22,6 +24,8 @@ _RARE = 0.05
 _LEAST_ROWS = 1 << 12
 # Runs of this length and longer are counted together.
 _LONG_RUN = 64
+# From this lag on, of each octave the strongest is told; shorter lags are counted one by one, in more rows.
+_FIRST_TOLD = LAGS[-1] + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class LongLags:
     """The strongest correlation of a stream with itself, over ``lags`` lags from 1 on, and its runs.
 
     ``p_lag`` and ``p_run`` are p-values over all lags and all lengths of runs; ``longest`` is the
-    longest run, of the value ``longest_of``.
+    longest run, of the value ``longest_of``.  ``octaves`` has the strongest of each octave of lags.
     """
 
     stream: str
@@ -41,6 +45,7 @@ class LongLags:
     p_run: float
     longest: int
     longest_of: int
+    octaves: tuple[LongLag, ...] = ()
 
 
 def long_lags(
@@ -70,18 +75,22 @@ def long_lags(
     if ones in (0, rows):
         return None
     products = _products(power, size)
-    lag, correlation, p_lag = _strongest(products, rows, ones)
+    products[size // 2] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
+    law = _Law(rows, ones)
+    peaks = _peaks(products[: size // 2 + 1])
+    lag, p_lag = _strongest(peaks, law)
     p_run, longest, value = _judge_runs(runs, share)
     return LongLags(
         stream=stream,
         rows=rows,
         lags=size // 2,
         lag=lag,
-        correlation=correlation,
-        p_lag=p_lag,
+        correlation=law.correlation(float(products[lag])),
+        p_lag=at_most_one(p_lag, size // 2),
         p_run=p_run,
         longest=longest,
         longest_of=value,
+        octaves=tuple(_octaves(stream, peaks, law)),
     )
 
 
@@ -128,37 +137,118 @@ def _products(power: NDArray[np.float32], size: int) -> Floats:
     return products
 
 
-def _strongest(products: Floats, rows: int, ones: int) -> tuple[int, float, float]:
-    """The lag with the least p-value, its correlation, and the p-value over all lags.
+# ── the strongest lags ───────────────────────────────────────────────────────────────────────────
 
-    ``products`` are the sums of products of deviations from the mean at each cyclic distance.
+
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """What sums of products of deviations are where nothing correlates: of ``rows`` rows with so many ones."""
+
+    rows: int
+    ones: int
+
+    @property
+    def _rate(self) -> float:
+        return self.ones / self.rows
+
+    @property
+    def _spread(self) -> float:
+        """The variance of a row."""
+        return self._rate * (1 - self._rate)
+
+    def correlation(self, product: float) -> float:
+        """The correlation of which this is the sum of products."""
+        return product / (self.rows * self._spread)
+
+    def p(self, product: float) -> float:
+        """The p-value of a sum of products, at one lag."""
+        off = self._off(product)
+        if off is None:
+            return normal(self._sigmas(product))
+        return min(1.0, 2 * exp(-off))
+
+    def score(self, product: float) -> float:
+        """How many standard deviations off a normal value is that is as unlikely."""
+        off = self._off(product)
+        if off is None:
+            return self._sigmas(product)
+        # The signed root of the deviance, which is close to normal for small counts, too.
+        return copysign(sqrt(2 * off), product)
+
+    def _sigmas(self, product: float) -> float:
+        return product / (self._spread * sqrt(self.rows))
+
+    def _off(self, product: float) -> float | None:
+        """How far coincidences of two are off their binomial law; None where there are so many that it is normal."""
+        rare = min(self._rate, 1 - self._rate)
+        if rare >= _RARE:
+            return None
+        by_chance = rare**2
+        together = max(round(self.rows * by_chance + product), 0)
+        return float(deviance(together, self.rows, by_chance))
+
+
+@dataclass(frozen=True, slots=True)
+class _Peaks:
+    """The lags of an octave, and those with the largest and the smallest sum of products, with these."""
+
+    first: int
+    last: int
+    extremes: tuple[tuple[int, float], tuple[int, float]]
+
+
+def _peaks(products: Floats) -> list[_Peaks]:
+    """The extremes of each octave of lags: 1, 2, 3 to 4, 5 to 8 and so on; ``products`` begin at lag 0.
+
+    >>> products = np.array([9, 3, 1, -4, 2.0])
+    >>> [(octave.first, octave.last, octave.extremes) for octave in _peaks(products)][1:]
+    [(2, 2, ((2, 1.0), (2, 1.0))), (3, 4, ((4, 2.0), (3, -4.0)))]
     """
-    later = products[1 : len(products) // 2 + 1]
-    later[-1] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
-    # The further off, the less likely, on either side.
-    tests = []
-    for extreme in (np.argmax(later), np.argmin(later)):
-        lag = int(extreme)
-        p = _p_of(float(later[lag]), rows, ones)
-        tests.append((p, lag))
-    p, lag = min(tests)
-    rate = ones / rows
-    spread = rate * (1 - rate)
-    correlation = float(later[lag]) / (rows * spread)
-    return lag + 1, correlation, at_most_one(p, len(later))
+    end = len(products) - 1
+    found = []
+    first = 1
+    while first <= end:
+        last = min(max(1, 2 * (first - 1)), end)
+        octave = products[first : last + 1]
+        # The further off, the less likely, on either side.
+        high = first + int(np.argmax(octave))
+        low = first + int(np.argmin(octave))
+        extremes = (
+            (high, float(products[high])),
+            (low, float(products[low])),
+        )
+        found.append(_Peaks(first, last, extremes))
+        first = last + 1
+    return found
 
 
-def _p_of(product: float, rows: int, ones: int) -> float:
-    """The p-value of a sum of products of deviations, at one lag."""
-    rate = ones / rows
-    rare = min(rate, 1 - rate)
-    if rare >= _RARE:
-        spread = rate * (1 - rate)
-        return normal(product / (spread * sqrt(rows)))
-    by_chance = rare**2
-    together = max(round(rows * by_chance + product), 0)
-    off = float(deviance(together, rows, by_chance))
-    return min(1.0, 2 * exp(-off))
+def _strongest(peaks: list[_Peaks], law: _Law) -> tuple[int, float]:
+    """The lag with the least p-value of all, and this."""
+    highs = [octave.extremes[0] for octave in peaks]
+    lows = [octave.extremes[1] for octave in peaks]
+    high = max(highs, key=lambda peak: peak[1])
+    low = min(lows, key=lambda peak: peak[1])
+    p, lag = min((law.p(product), lag) for lag, product in (high, low))
+    return lag, p
+
+
+def _octaves(stream: str, peaks: list[_Peaks], law: _Law) -> Iterator[LongLag]:
+    """The strongest of each octave that is told."""
+    for octave in peaks:
+        if octave.first < _FIRST_TOLD:
+            continue
+        lag, product = max(
+            octave.extremes,
+            key=lambda peak: abs(law.score(peak[1])),
+        )
+        yield LongLag(
+            stream=stream,
+            first=octave.first,
+            last=octave.last,
+            lag=lag,
+            correlation=law.correlation(product),
+            score=law.score(product),
+        )
 
 
 # ── runs ─────────────────────────────────────────────────────────────────────────────────────────

@@ -65,13 +65,30 @@ class Lag:
 
 
 @dataclass(frozen=True, slots=True)
+class LongLag:
+    """The strongest correlation of a stream with itself among lags ``first`` to ``last``, both among them.
+
+    ``score`` is in standard deviations at that lag alone, of ones so rare that their coincidences are not
+    normal those of a normal value as unlikely.  Of n lags of a sound file the strongest is about √(2·ln n) off.
+    """
+
+    stream: str
+    first: int
+    last: int
+    lag: int
+    correlation: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """All of it; `as_dict` has plain values for JSON.
 
     ``outcomes`` are the counts of the 16 outcomes, number 8·A + 4·a + 2·B + b for Alice's basis A
     and bit a, Bob's basis B and bit b; ``expected`` their probabilities, None without a closed form.  ``causes``
     are sentences that name what explains the findings.  ``notes`` say what was not looked at, or not
-    all of.  ``level`` is the probability that a sound file has any finding.
+    all of.  ``lags`` are single short ones, ``long_lags`` the strongest of each octave beyond.  ``level``
+    is the probability that a sound file has any finding.
     """
 
     path: str
@@ -88,6 +105,7 @@ class Analysis:
     qber: tuple[Qber, ...]
     stages: tuple[Stage, ...]
     lags: tuple[Lag, ...]
+    long_lags: tuple[LongLag, ...] = ()
 
     @property
     def findings(self) -> tuple[Check, ...]:

@@ -135,6 +135,23 @@ def test_outcomes_that_cannot_be_are_called_so():
     assert figures.plot_outcomes(seen).texts[0].get_text() == "0.000 %\n+0.0 σ"
 
 
+def test_correlations_are_drawn_at_their_lags_on_what_the_strongest_of_so_many_may_be(made):
+    judged = analyze(made / "run.h5")
+    ax = figures.plot_lags(judged)
+    dots = np.concatenate([line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 2])
+    short = [(lag.lag, lag.correlation / lag.sigma) for lag in judged.lags]
+    octaves = [(lag.lag, lag.score) for lag in judged.long_lags]
+    assert len(octaves) == 5 * 12
+    assert np.sort(dots, axis=0) == pytest.approx(np.sort(short + octaves, axis=0))
+    (band,) = ax.collections
+    heights = {round(y, 2) for x, y in band.get_paths()[0].vertices if y > 0}
+    # √(2·ln n) is about what the strongest of n has; few have much more.
+    assert 3.0 in heights
+    assert len(heights) == 13
+    assert 1.1 < max(heights) / np.sqrt(2 * np.log(1 << 16)) < 1.4
+    assert {"● alice basis", "◆ errors"} <= {text.get_text() for text in ax.texts}
+
+
 @pytest.mark.parametrize(
     ("low", "high", "at"), [(0.1, 0.4, 0.4), (0.7, 1.0, 0.7), (0.0, 1.0, 0.0), (0.45, 0.75, 0.45)]
 )

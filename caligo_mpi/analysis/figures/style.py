@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
@@ -82,6 +82,12 @@ _SETTINGS: Any = {
 }
 
 
+#: Points of a line above the axes, and the size of small letters.
+_LINE = 11
+_SMALL = 7.8
+#: Names in a line of a key, and points of each.
+_NAMES = 3
+_NAME_WIDTH = 82
 #: Decades of an axis from which on only powers of ten are told.
 _DECADES = 1.5
 
@@ -160,20 +166,37 @@ def beside(
     )
 
 
-def note(ax: Axes, text: str) -> None:
-    """How to read a figure, between its title and its axes."""
+def note(ax: Axes, text: str, *, above: int = 0) -> None:
+    """How to read a figure, between its title and its axes; ``above`` so many lines for something else."""
     beside(
         ax,
         text,
         (0, 1),
-        (0, 3),
+        (0, 3 + _LINE * above),
         xycoords="axes fraction",
-        fontsize=7.8,
+        fontsize=_SMALL,
         color=FAINT,
     )
-    more_lines = text.count("\n")
+    more_lines = text.count("\n") + above
     title = ax.get_title(loc="left")
-    ax.set_title(title, pad=16 + 11 * more_lines)
+    ax.set_title(title, pad=16 + _LINE * more_lines)
+
+
+def key(ax: Axes, names: Sequence[tuple[str, str]]) -> int:
+    """Names in their colors above the axes, as far left as they go; how many lines they take."""
+    lines = -(-len(names) // _NAMES)
+    for place, (name, color) in enumerate(names):
+        line, column = divmod(place, _NAMES)
+        beside(
+            ax,
+            name,
+            (0, 1),
+            (_NAME_WIDTH * column, 3 + _LINE * (lines - 1 - line)),
+            xycoords="axes fraction",
+            fontsize=8.5,
+            color=color,
+        )
+    return lines
 
 
 def line_note(ax: Axes, value: float, text: str) -> None:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
+from math import sqrt
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import BASIS, FAINT, GREEN, INK, ORANGE, SKY, figure, label, note
+from .style import BASIS, FAINT, GREEN, INK, ORANGE, SKY, figure, key, label, note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Colors of columns in the order of their names at the side; further ones are gray.
+#: Colors of columns, their marks and these as letters; further ones are gray.
 _STREAMS = (
-    BASIS["Z"],
-    ORANGE,
-    GREEN,
-    BASIS["X"],
-    SKY,
-    INK,
+    (BASIS["Z"], "o", "●"),
+    (ORANGE, "s", "■"),
+    (GREEN, "^", "▲"),
+    (BASIS["X"], "v", "▼"),
+    (SKY, "D", "◆"),
+    (INK, "x", "×"),
 )
+_FURTHER = (FAINT, ".", "·")
+#: Of the dots of a sound file so many are in the band that figures shade: ±3 σ of a single one.
+_SHARE = 0.9973
 
 
 @figure(height=3.4)
@@ -85,55 +92,92 @@ def _tile(ax: Axes, row: int, column: int, off: float) -> None:
     ax.add_patch(tile)
 
 
-@figure()
+@figure(height=3.4)
 def plot_lags(data: Any, ax: Axes) -> None:
     """The correlation of each column, and of the errors, with itself some rows later, in standard deviations.
 
-    ``data`` is an `Analysis`; in a sound file values are as if drawn from a standard normal distribution.
+    ``data`` is an `Analysis`.  Short lags stand one by one, of each octave of long ones the strongest; of a
+    sound file `_SHARE` of the dots are in the shaded band, which widens with the number of lags that a dot is of.
     """
-    streams = list(dict.fromkeys(lag.stream for lag in data.lags))
-    ax.axhspan(
-        -3,
-        3,
-        color=FAINT,
-        alpha=0.15,
-        lw=0,
-    )
+    streams = dict.fromkeys(lag.stream for lag in (*data.lags, *data.long_lags))
+    _draw_band(ax, data.lags, data.long_lags)
+    names = []
     for number, stream in enumerate(streams):
-        lags = [lag for lag in data.lags if lag.stream == stream]
-        _draw_stream(ax, number, lags)
+        style = _STREAMS[number] if number < len(_STREAMS) else _FURTHER
+        color, mark, letter = style
+        places, scores = zip(*_dots(data, stream), strict=True)
+        ax.plot(
+            places,
+            scores,
+            mark,
+            ms=3,
+            mew=0,
+            color=color,
+        )
+        name = stream.replace("_", " ")
+        names.append((f"{letter} {name}", color))
     ax.set_xscale("log", base=2)
     low, high = ax.get_ylim()
     ax.set_ylim(min(low, -4), max(high, 4))
     label(ax, "Correlation with later rows", "lag / rows", "correlation / σ")
-    told = ["shaded: ±3 σ"]
-    for check in data.checks:
-        if check.name == "long lags" and check.p is not None:
-            told.append(check.found)
-    note(ax, "\n".join(told))
+    told = [f"shaded: {100 * _SHARE:g} % of a sound file's dots"]
+    if data.long_lags:
+        _draw_limit(ax, data.long_lags[0].first)
+        told.append("right of the line: the strongest lag of each octave")
+    lines = key(ax, names)
+    note(ax, "\n".join(told), above=lines)
 
 
-def _draw_stream(ax: Axes, number: int, lags: list[Any]) -> None:
-    """The points of a column, and its name at the side."""
-    sized = [lag for lag in lags if lag.sigma > 0]
-    if not sized:
+def _dots(data: Any, stream: str) -> Iterator[tuple[int, float]]:
+    """Lags of a stream, and how many standard deviations their correlations are off."""
+    for lag in data.lags:
+        if lag.stream == stream:
+            yield lag.lag, lag.correlation / lag.sigma
+    for lag in data.long_lags:
+        if lag.stream == stream:
+            yield lag.lag, lag.score
+
+
+def strongest_of(count: int) -> float:
+    """What the strongest of ``count`` normal values exceeds, on either side, with probability 1 − `_SHARE`.
+
+    >>> round(strongest_of(1), 2), round(strongest_of(1 << 19), 2)
+    (3.0, 5.84)
+    """
+    each = -math.expm1(math.log(_SHARE) / count)
+    return -NormalDist().inv_cdf(each / 2)
+
+
+def _draw_band(ax: Axes, short: Sequence[Any], octaves: Sequence[Any]) -> None:
+    """Where almost all dots of a sound file are: single lags, then octaves."""
+    steps: dict[float, float] = {}
+    if short:
+        steps[min(lag.lag for lag in short) / sqrt(2)] = strongest_of(1)
+    for octave in octaves:
+        steps[octave.first - 0.5] = strongest_of(octave.last - octave.first + 1)
+    if not steps:
         return
-    places = [lag.lag for lag in sized]
-    scores = [lag.correlation / lag.sigma for lag in sized]
-    color = _STREAMS[number] if number < len(_STREAMS) else FAINT
-    ax.plot(
+    last = max([lag.lag for lag in short] + [octave.last for octave in octaves])
+    places = [*steps, last]
+    heights = [*steps.values()]
+    heights.append(heights[-1])
+    below = [-height for height in heights]
+    ax.fill_between(
         places,
-        scores,
-        ".",
-        ms=4,
-        color=color,
+        below,
+        heights,
+        step="post",
+        color=FAINT,
+        alpha=0.15,
+        lw=0,
     )
-    name = sized[0].stream.replace("_", " ")
-    ax.text(
-        1.01,
-        0.95 - 0.11 * number,
-        name,
-        color=color,
-        transform=ax.transAxes,
-        fontsize=8.5,
+
+
+def _draw_limit(ax: Axes, lag: int) -> None:
+    """Where octaves begin."""
+    ax.axvline(
+        lag - 0.5,
+        color=FAINT,
+        lw=0.8,
+        ls=":",
     )
