@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..pairs import Tick
 from ..pairs.bits import U8, require_bits
-from .cascade_pass import I64, Oracle, Pass, Zeros
+from .cascade_pass import I64, Oracle, Pass
+from .cascade_plain import Differences
 from .types import Reconciled
 
 #: ``original``: four passes from blocks of ⌈0.73/Q⌉, each pass's twice as long.
@@ -161,29 +162,22 @@ def _plain_way(
     tick: Tick,
 ) -> tuple[U8, I64]:
     """What is left of the differences; parities told, messages and corrections (3, frames)."""
-    left = np.zeros_like(differs)
-    frames = len(differs)
+    left = np.empty_like(differs)
+    frames, n = differs.shape
     told = np.empty((3, frames), np.int64)
     for first in range(0, frames, _TOGETHER):
-        last = min(first + _TOGETHER, frames)
-        rows = np.arange(first, last)
-        some = differs[first:last]
-        bob = _Bob(some, seed=seed, keep=keep)
-        oracle = Zeros(some)
-        for step, size in enumerate(sizes):
+        rows = slice(first, first + _TOGETHER)
+        bob = Differences(differs[rows], sizes, keep=keep)
+        taken = 0
+        # The first pass tells all its blocks; where no error is left, what further ones tell is known.
+        while taken < len(sizes) and (taken == 0 or bob.bits.any()):
             tick()
-            bob.take_pass(oracle, size)
-            counts = np.stack([oracle.leak_bits, oracle.messages, bob.corrections])
-            further = sizes[step + 1 :]
-            told[:, rows] = counts + _if_all_is_right(bob.n, further)
-            has_errors = bob.bits.any(axis=1)
-            wrong = np.flatnonzero(has_errors)
-            rows = rows[wrong]
-            if not len(rows):
-                break
-            bob.only(wrong)
-            oracle.only(wrong)
-        left[rows] = bob.bits[: len(rows)]
+            order = _permutation(n, seed, taken)
+            bob.take_pass(order)
+            taken += 1
+        counts = np.stack([bob.leak_bits, bob.messages, bob.corrections])
+        told[:, rows] = counts + _if_all_is_right(n, sizes[taken:])
+        left[rows] = bob.bits
     return left, told
 
 
@@ -271,13 +265,6 @@ class _Bob:
             earliest = odd[0]
             frame, bit = earliest.search(alice)
             self._correct(frame, bit)
-
-    def only(self, rows: I64) -> None:
-        """Go on with these frames alone."""
-        self.bits = self.bits[rows]
-        self.corrections = self.corrections[rows]
-        for each in self._passes:
-            each.only(rows)
 
     def _correct(self, frame: I64, bit: I64) -> None:
         frames = len(self.bits)

@@ -42,35 +42,10 @@ class Oracle:
         self._count(frame)
         return _range_parities(self._prefix[step], frame, start, stop)
 
-    def only(self, rows: I64) -> None:
-        """Go on with these frames alone."""
-        self._frames = self._frames[rows]
-        self._prefix = [prefix[rows] for prefix in self._prefix]
-        self.leak_bits = self.leak_bits[rows]
-        self.messages = self.messages[rows]
-
     def _count(self, frame: I64) -> None:
         told = np.bincount(frame, minlength=len(self.leak_bits))
         self.leak_bits += told
         self.messages += 2 * (told > 0)
-
-
-class Zeros(Oracle):
-    """The oracle of frames of zeros: with differences for Bob's bits, his questions and corrections are the same."""
-
-    def open_pass(self, order: I64) -> None:
-        """Zeros are the same in any order."""
-
-    def parities(
-        self,
-        step: int,
-        frame: I64,
-        start: I64,
-        stop: I64,
-    ) -> U8:
-        """All even."""
-        self._count(frame)
-        return np.zeros(len(frame), np.uint8)
 
 
 class Pass:
@@ -96,7 +71,7 @@ class Pass:
         self.keep = keep
         self.order = order
         self.prefix = _prefix_parities(bits, order)
-        self.start, self.stop, leaf = _intervals(n, size)
+        self.start, self.stop, leaf = intervals(n, size)
         self.leaf_of_bit = np.empty(n, np.int64)
         self.leaf_of_bit[order] = leaf
         self.blocks = -(-n // size)
@@ -128,15 +103,6 @@ class Pass:
         if self.keep:
             self.known[node] = True
         self._await(node)
-
-    def only(self, rows: I64) -> None:
-        """Go on with these frames alone; none of them is to be searched."""
-        self.prefix = self.prefix[rows]
-        by_frame = self.odd.reshape(-1, self.nodes)
-        self.odd = by_frame[rows].ravel()
-        if self.keep:
-            known_by_frame = self.known.reshape(-1, self.nodes)
-            self.known = known_by_frame[rows].ravel()
 
     def search(self, alice: Oracle) -> tuple[I64, I64]:
         """Find one error in each interval that is odd: frame and bit of each."""
@@ -236,7 +202,7 @@ def _range_parities(
 
 
 @lru_cache(maxsize=1)  # most passes of ``low-leak`` have the same
-def _intervals(n: int, size: int) -> tuple[I64, I64, I64]:
+def intervals(n: int, size: int) -> tuple[I64, I64, I64]:
     """Start and stop of every node of every block, and the leaf of every position.
 
     Node h = 2**level + i of a block of k bits covers its bits ⌊i·k/2**level⌋ up to the next such bound, so

@@ -234,3 +234,25 @@ def test_frames_that_are_right_early_are_reported_as_after_all_passes(
     assert [one.leak_bits for one in found] == oracle.leak_bits.tolist()
     assert [one.messages for one in found] == oracle.messages.tolist()
     assert [one.ok for one in found] == ok.tolist()
+
+
+@pytest.mark.parametrize("variant", cascade.VARIANTS)
+@pytest.mark.parametrize(
+    ("count", "n", "rate", "qber"),
+    [(4, 1, 0.5, 0.1), (5, 7, 0.3, 0.2), (3, 4097, 0.03, 0.03), (2, 513, 0.5, 0.4), (130, 300, 0.1, 0.03)],
+)  # fmt: skip
+def test_what_differs_tells_the_same_as_asking_alice(variant, count, n, rate, qber):
+    rng = np.random.default_rng([9, n])
+    alice = rng.integers(0, 2, (count, n), np.uint8)
+    bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
+    oracle = cascade.Oracle(alice)
+    bits, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
+    sizes = cascade.block_sizes(n, qber, variant)
+    left, told = cascade._plain_way(
+        alice ^ bob, sizes, seed=5, keep=variant != "original", tick=lambda: None
+    )
+    assert ((left ^ alice) == bits).all()
+    assert told[0].tolist() == oracle.leak_bits.tolist()
+    assert told[1].tolist() == oracle.messages.tolist()
+    assert (told[2] <= n).tolist() == ok.tolist()
+    assert told[2].tolist() == (bits != bob).sum(axis=1).tolist()

@@ -1,0 +1,248 @@
+"""Cascade in numpy, both sides at once: all frames and all passes in one row of trees.
+
+What is asked and answered depends only on where the two frames differ, so the differences are all that is looked at.
+Questions, answers and corrections are those of `cascade.correct`, one for one.  The trees hold the parity of every
+interval, known or not, so a question is one look-up; frames do not wait for each other's passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..pairs.bits import U8
+from .cascade_pass import I64, intervals
+
+I8 = NDArray[np.int8]
+I32 = NDArray[np.int32]
+
+_KNOWN = np.int8(1)
+#: Added once more, it is gone: nothing is carried.
+_ODD = np.int8(-128)
+
+
+class _Shape(NamedTuple):
+    """The trees of a pass over n bits: a binary tree per block, of root 1, the node h's children 2h, 2h + 1."""
+
+    depth: int
+    right: I32  # by node: the right child; a single bit is its own left one
+    level: I32
+    start: I32
+    roots: I64
+    heap: I64  # by position: its leaf in its block's tree …
+    base: I64  # … and where that tree begins
+
+
+class Differences:
+    """Frames (frames, n) of differences as far as they are corrected, and what was told about each so far.
+
+    ``leak_bits``, ``messages`` and ``corrections`` are counted as `Oracle` and `correct` count them.  ``sizes`` are
+    the blocks of all passes to come.  Memory is touched for those passes only that are taken.
+    """
+
+    def __init__(
+        self,
+        bits: U8,
+        sizes: Sequence[int],
+        *,
+        keep: bool,
+    ) -> None:
+        frames, self.n = bits.shape
+        self.bits = bits.copy()
+        self.leak_bits: I64 = np.zeros(frames, np.int64)
+        self.messages: I64 = np.zeros(frames, np.int64)
+        self.corrections: I64 = np.zeros(frames, np.int64)
+        self._sizes = sizes
+        self._keep = keep
+        self._depths: I64 = np.zeros(0, np.int64)
+        # By pass: a frame's nodes, and those of all passes before.
+        self._counts: I64 = np.array([_nodes(self.n, size) for size in sizes])
+        self._first: I64 = np.cumsum(self._counts) - self._counts
+        nodes = int(self._counts.sum())
+        # By pass, frame and node: 1 where both know the parity, and the sign bit where it is odd.
+        self._state: I8 = np.zeros(frames * nodes, np.int8)
+        # By pass and node: the right child, the level, the bit that it begins with.
+        self._tables: I32 = np.empty((3, nodes), np.int32)
+        # By pass and bit: the leaf in its tree, and where that begins.
+        self._leaves: I64 = np.empty((2, len(sizes), self.n), np.int64)
+
+    def take_pass(self, order: I64) -> None:
+        """The next pass, in this ``order``, and all that it finds in earlier ones."""
+        is_first = len(self._depths) == 0
+        blocks, waiting = self._open(order)
+        # After the first pass the last block's parity follows from the others'.
+        told = blocks if is_first else blocks - 1
+        self.leak_bits += told
+        self.messages += 2 * (told > 0)
+        rounds = []
+        while len(waiting):
+            waiting, nodes, step, frame = self._next(waiting)
+            row = self._rows(step, frame)
+            bit, told_each = self._search(nodes - row, row, step)
+            rounds.append((frame, told_each))
+            self.bits[frame, bit] ^= 1
+            path = self._flip(frame, bit, 0)
+            if self._keep:
+                self._learn(path[:, step, np.arange(len(step))])
+            odd = self._odd_ones(self._smallest_known(path))
+            waiting = np.concatenate([waiting, odd])
+        self._count(rounds)
+
+    def _count(self, rounds: list[tuple[I64, I32]]) -> None:
+        """Add up the parities told of nodes in several rounds, each a frame's nodes side by side."""
+        frames = len(self.bits)
+        most = np.zeros((len(rounds), frames), np.int32)
+        for of_round, (frame, told) in zip(most, rounds, strict=True):
+            self.corrections += np.bincount(frame, minlength=frames)
+            np.add.at(self.leak_bits, frame, told.astype(np.int64))
+            np.maximum.at(of_round, frame, told)
+        self.messages += 2 * most.sum(axis=0)
+
+    def _open(self, order: I64) -> tuple[int, I64]:
+        """Plant the trees of a pass in frames with errors: blocks of a frame, and the roots that are odd."""
+        step = len(self._depths)
+        shape = _shape(self.n, self._sizes[step])
+        first = self._first[step]
+        nodes = slice(first, first + self._counts[step])
+        right, level, bit = self._tables[:, nodes]
+        np.add(shape.right, first, out=right, casting="unsafe")
+        level[:] = shape.level
+        np.take(order, shape.start, out=bit, mode="clip")
+        heap, base = self._leaves[:, step]
+        heap[order] = shape.heap
+        base[order] = shape.base + first
+        self._depths = np.append(self._depths, shape.depth)
+        errors = np.flatnonzero(self.bits.view(bool))
+        frame, wrong = np.divmod(errors, self.n)
+        self._flip(frame, wrong, step)
+        frames = np.flatnonzero(self.bits.any(axis=1))
+        rows = self._rows(step, frames)[:, None] + first
+        roots: I64 = (rows + shape.roots).ravel()
+        self._state[roots] |= _KNOWN
+        return len(shape.roots), self._odd_ones(roots)
+
+    def _rows(self, step: int | I64, frame: I64) -> I64:
+        """Where a frame's nodes in a pass are beyond those of the tables."""
+        before = self._first[step] * (len(self.bits) - 1)
+        rows: I64 = before + frame * self._counts[step]
+        return rows
+
+    def _owner(self, nodes: I64) -> tuple[I64, I64]:
+        """Pass and frame of every node."""
+        frames = len(self.bits)
+        begins = self._first * frames
+        step = np.searchsorted(begins, nodes, side="right") - 1
+        frame = (nodes - begins[step]) // self._counts[step]
+        return step, frame
+
+    def _next(self, waiting: I64) -> tuple[I64, I64, I64, I64]:
+        """Of the nodes that wait: those left for later; and of each frame's earliest pass those that are odd still.
+
+        With these come their passes and frames.
+        """
+        waiting = np.sort(waiting)
+        repeated = waiting[1:] == waiting[:-1]
+        if repeated.any():
+            waiting = waiting[np.append(True, ~repeated)]
+        step, frame = self._owner(waiting)
+        chosen = self._state.take(waiting) < 0
+        later = waiting[:0]
+        if step[0] < step[-1]:
+            earliest = np.empty(len(self.bits), np.int64)
+            # Nodes come by pass: of several numbers for one place the last stays, here the first pass.
+            earliest[frame[::-1]] = step[::-1]
+            is_now = step == earliest[frame]
+            later = waiting[~is_now]
+            chosen &= is_now
+        return later, waiting[chosen], step[chosen], frame[chosen]
+
+    def _search(
+        self,
+        place: I64,
+        row: I64,
+        step: I64,
+    ) -> tuple[I32, I32]:
+        """Find one error in each of these odd nodes of the tables: its bit, and the parities told."""
+        right_of, level, bits = self._tables
+        above = level.take(place)
+        below = self._depths[step] - above
+        lefts = row - 1
+        for _ in range(below.max(initial=0)):
+            right = right_of.take(place)
+            differs = self._state.take(lefts + right)
+            differs >>= 7
+            place = right + differs
+        told = level.take(place) - above
+        return bits.take(place), told
+
+    def _flip(
+        self,
+        frame: I64,
+        bit: I32 | I64,
+        first: int,
+    ) -> I64:
+        """Flip the parities around these bits in all passes from the ``first`` on: nodes (levels, passes, bits)."""
+        steps = np.arange(first, len(self._depths))
+        heap, base = self._leaves[:, first : first + len(steps)].take(bit, axis=2)
+        base += self._rows(steps[:, None], frame)
+        # The node h has the ancestors h >> 1, h >> 2, …; beyond the root comes 0, which is no node.
+        level = np.arange(self._depths[first:].max() + 1)
+        path: I64 = heap >> level[:, None, None]
+        path += base
+        np.add.at(self._state, path.ravel(), _ODD)
+        return path
+
+    def _learn(self, path: I64) -> None:
+        """After a search, the parities of all nodes around a bit are known, and so are those of their siblings.
+
+        Of those above the node that was searched they are so already, and those below a single bit's are its own.
+        """
+        self._state[path] |= _KNOWN
+        self._state[path ^ 1] |= _KNOWN
+
+    def _smallest_known(self, path: I64) -> I64:
+        """In each pass the smallest known node around each bit: the block's root, where no others are kept."""
+        by_node = path.reshape(len(path), -1)
+        known = self._state.take(by_node) & _KNOWN
+        deepest = known.argmax(axis=0)
+        smallest: I64 = by_node[deepest, np.arange(len(deepest))]
+        return smallest
+
+    def _odd_ones(self, nodes: I64) -> I64:
+        odd: I64 = nodes[self._state.take(nodes) < 0]
+        return odd
+
+
+def _nodes(n: int, size: int) -> int:
+    """Of all blocks of a frame, those that are no nodes included."""
+    blocks = -(-n // size)
+    return blocks * (2 << (size - 1).bit_length())
+
+
+@lru_cache(maxsize=4)
+def _shape(n: int, size: int) -> _Shape:
+    start, stop, leaf = intervals(n, size)
+    blocks = -(-n // size)
+    depth = (size - 1).bit_length()
+    of_block = 2 << depth
+    node = np.arange(len(start))
+    heap = node % of_block
+    level_of = np.zeros(of_block, np.int32)
+    for level in range(depth + 1):
+        level_of[1 << level : 2 << level] = level
+    is_single = stop - start <= 1
+    right = np.where(is_single, node, node + heap) + 1
+    leaf_heap = leaf % of_block
+    return _Shape(
+        depth,
+        right.astype(np.int32),
+        level_of[heap],
+        start.astype(np.int32),
+        np.arange(blocks) * of_block + 1,
+        leaf_heap,
+        leaf - leaf_heap,
+    )
