@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..config import RunConfig
 from ..engines.link import Expected
 from ..errors import CaligoError
-from ..pairs import Tally
+from ..pairs import CHUNK_COUNTS, Tally
 from ..runs import devices
 from ..store import PairsFile, RunInfo, open_pairs
 
@@ -23,22 +23,11 @@ STAGES = 120
 SEGMENTS = 2000
 #: Records that are read at a time.
 _BATCH = 1 << 16
-#: Columns of the chunk table that are added up.
-_SUMS = (
-    "count",
-    "rows",
-    "sifted_z",
-    "errors_z",
-    "sifted_x",
-    "errors_x",
-    "alice_clicks",
-    "bob_clicks",
-)
 _COURSE = np.dtype(
     [
         ("start", "<i8"),
         ("seconds", "<f8"),
-        *((name, "<i8") for name in _SUMS),
+        *((name, "<i8") for name in CHUNK_COUNTS),
     ]
 )
 _WORK = np.dtype(
@@ -171,7 +160,7 @@ def _stages(records: Table, per_stage: int) -> Table:
     )
     found = np.zeros(len(firsts), _COURSE)
     found["start"] = records["start"][firsts]
-    for name in ("seconds", *_SUMS):
+    for name in ("seconds", *CHUNK_COUNTS):
         found[name] = np.add.reduceat(records[name], firsts)
     return found
 

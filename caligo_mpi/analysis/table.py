@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..pairs import CHUNK_COUNTS
 from ..store import PairsFile
 from .probability import deviance
 
@@ -26,16 +27,6 @@ RATES = (
     ("rows", "count", "rows"),
     ("alice_clicks", "count", "clicks of Alice"),
     ("bob_clicks", "count", "clicks of Bob"),
-)
-_COLUMNS = (
-    "count",
-    "rows",
-    "sifted_z",
-    "errors_z",
-    "sifted_x",
-    "errors_x",
-    "alice_clicks",
-    "bob_clicks",
 )
 
 
@@ -68,12 +59,12 @@ class Table:
 
 def read_table(file: PairsFile) -> Table:
     """Look at all records of a file, some at a time, twice."""
-    totals = dict.fromkeys(_COLUMNS, 0)
+    totals = dict.fromkeys(CHUNK_COUNTS, 0)
     share = -(-file.chunk_count // _SUMS) or 1
     checksums = [np.zeros(0, np.uint64)]
     numbers = [np.zeros(0, np.uint64)]
     for records in _batches(file):
-        for name in _COLUMNS:
+        for name in CHUNK_COUNTS:
             totals[name] += int(records[name].sum())
         is_shared = records["checksum"] % np.uint64(share) == 0
         taken = records[is_shared & (records["rows"] >= _ENOUGH)]

@@ -165,6 +165,17 @@ CHUNK_DTYPE = np.dtype(
         ("record_checksum", "<u8"),
     ]
 )
+#: What a record counts in its chunk's rows, and with its emissions; these add up over chunks.
+ROW_COUNTS = (
+    "rows",
+    "sifted_z",
+    "errors_z",
+    "sifted_x",
+    "errors_x",
+    "alice_clicks",
+    "bob_clicks",
+)
+CHUNK_COUNTS = ("count", *ROW_COUNTS)
 
 
 class Where(IntEnum):

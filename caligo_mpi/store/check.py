@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..pairs import ChunkList, Tally
+from ..pairs import CHUNK_COUNTS, ChunkList, Tally
 from . import layout as layouts
 from . import output
 from .again import Simulate, is_of
@@ -20,7 +20,7 @@ from .info import RunInfo
 from .launches import metrics_of, read_table
 from .layout import Layout
 from .lock import lock_path, owner
-from .names import final_path, input_name, output_name, part_path
+from .names import existing, final_path, input_name, output_name, part_path
 from .prepare import PairsKind
 from .records import damaged_chunks, intact, read_records, recorded, scan, table_digest
 
@@ -86,17 +86,6 @@ class Status:
 # A file that is written at the moment is looked at so often, with so much time between, before it is called damaged.
 _LOOKS, _LOOK_AGAIN_S = 5, 0.05
 
-_SUMS = (
-    "count",
-    "rows",
-    "sifted_z",
-    "errors_z",
-    "sifted_x",
-    "errors_x",
-    "alice_clicks",
-    "bob_clicks",
-)
-
 
 def status(path: str | os.PathLike[str]) -> Status:
     """How far a finished, running or stopped run is; ``path`` may be the final name while only the partial file exists.
@@ -155,7 +144,7 @@ def _status(
 
 def _sums_of_chunks(fd: int, layout: Layout) -> dict[str, Any]:
     """What a `Status` says of all chunks that are in and intact."""
-    sums = dict.fromkeys(_SUMS, 0)
+    sums = dict.fromkeys(CHUNK_COUNTS, 0)
     done = 0
     seconds = 0.0
     slowest = 0.0
@@ -167,7 +156,7 @@ def _sums_of_chunks(fd: int, layout: Layout) -> dict[str, Any]:
         seconds += float(good["seconds"].sum())
         duration += float(good["duration_ns"].sum())
         slowest = max(slowest, float(good["seconds"].max(initial=0.0)))
-        for name in _SUMS:
+        for name in CHUNK_COUNTS:
             sums[name] += int(good[name].sum())
     tally = Tally(
         sifted_z=sums["sifted_z"],
@@ -242,9 +231,10 @@ def verify_file(
     """Compute every checksum of a file again; with ``resample``, also simulate ``chunks`` again and compare bits.
 
     ``resample`` takes a chunk's index and returns its pairs as they were stored, with global emission numbers.
-    Chunks of a partial file that are not committed yet are left out.
+    Chunks of a partial file that are not committed yet are left out; ``path`` may be the final name while only the
+    partial file exists.
     """
-    path = input_name(path)
+    path = existing(input_name(path))
     fd, layout = layouts.read_open(path)
     every = range(len(layout.info.partition))
     try:

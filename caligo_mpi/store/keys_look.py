@@ -12,7 +12,7 @@ from .keys_data import FORMAT, KeysInfo, KeysReport
 from .keys_file import opened_keys, read_checked, read_report
 from .keys_journal import is_partial, read_journal
 from .metadata import open_file, read_metadata
-from .names import final_path, input_name, part_path
+from .names import existing, final_path, input_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +47,7 @@ class KeysVerification:
 
 def is_keys_file(path: str | os.PathLike[str]) -> bool:
     """Whether ``path``, or else its partial file, is a keys file; what cannot be read is not."""
-    found = _existing(input_name(path))
+    found = existing(input_name(path))
     if is_partial(found):
         return True
     try:
@@ -64,7 +64,7 @@ def is_keys_file(path: str | os.PathLike[str]) -> bool:
 
 def keys_configs(path: str | os.PathLike[str]) -> tuple[str, str]:
     """The configurations (JSON) of the run and of the protocol that a keys file is of; nothing else is read."""
-    found = _existing(input_name(path))
+    found = existing(input_name(path))
     if is_partial(found):
         info = read_journal(found).info
         return info.source_config, info.config
@@ -74,7 +74,7 @@ def keys_configs(path: str | os.PathLike[str]) -> tuple[str, str]:
 
 def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
     """How far a keys file is; ``path`` may be the final name while only the partial file exists."""
-    found = _existing(input_name(path))
+    found = existing(input_name(path))
     owner = locks.owner(final_path(found))
     keys: KeysReport | None = None
     if is_partial(found):
@@ -96,7 +96,7 @@ def keys_status(path: str | os.PathLike[str]) -> KeysStatus:
 
 def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
     """Compute checksum and digest of a keys file again, and compare the two parties' keys."""
-    found = _existing(input_name(path))
+    found = existing(input_name(path))
     if is_partial(found):
         journal = read_journal(found)
         return KeysVerification(
@@ -114,9 +114,3 @@ def verify_keys(path: str | os.PathLike[str]) -> KeysVerification:
         digest_fits=digest_fits,
         agree=keys.agree,
     )
-
-
-def _existing(path: Path) -> Path:
-    """The file itself, or its partial file where only that is there."""
-    part = part_path(path)
-    return part if part.exists() and not path.exists() else path

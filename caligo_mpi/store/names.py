@@ -47,6 +47,12 @@ def input_name(path: str | os.PathLike[str]) -> Path:
     return found
 
 
+def existing(path: Path) -> Path:
+    """The file itself, or its partial file where only that is there."""
+    part = part_path(path)
+    return part if part.exists() and not path.exists() else path
+
+
 def output_name(path: str | os.PathLike[str]) -> Path:
     """The path of a file to be written, through symbolic links; `StoreError` where it is no name of a file.
 

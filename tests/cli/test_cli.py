@@ -195,6 +195,9 @@ def test_flipped_bytes_in_committed_chunks_are_redone_and_said(caligo, write_con
     assert caligo("generate", config, "-q", "-o", "good.h5").returncode == 0
     stop_early(config, tmp_path)
     assert status(tmp_path / "run.h5").chunks_done == 9
+    verified = caligo("verify", "run.h5", "--resample", 1)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.startswith("run.h5.part: partial file, 9 chunks, all is well")
     with h5py.File(tmp_path / "run.h5.part") as file:
         offset = file["pairs/bob_outcome"].id.get_offset()
     with (tmp_path / "run.h5.part").open("r+b") as file:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import StoreError
+from ...pairs import ROW_COUNTS
 from ...pairs.intervals import clopper_pearson
 from ...runs.again import open_pairs
 from ...runs.sweeps.reading import FILE, is_sweep, read_sweep
@@ -79,15 +80,6 @@ KEYS = (
     "source",
     "data_digest",
     "keys_digest",
-)
-_SUMS = (
-    "rows",
-    "sifted_z",
-    "errors_z",
-    "sifted_x",
-    "errors_x",
-    "alice_clicks",
-    "bob_clicks",
 )
 
 
@@ -175,7 +167,7 @@ def _row(seen: Glance) -> dict[str, Any]:
     row: dict[str, Any] = {**blank_row()}
     if seen.expected is not None:
         row |= about_law(seen.expected)
-    for name in _SUMS:
+    for name in ROW_COUNTS:
         row[name] = seen.total(name)
     return {
         **row,

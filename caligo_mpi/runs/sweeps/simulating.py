@@ -16,7 +16,7 @@ from ... import store as pairs_store
 from ...config.points import Point
 from ...config.sweep import SweepConfig
 from ...errors import StoreError
-from ...pairs import ChunkResult, Partition
+from ...pairs import ROW_COUNTS, ChunkResult, Partition
 from ...pairs.stopping import Decision, decide, is_decided, next_place
 from ...parallel.job import Map
 from ...store.sweep_data import Partial
@@ -33,7 +33,6 @@ from .work import ChunkTasks, Made, about_engine, chunk_work
 if TYPE_CHECKING:
     from .campaign import Campaign
 
-_SUMMED = ("rows", "sifted_z", "errors_z", "sifted_x", "errors_x", "alice_clicks", "bob_clicks")
 #: Per nanosecond: times are summed up as whole numbers, whose sum does not depend on where a launch was cut.
 TICKS = 1 << 20
 
@@ -291,7 +290,7 @@ class _Sink:
 
 def sums_of(records: NDArray[Any]) -> dict[str, Any]:
     """What a row says of chunks, from their records."""
-    sums: dict[str, Any] = {name: int(records[name].sum()) for name in _SUMMED}
+    sums: dict[str, Any] = {name: int(records[name].sum()) for name in ROW_COUNTS}
     durations = records["duration_ns"].tolist()
     sums["duration_ticks"] = sum(round(time * TICKS) for time in durations)
     sums["seconds"] = float(records["seconds"].sum())
