@@ -285,15 +285,27 @@ def pieces(name: str, text: str) -> dict[str, bytes]:
     return found
 
 
+#: What there is of each format, for people.
+_NAMED = {
+    "caligo-pairs": "a file of pairs",
+    "caligo-keys": "a file of keys",
+    "caligo-sweep": "the directory of a sweep",
+}
+
+
 def _require_format(
     path: Path,
     metadata: Metadata,
     format: str,
     version: tuple[int, int],
 ) -> None:
-    found = metadata.attributes["format"]
+    found = metadata.attributes.get("format")
+    if found is None:
+        raise ValueError("it has no attribute 'format'")
     if found != format:
-        raise StoreError(f"{path} has format={found!r}; this reader knows {format!r}")
+        raise StoreError(
+            f"{path} has format={found!r}; this reader knows {format!r}: name {_NAMED[format]}"
+        )
     numbers = metadata.attributes["format_version"]
     if not isinstance(numbers, list) or len(numbers) != 2:
         raise ValueError(f"its format_version is {numbers!r}")

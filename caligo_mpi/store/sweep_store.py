@@ -49,6 +49,18 @@ def preflight_sweep(path: str | os.PathLike[str], info: SweepInfo, *, force: boo
         require_same_sweep(path.parent, found.info, info)
 
 
+def require_place(folder: Path) -> None:
+    """The directory of a sweep is one already, or can be made."""
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise StoreError(f"{folder} is not a directory; name another one for the sweep")
+    if not folder.parent.is_dir():
+        raise StoreError(f"{folder.parent} is not a directory; create it or choose another one")
+    if not os.access(folder.parent, os.W_OK):
+        raise StoreError(f"{folder.parent} is not writable; choose another directory")
+
+
 def existing(path: Path) -> SweepRows | None:
     """What a directory's partial or finished file holds; None where neither is there."""
     part = part_path(path)

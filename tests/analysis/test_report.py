@@ -235,6 +235,8 @@ def test_only_a_report_is_replaced(page, made, tmp_path):
         report([made / "run.h5"], other)
     with pytest.raises(StoreError, match="is not empty"):
         report([made / "run.h5"], tmp_path / "x.html", figures=made / "figures")
+    with pytest.raises(StoreError, match=r"other.html/in: writing the figures failed"):
+        report([made / "run.keys.h5"], tmp_path / "x.html", figures=other / "in")
     assert other.read_text() == "<p>mine</p>"
     again = shutil.copy(page, tmp_path / "again.html")
     report([made / "run.keys.h5"], again)
@@ -523,6 +525,9 @@ def test_a_bench_has_a_page_with_its_speeds(benched, tmp_path):
     assert [bar.lines[0].get_xdata()[0] for bar in drawn.containers] == speeds
     text = report([benched], tmp_path / "bench.html").read_text()
     assert "4 cases measured" in text
+    began = summary["started"]
+    assert f"<td>{began[:10]} {began[11:19]} UTC</td>" in text
+    assert began not in text
     assert text.count("<svg") == 1
     (tmp_path / "summary.json").write_text("{}")
     with pytest.raises(StoreError, match="no summary of a bench"):

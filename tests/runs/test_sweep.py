@@ -379,6 +379,10 @@ def test_merge_joins_equal_bases_and_refuses_others(compute, tmp_path):
     compute("other", base={**BASE, "pairs": 10_000})
     with pytest.raises(StoreError, match=r"base\.pairs=10000 there and 20000 here"):
         merge([tmp_path / "whole", tmp_path / "other"], tmp_path / "both")
+    with pytest.raises(StoreError, match="nowhere is not a directory; create it"):
+        merge(parts, tmp_path / "nowhere/all")
+    with pytest.raises(StoreError, match=r"results.csv is not a directory; name another one"):
+        merge(parts, tmp_path / "all/results.csv")
 
 
 def test_blocks_of_a_point_are_all_made_with_the_codes_of_the_first(tmp_path):

@@ -270,7 +270,11 @@ def set_attribute(name, value):
         (set_attribute("rows", np.uint64(10**15)), "it says rows=1000000000000000"),
         (
             set_attribute("format", "caligo-keys"),
-            "has format='caligo-keys'; this reader knows 'caligo-pairs'",
+            "has format='caligo-keys'; this reader knows 'caligo-pairs': name a file of pairs",
+        ),
+        (
+            lambda path: (path.unlink(), h5py.File(path, "w").close()),
+            "is not an HDF5 file with pairs, or damaged .it has no attribute 'format'",
         ),
         (
             set_attribute("format_version", np.array([2, 0])),

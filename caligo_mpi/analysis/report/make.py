@@ -53,7 +53,8 @@ def report(
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
-        if folder is not None:
+    if folder is not None:
+        with disk_errors(folder, "writing the figures", remedy="choose another place for them"):
             _save_figures(sections, folder)
     return target
 
@@ -80,7 +81,7 @@ def _folder(figures: Name | None) -> Path | None:
     if figures is None:
         return None
     folder = Path(figures)
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if not folder.is_dir() and folder.exists():
             raise StoreError(f"{folder} is a file; name a directory for the figures")
         if any(folder.iterdir()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from .. import figures
 from ..figures.benches import Summary, gain_of, named
 from ..figures.style import can_draw
 from . import html
+from .of_launches import moment
 from .section import Figure, Section
 
 _FILE = "summary.json"
@@ -74,14 +76,21 @@ def _verdict(summary: Summary) -> html.Marked:
 def _facts(summary: Summary) -> Iterator[tuple[str, object]]:
     measure = summary["measure"]
     yield "bench", summary["title"]
-    yield "started", summary["started"] or "–"
-    yield "finished", summary["finished"] or "not finished"
+    yield "started", _moment(summary["started"], "–")
+    yield "finished", _moment(summary["finished"], "not finished")
     yield "measured", "whole runs, as the command says" if measure == "run" else measure
     for name, value in summary["machine"].items():
         told = f"{quantity(value)}B" if name == "memory_bytes" else value
         yield name.removesuffix("_bytes").replace("_", " "), told
     for fit in summary["fits"]:
         yield _share(fit)
+
+
+def _moment(time: str | None, otherwise: str) -> str:
+    """A time of a summary for people, or what is said where there is none."""
+    if not time:
+        return otherwise
+    return moment(datetime.datetime.fromisoformat(time).timestamp())
 
 
 def _share(fit: Summary) -> tuple[str, str]:

@@ -29,7 +29,7 @@ _OUTCOME = "outcome"
 _KEYS = {
     "key_bits": "key / bits",
     "key_per_sifted": "key per sifted bit",
-    "finite_per_sifted": "finite-size formula per sifted bit",
+    "finite_per_sifted": "formula per sifted bit",
 }
 #: A point: its parameters and results by name, None where there is none.
 _Point = Mapping[str, Any]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,13 @@ from ...machine.provenance import provenance
 from ...parallel.job import Map, Rules
 from ...store.names import part_path
 from ...store.sweep_data import Row, SweepInfo
-from ...store.sweep_store import SweepStore, existing, preflight_sweep, require_same_sweep
+from ...store.sweep_store import (
+    SweepStore,
+    existing,
+    preflight_sweep,
+    require_place,
+    require_same_sweep,
+)
 from ..job import Observer, Protection
 from ..modes import mode_of
 from .campaign import Campaign, listed
@@ -94,20 +99,13 @@ class SweepJob:
     def preflight(self) -> None:
         """Raise now what `run` would raise at its start."""
         require_devices(self.points)
-        folder = self.directory
-        if folder.exists() and not folder.is_dir():
-            raise StoreError(f"{folder} is not a directory; name another one for the sweep")
-        if folder.is_dir():
+        require_place(self.directory)
+        if self.directory.is_dir():
             preflight_sweep(
                 self.path,
                 sweep_info(self.sweep),
                 force=self.forced,
             )
-            return
-        if not folder.parent.is_dir():
-            raise StoreError(f"{folder.parent} is not a directory; create it or choose another one")
-        if not os.access(folder.parent, os.W_OK):
-            raise StoreError(f"{folder.parent} is not writable; choose another directory")
 
     def is_complete(self) -> bool:
         """Whether every point that is asked for is done, and published."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...errors import StoreError
+from ...store.files import disk_errors
 from ...store.sweep_data import Row, SweepRows, same_results
 from ...store.sweep_file import read_sweep_file
-from ...store.sweep_store import SweepStore, require_same_sweep
+from ...store.sweep_store import SweepStore, require_place, require_same_sweep
 from ..job import Observer
 from .reading import FILE
 from .results import Listed, Table, write_results
@@ -41,7 +42,9 @@ def merge(
         points |= dict(some.points)
     if target.exists() and any(map(target.samefile, folders)):
         raise StoreError(f"{target} is one of the sweeps that are merged; choose another directory")
-    target.mkdir(exist_ok=True)
+    require_place(target)
+    with disk_errors(target, "making the directory", remedy="choose another place for it"):
+        target.mkdir(exist_ok=True)
     listed, numbered = _numbered(points, rows)
     info = replace(first, axes=[list(axis) for axis in first.axes])
     table = Table.of(info, listed, rows)
