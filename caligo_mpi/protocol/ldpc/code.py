@@ -92,6 +92,16 @@ class Code:
         return tuple(layers)
 
     @cached_property
+    def circulants(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each base row its circulants, in the order of `layers`: first bit, and shift."""
+        rows = []
+        for row in self.base:
+            held = np.flatnonzero(row >= 0)
+            begins = (self.lift * held).tolist()
+            rows.append(tuple(zip(begins, row[held].tolist(), strict=True)))
+        return tuple(rows)
+
+    @cached_property
     def edges(self) -> tuple[I64, I64]:
         """Bit of every edge, layer by layer, and the degree of each layer's checks."""
         layers = self.layers

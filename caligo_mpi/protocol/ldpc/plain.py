@@ -8,7 +8,10 @@ line max(0, ⌊(38 − d)/4⌋) in units of 1/16: integers throughout, so every 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .code import I16, Code, Flags
 
@@ -17,6 +20,16 @@ LIMIT = 255
 #: Prior of a known bit.
 SURE = 8191
 FAR = 2047
+#: `FAR` combined with itself: what a check of one bit says of it.
+_NOTHING = FAR - 9
+
+#: Checks of a layer from which on copying runs of bits is faster than taking one after the other.
+_LONG = 128
+
+# Ready made: turning a Python number into one of these takes as long as a short vector's sum.
+_REACH = np.int16(38)
+_QUARTER = np.int16(2)
+_ZERO = np.int16(0)
 
 
 def lanes(code: Code) -> int:
@@ -31,7 +44,8 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
     most = max(len(layer) for layer in code.layers)
     space = np.empty((3, most, lift, frames), np.int16)
     scratch = np.empty((6, lift, frames), np.int16)
-    least, others, whole, flip, *spare = scratch
+    least, others, whole, flip = scratch[:4]
+    spare = scratch[4:]
     edge = 0
     for row, layer in enumerate(code.layers):
         degree = len(layer)
@@ -39,7 +53,7 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
         end = edge + degree * lift
         old = messages[edge:end].reshape(values.shape)
         edge = end
-        np.take(total, layer, axis=0, out=values, mode="clip")
+        _gather(code, row, total, values)
         values -= old
         np.abs(values, out=magnitude)
         np.minimum(magnitude, LIMIT, out=magnitude)
@@ -62,7 +76,7 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
         old ^= sign
         old -= sign
         values += old
-        total[layer] = values
+        _scatter(code, row, values, total)
 
 
 def satisfied(code: Code, total: I16, syndromes: I16) -> Flags:
@@ -70,40 +84,84 @@ def satisfied(code: Code, total: I16, syndromes: I16) -> Flags:
     lift = code.lift
     sign = (total >> 15).astype(np.int8)
     wrong = np.zeros(total.shape[1], bool)
+    most = max(len(layer) for layer in code.layers)
+    space = np.empty((most, lift, total.shape[1]), np.int8)
     for row, layer in enumerate(code.layers):
         check = row * lift
-        odd = np.bitwise_xor.reduce(sign[layer], axis=0)
+        values = space[: len(layer)]
+        _gather(code, row, sign, values)
+        odd = np.bitwise_xor.reduce(values, axis=0)
         differs = odd != syndromes[check : check + lift]
         wrong |= differs.any(axis=0)
     return ~wrong
+
+
+def _gather(
+    code: Code,
+    row: int,
+    total: NDArray[Any],
+    values: NDArray[Any],
+) -> None:
+    """What is in ``total`` (n, lanes) of the bits of a layer, into ``values`` (degree, Z, lanes)."""
+    lift = code.lift
+    if lift < _LONG:
+        np.take(total, code.layers[row], axis=0, out=values, mode="clip")
+        return
+    # A circulant is two runs of bits.
+    for own, (bit, shift) in zip(values, code.circulants[row], strict=True):
+        rest = bit + lift - shift
+        own[shift:] = total[bit:rest]
+        own[:shift] = total[rest : bit + lift]
+
+
+def _scatter(
+    code: Code,
+    row: int,
+    values: I16,
+    total: I16,
+) -> None:
+    """The way back of `_gather`."""
+    lift = code.lift
+    if lift < _LONG:
+        total[code.layers[row]] = values
+        return
+    for own, (bit, shift) in zip(values, code.circulants[row], strict=True):
+        rest = bit + lift - shift
+        total[bit:rest] = own[shift:]
+        total[rest : bit + lift] = own[:shift]
 
 
 def _combine_all(
     magnitude: I16,
     least: I16,
     others: I16,
-    spare: list[I16],
+    spare: I16,
 ) -> None:
-    """Set ``least`` to the least magnitude of each check and ``others`` to the combination of the rest."""
-    least.fill(FAR)
-    others.fill(FAR)
+    """Set ``least`` to the least magnitude of each check and ``others`` to the combination of the rest.
+
+    Of each magnitude and the least one before, the greater is combined into ``others``.
+    """
+    np.copyto(least, magnitude[0])
+    others.fill(_NOTHING)
     more = np.empty_like(least)
-    for each in magnitude:
-        np.maximum(least, each, out=more)
+    for k, each in enumerate(magnitude[1:]):
+        # What is combined with nothing stays as it is.
+        np.maximum(least, each, out=more if k else others)
         np.minimum(least, each, out=least)
-        _combine(others, more, spare)
+        if k:
+            _combine(others, more, spare)
 
 
-def _combine(x: I16, y: I16, spare: list[I16]) -> None:
-    """Combine ``y`` into ``x``."""
-    near, far = spare
+def _combine(x: I16, y: I16, spare: I16) -> None:
+    """Combine ``y`` into ``x``; ``spare`` is room for two of them."""
+    far, near = spare
     np.add(x, y, out=far)
     np.subtract(x, y, out=near)
     np.abs(near, out=near)
     np.minimum(x, y, out=x)
-    for correction in (far, near):
-        np.subtract(38, correction, out=correction)
-        np.right_shift(correction, 2, out=correction)
-        np.maximum(correction, 0, out=correction)
+    # Both corrections at once: on short vectors the calls are what takes time.
+    np.subtract(_REACH, spare, out=spare)
+    np.maximum(spare, _ZERO, out=spare)
+    np.right_shift(spare, _QUARTER, out=spare)
     x += far
     x -= near
