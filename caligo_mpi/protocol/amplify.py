@@ -1,15 +1,14 @@
 """Privacy amplification: a random Toeplitz matrix times the keys of both parties.
 
 With numba, on a CPU that multiplies without carries, `clmul` does it on packed words.  Else it is done by fast
-Fourier transforms, with the same bits.  The matrix is then cut into square blocks; those along a diagonal are
-equal, so there are as many transforms of blocks as there are diagonals, and few others.  Both parties'
-bits share a number: the one's sums take its low bits, the other's the bits above.
+Fourier transforms, with the same bits: one of the seed, one of the keys, one back.  Both parties' bits share a
+number: the one's sums take its low bits, the other's the bits above.
 """
 
 from __future__ import annotations
 
 from functools import cache, lru_cache, partial
-from math import sqrt
+from math import ceil, sqrt
 from types import ModuleType
 from typing import Any
 
@@ -22,15 +21,12 @@ from ..pairs.bits import U8, require_bits
 MAX_ROUNDING = 0.25
 
 C128 = NDArray[np.complex128]
-F64 = NDArray[np.float64]
 
 #: For fewer bits compiled code is not even loaded: that takes half a second.
 _COMPILE_BITS = 400_000
 
-#: Blocks across: with fewer there are more points to transform in all, with many more the products outweigh that.
-_FEWEST, _MOST = 4, 16
-#: Points of a transform: longer ones leave the caches.
-_CACHED = 1 << 19
+#: Numbers that are transformed along the rows together: half a second level cache.
+_CACHED = 1 << 15
 
 #: From numpy 2 on the result of a transform may take the place of what is transformed.
 _IN_PLACE = int(np.__version__.split(".")[0]) >= 2
@@ -129,7 +125,7 @@ def _packed(bits: U8) -> NDArray[np.uint64]:
 
 def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
     """The products by Fourier transforms, of two keys at a time where that is exact."""
-    matrix = _Blocks(seed, rows.shape[1], length)
+    matrix = _Matrix(seed, rows.shape[1], length)
     together = 2 if matrix.exact(rows[:2]) else 1
     parts = []
     for first in range(0, len(rows), together):
@@ -138,107 +134,121 @@ def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
     return np.concatenate(parts)
 
 
-class _Blocks:
-    """A Toeplitz matrix as square blocks of ``size`` bits, each known by its diagonal's transform.
+class _Matrix:
+    """A Toeplitz matrix, known by its seed's transform.
 
-    A block takes 2·``size`` seed bits a; its product with bits x is the upper half of a·x mod t^(2·size) + 1 as
-    polynomials in t.  That ring is, for real a and x, the one mod t^size − i, where a is ``size``
-    complex numbers a_j + i·a_(j+size); and t = ω·u, ω^size = i, turns that product into a cyclic one, whose imaginary
-    part (after turning back) is the upper half.
+    As polynomials in t, seed s and key x are multiplied mod t^(2N) + 1, long enough that nothing wraps around into
+    the product.  That ring is, for real s and x, the one mod t^N − i, where s is the N complex numbers
+    s_j + i·s_(j+N); and t = ω·u, ω^N = i, turns that product into a cyclic one.  A transform of N = N1·N2 numbers is
+    one along the columns of (N1, N2), a twist, and one along the rows: no step leaves the caches for long.  The
+    numbers stay in the order that this gives; the way back undoes it.
     """
 
     def __init__(self, seed: U8, count: int, length: int) -> None:
         self.count = count
         self.length = length
-        wanted = _ceil_div(count, _CACHED)
-        blocks = min(max(wanted, _FEWEST), _MOST)
-        self.size = _smooth(_ceil_div(count, blocks))
-        self.across = _ceil_div(count, self.size)
-        self.down = _ceil_div(length, self.size)
-        self.turn = _roots(self.size)
+        self.shape = _shape(_ceil_div(count + length - 1, 2))
+        self.turn, self.twist = _roots(*self.shape)
         self.ones = int(np.count_nonzero(seed))
-        bits = _in_blocks(seed, count, self.across, self.down, self.size)
-        self.spectra = np.empty((len(bits) - 1, self.size), np.complex128)
-        for i, spectrum in enumerate(self.spectra):
-            spectrum.real = bits[i]
-            spectrum.imag = bits[i + 1]
-            spectrum *= self.turn
-            _transform(np.fft.fft, spectrum)
+        self.spectrum = self._columns(seed)
+        for part in self._parts():
+            self._rows(self.spectrum[part], self.twist[part])
 
     def exact(self, rows: U8) -> bool:
         """Whether the sums of these keys, all in one number, are found for certain.
 
         The error of a product of two polynomials is at most their norms' product times that of each step of the
-        transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp).
+        transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp;
+        the twists' are good to 12).
         """
         ones = np.count_nonzero(rows, axis=1)
         shifts = self._shift * np.arange(len(rows))
         weights = np.sqrt(ones) * 2.0**shifts
         weight = float(weights.sum())
-        steps = 16 * self.size.bit_length() + self.across + 32
-        error = steps * 2.0**-53 * weight * sqrt(2 * self.ones)
+        steps = 16 * self.twist.size.bit_length() + 112
+        error = steps * 2.0**-53 * weight * sqrt(self.ones)
         return error < MAX_ROUNDING
 
     def times(self, rows: U8) -> U8:
         """The matrix times one or two keys, modulo 2."""
         if not self.exact(rows):
             raise ArithmeticError(f"Fourier transforms of {self.count} key bits cannot be exact")
-        keys = len(rows)
-        spectra = self._transforms(rows)
-        out = np.empty((keys, self.down, self.size), np.uint8)
-        for row in range(self.down):
-            sums = self._sums(spectra, row)
-            for key in range(keys):
-                out[key, row] = sums & 1
-                sums >>= self._shift
-        joined = out.reshape(keys, -1)
-        return joined[:, : self.length]
-
-    def _transforms(self, rows: U8) -> C128:
-        """Transforms of the keys' numbers, a block each, the last block first."""
-        padded = np.zeros(self.across * self.size)
-        numbers = padded[: self.count]
+        numbers = np.zeros(self.count)
         for row in rows[::-1]:
             numbers *= 2.0**self._shift
             numbers += row
-        blocks = padded.reshape(-1, self.size)
-        spectra = np.empty((self.across, self.size), np.complex128)
-        for spectrum, block in zip(spectra, blocks[::-1], strict=True):
-            np.multiply(block, self.turn.real, out=spectrum.real)
-            np.multiply(block, self.turn.imag, out=spectrum.imag)
-            _transform(np.fft.fft, spectrum)
-        return spectra
+        products = self._columns(numbers)
+        for part in self._parts():
+            some, twist = products[part], self.twist[part]
+            self._rows(some, twist)
+            some *= self.spectrum[part]
+            _transform(np.fft.ifft, some, 1)
+            some *= twist.conj()
+        _transform(np.fft.ifft, products, 0)
+        products *= self.turn.conj()
+        flat = products.reshape(-1)
+        joined = np.concatenate([flat.real, flat.imag])
+        sums = joined[self.count - 1 : self.count - 1 + self.length]
+        np.rint(sums, out=sums)
+        whole = sums.astype(np.int64)
+        out = np.empty((len(rows), self.length), np.uint8)
+        for key in out:
+            key[:] = whole & 1
+            whole >>= self._shift
+        return out
 
-    def _sums(self, spectra: C128, row: int) -> NDArray[np.int64]:
-        """What the keys' numbers add up to in one row of blocks."""
-        diagonals = self.spectra[row : row + self.across]
-        products = np.einsum("bf,bf->f", spectra, diagonals)
-        _transform(np.fft.ifft, products)
-        upper: F64 = products.imag * self.turn.real
-        products.real *= self.turn.imag
-        upper -= products.real
-        np.rint(upper, out=upper)
-        return upper.astype(np.int64)
+    def _columns(self, numbers: NDArray[Any]) -> C128:
+        """The numbers in the ring, transformed along the columns."""
+        values = np.zeros(self.shape, np.complex128)
+        flat = values.reshape(-1)
+        size = len(flat)
+        low, high = numbers[:size], numbers[size:]
+        flat.real[: len(low)] = low
+        flat.imag[: len(high)] = high
+        values *= self.turn
+        _transform(np.fft.fft, values, 0)
+        return values
+
+    def _rows(self, some: C128, twist: C128) -> None:
+        """Transform some rows to the end."""
+        some *= twist
+        _transform(np.fft.fft, some, 1)
+
+    def _parts(self) -> list[slice]:
+        """Rows to handle together: as many as the caches hold."""
+        height, width = self.shape
+        step = max(1, _CACHED // width)
+        return [slice(first, first + step) for first in range(0, height, step)]
 
     @property
     def _shift(self) -> int:
         return self.count.bit_length()
 
 
-def _transform(way: Any, values: C128) -> None:
-    """Put the transform of ``values`` in their place."""
+def _transform(way: Any, values: C128, axis: int) -> None:
+    """Put the transforms of ``values`` along an axis in their place."""
     if _IN_PLACE:
-        way(values, out=values)
+        way(values, axis=axis, out=values)
     else:
-        values[:] = way(values)
+        values[:] = way(values, axis=axis)
 
 
 def _ceil_div(number: int, by: int) -> int:
     return -(-number // by)
 
 
+def _shape(least: int) -> tuple[int, int]:
+    """Rows and columns, about as many, of at least so many numbers in all.
+
+    Both are numbers without prime factors above 5, for quick transforms, and few, so that keys of about the same
+    length share their roots.
+    """
+    width = _smooth(ceil(sqrt(least)))
+    return _smooth(_ceil_div(least, width)), width
+
+
 def _smooth(least: int) -> int:
-    """The next number without prime factors above 5: transforms of such a length are quick."""
+    """The next number without prime factors above 5."""
     size = max(1, least)
     while not _is_smooth(size):
         size += 1
@@ -253,8 +263,16 @@ def _is_smooth(size: int) -> bool:
 
 
 @lru_cache(maxsize=2)
-def _roots(size: int) -> C128:
-    """ω^j, j < ``size``: unit complex numbers, ω^size = i."""
-    places = np.arange(size)
-    roots: C128 = np.exp(0.5j * np.pi / size * places)
-    return roots
+def _roots(height: int, width: int) -> tuple[C128, C128]:
+    """What rows (height, 1) are multiplied by before, and numbers (height, width) between the two transforms.
+
+    ω^(j·width + k), ω^N = i, is cut in two: the part of k is the same for a whole column, so it may come later.
+    """
+    row = np.arange(height)[:, None]
+    column = np.arange(width)
+    turn: C128 = np.exp(0.5j * np.pi / height * row)
+    size = height * width
+    # In quarters of the N-th part of a circle.
+    quarters = (column - 4 * row * column) % (4 * size)
+    twist: C128 = np.exp(0.5j * np.pi / size * quarters)
+    return turn, twist

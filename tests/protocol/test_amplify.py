@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from caligo_mpi.protocol import amplify as module
-from caligo_mpi.protocol.amplify import _Blocks, amplify, seed_bits
+from caligo_mpi.protocol.amplify import _Matrix, amplify, seed_bits
 
 needs_clmul = pytest.mark.skipif(
     module._clmul() is None, reason="needs numba and a CPU with pclmulqdq"
@@ -117,12 +117,22 @@ def test_worst_case_sums_of_two_keys_are_exact(which):
 def test_two_keys_of_a_million_bits_fit_one_number():
     count, length = 1_000_000, 700_000
     ones = np.ones((2, count), np.uint8)
-    assert _Blocks(np.ones(seed_bits(count, length), np.uint8), count, length).exact(ones)
+    assert _Matrix(np.ones(seed_bits(count, length), np.uint8), count, length).exact(ones)
+
+
+def test_transforms_that_cannot_be_made_in_place_give_the_same_bits(monkeypatch):
+    # as with numpy 1
+    rng = np.random.default_rng(7)
+    rows = rng.integers(0, 2, (2, 3001), np.uint8)
+    seed = rng.integers(0, 2, seed_bits(3001, 1999), np.uint8)
+    expected = module._by_transforms(rows, seed, 1999)
+    monkeypatch.setattr(module, "_IN_PLACE", False)
+    assert (module._by_transforms(rows, seed, 1999) == expected).all()
 
 
 def test_keys_too_long_for_one_number_are_hashed_one_by_one():
     count = 1 << 24
-    matrix = _Blocks(np.ones(count, np.uint8), count, 1)
+    matrix = _Matrix(np.ones(count, np.uint8), count, 1)
     assert not matrix.exact(np.ones((2, count), np.uint8))
 
 
