@@ -61,7 +61,8 @@ def make_pairs(path: Path, pairs: int) -> None:
 def make_keys(folder: Path, choice: str, steps: bool) -> dict[str, Any]:
     """Seconds of making keys of the folder's pairs, and their digest."""
     from caligo_mpi import parse_protocol
-    from caligo_mpi.runs.distill import block_work, distill, prepare
+    from caligo_mpi.runs.block_work import block_work
+    from caligo_mpi.runs.distill import distill, prepare
 
     task = prepare(folder / "run.h5", parse_protocol(PROTOCOL))
     block_work(task.source, task.config)(0)

@@ -374,9 +374,8 @@ def measure_trials(name: str, args: argparse.Namespace) -> None:
     spent = time.process_time() - begin
     speed = trial.frames * trial.lift * family.columns / spent / 1e6
     print(f"{name} {trial} {speed:.1f} Mbit/s", flush=True)
-    others = tuple(
-        t for t in load_family(name).trials if (t.splits, t.promise) != (splits, args.promise)
-    )
+    same = (trial.splits, trial.lift, trial.promise)
+    others = tuple(t for t in load_family(name).trials if (t.splits, t.lift, t.promise) != same)
     save(replace(family, trials=(*others, trial)))
 
 

@@ -41,6 +41,10 @@ class _Model(Section):
         """Whether long LDPC codes are used where a block has the pairs for them."""
         return False
 
+    def pools_tests(self) -> bool:
+        """Whether long codes are then chosen by the tests of all blocks."""
+        return False
+
     def resolved(self) -> dict[str, Any]:
         """Everything with its defaults filled in, as JSON values; `parse_protocol` reads it back."""
         return self.model_dump(mode="json", exclude_none=True)
@@ -101,6 +105,10 @@ class Bbm92Config(_Model):
         default = type(self).model_fields["frame_bits"].default
         fits = self.frame_bits == default or self.frame_bits >= _LONG_FRAME
         return self.reconciliation.startswith("ldpc") and fits
+
+    def pools_tests(self) -> bool:
+        """One way only: blind reconciliation tells more where a code turns out to tell too little."""
+        return self.reconciliation == "ldpc"
 
 
 def _one_way(value: object) -> object:

@@ -27,6 +27,7 @@ from .transcript import Transcript, last_pair_ns
 from .types import (
     IDEAL,
     Abort,
+    Announced,
     Block,
     BlockResult,
     Frame,
@@ -50,6 +51,7 @@ class Share:
     epsilon_cor: float
     quality: float = 1.0
     stream_version: int = STREAM_VERSION
+    announced: Announced | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,7 @@ def make_block(
     talk = Transcript(last_pair_ns(pairs))
     alice, bob = announce_bases(pairs, talk)
     tick()
-    result = BlockResult(block, sifted=alice.count)
+    result = BlockResult(block, sifted=alice.count, announced=premises.announced)
     tested = disclose(alice, bob, config, source=source, talk=talk, premises=premises)
     if isinstance(tested, Abort):
         return _close(result, talk, abort=tested)
@@ -109,6 +111,23 @@ def make_block(
     alice_key, bob_key = hash_rows(rows, length, source=source, talk=talk, tick=tick)
     result = replace(result, key_bits=length, alice=alice_key, bob=bob_key)
     return _close(result, talk)
+
+
+def announce_test(
+    pairs: Pairs,
+    config: Bbm92Config,
+    *,
+    block: Block,
+    premises: Premises = IDEAL,
+) -> BlockResult:
+    """The block as far as its test, the same as in `make_block`: ``estimate`` is what reconciliation goes by."""
+    source = stream(config.seed, block.index, ALICE, premises.stream_version)
+    talk = Transcript(last_pair_ns(pairs))
+    alice, bob = announce_bases(pairs, talk)
+    tested = disclose(alice, bob, config, source=source, talk=talk, premises=premises)
+    if isinstance(tested, Abort):
+        return BlockResult(block, abort=tested)
+    return BlockResult(block, estimate=tested.bit)
 
 
 def hash_rows(
@@ -136,6 +155,7 @@ def _share(config: Bbm92Config, blocks: int, premises: Premises) -> Share:
         config.epsilon_cor / blocks,
         premises.quality,
         premises.stream_version,
+        premises.announced,
     )
 
 
@@ -213,8 +233,8 @@ def agree(
     is then as secret as the whole would be after telling that frame (chain rule).
     """
     try:
-        long = share.stream_version == LONG_CODES
-        corrected = reconcile_long(tested, config.reconciliation) if long else None
+        long = share.stream_version >= LONG_CODES
+        corrected = reconcile_long(tested, config.reconciliation, share) if long else None
         if corrected is None:
             corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
     except ConfigError as error:  # no code for this error rate
@@ -273,9 +293,9 @@ def reconcile(
     )
 
 
-def reconcile_long(tested: Disclosed, method: str) -> list[Reconciled] | None:
+def reconcile_long(tested: Disclosed, method: str, share: Share) -> list[Reconciled] | None:
     """Correct Bob's frames by long codes; ``None`` where none is fit."""
-    expected = ldpc.Expected.of(tested.bit.errors, tested.bit.tested)
+    expected = ldpc.expect(tested.bit, share.announced)
     correct = ldpc.reconcile_long if method == "ldpc" else ldpc.reconcile_nested
     return correct(tested.alice, tested.bob, expected=expected)
 

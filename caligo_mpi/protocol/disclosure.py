@@ -10,7 +10,7 @@ from ..config.protocol import Bbm92Config
 from ..pairs import Tally, bits
 from ..pairs.bits import U8
 from . import ldpc
-from .draw import LONG_CODES, random_subset
+from .draw import LONG_CODES, POOLED_TESTS, STREAM_VERSION, random_subset
 from .estimate import estimate
 from .key_length import hoeffding_margin
 from .sift import select
@@ -18,6 +18,7 @@ from .transcript import Transcript
 from .types import IDEAL, Abort, Premises, QberEstimate, Sifted
 
 _FRAME_BITS = Bbm92Config.model_fields["frame_bits"].default
+_WORDS = {LONG_CODES: ldpc.WORD_BITS, POOLED_TESTS: ldpc.LONGER_WORD_BITS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +52,7 @@ def disclose(
             return abort
     key_basis = _key_basis(alice, config)
     (of_alice, of_bob), count = select((alice.bits, bob.bits), key_basis)
-    long = premises.stream_version == LONG_CODES
-    frames, frame_bits = frame_shape(count, config, long=long)
+    frames, frame_bits = frame_shape(count, config, premises.stream_version)
     if not frame_bits or (not at_random and count == alice.count):
         return Abort("sift", "too few pairs", {"sifted": alice.count, "in_key_basis": count})
     left = frames * frame_bits
@@ -97,15 +97,20 @@ def uneven_bases(sifted: Sifted, epsilon: float, even: bool = True) -> Abort | N
     )
 
 
-def frame_shape(count: int, config: Bbm92Config, *, long: bool = False) -> tuple[int, int]:
+def frame_shape(
+    count: int,
+    config: Bbm92Config,
+    version: int = STREAM_VERSION,
+) -> tuple[int, int]:
     """How many frames of how many bits to make of ``count`` bits, the rest to be disclosed.
 
-    With ``long`` a frame is a word of a long code, unless the configuration asks for another length.
+    In a ``version`` of the streams that has long codes a frame is one word, unless the configuration asks for another
+    length.
     """
     left = int((1 - config.test_fraction) * count)
     asked = config.frame_bits
-    if long and asked == _FRAME_BITS:
-        asked = ldpc.WORD_BITS
+    if asked == _FRAME_BITS:
+        asked = _WORDS.get(version, asked)
     frames = max(1, round(left / asked))
     return frames, left // frames
 

@@ -19,6 +19,8 @@ STREAM_VERSION = 2
 OLDER_STREAMS = (1,)
 #: Keys of which long LDPC codes are made have this version; all else about their streams is as in `STREAM_VERSION`.
 LONG_CODES = 3
+#: The same where several blocks go by what the tests of all of them show together.
+POOLED_TESTS = 4
 
 _LAST_WORD = (1 << 64) - 1
 #: Words drawn at a time: they stay in cache.

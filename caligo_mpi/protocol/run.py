@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..pairs.checks import breach_of_packed
-from .draw import LONG_CODES, STREAM_VERSION
+from .draw import LONG_CODES, POOLED_TESTS, STREAM_VERSION
+from .pooled import together
 from .sift import rows
 from .types import IDEAL, Block, BlockResult, KeyResult, Premises
 
@@ -29,6 +30,8 @@ def run_protocol(
     premises: Premises = IDEAL,
 ) -> KeyResult:
     """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
+
+    Where `wants_tests`, `announce_test` of all blocks comes first.
 
     Bases are 0 = Z and 1 = X, outcomes 0 and 1: anything else is refused with a `ConfigError` that
     names the column, the row and the value.  ``config`` may be a mapping as in a YAML file.
@@ -48,6 +51,14 @@ def run_protocol(
         config = parse_protocol(config)
     plan = plan_blocks(pairs.count, config)
     premises = of_version(premises, config, plan)
+    if wants_tests(premises):
+        tests = [
+            announce_test(
+                rows(pairs, block.start, block.count), config, block=block, premises=premises
+            )
+            for block in plan
+        ]
+        premises = after_tests(premises, tests)
     results = []
     for block in plan:
         result = run_block(
@@ -82,13 +93,38 @@ def of_version(premises: Premises, config: ProtocolConfig, plan: Sequence[Block]
     """The premises with the version of the streams that new keys get: that of long codes, if they are used.
 
     Blocks of a million pairs are filled by one word or more; smaller ones, and all other configurations, give the same
-    keys as before there were long codes.
+    keys as before there were long codes.  Several such blocks may go by the tests of all.
     """
     long = config.takes_long_codes() and plan[0].count >= _LONG_BLOCK
     current = premises.stream_version == STREAM_VERSION
-    if long and current:
-        return replace(premises, stream_version=LONG_CODES)
-    return premises
+    if not (long and current):
+        return premises
+    pools = config.pools_tests() and len(plan) > 1
+    return replace(premises, stream_version=POOLED_TESTS if pools else LONG_CODES)
+
+
+def wants_tests(premises: Premises) -> bool:
+    """Whether all blocks' tests have to be known before the first key is made, and are not yet."""
+    return premises.stream_version == POOLED_TESTS and premises.announced is None
+
+
+def announce_test(
+    pairs: Pairs,
+    config: ProtocolConfig,
+    *,
+    block: Block,
+    premises: Premises = IDEAL,
+) -> BlockResult:
+    """Only the test of a block, in its ``estimate``; what `after_tests` puts together, in the order of the blocks."""
+    mode = import_module(f".{config.mode}", __package__)
+    result: BlockResult = mode.announce_test(pairs, config, block=block, premises=premises)
+    return result
+
+
+def after_tests(premises: Premises, tests: Iterable[BlockResult]) -> Premises:
+    """The premises of all blocks, with what their tests showed together."""
+    found = [test.estimate for test in tests if test.estimate]
+    return replace(premises, announced=together(found))
 
 
 def run_block(

@@ -92,17 +92,32 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """What the tests of all blocks showed together.
+
+    So many ``errors`` among so many ``tested`` bits; ``drift`` is the variance of the blocks' error rates where they
+    differ by more than chance explains, else 0.
+    """
+
+    errors: int
+    tested: int
+    drift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Premises:
     """What a block is told beside its pairs and the configuration.
 
-    ``detection`` is for ``rot``; the ``quality`` q of Alice's measurements, and whether a sifted row is as likely in
-    Z as in X (``even``), are for ``bbm92``.  ``stream_version`` is that of the random streams.
+    ``detection`` is for ``rot``; the ``quality`` q of Alice's measurements, whether a sifted row is as likely in
+    Z as in X (``even``), and what was ``announced`` of all blocks are for ``bbm92``.  ``stream_version`` is that of the
+    random streams.
     """
 
     detection: Detection = Detection()
     stream_version: int = STREAM_VERSION
     quality: float = 1.0
     even: bool = True
+    announced: Announced | None = None
 
 
 #: No losses, BB84 measurements, fair coins.
@@ -127,6 +142,7 @@ class BlockResult:
     of Bob's were changed by reconciliation; ``decoded`` is False where his string is wrong, which in
     ``rot`` nobody but the simulator learns.  ``disclosed`` are all bits that were told, by basis;
     ``per_frame`` is there for each of the ``frames`` that were reconciled.  Where ``abort`` is set there is no key.
+    ``announced`` is what the block was told of all tests, if it was.
     """
 
     block: Block
@@ -147,6 +163,7 @@ class BlockResult:
     decoded: bool = True
     abort: Abort | None = None
     messages: tuple[Message, ...] = ()
+    announced: Announced | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from ..pairs import Tally
 from ..pairs.bits import U8
 from ..protocol.transcript import Message
-from ..protocol.types import Abort, Block, BlockResult, Frame, QberEstimate
+from ..protocol.types import Abort, Announced, Block, BlockResult, Frame, QberEstimate
 
 _LENGTH = struct.Struct("<Q")
 
@@ -64,12 +64,14 @@ class Finished:
         disclosed = values.get("disclosed", {})
         abort = values["abort"]
         messages = values["messages"]
+        announced = values.get("announced")
         values["block"] = Block(**values["block"])
         values["estimate"] = estimate and QberEstimate(**estimate)
         values["per_frame"] = tuple(Frame(**frame) for frame in frames)
         values["disclosed"] = Tally(**disclosed)
         values["abort"] = abort and Abort(**abort)
         values["messages"] = tuple(Message(**message) for message in messages)
+        values["announced"] = announced and Announced(**announced)
         return cls(BlockResult(**values))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -18,21 +18,20 @@ from ..config import RunConfig
 from ..config.modes import has_strings
 from ..config.protocol import ProtocolConfig
 from ..config.run import DEFAULT_MPI, MpiConfig
-from ..errors import CaligoError, ConfigError, StoreError
+from ..errors import ConfigError, StoreError
 from ..launch.supervise import State
 from ..machine.provenance import provenance
 from ..machine.wording import counted, duration
-from ..pairs import COLUMNS, Pairs, Tick, bits
+from ..pairs import bits
 from ..pairs.bits import U8
-from ..parallel.job import Map, Rules, Work
+from ..parallel.job import Map, Rules
 from ..parallel.serial import serial_map
 from ..protocol.draw import OLDER_STREAMS
-from ..protocol.run import of_version, plan_blocks, run_block
+from ..protocol.run import of_version, plan_blocks, wants_tests
 from ..protocol.types import (
     IDEAL,
     Block,
     BlockResult,
-    Premises,
 )
 from ..store.keys import (
     AlreadyComplete,
@@ -43,7 +42,7 @@ from ..store.keys import (
     keys_status,
     preflight_keys,
 )
-from .again import Simulator
+from .block_work import Source, block_work, with_tests
 from .blocks import Finished
 from .job import Meter, Observer, Protection
 from .key_tables import KeyTables
@@ -54,22 +53,6 @@ from .security import statement
 _HOUR = 3600.0
 
 _WITH_COLUMNS = "generate the pairs with output.keep=pairs first"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The pairs that keys are made of; ``alice_clicks`` and ``duration_ns`` are those of the whole file.
-
-    ``again_seconds`` is what simulating its chunks took one core, where the file keeps records only; else 0.
-    """
-
-    path: Path
-    data_digest: str
-    rows: int
-    alice_clicks: int
-    duration_ns: float
-    premises: Premises
-    again_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +91,14 @@ def prepare(
     path = Path(source)
     found, stored = _look_at(path)
     run = RunConfig.from_json(stored)
-    if found.again_seconds > _HOUR and not yes:
-        raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
     mode = mode_of(config.mode)
     mode.require_devices(run, source=str(path))
     plan = plan_blocks(found.rows, config)
-    found = replace(found, premises=of_version(mode.premises(run), config, plan))
+    premises = of_version(mode.premises(run), config, plan)
+    passes = 2 if wants_tests(premises) else 1
+    found = replace(found, premises=premises, again_seconds=passes * found.again_seconds)
+    if found.again_seconds > _HOUR and not yes:
+        raise ConfigError(f"{_again_said(found)}; do it with --yes, or {_WITH_COLUMNS}")
     info = KeysInfo(
         mode=config.mode,
         seed=config.seed,
@@ -166,47 +151,6 @@ def _how_to_finish(path: Path) -> str:
     if path.suffix == ".part":
         return "finish its run"
     return f"it is a partial file under a finished one's name: rename it to {path.name}.part, finish its run"
-
-
-def block_work(source: Source, config: ProtocolConfig) -> Work[Finished]:
-    """The function that distills one block; made once in each process."""
-    plan = plan_blocks(source.rows, config)
-    simulator = Simulator()  # of chunks that the file does not keep
-
-    def work(index: int, tick: Tick | None = None) -> Finished:
-        block = plan[index]
-        simulator.tick = tick
-        try:
-            pairs = read_block(source, block, simulator)
-        except CaligoError as error:
-            # Raised here it would be a crash of this rank; rank 0 can say it in one sentence.
-            return Finished(None, str(error))
-        result = run_block(
-            pairs,
-            config,
-            block=block,
-            blocks=len(plan),
-            premises=source.premises,
-            tick=tick or (lambda: None),
-        )
-        return Finished(result)
-
-    return work
-
-
-def read_block(source: Source, block: Block, simulator: Simulator) -> Pairs:
-    """A block's rows, with every checksum verified."""
-    with store.open_pairs(source.path, simulator=simulator) as file:
-        if file.data_digest != source.data_digest:
-            raise StoreError(
-                f"{source.path} was replaced while keys were made of it; run the same command again"
-            )
-        pieces = list(
-            file.blocks(max(1, block.count), start=block.start, stop=block.start + block.count)
-        )
-    empty = Pairs(np.zeros((len(COLUMNS), bits.nbytes(0)), np.uint8), 0)
-    (pairs,) = pieces or [empty]
-    return replace(pairs, alice_clicks=source.alice_clicks, duration_ns=source.duration_ns)
 
 
 def settled(task: Task, path: str | os.PathLike[str]) -> Task:
@@ -299,18 +243,17 @@ def _fill(
     for message in keys_store.messages:
         observer.say(message)
     tables = KeyTables()
+    premises = task.source.premises
     for result in _results(task, keys_store):
         tables.add(result)
+        premises = replace(premises, announced=result.announced)
     meter = Meter(before=tables.pairs, total=info.rows)
-    setup = functools.partial(block_work, task.source, task.config)
-    todo = range(tables.blocks_done, len(task.plan))
-    with contextlib.closing(map_(setup, todo)) as finished:
-        for _, one in finished:
-            if one.result is None:
-                raise StoreError(one.error)
-            keys_store.append(b"".join(part.tobytes() for part in one.parts()))
-            tables.add(one.result)
-            observer.progress(meter.add(one.result.block.count))
+    task = replace(task, source=replace(task.source, premises=premises))
+    with contextlib.closing(_missing(task, keys_store, map_)) as missing:
+        for result, record in missing:
+            keys_store.append(record)
+            tables.add(result)
+            observer.progress(meter.add(result.block.count))
     keys = None
     if tables.blocks_done == len(task.plan):
         keys = keys_store.finish(tables.finish(info), functools.partial(_stream, task, keys_store))
@@ -323,6 +266,24 @@ def _fill(
         seconds=meter.seconds,
         messages=tuple(keys_store.messages),
     )
+
+
+def _missing(
+    task: Task, keys_store: KeysStore, map_: Map
+) -> Generator[tuple[BlockResult, bytes], None, None]:
+    """The blocks that are not stored yet, with their bytes; fewer after a request to stop."""
+    todo = range(keys_store.blocks_done, len(task.plan))
+    source: Source | None = task.source
+    if todo:
+        source = with_tests(task.source, task.config, task.plan, map_, keys_store.touch)
+    if source is None:
+        return
+    setup = functools.partial(block_work, source, task.config)
+    with contextlib.closing(map_(setup, todo)) as finished:
+        for _, one in finished:
+            if one.result is None:
+                raise StoreError(one.error)
+            yield one.result, b"".join(part.tobytes() for part in one.parts())
 
 
 def _results(task: Task, keys_store: KeysStore) -> Iterator[BlockResult]:

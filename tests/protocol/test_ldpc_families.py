@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from helpers import replace_version
+from helpers import replace_version, stopping_after
 from scipy.stats import binom, norm
 
 import caligo_mpi
@@ -19,9 +19,11 @@ from caligo_mpi.protocol.ldpc import Expected, choice, decoder, plain
 from caligo_mpi.protocol.ldpc.code import Code
 from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
 from caligo_mpi.protocol.ldpc.family import Family, Limit, from_json, split, to_json
-from caligo_mpi.protocol.run import run_protocol
+from caligo_mpi.protocol.pooled import together
+from caligo_mpi.protocol.run import plan_blocks, run_block, run_protocol
+from caligo_mpi.protocol.sift import rows
 from caligo_mpi.protocol.transcript import Transcript
-from caligo_mpi.protocol.types import QberEstimate
+from caligo_mpi.protocol.types import Announced, Premises, QberEstimate
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.store.keys import keys_status, read_keys
@@ -246,6 +248,8 @@ def test_a_block_of_a_million_pairs_is_reconciled_near_the_limit(pairs, method, 
     ("changes", "rows", "version"),
     [
         ({"reconciliation": "ldpc"}, 1_000_000, 3),
+        ({"reconciliation": "ldpc", "block_size": 1_000_000}, 2_000_000, 4),
+        ({"reconciliation": "ldpc-blind", "block_size": 1_000_000}, 2_000_000, 3),
         ({"reconciliation": "ldpc-blind", "frame_bits": 200_000}, 1_000_000, 3),
         ({"reconciliation": "ldpc", "frame_bits": 57_000}, 1_000_000, 2),
         ({"reconciliation": "ldpc"}, 999_000, 2),
@@ -262,17 +266,106 @@ def test_only_new_kinds_of_keys_have_a_new_version(tmp_path, changes, rows, vers
     assert (task.info.stream_version, task.source.premises.stream_version) == (version, version)
 
 
-def test_keys_begun_before_there_were_long_codes_go_on_without_them(tmp_path):
+@pytest.mark.parametrize(("rows", "before", "now"), [(1_000_000, 2, 3), (2_000_000, 3, 4)])
+def test_keys_go_on_with_the_codes_they_were_begun_with(tmp_path, rows, before, now):
     engine = {"name": "noise", "link": {"fidelity": 0.97}}
     generate(
-        caligo_mpi.parse_config({"pairs": 1_000_000, "seed": 1, "engine": engine}),
+        caligo_mpi.parse_config({"pairs": rows, "seed": 1, "engine": engine}),
         tmp_path / "r.h5",
     )
-    config = caligo_mpi.parse_protocol({"mode": "bbm92", "seed": 1, "reconciliation": "ldpc"})
-    task = prepare(tmp_path / "r.h5", config)
-    older = replace_version(task, 2)
+    task = prepare(tmp_path / "r.h5", caligo_mpi.parse_protocol(SEVERAL))
+    older = replace_version(task, before)
     distill(older, tmp_path / "keys.h5", map=lambda setup, items: serial_map(setup, items[:0]))
     distill(task, tmp_path / "keys.h5")
-    assert keys_status(tmp_path / "keys.h5").info.stream_version == 2
+    assert keys_status(tmp_path / "keys.h5").info.stream_version == before
     assert read_keys(tmp_path / "keys.h5").digest == distill(older, tmp_path / "o.h5").keys.digest
-    assert distill(task, tmp_path / "n.h5").info.stream_version == 3
+    assert distill(task, tmp_path / "n.h5").info.stream_version == now
+
+
+# ── the tests of all blocks ──────────────────────────────────────────────────────────────────────
+
+SEVERAL = {"mode": "bbm92", "seed": 1, "reconciliation": "ldpc", "block_size": 1_000_000}
+
+
+def counted(errors: int) -> QberEstimate:
+    return QberEstimate(errors, 100_000, 0, 1, 0.9)
+
+
+def test_blocks_that_are_alike_know_the_rate_of_all_of_them():
+    tests = [counted(errors) for errors in (1000, 1040, 980, 1010, 990)]
+    found = together([*tests, QberEstimate(0, 0, 0, 1, 0.9)])
+    assert found == Announced(5020, 500_000)
+    expected = choice.expect(tests[1], found)
+    assert expected == Expected.of(5020, 500_000)
+    assert choice.expect(tests[1]) == Expected.of(1040, 100_000)
+
+
+def test_blocks_that_differ_go_by_their_own_tests():
+    rng = np.random.default_rng(9)
+    rates = rng.normal(0.02, 0.004, 200)
+    tests = [counted(int(errors)) for errors in rng.binomial(100_000, rates)]
+    found = together(tests)
+    assert found.drift**0.5 == pytest.approx(0.004, rel=0.15)
+    expected = [choice.expect(test, found) for test in tests]
+    away = [(one.qber - rate) / one.doubt for one, rate in zip(expected, rates, strict=True)]
+    assert np.std(away) == pytest.approx(1, abs=0.15)
+    assert np.mean(away) == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize("counts", [[], [(0, 50)], [(50, 50)], [(1013, 49_962)], [(0, 9), (0, 9)]])
+def test_tests_that_show_nothing_of_a_drift_show_none(counts):
+    found = together([QberEstimate(*count, 0, 1, 0.9) for count in counts])
+    assert found.drift == 0
+    assert (found.errors, found.tested) == (sum(e for e, _ in counts), sum(k for _, k in counts))
+
+
+def test_all_blocks_go_by_the_tests_of_all_wherever_they_are_distilled(tmp_path):
+    engine = {"name": "noise", "link": {"fidelity": 0.985}}
+    run = caligo_mpi.parse_config({"pairs": 2_000_000, "seed": 1, "engine": engine})
+    generate(run, tmp_path / "r.h5")
+    pairs = caligo_mpi.generate_pairs(run).packed()
+    config = caligo_mpi.parse_protocol(SEVERAL)
+    keys = run_protocol(pairs, config)
+    assert keys.alice.tobytes() == keys.bob.tobytes()
+    # Nothing but what both announced: the test bits, which are in no key.
+    announced = together([block.estimate for block in keys.blocks])
+    assert [block.announced for block in keys.blocks] == [announced] * 2
+    plan = plan_blocks(pairs.count, config)
+    told = Premises(stream_version=4, announced=announced)
+    for block in reversed(plan):
+        part = rows(pairs, block.start, block.count)
+        alone = run_block(part, config, block=block, blocks=2, premises=told)
+        assert alone.alice.tobytes() == keys.blocks[block.index].alice.tobytes()
+    task = prepare(tmp_path / "r.h5", config)
+    for tests_and_blocks in (1, 3):
+        path = tmp_path / f"stopped-{tests_and_blocks}.h5"
+        assert distill(task, path, map=stopping_after(tests_and_blocks)).keys is None
+        part = path.with_name(path.name + ".part")
+        asked, touched = [], []
+
+        def listening(setup, items, part=part, asked=asked, touched=touched):
+            asked.append(list(items))
+            for found in serial_map(setup, items):
+                before = part.stat().st_mtime_ns
+                yield found
+                touched.append(part.stat().st_mtime_ns > before)
+
+        distill(task, path, map=listening)
+        assert all(touched[:-1])  # also where nothing is written; the last one's file is published
+        found = read_keys(path)
+        assert found.alice.tobytes() == keys.alice.tobytes()
+        # What the tests showed stands in the partial file once there is a block.
+        assert asked == ([[0, 1], [0, 1]] if tests_and_blocks == 1 else [[1]])
+
+
+def test_more_tests_make_a_code_tell_less(pairs):
+    made = pairs(1_000_000, qber=0.01, seed=10)
+    config = caligo_mpi.parse_protocol(SEVERAL)
+    (block,) = plan_blocks(made.count, config)
+    leaks = []
+    for announced in (None, Announced(5000, 500_000)):
+        told = Premises(stream_version=4, announced=announced)
+        found = run_block(made, config, block=block, blocks=1, premises=told)
+        assert found.failed_frames == 0
+        leaks.append(found.leak_bits)
+    assert leaks[1] < 0.99 * leaks[0]

@@ -17,7 +17,7 @@ from caligo_mpi.config.sweep import parse_sweep
 from caligo_mpi.errors import EngineError, StoreError
 from caligo_mpi.pairs.intervals import clopper_pearson
 from caligo_mpi.parallel.serial import serial_map
-from caligo_mpi.protocol.run import plan_blocks, run_block
+from caligo_mpi.protocol.run import plan_blocks, run_block, run_protocol
 from caligo_mpi.runs.distill import distill, prepare
 from caligo_mpi.runs.generate import generate
 from caligo_mpi.runs.sweeps.job import SweepJob
@@ -392,10 +392,10 @@ def test_blocks_of_a_point_are_all_made_with_the_codes_of_the_first(tmp_path):
     sweep = parse_sweep({"base": base, "axes": axes, "protocol": protocol})
     (point,) = sweep.points
     job = SweepJob(sweep, sweep.points, tmp_path / "out", [])
-    job.run(stopping_after(5), {"ranks": 1}, Heard(), force=False)
+    job.run(stopping_after(7), {"ranks": 1}, Heard(), force=False)  # 4 chunks, 2 tests
     path = next(file for file in (tmp_path / "out").rglob("*") if is_partial_sweep(file))
     found, _ = read_sweep_journal(path)
-    assert (found.partial[point.key].blocks, found.partial[point.key].keys_version) == (1, 3)
+    assert (found.partial[point.key].blocks, found.partial[point.key].keys_version) == (1, 4)
     # As a release had begun it that knew no long codes, and wrote no version.
     pairs = caligo_mpi.generate_pairs(point.config).packed()
     plan = plan_blocks(pairs.count, point.protocol)
@@ -416,3 +416,19 @@ def test_blocks_of_a_point_are_all_made_with_the_codes_of_the_first(tmp_path):
     (row,) = caligo_mpi.read_sweep(tmp_path / "out").rows()
     assert row["leak_bits"] == sum(result.leak_bits for result in made)
     assert made[0].frames > 1  # words of short codes; a long one has the whole block
+
+
+def test_a_point_of_several_long_blocks_has_the_key_of_its_run(tmp_path):
+    base = {**BASE, "pairs": 2_000_000, "chunk_size": 1_000_000}
+    protocol = {"mode": "bbm92", "reconciliation": "ldpc", "block_size": 1_000_000}
+    axes = [{**FIDELITIES, "values": [0.97]}]
+    sweep = parse_sweep({"base": base, "axes": axes, "protocol": protocol})
+    (point,) = sweep.points
+    job = SweepJob(sweep, sweep.points, tmp_path / "out", [])
+    for _ in range(2):  # after 2 chunks and a test; after both tests and a block
+        assert not job.run(stopping_after(3), {"ranks": 1}, Heard(), force=False)
+    assert job.run(serial_map, {"ranks": 1}, Heard(), force=False)
+    (row,) = caligo_mpi.read_sweep(tmp_path / "out").rows()
+    keys = run_protocol(caligo_mpi.generate_pairs(point.config), point.protocol)
+    assert row["leak_bits"] == sum(block.leak_bits for block in keys.blocks)
+    assert row["key_bits"] == keys.key_bits > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .adapt import Layout, choose_layout, fit
-from .choice import WORD_BITS, Expected
+from .choice import LONGER_WORD_BITS, WORD_BITS, Expected, expect
 from .code import Code, available_codes, load_code, syndrome
 from .decoder import Exempt, decode
 from .exchange import (
@@ -18,6 +18,7 @@ from .exchange import (
 from .family import Family, available_families, load_family
 
 __all__ = [
+    "LONGER_WORD_BITS",
     "WORD_BITS",
     "Code",
     "Exempt",
@@ -31,6 +32,7 @@ __all__ = [
     "choose_layout",
     "choose_long_code",
     "decode",
+    "expect",
     "fit",
     "load_code",
     "load_family",

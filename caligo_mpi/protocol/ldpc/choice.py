@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, sqrt
 
+from ..types import Announced, QberEstimate
 from .adapt import Layout
 from .family import Family, available_families, load_family
 
 #: Bits of a word, about: shorter ones have more tags, and errors that vary more from word to word.
 WORD_BITS = 450_000
+#: The same where the error rate is known so well that what is left to allow for is how errors vary from word to word.
+LONGER_WORD_BITS = 900_000
 #: Keys below this are for the shorter codes: no lift of the families is as short.
 SHORTEST = 131_072
 
@@ -67,6 +70,23 @@ class Expected:
         qber = (errors + 1) / (tested + 2)
         variance = qber * (1 - qber) / (tested + 2)
         return cls(qber, sqrt(variance))
+
+
+def expect(own: QberEstimate, announced: Announced | None = None) -> Expected:
+    """The error rate of a block after its ``own`` test and what was ``announced`` of all, and the doubt about it.
+
+    Where blocks are alike it is that of all; the more they differ, the more the block's own test counts.
+    """
+    alone = Expected.of(own.errors, own.tested)
+    if announced is None:
+        return alone
+    of_all = Expected.of(announced.errors, announced.tested)
+    noise = alone.doubt * alone.doubt
+    trust = announced.drift / (announced.drift + noise)
+    rest = (1 - trust) * of_all.doubt
+    qber = of_all.qber + trust * (alone.qber - of_all.qber)
+    variance = trust * noise + rest * rest
+    return Expected(qber, sqrt(variance))
 
 
 def deviations(failures: float) -> float:

@@ -14,11 +14,12 @@ from ...config.points import Point
 from ...config.protocol import ProtocolConfig
 from ...parallel.job import Map
 from ...protocol.draw import STREAM_VERSION
-from ...protocol.run import of_version, plan_blocks
+from ...protocol.run import after_tests, of_version, plan_blocks, wants_tests
+from ...protocol.types import BlockResult, QberEstimate
 from ...store.sweep_journal import of_blocks
 from ..job import Meter
 from ..modes import mode_of
-from .keys import KeyTask, block_work
+from .keys import KeyTask, announce_work, block_work
 from .pool import Pool
 from .simulating import TICKS, is_whole
 from .work import Made
@@ -47,6 +48,9 @@ def distill_points(campaign: Campaign, map_: Map) -> None:
     if not len(items):
         return
     meter = Meter(before=before, total=sum(task.total for task in tasks))
+    if not _learn_tests(campaign, points, tasks, map_):
+        campaign.stopped = True
+        return
     seen = 0
     work = functools.partial(block_work, tasks, pool)
     with contextlib.closing(map_(work, items)) as results:
@@ -66,6 +70,45 @@ def distill_points(campaign: Campaign, map_: Map) -> None:
                 break
     campaign.stopped = seen < len(items)
     campaign.seconds += meter.seconds
+
+
+def _learn_tests(
+    campaign: Campaign,
+    points: list[Point],
+    tasks: list[KeyTask],
+    map_: Map,
+) -> bool:
+    """Put into the ``tasks`` what all blocks' tests of a point show, where its keys go by that; whether it is done."""
+    plans = [
+        plan_blocks(task.total, _protocol(point)) for point, task in zip(points, tasks, strict=True)
+    ]
+    wanted = [
+        len(plan) if wants_tests(task.premises) else 0
+        for plan, task in zip(plans, tasks, strict=True)
+    ]
+    pool = Pool.of([len(plan) for plan in plans])
+    items = pool.items([[range(count)] for count in wanted])
+    if not len(items):
+        return True
+    tests: list[list[BlockResult]] = [[] for _ in tasks]
+    work = functools.partial(announce_work, tasks, pool)
+    seen = 0
+    with contextlib.closing(map_(work, items)) as results:
+        for _, made in results:
+            at, number = pool.locate(items[seen])
+            seen += 1
+            campaign.store.touch()
+            if made.error:
+                campaign.fail(points[at], made.error)
+            elif found := made.values["estimate"]:
+                tests[at].append(BlockResult(plans[at][number], estimate=QberEstimate(**found)))
+            if campaign.gives_up:
+                break
+    for at, count in enumerate(wanted):
+        if count:
+            premises = after_tests(tasks[at].premises, tests[at])
+            tasks[at] = replace(tasks[at], premises=premises)
+    return seen == len(items) and not campaign.gives_up
 
 
 def _whole_points(campaign: Campaign) -> list[Point]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...engines import make_engine
 from ...errors import EngineError
 from ...pairs import Pairs, Partition, Tick
 from ...parallel.job import Work
-from ...protocol.run import plan_blocks, run_block
+from ...protocol.run import announce_test, plan_blocks, run_block
 from ...protocol.types import Block, BlockResult, Premises
 from ..chunks import run_chunk
 from .pool import Pool
@@ -64,6 +64,22 @@ def block_work(tasks: Sequence[KeyTask], pool: Pool) -> Work[Made]:
     return work
 
 
+def announce_work(tasks: Sequence[KeyTask], pool: Pool) -> Work[Made]:
+    """The function that makes only the test of a block of any point; its ``estimate`` if there is one."""
+    points = lru_cache(KEPT)(lambda task: _Point(tasks[task]))
+
+    def work(item: int, tick: Tick | None = None) -> Made:
+        task, number = pool.locate(item)
+        try:
+            found = points(task).announce(number, tick or _nothing).estimate
+        except Exception as error:
+            sentence = failure(tasks[task].point, f"block {number}", error)
+            return Made({"error": sentence})
+        return Made({"estimate": found and asdict(found)})
+
+    return work
+
+
 def _nothing() -> None:
     pass
 
@@ -93,6 +109,12 @@ class _Point:
             premises=self.task.premises,
             tick=tick,
         )
+
+    def announce(self, number: int, tick: Tick) -> BlockResult:
+        """Its test alone."""
+        block = self.plan[number]
+        pairs = self._pairs(block, tick)
+        return announce_test(pairs, self.protocol, block=block, premises=self.task.premises)
 
     def _pairs(self, block: Block, tick: Tick) -> Pairs:
         """The block's rows, from its chunks simulated again."""
