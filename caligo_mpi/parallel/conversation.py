@@ -15,15 +15,12 @@ from .account import Ledger
 from .grants import Grants
 from .inbox import Inbox
 from .job import Items, Placing, Rules
+from .limits import LOOKS
 from .messages import EMPTY, Announcement, Codec, Tag
 from .offsets import Offsets
 from .transport import Pending, Transport, wait_for
 
 R = TypeVar("R")
-
-#: Workers that are looked at in a turn of listening though they have said nothing new.  A turn must
-#: not cost more with more ranks, and what a worker may hold follows the measured times slowly.
-_LOOKS = 16
 
 #: What is listened for, in this order.  Not any tag: that may find data that is not wanted yet, in front
 #: of what is.  And IDLE first: when it is seen, all that its rank sent before can be seen, too.
@@ -85,7 +82,8 @@ class Conversation(Generic[R]):
 
     def _grant_all(self) -> None:
         """Grant to those who have reported something, and to some of the others in turn."""
-        asked = self.news.union(itertools.islice(self.rounds, _LOOKS))
+        self.grants.committed = self.next_commit
+        asked = self.news.union(itertools.islice(self.rounds, LOOKS))
         self.news.clear()
         for worker in sorted(asked):
             self._grant(worker)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from . import schedule
-from .limits import FLIGHT_BYTES, IN_FLIGHT
+from .limits import FLIGHT_BYTES, HELD_ITEMS, IN_FLIGHT
 
 # Weight of a new measurement in the averages.
 _NEW_SECONDS, _NEW_RATE = 0.2, 0.3
@@ -44,6 +44,8 @@ class Grants:
         first = 0 if computes else 1
         self.loads = [Load(cursor=rank - first) for rank in range(ranks)]
         self.next = 0
+        self.committed = 0  # positions that rank 0 is done with
+        self.window = max(HELD_ITEMS, 2 * IN_FLIGHT * ranks)
         self.seconds = 0.0  # per item, recent
         self.item_bytes = 0  # the same
         self.own: deque[int] = deque()  # positions that rank 0 has taken for itself
@@ -54,7 +56,7 @@ class Grants:
         """The positions to grant to a worker now, or None if it has enough."""
         load = self.loads[worker]
         left = self._left(load)
-        if not left:
+        if not left or self._is_far(load):
             return None
         share = self._share(worker)
         least = schedule.quantum(self.seconds)
@@ -80,7 +82,7 @@ class Grants:
             return None
         load = self.loads[0]
         left = self._left(load)
-        if left and not self.own:
+        if left and not self.own and not self._is_far(load):
             least = schedule.quantum(self.seconds)
             size = self._size(left, least, self._share(0))
             positions = self._positions(load, min(size, least))
@@ -139,6 +141,11 @@ class Grants:
             own = range(load.cursor, self.count, self.shared)
             return len(own)
         return self.count - self.next
+
+    def _is_far(self, load: Load) -> bool:
+        """Whether what a rank would be granted next is too many positions ahead of rank 0."""
+        first = load.cursor if self.policy == "static" else self.next
+        return first >= self.committed + self.window
 
     def _positions(self, load: Load, size: int) -> range:
         """Take the next ``size`` positions for a rank, or fewer at the end."""

@@ -8,9 +8,20 @@ import numpy as np
 import pytest
 
 from caligo_mpi.analysis.scaling import Costs, Workload, bounds, finite_source, predict
+from caligo_mpi.analysis.scaling.processors import speed
 from caligo_mpi.errors import ConfigError
 
-FREE = Costs(latency=0, message=0, commit=0, tick=0, transfer=1e18, write=1e18, file_system=1e18)
+FREE = Costs(
+    latency=0,
+    message=0,
+    commit=0,
+    tick=0,
+    transfer=1e18,
+    send=1e18,
+    write=1e18,
+    file_system=1e18,
+    look=0,
+)
 
 
 def with_costs(**changes):
@@ -121,3 +132,45 @@ def test_ranks_whose_results_were_received_late_are_granted_more():
     rates = [predict(workload, costs, ranks=ranks).rate for ranks in (2, 4, 8)]
     assert rates[1] > 1.7 * rates[0]
     assert rates[2] > 1.5 * rates[1]
+
+
+def test_ranks_that_share_two_cores_are_held_back_by_all_that_these_must_do():
+    """Rank 0 could take in a chunk in 1 ms; sending it takes others 2 ms of the same two cores."""
+    costs = with_costs(transfer=1e9, send=0.5e9, cores=2)
+    workload = Workload(4000, 0.005, 1e6)
+    found = predict(workload, costs, ranks=16)
+    most = bounds(workload, costs, 16)
+    assert (most.name, most.processors) == ("processors", pytest.approx(2 / 3e-3))
+    assert found.limit == "processors"
+    assert 0.88 < 4000 / found.seconds / most.processors <= 1.1  # own chunks cross nothing
+    apart = predict(workload, with_costs(transfer=1e9, send=0.5e9), ranks=16)
+    assert apart.limit == "rank0"
+    assert 1.1 * found.rate < apart.rate <= 1.1 * 1000
+
+
+def test_looks_at_messages_take_processors_from_those_who_send():
+    """16 ranks that look for 0.1 ms every 0.9 ms have 1.5 of two cores, rank 0's own looks apart."""
+    costs = with_costs(transfer=1e9, send=1e9, cores=2, look=1e-4, tick=9e-4)
+    found = predict(Workload(4000, 0.005, 1e6), costs, ranks=16)
+    slow = speed(2, 2, 15, 1e-4, 9e-4)
+    used = 2 * slow + 15 * 1e-4 / (9e-4 + 1e-4 / slow)
+    assert used == pytest.approx(2)
+    assert 4000 / found.seconds == pytest.approx(1000 * slow, rel=0.04)
+
+
+def test_a_chunk_of_rank_0_that_sleeps_goes_on_while_it_receives_and_not_while_it_writes():
+    workload = Workload(2000, 0.01, 1e6, spread=0.3)
+    alone, receives, writes = (
+        predict(workload, with_costs(cores=100, **costs), ranks=2).seconds
+        for costs in ({}, {"transfer": 0.4e9}, {"write": 0.4e9})
+    )
+    assert receives < 1.12 * alone
+    assert writes > 1.3 * alone
+
+
+def test_what_lies_between_two_chunks_takes_longer_on_cores_that_others_use():
+    workload = Workload(2000, 0.01, writers="none")
+    kinds = [{}, {"turn": 1e-3}, {"turn": 1e-3, "cores": 2, "look": 1e-4, "tick": 1e-3}]
+    seconds = [predict(workload, with_costs(**costs), ranks=17).seconds for costs in kinds]
+    assert seconds[0] < 0.95 * seconds[1]
+    assert seconds[1] < 0.95 * seconds[2]

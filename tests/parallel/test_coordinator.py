@@ -7,6 +7,7 @@ import pytest
 from scripted import Network, Numbers
 
 from caligo_mpi.errors import EngineError
+from caligo_mpi.parallel import grants
 from caligo_mpi.parallel.coordinator import Coordinator
 from caligo_mpi.parallel.inbox import Inbox
 from caligo_mpi.parallel.job import Rules
@@ -83,6 +84,28 @@ def test_adaptive_gives_a_slow_rank_less():
     _, results = run(network, 300, policy="adaptive")
     slow = sum(rank == 1 for rank, _ in results)
     assert 10 <= slow <= 60  # a tenth of the rate is 30 of 300
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_small_results_behind_a_slow_one_do_not_pile_up(policy, monkeypatch):
+    """Item 3 takes for ever, and all others nothing: they wait in rank 0's memory."""
+    monkeypatch.setattr(grants, "HELD_ITEMS", 64)
+    network = Network(3, pauses=lambda worker, item: 2000 if item == 3 else 1)
+    rules = Rules(policy, rank0_computes="no")
+    coordinator = Coordinator(network, Numbers, rules)
+    most, results = 0, []
+    pause = network.pause
+
+    def watched(seconds):
+        nonlocal most
+        most = max(most, len(coordinator.inbox.ready))
+        pause(seconds)
+
+    monkeypatch.setattr(network, "pause", watched)
+    for _, result in coordinator.map(setup, range(1000)):
+        results.append(int(result[0]))
+    assert results == [item % 251 for item in range(1000)]
+    assert 20 < most < 64 + IN_FLIGHT * 3
 
 
 def test_nobody_holds_more_grants_than_allowed():

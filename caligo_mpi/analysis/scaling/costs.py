@@ -16,10 +16,15 @@ class Costs:
 
     ``latency``: one way of a small message.  ``message``: rank 0's time for a message that
     announces results, the grant that follows included.  ``commit``: rank 0's time to put one
-    chunk's record into the file.  ``look``: rank 0's time per worker and turn of listening.
-    ``tick``: how long rank 0 may be deaf while it computes.  ``transfer``: bytes per second that
-    rank 0 can receive.  ``write``: bytes per second that one process can write.  ``file_system``:
-    what all ranks together can write.  ``start``: from the command to the first grant.
+    chunk's record into the file.  ``tick``: how long a rank may be deaf while it computes.
+    ``transfer``: bytes per second that rank 0 can receive.  ``send``: bytes per second that a rank
+    can send; over a cable it copies them.  ``write``: bytes per second that one process can write.
+    ``file_system``: what all ranks together can write.  ``start``: from the command to the first grant.
+
+    ``cores``: how many processors all ranks share for all this, while their chunks need none, as
+    chunks that sleep; 0 where each rank has its own, on which it sends when it does not compute.
+    ``look``: what a look at messages takes a rank of a shared processor, every ``tick``.  ``turn``:
+    a rank's time from the end of a chunk to the begin of the next one that it was granted.
 
     The defaults are what ``python jobs/scaling.py measure`` found on one host with two cores and a
     file system in memory, but for ``tick``, which is the coordinator's own, and ``start``, a guess.
@@ -30,9 +35,13 @@ class Costs:
     commit: float = 17e-6
     tick: float = 2e-4
     transfer: float = 3.4e9
+    send: float = 20e9
     write: float = 2.8e9
     file_system: float = 2.8e9
     start: float = 1.0
+    cores: float = 0.0
+    look: float = 3e-5
+    turn: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -53,7 +62,7 @@ class Costs:
             raise ConfigError(f"costs={path} cannot be read as measured costs: {error}") from error
 
 
-_RATES = ("transfer", "write", "file_system")
+_RATES = ("transfer", "send", "write", "file_system")
 
 
 @dataclass(frozen=True, slots=True)

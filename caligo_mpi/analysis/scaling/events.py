@@ -7,14 +7,16 @@ grants is decided by the same `Grants`.  Only the work is replaced, by times tha
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...parallel.grants import Grants
-from ...parallel.limits import GROUP_BYTES, INLINE_BYTES
+from ...parallel.limits import GROUP_BYTES, HELD_BYTES, INLINE_BYTES, LOOKS
 from .costs import Costs, Workload
+from .processors import speed, waiting
 
 _SEED = 20
 #: Seconds of chunks that are drawn at a time.
@@ -91,13 +93,18 @@ class Play:
         self.counter = 0
         self.mailbox: list[_Message] = []
         self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
+        self.held: set[int] = set()  # those of them that rank 0 has received
         self.news: set[int] = set()  # those that may have room for more now
+        self.rounds = itertools.cycle(range(1, ranks))
         self.next_commit = 0
         self.listening = False  # a turn of listening is due
         self.busy_until = 0.0  # rank 0, with what others sent
         self.own = _Own()
         self.disk_free = 0.0
         self.computing = self.serving = 0.0
+        self.turn = self._turn()
+        self.sent = 0.0  # seconds that it took others to send what rank 0 takes in now
+        self.received = 0.0  # seconds that this takes rank 0
 
     def run(self) -> Played:
         """Play until everything is committed."""
@@ -117,6 +124,8 @@ class Play:
                 self._own_finished(now)
             elif what == "listen":
                 self._listen(now)
+            elif what == "free":
+                self._free(now)
         return Played(max(now, self.busy_until), self.computing, self.serving)
 
     def _at(self, time: float, what: str, who: int) -> None:
@@ -124,6 +133,15 @@ class Play:
         heapq.heappush(self.events, (time, self.counter, what, who))
 
     # Workers.
+
+    def _turn(self) -> float:
+        """Seconds between two chunks of a worker that has been granted both."""
+        costs = self.costs
+        sending = self.workload.carried / costs.send
+        if not costs.cores:
+            return costs.turn + sending
+        looking = costs.look / max(costs.tick + costs.look, 1e-12)
+        return costs.turn * waiting(costs.cores, self.ranks * looking)
 
     def _granted(self, number: int, now: float) -> None:
         worker = self.workers[number]
@@ -137,6 +155,7 @@ class Play:
         worker.working = True
         worker.spent += seconds
         self.computing += seconds
+        seconds += self.turn
         self._at(now + seconds, "computed", number)
 
     def _written(self, begin: float) -> float:
@@ -186,18 +205,20 @@ class Play:
             self._listen_at(now)
             return
         self._interrupt(now)
-        spent = self.costs.message * len(self.mailbox)
+        self.received = self.costs.message * len(self.mailbox)
         for source, positions, seconds in self.mailbox:
             self._heard(source, positions, seconds)
         self.mailbox.clear()
-        spent += self._commit()
-        self._served(now, spent)
+        spent = self._commit()
+        self._served(now, spent + self.received)
         self._grant_all()
-        self._compute_own(self.busy_until)
+        self._go_on()
 
     def _grant_all(self) -> None:
-        """Grant to those who have said something, and to those whose results were received."""
-        for worker in sorted(self.news):
+        """Grant to those who have said something or whose results were received, and to some others in turn."""
+        self.grants.committed = self.next_commit
+        asked = self.news.union(itertools.islice(self.rounds, LOOKS))
+        for worker in sorted(asked):
             self._grant(worker, self.busy_until)
         self.news.clear()
 
@@ -208,6 +229,18 @@ class Play:
         self.ready.update(dict.fromkeys(positions, source))
         if self._is_inline:
             self.grants.received(source, len(positions))
+            return
+        room = int(HELD_BYTES // self.workload.carried) - len(self.held)
+        for position in positions[: max(0, room)]:
+            self.held.add(position)
+            self._receive(source)
+
+    def _receive(self, source: int) -> None:
+        """Receive a result that does not travel inside its message."""
+        self.grants.received(source, 1)
+        self.news.add(source)
+        self.received += self.workload.carried / self.costs.transfer
+        self.sent += self.workload.carried / self.costs.send
 
     @property
     def _is_inline(self) -> bool:
@@ -215,21 +248,26 @@ class Play:
 
     def _commit(self) -> float:
         """Put what is in order into the file; the seconds that takes."""
-        carried = self.workload.carried
-        each = self.costs.commit + carried / self.costs.write
-        spent = 0.0
+        each = self.costs.commit + self.workload.carried / self.costs.write
+        first = self.next_commit
         while self.next_commit in self.ready:
             source = self.ready.pop(self.next_commit)
+            if self.next_commit in self.held:
+                self.held.discard(self.next_commit)
+            elif source and not self._is_inline:
+                self._receive(source)
             self.next_commit += 1
-            spent += each
-            if source and not self._is_inline:
-                self.grants.received(source, 1)
-                self.news.add(source)
-            if source:
-                spent += carried / self.costs.transfer
-        return spent
+        return (self.next_commit - first) * each
 
     def _served(self, now: float, seconds: float) -> None:
+        """Have rank 0 be busy; for longer where others send and look on the cores that it shares."""
+        costs = self.costs
+        if costs.cores and seconds:
+            wanting = 1 + self.sent / seconds
+            seconds /= speed(costs.cores, wanting, self.ranks - 1, costs.look, costs.tick)
+            # What is heard and received inside a chunk that sleeps does not make it longer.
+            self.own.left -= self.received
+        self.sent = self.received = 0.0
         self.busy_until = now + seconds
         self.serving += seconds
 
@@ -250,6 +288,17 @@ class Play:
         if own.position is not None:
             own.left -= max(0.0, now - own.start)
             own.version += 1
+
+    def _go_on(self) -> None:
+        """Go on with the own chunk; begin one only if nobody has said something meanwhile."""
+        if self.own.position is not None:
+            self._compute_own(self.busy_until)
+        else:
+            self._at(self.busy_until, "free", 0)
+
+    def _free(self, now: float) -> None:
+        if self.own.position is None and not self.listening:
+            self._compute_own(now)
 
     def _compute_own(self, now: float) -> None:
         """Begin a chunk of rank 0's own, or go on with it."""
@@ -274,6 +323,6 @@ class Play:
         spent = self._commit()
         if self.workload.written:
             spent += self._written(now) - now
-        self._served(now, spent)
+        self._served(now, spent + self.received)
         self._grant_all()
-        self._compute_own(self.busy_until)
+        self._go_on()

@@ -21,7 +21,7 @@ class Prediction:
     once ranks are busy.  ``efficiency`` is the time that ``ranks`` ranks need for the work alone
     over the time that they take, the start left out; ``of_limit`` is the same where a file system
     that is too slow for them counts as work.  ``limit`` names what holds the run back
-    (``ranks``, ``rank0``, ``file_system``), ``rank0_busy`` is the part of the time in which rank 0
+    (``ranks``, ``rank0``, ``file_system``, ``processors``), ``rank0_busy`` is the part of the time in which rank 0
     serves the others.
     """
 

@@ -14,11 +14,12 @@ class Bounds:
     ranks: float
     rank0: float
     file_system: float
+    processors: float
 
     @property
     def least(self) -> float:
         """Chunks per second that cannot be exceeded."""
-        return min(self.ranks, self.rank0, self.file_system)
+        return min(self.ranks, self.rank0, self.file_system, self.processors)
 
     @property
     def name(self) -> str:
@@ -33,10 +34,12 @@ def bounds(workload: Workload, costs: Costs, ranks: int) -> Bounds:
     through_rank0 = 1 / costs.transfer + 1 / costs.write
     rank0 = costs.commit + workload.carried * through_rank0
     shared = workload.nbytes / costs.file_system
+    everywhere = rank0 + workload.carried / costs.send
     return Bounds(
         ranks=_rate(own / ranks),
         rank0=_rate(rank0),
         file_system=_rate(shared),
+        processors=_rate(everywhere / costs.cores if costs.cores else 0.0),
     )
 
 
