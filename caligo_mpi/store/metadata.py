@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from .files import read_at
 from .messages import Broken, Place, Unknown, Value
+from .names import part_path
 from .probe import probe
 from .walk import Group, walk
 
@@ -179,7 +180,7 @@ def open_file(path: Path) -> int:
     try:
         fd = os.open(path, flags)
     except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
+        raise StoreError(_missing(path)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", error)
         raise StoreError(f"{path} cannot be read ({reason})") from error
@@ -191,6 +192,13 @@ def open_file(path: Path) -> int:
     if stat.S_ISDIR(mode):
         kind = os.strerror(errno.EISDIR)
     raise StoreError(f"{path} cannot be read ({kind})")
+
+
+def _missing(path: Path) -> str:
+    part = part_path(path)
+    if not part.exists():
+        return f"{path} does not exist"
+    return f"{path} does not exist, but {part} does: its run is not finished; run its command again"
 
 
 # Files of other layouts that this process has probed already, with what came of it: a probe takes half a second.

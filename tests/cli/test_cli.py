@@ -198,6 +198,9 @@ def test_flipped_bytes_in_committed_chunks_are_redone_and_said(caligo, write_con
     verified = caligo("verify", "run.h5", "--resample", 1)
     assert verified.returncode == 0, verified.stderr
     assert verified.stdout.startswith("run.h5.part: partial file, 9 chunks, all is well")
+    refused = caligo("export", "run.h5", "--to", "npz")
+    assert refused.returncode == 2
+    assert "run.h5 does not exist, but run.h5.part does: its run is not finished" in refused.stderr
     with h5py.File(tmp_path / "run.h5.part") as file:
         offset = file["pairs/bob_outcome"].id.get_offset()
     with (tmp_path / "run.h5.part").open("r+b") as file:
