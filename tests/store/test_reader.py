@@ -156,7 +156,7 @@ def test_status_of_a_stopped_run_goes_by_either_name(tmp_path):
     assert (found.pairs, found.pairs_done, found.rows, found.owner) == (10_003, 4000, 4000, "")
     assert found.last_commit >= found.runs["started"][0] > 1.7e9
     assert status(found.path).chunks_done == 4
-    with pytest.raises(StoreError, match=r"run.h5 does not exist$"):
+    with pytest.raises(StoreError, match=r"run.h5 does not exist, but .*run.h5.part does"):
         open_pairs(path)
 
 
