@@ -28,6 +28,9 @@ _COMPILE_BITS = 400_000
 #: Numbers that are transformed along the rows together: half a second level cache.
 _CACHED = 1 << 15
 
+#: Roots next to 1 that are computed one by one; those between are products of two.
+_FINE = 1 << 11
+
 #: From numpy 2 on the result of a transform may take the place of what is transformed.
 _IN_PLACE = int(np.__version__.split(".")[0]) >= 2
 
@@ -159,7 +162,7 @@ class _Matrix:
 
         The error of a product of two polynomials is at most their norms' product times that of each step of the
         transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp;
-        the twists' are good to 12).
+        the twists' are good to 12 in 2^-53).
         """
         ones = np.count_nonzero(rows, axis=1)
         shifts = self._shift * np.arange(len(rows))
@@ -270,9 +273,22 @@ def _roots(height: int, width: int) -> tuple[C128, C128]:
     """
     row = np.arange(height)[:, None]
     column = np.arange(width)
-    turn: C128 = np.exp(0.5j * np.pi / height * row)
+    turn = _powers(height, row)
     size = height * width
-    # In quarters of the N-th part of a circle.
-    quarters = (column - 4 * row * column) % (4 * size)
-    twist: C128 = np.exp(0.5j * np.pi / size * quarters)
+    # In quarters of the N-th part of a circle; the exponential of each would take several times as long.
+    quarters = column - 4 * row * column
+    quarters %= 4 * size
+    few = np.arange(min(_FINE, 4 * size))
+    many = np.arange(0, 4 * size, _FINE)
+    fine = _powers(size, few)
+    twist = _powers(size, many)[quarters // _FINE]
+    twist *= fine[quarters % _FINE]
     return turn, twist
+
+
+def _powers(size: int, numbers: NDArray[np.int64]) -> C128:
+    """Powers of ω, ω^size = i, good to 4 in 2^-53: turns by quarters are exact."""
+    quarters, rest = np.divmod(numbers, size)
+    powers: C128 = np.exp(0.5j * np.pi / size * rest)
+    powers *= np.array([1, 1j, -1, -1j])[quarters]
+    return powers
