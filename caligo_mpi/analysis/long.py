@@ -48,12 +48,7 @@ class LongLags:
     octaves: tuple[LongLag, ...] = ()
 
 
-def long_lags(
-    file: PairsFile,
-    plan: Plan,
-    stream: str,
-    tick: Tick,
-) -> LongLags | None:
+def long_lags(file: PairsFile, plan: Plan, stream: str, tick: Tick) -> LongLags | None:
     """Look at one of `counting.STREAMS`; None where there are too few rows, or all are equal."""
     size = plan.long_rows
     if size < _LEAST_ROWS:
@@ -75,9 +70,8 @@ def long_lags(
     if ones in (0, rows):
         return None
     products = _products(power, size)
-    products[size // 2] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
     law = _Law(rows, ones)
-    peaks = _peaks(products[: size // 2 + 1])
+    peaks = _peaks(products)
     lag, p_lag = _strongest(peaks, law)
     p_run, longest, value = _judge_runs(runs, share)
     return LongLags(
@@ -130,11 +124,12 @@ def _power(values: NDArray[np.uint8], mean: float) -> NDArray[np.float32]:
 
 
 def _products(power: NDArray[np.float32], size: int) -> Floats:
-    """The sums of products at each cyclic distance."""
+    """The sums of products at each cyclic distance, up to half a cycle."""
     # Numpy's transform of real numbers to real ones takes twice as long.
     products: Floats = np.fft.irfft(power.astype(np.complex64), size)
     products *= float(size) ** 2
-    return products
+    products[size // 2] /= sqrt(2)  # half a cycle on, each pair of rows is met twice
+    return products[: size // 2 + 1]
 
 
 # ── the strongest lags ───────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -32,7 +32,6 @@ def run_protocol(
     """Distill ``pairs``, packed or as plain arrays: `run_block` over `plan_blocks`, in any order, then `combine`.
 
     Where `wants_tests`, `announce_test` of all blocks comes first.
-
     Bases are 0 = Z and 1 = X, outcomes 0 and 1: anything else is refused with a `ConfigError` that
     names the column, the row and the value.  ``config`` may be a mapping as in a YAML file.
     ``premises`` are what is taken for granted about the devices.
@@ -52,17 +51,11 @@ def run_protocol(
     plan = plan_blocks(pairs.count, config)
     premises = of_version(premises, config, plan)
     if wants_tests(premises):
-        tests = [
-            announce_test(
-                rows(pairs, block.start, block.count), config, block=block, premises=premises
-            )
-            for block in plan
-        ]
-        premises = after_tests(premises, tests)
+        premises = _tested(pairs, config, plan, premises)
     results = []
-    for block in plan:
+    for block, part in _parts(pairs, plan):
         result = run_block(
-            rows(pairs, block.start, block.count),
+            part,
             config,
             block=block,
             blocks=len(plan),
@@ -70,6 +63,25 @@ def run_protocol(
         )
         results.append(result)
     return combine(results, config)
+
+
+def _tested(
+    pairs: Pairs,
+    config: ProtocolConfig,
+    plan: Sequence[Block],
+    premises: Premises,
+) -> Premises:
+    """The premises with what the tests of all blocks show together."""
+    tests = []
+    for block, part in _parts(pairs, plan):
+        test = announce_test(part, config, block=block, premises=premises)
+        tests.append(test)
+    return after_tests(premises, tests)
+
+
+def _parts(pairs: Pairs, plan: Sequence[Block]) -> Iterator[tuple[Block, Pairs]]:
+    for block in plan:
+        yield block, rows(pairs, block.start, block.count)
 
 
 def plan_blocks(count: int, config: ProtocolConfig) -> list[Block]:

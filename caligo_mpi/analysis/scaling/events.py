@@ -79,6 +79,73 @@ class _Durations:
         return self.drawn.pop()
 
 
+def _turn(workload: Workload, costs: Costs, ranks: int) -> float:
+    """Seconds between two chunks of a worker that has been granted both."""
+    sending = workload.carried / costs.send
+    if not costs.cores:
+        return costs.turn + sending
+    looking = costs.look / max(costs.tick + costs.look, 1e-12)
+    return costs.turn * waiting(costs.cores, ranks * looking)
+
+
+class _Results:
+    """Results on their way from those who made them into the file, as rank 0 takes them in.
+
+    ``next_commit`` is the position whose turn it is, ``news`` are the ranks that may have room for
+    more now.  ``received`` are the seconds that taking in what came last takes rank 0, ``sent`` those that sending
+    it took others.
+    """
+
+    def __init__(self, workload: Workload, costs: Costs, grants: Grants) -> None:
+        self.workload = workload
+        self.costs = costs
+        self.grants = grants
+        self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
+        self.held: set[int] = set()  # those of them that rank 0 has received
+        self.news: set[int] = set()
+        self.next_commit = 0
+        self.sent = 0.0
+        self.received = 0.0
+
+    def heard(self, source: int, positions: list[int], seconds: float) -> None:
+        """A worker says that these are finished."""
+        self.news.add(source)
+        self.grants.finished(source, len(positions), seconds)
+        self.grants.item_bytes = int(self.workload.carried)
+        self.ready.update(dict.fromkeys(positions, source))
+        if self._is_inline:
+            self.grants.received(source, len(positions))
+            return
+        room = int(HELD_BYTES // self.workload.carried) - len(self.held)
+        for position in positions[: max(0, room)]:
+            self.held.add(position)
+            self._receive(source)
+
+    def _receive(self, source: int) -> None:
+        """Receive a result that does not travel inside its message."""
+        self.grants.received(source, 1)
+        self.news.add(source)
+        self.received += self.workload.carried / self.costs.transfer
+        self.sent += self.workload.carried / self.costs.send
+
+    @property
+    def _is_inline(self) -> bool:
+        return self.workload.carried <= INLINE_BYTES
+
+    def commit(self) -> float:
+        """Put what is in order into the file; the seconds that takes."""
+        each = self.costs.commit + self.workload.carried / self.costs.write
+        first = self.next_commit
+        while self.next_commit in self.ready:
+            source = self.ready.pop(self.next_commit)
+            if self.next_commit in self.held:
+                self.held.discard(self.next_commit)
+            elif source and not self._is_inline:
+                self._receive(source)
+            self.next_commit += 1
+        return (self.next_commit - first) * each
+
+
 class Play:
     """One run of ``workload`` on ``ranks`` ranks under ``policy``; `run` it once."""
 
@@ -92,19 +159,14 @@ class Play:
         self.events: list[_Event] = []
         self.counter = 0
         self.mailbox: list[_Message] = []
-        self.ready: dict[int, int] = {}  # position → the rank whose result waits for its turn
-        self.held: set[int] = set()  # those of them that rank 0 has received
-        self.news: set[int] = set()  # those that may have room for more now
+        self.results = _Results(workload, costs, self.grants)
         self.rounds = itertools.cycle(range(1, ranks))
-        self.next_commit = 0
         self.listening = False  # a turn of listening is due
         self.busy_until = 0.0  # rank 0, with what others sent
         self.own = _Own()
         self.disk_free = 0.0
         self.computing = self.serving = 0.0
-        self.turn = self._turn()
-        self.sent = 0.0  # seconds that it took others to send what rank 0 takes in now
-        self.received = 0.0  # seconds that this takes rank 0
+        self.turn = _turn(workload, costs, ranks)
 
     def run(self) -> Played:
         """Play until everything is committed."""
@@ -112,7 +174,7 @@ class Play:
         for worker in range(1, self.ranks):
             self._grant(worker, now)
         self._compute_own(now)
-        while self.next_commit < self.workload.chunks:
+        while self.results.next_commit < self.workload.chunks:
             now, _, what, who = heapq.heappop(self.events)
             if what == "computed":
                 self._at(self._written(now), "finished", who)
@@ -133,15 +195,6 @@ class Play:
         heapq.heappush(self.events, (time, self.counter, what, who))
 
     # Workers.
-
-    def _turn(self) -> float:
-        """Seconds between two chunks of a worker that has been granted both."""
-        costs = self.costs
-        sending = self.workload.carried / costs.send
-        if not costs.cores:
-            return costs.turn + sending
-        looking = costs.look / max(costs.tick + costs.look, 1e-12)
-        return costs.turn * waiting(costs.cores, self.ranks * looking)
 
     def _granted(self, number: int, now: float) -> None:
         worker = self.workers[number]
@@ -205,69 +258,32 @@ class Play:
             self._listen_at(now)
             return
         self._interrupt(now)
-        self.received = self.costs.message * len(self.mailbox)
+        self.results.received = self.costs.message * len(self.mailbox)
         for source, positions, seconds in self.mailbox:
-            self._heard(source, positions, seconds)
+            self.results.heard(source, positions, seconds)
         self.mailbox.clear()
-        spent = self._commit()
-        self._served(now, spent + self.received)
+        spent = self.results.commit()
+        self._served(now, spent + self.results.received)
         self._grant_all()
         self._go_on()
 
     def _grant_all(self) -> None:
         """Grant to those who have said something or whose results were received, and to some others in turn."""
-        self.grants.committed = self.next_commit
-        asked = self.news.union(itertools.islice(self.rounds, LOOKS))
+        self.grants.committed = self.results.next_commit
+        asked = self.results.news.union(itertools.islice(self.rounds, LOOKS))
         for worker in sorted(asked):
             self._grant(worker, self.busy_until)
-        self.news.clear()
-
-    def _heard(self, source: int, positions: list[int], seconds: float) -> None:
-        self.news.add(source)
-        self.grants.finished(source, len(positions), seconds)
-        self.grants.item_bytes = int(self.workload.carried)
-        self.ready.update(dict.fromkeys(positions, source))
-        if self._is_inline:
-            self.grants.received(source, len(positions))
-            return
-        room = int(HELD_BYTES // self.workload.carried) - len(self.held)
-        for position in positions[: max(0, room)]:
-            self.held.add(position)
-            self._receive(source)
-
-    def _receive(self, source: int) -> None:
-        """Receive a result that does not travel inside its message."""
-        self.grants.received(source, 1)
-        self.news.add(source)
-        self.received += self.workload.carried / self.costs.transfer
-        self.sent += self.workload.carried / self.costs.send
-
-    @property
-    def _is_inline(self) -> bool:
-        return self.workload.carried <= INLINE_BYTES
-
-    def _commit(self) -> float:
-        """Put what is in order into the file; the seconds that takes."""
-        each = self.costs.commit + self.workload.carried / self.costs.write
-        first = self.next_commit
-        while self.next_commit in self.ready:
-            source = self.ready.pop(self.next_commit)
-            if self.next_commit in self.held:
-                self.held.discard(self.next_commit)
-            elif source and not self._is_inline:
-                self._receive(source)
-            self.next_commit += 1
-        return (self.next_commit - first) * each
+        self.results.news.clear()
 
     def _served(self, now: float, seconds: float) -> None:
         """Have rank 0 be busy; for longer where others send and look on the cores that it shares."""
         costs = self.costs
         if costs.cores and seconds:
-            wanting = 1 + self.sent / seconds
+            wanting = 1 + self.results.sent / seconds
             seconds /= speed(costs.cores, wanting, self.ranks - 1, costs.look, costs.tick)
             # What is heard and received inside a chunk that sleeps does not make it longer.
-            self.own.left -= self.received
-        self.sent = self.received = 0.0
+            self.own.left -= self.results.received
+        self.results.sent = self.results.received = 0.0
         self.busy_until = now + seconds
         self.serving += seconds
 
@@ -317,12 +333,12 @@ class Play:
 
     def _own_finished(self, now: float) -> None:
         assert self.own.position is not None
-        self.ready[self.own.position] = 0
+        self.results.ready[self.own.position] = 0
         self.own.position = None
         self.grants.measured(0, 1, max(self.workload.seconds, 1e-9))
-        spent = self._commit()
+        spent = self.results.commit()
         if self.workload.written:
             spent += self._written(now) - now
-        self._served(now, spent + self.received)
+        self._served(now, spent + self.results.received)
         self._grant_all()
         self._go_on()

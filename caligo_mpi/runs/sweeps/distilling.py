@@ -15,7 +15,7 @@ from ...config.protocol import ProtocolConfig
 from ...parallel.job import Map
 from ...protocol.draw import STREAM_VERSION
 from ...protocol.run import after_tests, of_version, plan_blocks, wants_tests
-from ...protocol.types import BlockResult, QberEstimate
+from ...protocol.types import Block, BlockResult, QberEstimate
 from ...store.sweep_journal import of_blocks
 from ..job import Meter
 from ..modes import mode_of
@@ -31,16 +31,12 @@ if TYPE_CHECKING:
 def distill_points(campaign: Campaign, map_: Map) -> None:
     """Distill the pairs of all points that are to end in a key."""
     points = _whole_points(campaign)
-    tasks = []
-    plans = []
+    tasks = [_key_task(campaign, point) for point in points]
+    plans = _plans(points, tasks)
     todo = []
     before = 0  # rows in blocks of earlier launches
-    for point in points:
-        task = _key_task(campaign, point)
-        plan = plan_blocks(task.total, _protocol(point))
+    for point, plan in zip(points, plans, strict=True):
         done = campaign.partial[point.key].blocks
-        tasks.append(task)
-        plans.append(plan)
         todo.append([range(done, len(plan))])
         before += sum(block.count for block in plan[:done])
     pool = Pool.of([len(plan) for plan in plans])
@@ -79,9 +75,7 @@ def _learn_tests(
     map_: Map,
 ) -> bool:
     """Put into the ``tasks`` what all blocks' tests of a point show, where its keys go by that; whether it is done."""
-    plans = [
-        plan_blocks(task.total, _protocol(point)) for point, task in zip(points, tasks, strict=True)
-    ]
+    plans = _plans(points, tasks)
     wanted = [
         len(plan) if wants_tests(task.premises) else 0
         for plan, task in zip(plans, tasks, strict=True)
@@ -109,6 +103,12 @@ def _learn_tests(
             premises = after_tests(tasks[at].premises, tests[at])
             tasks[at] = replace(tasks[at], premises=premises)
     return seen == len(items) and not campaign.gives_up
+
+
+def _plans(points: list[Point], tasks: list[KeyTask]) -> list[list[Block]]:
+    """The blocks of each point."""
+    both = zip(points, tasks, strict=True)
+    return [plan_blocks(task.total, _protocol(point)) for point, task in both]
 
 
 def _whole_points(campaign: Campaign) -> list[Point]:

@@ -40,11 +40,7 @@ def merge(
         require_same_sweep(folder, some.info, first)
         _take(rows, some, folder)
         points |= dict(some.points)
-    if target.exists() and any(map(target.samefile, folders)):
-        raise StoreError(f"{target} is one of the sweeps that are merged; choose another directory")
-    require_place(target)
-    with disk_errors(target, "making the directory", remedy="choose another place for it"):
-        target.mkdir(exist_ok=True)
+    _make_place(target, folders)
     listed, numbered = _numbered(points, rows)
     info = replace(first, axes=[list(axis) for axis in first.axes])
     table = Table.of(info, listed, rows)
@@ -60,6 +56,15 @@ def merge(
         seconds=0.0,
         complete=complete,
     )
+
+
+def _make_place(target: Path, folders: list[Path]) -> None:
+    """Make the directory of the result, which is none of those that are merged."""
+    if target.exists() and any(map(target.samefile, folders)):
+        raise StoreError(f"{target} is one of the sweeps that are merged; choose another directory")
+    require_place(target)
+    with disk_errors(target, "making the directory", remedy="choose another place for it"):
+        target.mkdir(exist_ok=True)
 
 
 def _numbered(points: dict[str, str], rows: dict[str, Row]) -> tuple[list[Listed], list[Row]]:
