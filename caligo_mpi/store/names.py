@@ -152,7 +152,9 @@ def _checked(path: str | os.PathLike[str], *, room: int = 0) -> Path:
     kind = _kind(found)
     names_directory = found.name in ("", "..") or text.endswith(os.sep)
     if names_directory or (kind is not None and stat.S_ISDIR(kind)):
-        example = _named(found / "run.h5")
+        # An input is there already; an output can be called anything.
+        there = [] if room else sorted(found.glob("*.h5"))
+        example = _named(there[0] if there else found / "run.h5")
         raise StoreError(f"{_named(text)} is a directory; name a file in it, such as {example}")
     return found
 

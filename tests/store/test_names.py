@@ -63,6 +63,14 @@ def test_what_cannot_be_a_files_name_is_one_sentence(here, name, use):
     assert names(here) == ["folder"]
 
 
+def test_of_a_directory_a_file_that_is_in_it_is_named(here):
+    (here / "folder" / "sweep.h5").touch()
+    with pytest.raises(StoreError, match=r"name a file in it, such as folder/sweep\.h5$"):
+        input_name("folder")
+    with pytest.raises(StoreError, match=r"name a file in it, such as folder/run\.h5$"):
+        output_name("folder")
+
+
 def test_a_name_leaves_room_for_its_partial_file(here):
     longest = "x" * (255 - len(".part.damaged-99"))
     assert output_name(longest).name == longest
