@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from . import damage
-from .campaign import HERE, run_campaign, table
+from .campaign import HERE, KEYS, run_campaign, table
 
 
 def main() -> int:
@@ -34,8 +34,8 @@ def main() -> int:
         return damage_files(args.flips or 0, args.cuts or 0, args.seed)
     survive = args.mode == "survive"
     # Keys are made without survive mode.
-    workloads = tuple(args.workload or (name for name in HERE if not survive or name != "distill"))
-    if survive and "distill" in workloads:
+    workloads = tuple(args.workload or (name for name in HERE if not (survive and name in KEYS)))
+    if survive and not KEYS.keys().isdisjoint(workloads):
         parser.error("distill has no survive mode")
     with scratch() as folder:
         tally = run_campaign(

@@ -63,11 +63,15 @@ WORKLOADS = {
     "heralded": {"pairs": 2_000_000, "chunk_size": 1 << 15, "engine": HERALDED},
     "sequence": {"pairs": 320, "chunk_size": 8, "engine": MEMORIES},
     "distill": {"pairs": 2_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
+    "codes": {"pairs": 8_000_000, "engine": {"name": "noise", "link": {"fidelity": 0.98}}},
 }
 #: Those that can run here: SeQUeNCe is in an environment of its own.
 HERE = tuple(name for name in WORKLOADS if name != "sequence" or available()["sequence"] is None)
-#: How the pairs of the workload ``distill`` become keys, in blocks.
-KEYS = {"mode": "bbm92", "seed": 5, "block_size": 100_000}
+#: How the pairs of a workload become keys, in blocks; ``codes`` makes all blocks' tests first.
+KEYS: dict[str, dict[str, object]] = {
+    "distill": {"mode": "bbm92", "seed": 5, "block_size": 100_000},
+    "codes": {"mode": "bbm92", "seed": 5, "block_size": 1_000_000, "reconciliation": "ldpc"},
+}
 #: What a blow hits, and how often it is chosen.
 VICTIMS = {
     "rank": 6,
@@ -136,7 +140,7 @@ def prepare(folder: Path, name: str, *, ranks: int, survive: bool, writers: str 
     command, reference = _command(folder, name), folder / f"{name}-reference.h5"
     if not reference.exists():
         _run_alone(*command, "-q", "-o", reference)
-    if name != "distill":
+    if name not in KEYS:
         command += ("--set", f"output.writers={writers}")
     same, chunks = identity(reference), chunks_done(reference)
     job = Job(command, folder / "run.h5", ranks, survive, 0.0, same, chunks)
@@ -150,11 +154,12 @@ def prepare(folder: Path, name: str, *, ranks: int, survive: bool, writers: str 
 
 def _command(folder: Path, name: str) -> tuple[str, ...]:
     """The command line of a workload, after its files were made."""
-    config, pairs, protocol = folder / f"{name}.yaml", folder / "pairs.h5", folder / "protocol.yaml"
+    config, pairs = folder / f"{name}.yaml", folder / f"{name}-pairs.h5"
+    protocol = folder / f"{name}-protocol.yaml"
     config.write_text(yaml.safe_dump({"seed": 7, **WORKLOADS[name]}))
-    if name != "distill":
+    if name not in KEYS:
         return "generate", str(config)
-    protocol.write_text(yaml.safe_dump(KEYS))
+    protocol.write_text(yaml.safe_dump(KEYS[name]))
     if not pairs.exists():
         _run_alone("generate", config, "-q", "-o", pairs)
     return "distill", str(pairs), "--config", str(protocol)
