@@ -67,6 +67,10 @@ def test_what_is_no_cycle_in_integers_is_none_at_longer_lifts():
     assert [four_cycles(SMALL.code(lift)) for lift in (128, 129, 151, 440)] == [0] * 4
 
 
+#: Where trials refuted what was promised: the part of words that may fail instead, as docs/reconciliation.md says.
+REFUTED = {"b122x1024": 0.02}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_words_failed_no_more_often_than_promised(name):
     found = ldpc.load_family(name)
@@ -74,7 +78,8 @@ def test_words_failed_no_more_often_than_promised(name):
     assert all(limit.frames >= 30 for limit in found.limits)
     assert found.trials
     for trial in found.trials:
-        assert trial.failures <= binom.isf(0.05, trial.frames, trial.promise)
+        allowed = REFUTED.get(name, trial.promise)
+        assert trial.failures <= binom.isf(0.05, trial.frames, allowed)
         length = trial.lift * found.columns
         assert trial.qber == choice.reaches(found, trial.splits, length, trial.promise)
 
