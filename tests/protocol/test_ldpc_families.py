@@ -67,21 +67,32 @@ def test_what_is_no_cycle_in_integers_is_none_at_longer_lifts():
     assert [four_cycles(SMALL.code(lift)) for lift in (128, 129, 151, 440)] == [0] * 4
 
 
-#: Where trials refuted what was promised: the part of words that may fail instead, as docs/reconciliation.md says.
-REFUTED = {"b122x1024": 0.02}
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_words_failed_no_more_often_than_promised(name):
+def test_words_were_tried_where_a_code_promises_what_it_does(name):
     found = ldpc.load_family(name)
     assert len(found.limits) == 3
     assert all(limit.frames >= 30 for limit in found.limits)
     assert found.trials
     for trial in found.trials:
-        allowed = REFUTED.get(name, trial.promise)
-        assert trial.failures <= binom.isf(0.05, trial.frames, allowed)
         length = trial.lift * found.columns
         assert trial.qber == choice.reaches(found, trial.splits, length, trial.promise)
+
+
+#: Promises that are refuted, and not mended yet: docs/reconciliation.md says so.
+REFUTED = {"b122x1024": "81 of 5000 words of b122x1024 failed where one in a hundred may"}
+PROMISES = [
+    pytest.param(
+        name,
+        marks=[pytest.mark.xfail(strict=True, reason=REFUTED[name])] if name in REFUTED else [],
+    )
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("name", PROMISES)
+def test_words_failed_no_more_often_than_promised(name):
+    for trial in ldpc.load_family(name).trials:
+        assert trial.failures <= binom.isf(0.05, trial.frames, trial.promise)
 
 
 def test_splits_are_nested():
