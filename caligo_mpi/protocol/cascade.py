@@ -129,12 +129,19 @@ def _in_stages(
     left = np.empty_like(differs)
     told = np.empty((3, frames), np.int64)
     wrong = np.ones(frames, bool)
+    known = 0
+    permutations = np.empty((2, len(sizes), n), np.int64)
     stages = [few for few in _STAGES if few < len(sizes)]
     for passes in (*stages, len(sizes)):
+        for step in range(known, passes):
+            order, place = permutations[:, step]
+            order[:] = _permutation(n, seed, step)
+            place[order] = np.arange(n)
+        known = passes
         left[wrong], found = _compiled_way(
             differs[wrong],
             sizes[:passes],
-            seed=seed,
+            permutations[:, :passes],
             keep=keep,
             tick=tick,
         )
@@ -184,24 +191,22 @@ def _plain_way(
 def _compiled_way(
     differs: U8,
     sizes: list[int],
+    permutations: I64,
     *,
-    seed: int,
     keep: bool,
     tick: Tick,
 ) -> tuple[U8, I64]:
-    """The same as `_plain_way`."""
+    """The same as `_plain_way`, by the passes' permutations and their inverses (2, passes, n)."""
     from . import cascade_compiled
 
-    frames, n = differs.shape
-    permutations = [_permutation(n, seed, step) for step in range(len(sizes))]
-    orders = np.stack(permutations)
+    frames = len(differs)
     blocks = np.array(sizes)
     left = differs.copy()
     told = np.empty((3, frames), np.int64)
     for first in range(0, frames, _AT_ONCE):
         tick()
         rows = slice(first, first + _AT_ONCE)
-        told[:, rows] = cascade_compiled.correct(left[rows], orders, blocks, keep=keep)
+        told[:, rows] = cascade_compiled.correct(left[rows], permutations, blocks, keep=keep)
     return left, told
 
 
@@ -286,13 +291,21 @@ def _permutation(n: int, seed: int, step: int) -> I64:
     entropy = np.random.SeedSequence(seed, spawn_key=(step,))
     source = np.random.PCG64(entropy)
     words = np.asarray(source.random_raw(n))
-    order = np.argsort(words)
-    ordered = words[order]
-    # Sorting algorithms differ in equal words only, which are as good as never there.
-    all_differ = (ordered[1:] > ordered[:-1]).all()
-    if all_differ:
-        return order
-    # A stable sort is slower.
+    return _order(words)
+
+
+def _order(words: NDArray[np.uint64]) -> I64:
+    """Where the words are from the smallest to the largest; of equal ones the first comes first."""
+    width = (len(words) - 1).bit_length()
+    low = np.uint64((1 << width) - 1)
+    # Sorted with their places in their low bits: sooner than places are by their words.
+    placed = np.arange(len(words), dtype=np.uint64)
+    placed |= words & ~low
+    placed.sort()
+    high = placed >> np.uint64(width)
+    if (high[1:] > high[:-1]).all():
+        placed &= low
+        return placed.astype(np.int64)
     return np.argsort(words, kind="stable")
 
 

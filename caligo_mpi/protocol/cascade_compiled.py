@@ -28,19 +28,17 @@ _WAITS = np.uint8(4)
 
 def correct(
     differs: U8,
-    orders: I64,
+    permutations: I64,
     sizes: I64,
     *,
     keep: bool,
 ) -> tuple[I64, I64, I64]:
     """Clear the ``differs`` (frames, n) that Cascade corrects, in place: parities told, messages, corrections by frame.
 
-    ``orders`` (passes, n) are the passes' permutations, ``sizes`` their blocks.
+    ``permutations`` (2, passes, n) are those of the passes and their inverses, ``sizes`` their blocks.
     """
     counts = np.zeros((3, len(differs)), np.int64)
-    places = np.empty_like(orders)
-    for order, place in zip(orders, places, strict=True):
-        place[order] = np.arange(len(order))
+    orders, places = permutations
     _correct(differs, orders, places, sizes, keep, counts)
     told, messages, corrections = counts
     return told, messages, corrections

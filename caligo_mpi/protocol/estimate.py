@@ -15,6 +15,11 @@ from .types import Abort, QberEstimate
 F64 = NDArray[np.float64]
 CONFIDENCE = 1 - 1e-6
 
+#: Of a sum of logarithms, in parts of its terms: ten times as much as there is.
+_ROUNDING = 1e-15
+#: Of Newton's method: it takes half as many.
+_STEPS = 16
+
 
 def estimate(
     own: U8,
@@ -126,15 +131,45 @@ def clopper_pearson(errors: int, tested: int, confidence: float) -> tuple[float,
 
 def _rate_at(tail: float, successes: int, trials: int) -> float:
     """The rate x at which P(at least ``successes`` of ``trials``) = ``tail``, by bisection."""
+    below, above = _around(tail, successes, trials)
     low, high = 0.0, 1.0
     while True:
         middle = (low + high) / 2
         if middle in (low, high):
             return high
-        if upper_tail(successes, trials, middle) < tail:
+        is_low = middle <= below
+        if below < middle < above:
+            is_low = upper_tail(successes, trials, middle) < tail
+        if is_low:
             low = middle
         else:
             high = middle
+
+
+def _around(tail: float, successes: int, trials: int) -> tuple[float, float]:
+    """Rates below and above that one, as near as rounding leaves no doubt: what is beyond needs no trial.
+
+    By Newton's method on logarithms; 0 and 1 where it comes to nothing.
+    """
+    a = float(successes)
+    b = float(trials - successes + 1)
+    rate = a / (trials + 1)
+    for _ in range(_STEPS):
+        reached = upper_tail(successes, trials, rate)
+        if not 0 < reached < 1:
+            break
+        slope = a * math.exp(_log_front(a, b, rate)) / ((1 - rate) * reached)
+        terms = 1 - a * math.log(rate) - b * math.log1p(-rate) + slope
+        margin = _ROUNDING * terms
+        miss = math.log(reached / tail)
+        if abs(miss) < margin:
+            far = 4 * margin / slope
+            below, above = rate * (1 - far), rate * (1 + far)
+            is_below = upper_tail(successes, trials, below) < tail * (1 - margin)
+            is_above = upper_tail(successes, trials, above) > tail * (1 + margin)
+            return (below, above) if is_below and is_above else (0.0, 1.0)
+        rate = min(rate * math.exp(-miss / slope), (1 + rate) / 2)
+    return 0.0, 1.0
 
 
 def upper_tail(successes: int, trials: int, rate: float) -> float:
@@ -150,36 +185,29 @@ def upper_tail(successes: int, trials: int, rate: float) -> float:
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
     """I_x(a, b) by its continued fraction (DLMF 8.17.22, modified Lentz), for x below the mean."""
-    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-    log_power = a * math.log(x) + b * math.log1p(-x)
-    log_front = log_power - math.log(a) - log_beta
+    log_front = _log_front(a, b, x)
     value = c = 1.0
     d = 0.0
     for i in itertools.count():  # O(sqrt(a + b)) steps
-        term = _beta_term(i, a, b, x)
+        m = i // 2
+        at = a + 2 * m
+        if not i:
+            term = 1.0
+        elif i % 2:
+            term = -(a + m) * (a + b + m) * x / (at * (at + 1))
+        else:
+            term = m * (b - m) * x / ((at - 1) * at)
         d = 1 / (1 + term * d)
         c = 1 + term / c
         change = c * d
         value *= change
         if i and abs(1 - change) < 1e-15:
-            front = math.exp(log_front)
-            return front * (value - 1)
+            return math.exp(log_front) * (value - 1)
     raise AssertionError("unreachable")
 
 
-def _beta_term(
-    i: int,
-    a: float,
-    b: float,
-    x: float,
-) -> float:
-    """The ``i``-th numerator of that continued fraction."""
-    if i == 0:
-        return 1.0
-    m = i // 2
-    at = a + 2 * m
-    if i % 2:
-        above = -(a + m) * (a + b + m) * x
-        return above / (at * (at + 1))
-    above = m * (b - m) * x
-    return above / ((at - 1) * at)
+def _log_front(a: float, b: float, x: float) -> float:
+    """ln(x^a (1 − x)^b / (a·B(a, b)))."""
+    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    log_power = a * math.log(x) + b * math.log1p(-x)
+    return log_power - math.log(a) - log_beta

@@ -23,11 +23,14 @@ from ..pairs.bits import U8
 from .draw import STREAM_VERSION, random_below
 
 U64 = NDArray[np.uint64]
+F64 = NDArray[np.float64]
 
 PRIME = (1 << 127) - 1
 WORD_BYTES = 15
 MAX_TAG_BITS = 96
 SEED_BITS = 3 * 127
+#: Words whose sums are taken at once: they stay so small that doubles hold them.
+_TOGETHER = 128
 _LONGEST = 1 << 32  # bits of a key that `tag_bits_for` allows for
 
 
@@ -68,39 +71,43 @@ def tag(key: U8, by: TagKey) -> int:
 
 def tags(keys: U8, by: TagKey) -> list[int]:
     """Tags of several keys of equal length, (keys, n), by the same hash function."""
-    words = _bytes_of_words(keys)
-    count = words.shape[1]
-    powers = _powers(by.point, count)
-    # Byte t of all words times the power's 32-bit part l counts 2^(8·(t + 4·l)); the sums stay below
-    # 2^64 for up to 2^24 words.
-    sums = np.einsum("kwt,wl->ktl", words, powers)
-    by_weight = np.zeros((len(keys), 4 * 8), "<u8")
-    for part in range(4):
-        first = 4 * part
-        by_weight[:, first : first + WORD_BYTES] += sums[:, :, part]
-    # Weights eight bytes apart do not overlap: one large number each.
-    strides = by_weight.reshape(-1, 4, 8)
     length = keys.shape[1]
+    count = -(-length // (8 * WORD_BYTES))
+    together = max(1, min(count, _TOGETHER))
+    words = _bytes_of_words(keys, count, together)
+    powers = _powers(by.point, together)
+    # Byte t of a group's words times the powers' 16-bit part l counts 2^(8·(t + 2·l)).
+    sums = words.swapaxes(2, 3) @ powers
+    by_weight = np.zeros((*sums.shape[:2], 4 * 8), "<u8")
+    for part in range(8):
+        first = 2 * part
+        by_weight[:, :, first : first + WORD_BYTES] += sums[:, :, :, part].astype(np.uint64)
+    # Weights eight bytes apart do not overlap: one large number each.
+    strides = by_weight.reshape(*by_weight.shape[:2], 4, 8)
+    step = pow(by.point, together, PRIME)
     leading = length * pow(by.point, count, PRIME)  # keys of different length differ, too
     found = []
-    for of_key in strides.transpose(0, 2, 1):
-        value = leading + _weighed(of_key)
-        found.append(_hashed(value, by))
+    for of_key in strides.swapaxes(2, 3):
+        value = 0
+        for of_group in of_key:
+            value = (value * step + _weighed(of_group)) % PRIME
+        found.append(_hashed(leading + value, by))
     return found
 
 
-def _bytes_of_words(keys: U8) -> U64:
-    """The bytes of each key's words: (keys, words, WORD_BYTES)."""
+def _bytes_of_words(keys: U8, count: int, together: int) -> F64:
+    """The bytes of each key's words, so many ``together``: (keys, groups, together, WORD_BYTES), zeros before them."""
     packed = np.packbits(keys, axis=1, bitorder="little")
-    count, size = packed.shape
-    words = -(-size // WORD_BYTES)
-    padded = np.zeros((count, words * WORD_BYTES), np.uint64)
-    padded[:, :size] = packed
-    return padded.reshape(count, words, WORD_BYTES)
+    several, size = packed.shape
+    groups = -(-count // together)
+    before = (groups * together - count) * WORD_BYTES
+    padded = np.zeros((several, groups * together * WORD_BYTES))
+    padded[:, before : before + size] = packed
+    return padded.reshape(several, groups, together, WORD_BYTES)
 
 
-def _powers(point: int, count: int) -> U64:
-    """The powers count − 1, …, 1, 0 of ``point``, each in four parts of 32 bits, the lowest first."""
+def _powers(point: int, count: int) -> F64:
+    """The powers count − 1, …, 1, 0 of ``point``, each in eight parts of 16 bits, the lowest first."""
     power = 1
     numbers = []
     for _ in range(count):
@@ -108,8 +115,8 @@ def _powers(point: int, count: int) -> U64:
         numbers.append(number)
         power = power * point % PRIME
     data = b"".join(reversed(numbers))
-    parts = np.frombuffer(data, "<u4")
-    return parts.reshape(count, 4).astype(np.uint64)
+    parts = np.frombuffer(data, "<u2")
+    return parts.reshape(count, 8).astype(np.float64)
 
 
 def _weighed(sums: U64) -> int:

@@ -71,12 +71,15 @@ def _work(
     make: Callable[[Pairs, Block, Tick], BlockResult],
 ) -> Work[Finished]:
     simulator = Simulator()  # of chunks that the file does not keep
+    file: store.PairsFile | None = None
 
     def work(index: int, tick: Tick | None = None) -> Finished:
+        nonlocal file
         block = plan[index]
         simulator.tick = tick
         try:
-            pairs = read_block(source, block, simulator)
+            file = file.reopened() if file else store.open_pairs(source.path, simulator=simulator)
+            pairs = read_block(file, source, block)
         except CaligoError as error:
             # Raised here it would be a crash of this rank; rank 0 can say it in one sentence.
             return Finished(None, str(error))
@@ -111,9 +114,9 @@ def with_tests(
     return replace(source, premises=after_tests(source.premises, tests))
 
 
-def read_block(source: Source, block: Block, simulator: Simulator) -> Pairs:
-    """A block's rows, with every checksum verified."""
-    with store.open_pairs(source.path, simulator=simulator) as file:
+def read_block(file: store.PairsFile, source: Source, block: Block) -> Pairs:
+    """A block's rows, with every checksum verified; closes the file of the source."""
+    with file:
         if file.data_digest != source.data_digest:
             raise StoreError(
                 f"{source.path} was replaced while keys were made of it; run the same command again"

@@ -71,13 +71,17 @@ _CHECKED = (
 
 _CHECKED_IF_THERE = ("keep", "columns", "declared", "outcome_counts", "until")
 
+#: What tells a file from another, and from itself before it was written to.
+Stamp = tuple[int, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where everything is in one file.
 
     ``offsets`` maps dataset names to bytes; ``data_digest`` is empty until the last chunk is in.  ``moved`` says that
-    another tool wrote the same contents to other places: such a file is read, and never extended.
+    another tool wrote the same contents to other places: such a file is read, and never extended.  ``stamp`` is that of
+    the file when this was read.
     """
 
     info: RunInfo
@@ -88,6 +92,7 @@ class Layout:
     offsets: Mapping[str, int]
     metadata: Metadata
     moved: bool
+    stamp: Stamp
 
     @property
     def size(self) -> int:
@@ -198,6 +203,7 @@ def read_open(path: Path) -> tuple[int, Layout]:
     """The same, and the file's descriptor, open for reading: whoever has it reads the file that was looked at."""
     fd = open_file(path)
     try:
+        stamp = _stamp(fd)
         with damage_said(path, holds="pairs"):
             metadata = checked_metadata(
                 fd,
@@ -205,7 +211,7 @@ def read_open(path: Path) -> tuple[int, Layout]:
                 format=FORMAT,
                 version=FORMAT_VERSION,
             )
-            layout = _parse(metadata, fd)
+            layout = _parse(metadata, fd, stamp)
         size = os.fstat(fd).st_size
         if size < layout.size:
             raise Damaged(f"{path} is truncated: {size} bytes of {layout.size}")
@@ -215,7 +221,21 @@ def read_open(path: Path) -> tuple[int, Layout]:
     return fd, layout
 
 
-def _parse(metadata: Metadata, fd: int) -> Layout:
+def reopen(path: Path, known: Layout) -> tuple[int, Layout]:
+    """`read_open` of a file that had the layout ``known``: read again only if it was written to, or is another."""
+    fd = open_file(path)
+    if _stamp(fd) == known.stamp:
+        return fd, known
+    os.close(fd)
+    return read_open(path)
+
+
+def _stamp(fd: int) -> Stamp:
+    state = os.fstat(fd)
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def _parse(metadata: Metadata, fd: int, stamp: Stamp) -> Layout:
     info = info_of(metadata)
     rows = metadata.number("rows")
     digest = metadata.text("data_digest")
@@ -239,6 +259,7 @@ def _parse(metadata: Metadata, fd: int) -> Layout:
         offsets=offsets,
         metadata=metadata,
         moved=_is_moved(metadata, info, fd),
+        stamp=stamp,
     )
 
 

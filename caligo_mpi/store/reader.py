@@ -52,6 +52,7 @@ class PairsFile(About, Frames, Closing):
         simulator: Simulator | None = None,
     ) -> None:
         self._pieces = Pieces(path, layout, fd, simulator)
+        self._simulator = simulator
         self._layout = layout
         self._fd = fd
         self.path = path
@@ -65,6 +66,11 @@ class PairsFile(About, Frames, Closing):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def reopened(self) -> PairsFile:
+        """The file of this name opened anew; what it says about itself is read again only if it is not as it was."""
+        fd, layout = layouts.reopen(self.path, self._layout)
+        return _opened(self.path, layout, fd, self._simulator)
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -210,6 +216,15 @@ def open_pairs(path: str | os.PathLike[str], *, simulator: Simulator | None = No
     """
     path = input_name(path)
     fd, layout = layouts.read_open(path)
+    return _opened(path, layout, fd, simulator)
+
+
+def _opened(
+    path: Path,
+    layout: Layout,
+    fd: int,
+    simulator: Simulator | None,
+) -> PairsFile:
     try:
         return PairsFile(path, layout, fd, simulator)
     except BaseException:

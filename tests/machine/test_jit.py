@@ -18,7 +18,7 @@ rng = np.random.default_rng(1)
 alice = rng.integers(0, 2, (3, 500), np.uint8)
 bob = alice ^ (rng.random(alice.shape) < 0.05).view(np.uint8)
 sizes = cascade.block_sizes(500, 0.05, "low-leak")
-left, told = cascade._compiled_way(alice ^ bob, sizes, seed=1, keep=True, tick=lambda: None)
+left, told = cascade._in_stages(alice ^ bob, sizes, seed=1, keep=True, tick=lambda: None)
 assert not left.any()
 print(told[0].sum())
 """

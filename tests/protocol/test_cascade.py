@@ -197,7 +197,7 @@ def test_unusable_settings_are_named(kwargs, word):
     [(5, 1000, 0.05, 0.05), (5, 1000, 0.05, 0.01), (3, 333, 0.1, 0.3), (4, 20_000, 0.02, 0.02), (10, 50, 0.1, 0.1),
      (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1), (2, 4097, 0.0, 0.01), (2, 513, 0.5, 0.4)],
 )  # fmt: skip
-def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, qber):
+def test_compiled_cascade_asks_and_corrects_the_same(monkeypatch, variant, frames, n, rate, qber):
     pytest.importorskip("caligo_mpi.protocol.cascade_compiled", reason="numba is not installed")
     rng = np.random.default_rng([frames, n])
     alice = rng.integers(0, 2, (frames, n), np.uint8)
@@ -206,8 +206,9 @@ def test_compiled_cascade_asks_and_corrects_the_same(variant, frames, n, rate, q
     expected, ok = cascade.correct(oracle, bob, qber=qber, seed=5, variant=variant)
     sizes = cascade.block_sizes(n, qber, variant)
     keep = variant != "original"
-    for way in (cascade._compiled_way, cascade._in_stages):
-        left, told = way(alice ^ bob, sizes, seed=5, keep=keep, tick=lambda: None)
+    for stages in ((), cascade._STAGES):
+        monkeypatch.setattr(cascade, "_STAGES", stages)
+        left, told = cascade._in_stages(alice ^ bob, sizes, seed=5, keep=keep, tick=lambda: None)
         leaks, messages, corrections = told
         assert (alice ^ left).tolist() == expected.tolist()
         assert leaks.tolist() == oracle.leak_bits.tolist()

@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import beta, binom
 
 from caligo_mpi.pairs import bits
+from caligo_mpi.protocol import estimate as estimating
 from caligo_mpi.protocol.estimate import clopper_pearson, estimate, likely_at_most, upper_tail
 
 
@@ -31,6 +32,20 @@ def test_interval_is_that_of_the_beta_quantiles(errors, tested, confidence):
     assert high == pytest.approx(
         beta.isf(tail, errors + 1, tested - errors) if errors < tested else 1, rel=1e-9
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_trials_that_are_left_out_would_not_have_changed_the_interval(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    asked = []
+    for tested in (10 ** rng.uniform(0, 7, 40)).astype(int):
+        few = rng.integers(0, min(20, tested), endpoint=True)
+        errors = rng.choice([few, tested - few, rng.integers(0, tested, endpoint=True)])
+        confidence = rng.choice([0.05, 0.5, 0.95, 1 - 1e-6, 1 - 1e-10, 1 - 1e-13])
+        asked.append((int(errors), int(tested), float(confidence)))
+    found = [clopper_pearson(*each) for each in asked]
+    monkeypatch.setattr(estimating, "_around", lambda *_: (0.0, 1.0))
+    assert found == [clopper_pearson(*each) for each in asked]
 
 
 def test_interval_of_published_example():

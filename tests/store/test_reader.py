@@ -241,6 +241,28 @@ def test_verify_notices_a_digest_that_does_not_fit(tmp_path):
     assert not verify_file(path).ok
 
 
+def test_a_file_is_opened_anew_as_it_is_then(made, tmp_path):
+    path, _, rows = made
+    with open_pairs(path) as file:
+        pass
+    for _ in range(2):
+        with file.reopened() as file:
+            assert np.array_equal(file.bob_outcome[:], rows[3])
+    other = tmp_path / "other.h5"
+    write(other, made_info("lossless", seed=8), "lossless")
+    path.unlink()
+    with pytest.raises(StoreError, match="does not exist"):
+        file.reopened()
+    other.replace(path)
+    with file.reopened() as file:
+        assert file.seed == 8
+    content = bytearray(path.read_bytes())
+    content[content.index(b"chunk_size")] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged"):
+        file.reopened()
+
+
 # Files that cannot be read
 
 
