@@ -1,8 +1,8 @@
 """Privacy amplification: a random Toeplitz matrix times the keys of both parties.
 
 With numba, on a CPU that multiplies without carries, `clmul` does it on packed words.  Else it is done by fast
-Fourier transforms, with the same bits: one of the seed, one of the keys, one back.  Both parties' bits share a
-number: the one's sums take its low bits, the other's the bits above.
+Fourier transforms, with the same bits: one of the seed, one of the keys, one back.  Numbers have room for the bits of
+two: both parties', whose sums then take the low bits and those above; or, where both hold the same, its halves'.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..pairs.bits import U8, require_bits
 #: A product is rounded to the nearest integer.  Bounded to be off by less than this, it is found for certain.
 MAX_ROUNDING = 0.25
 
+F64 = NDArray[np.float64]
 C128 = NDArray[np.complex128]
 
 #: For fewer bits compiled code is not even loaded: that takes half a second.
@@ -61,8 +62,10 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
     rows = keys.reshape(-1, count)
     clmul = _clmul() if rows.size >= _COMPILE_BITS else None
     way = _by_transforms if clmul is None else partial(_by_words, clmul)
-    products = way(rows, seed, length)
-    return products.reshape(*several, length)
+    are_equal = bool((rows[1:] == rows[0]).all())
+    products = way(rows[:1] if are_equal else rows, seed, length)
+    each = np.broadcast_to(products, (len(rows), length))
+    return each.reshape(*several, length)
 
 
 @cache
@@ -127,7 +130,11 @@ def _packed(bits: U8) -> NDArray[np.uint64]:
 
 
 def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
-    """The products by Fourier transforms, of two keys at a time where that is exact."""
+    """The products by Fourier transforms, of two keys at a time, or of one's halves, where that is exact."""
+    if len(rows) == 1:
+        product = _by_halves(rows[0], seed, length)
+        if product is not None:
+            return product[None]
     matrix = _Matrix(seed, rows.shape[1], length)
     together = 2 if matrix.exact(rows[:2]) else 1
     parts = []
@@ -137,40 +144,50 @@ def _by_transforms(rows: U8, seed: U8, length: int) -> U8:
     return np.concatenate(parts)
 
 
-class _Matrix:
-    """A Toeplitz matrix, known by its seed's transform.
+def _by_halves(key: U8, seed: U8, length: int) -> U8 | None:
+    """The product of one key; ``None`` where it would not be exact.
 
-    As polynomials in t, seed s and key x are multiplied mod t^(2N) + 1, long enough that nothing wraps around into
-    the product.  That ring is, for real s and x, the one mod t^N − i, where s is the N complex numbers
-    s_j + i·s_(j+N); and t = ω·u, ω^N = i, turns that product into a cyclic one.  A transform of N = N1·N2 numbers is
-    one along the columns of (N1, N2), a twist, and one along the rows: no step leaves the caches for long.  The
-    numbers stay in the order that this gives; the way back undoes it.
+    The matrix is two side by side, T0 and T1, of seeds s0 and s1, for the key's halves x0 and x1.  With a power of
+    two M above what is counted, (s1 + s0/M)(x1 + M·x0) = (s0·x0 + s1·x1) + s0·x1/M + M·s1·x0: the first of the
+    three is what is looked for, the second is less than one half, the third is even.
     """
+    count = len(key)
+    half = _ceil_div(count, 2)
+    short = 2 * half - count  # as if a key of odd length had another bit, 0
+    reach = seed_bits(half, length)
+    scale = 2.0 ** (2 * half).bit_length()
+    first, second = key[:half], key[half:]
+    upper, lower = seed[half - short :], seed[: reach - short]
+    of_seed = sqrt(_ones(lower)) + sqrt(_ones(upper)) / scale
+    of_key = sqrt(_ones(second)) + sqrt(_ones(first)) * scale
+    if _error(half, length, of_seed * of_key) >= MAX_ROUNDING:
+        return None
+    numbers = np.multiply(upper, 1 / scale)
+    numbers[short:] += lower
+    halves = np.multiply(first, scale)
+    halves[: len(second)] += second
+    sums = _Sums(numbers, half, length).of(halves)
+    sums += MAX_ROUNDING  # so that the next integer below is the one meant
+    whole = sums.astype(np.int64)
+    whole &= 1
+    return whole.astype(np.uint8)
+
+
+class _Matrix:
+    """A Toeplitz matrix, to be multiplied by one key or by two at once."""
 
     def __init__(self, seed: U8, count: int, length: int) -> None:
         self.count = count
         self.length = length
-        self.shape = _shape(_ceil_div(count + length - 1, 2))
-        self.turn, self.twist = _roots(*self.shape)
-        self.ones = int(np.count_nonzero(seed))
-        self.spectrum = self._columns(seed)
-        for part in self._parts():
-            self._rows(self.spectrum[part], self.twist[part])
+        self.ones = _ones(seed)
+        self._sums = _Sums(seed, count, length)
 
     def exact(self, rows: U8) -> bool:
-        """Whether the sums of these keys, all in one number, are found for certain.
-
-        The error of a product of two polynomials is at most their norms' product times that of each step of the
-        transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp;
-        the twists' are good to 12 in 2^-53).
-        """
-        ones = np.count_nonzero(rows, axis=1)
-        shifts = self._shift * np.arange(len(rows))
-        weights = np.sqrt(ones) * 2.0**shifts
-        weight = float(weights.sum())
-        steps = 16 * self.twist.size.bit_length() + 112
-        error = steps * 2.0**-53 * weight * sqrt(self.ones)
-        return error < MAX_ROUNDING
+        """Whether the sums of these keys, all in one number, are found for certain."""
+        weight = 0.0
+        for number, row in enumerate(rows):
+            weight += sqrt(_ones(row)) * 2.0 ** (number * self._shift)
+        return _error(self.count, self.length, weight * sqrt(self.ones)) < MAX_ROUNDING
 
     def times(self, rows: U8) -> U8:
         """The matrix times one or two keys, modulo 2."""
@@ -180,7 +197,58 @@ class _Matrix:
         for row in rows[::-1]:
             numbers *= 2.0**self._shift
             numbers += row
-        products = self._columns(numbers)
+        sums = self._sums.of(numbers)
+        np.rint(sums, out=sums)
+        whole = sums.astype(np.int64)
+        out = np.empty((len(rows), self.length), np.uint8)
+        for key in out:
+            key[:] = whole & 1
+            whole >>= self._shift
+        return out
+
+    @property
+    def _shift(self) -> int:
+        return self.count.bit_length()
+
+
+def _ones(bits: U8) -> int:
+    return int(np.count_nonzero(bits.view(bool)))
+
+
+def _error(count: int, length: int, norms: float) -> float:
+    """The most by which `_Sums` of this size are off, by the product of both factors' norms.
+
+    The error of a product of two polynomials is at most their norms' product times that of each step of the
+    transforms (Brent, Percival and Zimmermann, Math. Comp. 76:1469, 2007, theorem 5.1, with roots good to 2 ulp;
+    the twists' are good to 12 in 2^-53).
+    """
+    height, width = _shape(count, length)
+    steps = 16 * (height * width).bit_length() + 112
+    return steps * 2.0**-53 * norms
+
+
+class _Sums:
+    """Σ_j s_(i−j+n−1) x_j, i < ``length``, of real numbers: s (n + ``length`` − 1), known by its transform, and x (n).
+
+    As polynomials in t, s and x are multiplied mod t^(2N) + 1, long enough that nothing wraps around into
+    these sums.  That ring is, for real s and x, the one mod t^N − i, where s is the N complex numbers
+    s_j + i·s_(j+N); and t = ω·u, ω^N = i, turns that product into a cyclic one.  A transform of N = N1·N2 numbers is
+    one along the columns of (N1, N2), a twist, and one along the rows: no step leaves the caches for long.  The
+    numbers stay in the order that this gives; the way back undoes it.
+    """
+
+    def __init__(self, s: NDArray[Any], count: int, length: int) -> None:
+        self.count = count
+        self.length = length
+        self.shape = _shape(count, length)
+        self.turn, self.twist = _roots(*self.shape)
+        self.spectrum = self._columns(s)
+        for part in self._parts():
+            self._rows(self.spectrum[part], self.twist[part])
+
+    def of(self, x: F64) -> F64:
+        """The sums for these numbers."""
+        products = self._columns(x)
         for part in self._parts():
             some, twist = products[part], self.twist[part]
             self._rows(some, twist)
@@ -190,15 +258,11 @@ class _Matrix:
         _transform(np.fft.ifft, products, 0)
         products *= self.turn.conj()
         flat = products.reshape(-1)
-        joined = np.concatenate([flat.real, flat.imag])
-        sums = joined[self.count - 1 : self.count - 1 + self.length]
-        np.rint(sums, out=sums)
-        whole = sums.astype(np.int64)
-        out = np.empty((len(rows), self.length), np.uint8)
-        for key in out:
-            key[:] = whole & 1
-            whole >>= self._shift
-        return out
+        first = self.count - 1
+        low = flat.real[first : first + self.length]
+        rest = max(0, first - len(flat))
+        high = flat.imag[rest : rest + self.length - len(low)]
+        return np.concatenate([low, high])
 
     def _columns(self, numbers: NDArray[Any]) -> C128:
         """The numbers in the ring, transformed along the columns."""
@@ -223,10 +287,6 @@ class _Matrix:
         step = max(1, _CACHED // width)
         return [slice(first, first + step) for first in range(0, height, step)]
 
-    @property
-    def _shift(self) -> int:
-        return self.count.bit_length()
-
 
 def _transform(way: Any, values: C128, axis: int) -> None:
     """Put the transforms of ``values`` along an axis in their place."""
@@ -240,12 +300,13 @@ def _ceil_div(number: int, by: int) -> int:
     return -(-number // by)
 
 
-def _shape(least: int) -> tuple[int, int]:
-    """Rows and columns, about as many, of at least so many numbers in all.
+def _shape(count: int, length: int) -> tuple[int, int]:
+    """Rows and columns, about as many, of the complex numbers to transform.
 
     Both are numbers without prime factors above 5, for quick transforms, and few, so that keys of about the same
     length share their roots.
     """
+    least = _ceil_div(seed_bits(count, length), 2)
     width = _smooth(ceil(sqrt(least)))
     return _smooth(_ceil_div(least, width)), width
 

@@ -29,7 +29,6 @@ _LONG = 128
 # Ready made: turning a Python number into one of these takes as long as a short vector's sum.
 _REACH = np.int16(38)
 _QUARTER = np.int16(2)
-_ZERO = np.int16(0)
 
 
 def lanes(code: Code) -> int:
@@ -43,9 +42,9 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
     frames = total.shape[1]
     most = max(len(layer) for layer in code.layers)
     space = np.empty((3, most, lift, frames), np.int16)
-    scratch = np.empty((6, lift, frames), np.int16)
-    least, others, whole, flip = scratch[:4]
-    spare = scratch[4:]
+    scratch = np.empty((4, lift, frames), np.int16)
+    least, others, whole, flip = scratch
+    room = _Room(lift, frames)
     edge = 0
     for row, layer in enumerate(code.layers):
         degree = len(layer)
@@ -56,23 +55,21 @@ def sweep(code: Code, total: I16, messages: I16, syndromes: I16) -> None:
         _gather(code, row, total, values)
         values -= old
         np.abs(values, out=magnitude)
-        np.minimum(magnitude, LIMIT, out=magnitude)
+        np.minimum(magnitude, room.limit, out=magnitude)
         np.right_shift(values, 15, out=sign)
         np.bitwise_xor.reduce(sign, axis=0, out=flip)
         check = row * lift
         flip ^= syndromes[check : check + lift]
         sign ^= flip
-        _combine_all(
-            magnitude,
-            least,
-            others,
-            spare,
-        )
+        _combine_all(magnitude, least, others, room)
         np.copyto(whole, others)
-        _combine(whole, least, spare)
-        np.copyto(old, whole)
-        is_least = magnitude == least
-        np.copyto(old, others, where=is_least)
+        _combine(whole, least, room)
+        # Of the whole check; of the others for the least.  By masks: copying ``where`` takes ten times as long.
+        np.subtract(least, magnitude, out=old)
+        np.right_shift(old, 15, out=old)
+        whole ^= others
+        old &= whole
+        old ^= others
         old ^= sign
         old -= sign
         values += old
@@ -131,12 +128,16 @@ def _scatter(
         total[rest : bit + lift] = own[:shift]
 
 
-def _combine_all(
-    magnitude: I16,
-    least: I16,
-    others: I16,
-    spare: I16,
-) -> None:
+class _Room:
+    """Room for two magnitudes of each check, and numbers as large arrays: with them numpy is quicker than with one."""
+
+    def __init__(self, lift: int, frames: int) -> None:
+        self.spare = np.empty((2, lift, frames), np.int16)
+        self.zeros = np.zeros_like(self.spare)
+        self.limit = np.full((lift, frames), LIMIT, np.int16)
+
+
+def _combine_all(magnitude: I16, least: I16, others: I16, room: _Room) -> None:
     """Set ``least`` to the least magnitude of each check and ``others`` to the combination of the rest.
 
     Of each magnitude and the least one before, the greater is combined into ``others``.
@@ -149,11 +150,12 @@ def _combine_all(
         np.maximum(least, each, out=more if k else others)
         np.minimum(least, each, out=least)
         if k:
-            _combine(others, more, spare)
+            _combine(others, more, room)
 
 
-def _combine(x: I16, y: I16, spare: I16) -> None:
-    """Combine ``y`` into ``x``; ``spare`` is room for two of them."""
+def _combine(x: I16, y: I16, room: _Room) -> None:
+    """Combine ``y`` into ``x``."""
+    spare = room.spare
     far, near = spare
     np.add(x, y, out=far)
     np.subtract(x, y, out=near)
@@ -161,7 +163,7 @@ def _combine(x: I16, y: I16, spare: I16) -> None:
     np.minimum(x, y, out=x)
     # Both corrections at once: on short vectors the calls are what takes time.
     np.subtract(_REACH, spare, out=spare)
-    np.maximum(spare, _ZERO, out=spare)
+    np.maximum(spare, room.zeros, out=spare)
     np.right_shift(spare, _QUARTER, out=spare)
     x += far
     x -= near
