@@ -12,7 +12,7 @@ error rate, the variant and the seed, never on the frames beside it.
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from math import sqrt
 
 import numpy as np
@@ -174,16 +174,14 @@ def _plain_way(
     told = np.empty((3, frames), np.int64)
     for first in range(0, frames, _TOGETHER):
         rows = slice(first, first + _TOGETHER)
-        bob = Differences(differs[rows], sizes, keep=keep)
-        taken = 0
-        # The first pass tells all its blocks; where no error is left, what further ones tell is known.
-        while taken < len(sizes) and (taken == 0 or bob.bits.any()):
-            tick()
-            order = _permutation(n, seed, taken)
-            bob.take_pass(order)
-            taken += 1
-        counts = np.stack([bob.leak_bits, bob.messages, bob.corrections])
-        told[:, rows] = counts + _if_all_is_right(n, sizes[taken:])
+        bob = Differences(
+            differs[rows],
+            sizes,
+            partial(_permutation, n, seed),
+            keep=keep,
+        )
+        bob.correct(tick)
+        told[:, rows] = bob.leak_bits, bob.messages, bob.corrections
         left[rows] = bob.bits
     return left, told
 

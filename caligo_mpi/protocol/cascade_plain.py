@@ -7,13 +7,14 @@ interval, known or not, so a question is one look-up; frames do not wait for eac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pairs import Tick
 from ..pairs.bits import U8
 from .cascade_pass import I64, intervals
 
@@ -41,13 +42,15 @@ class Differences:
     """Frames (frames, n) of differences as far as they are corrected, and what was told about each so far.
 
     ``leak_bits``, ``messages`` and ``corrections`` are counted as `Oracle` and `correct` count them.  ``sizes`` are
-    the blocks of all passes to come.  Memory is touched for those passes only that are taken.
+    the blocks of all passes, ``order_of`` gives their permutations.  Memory is touched for those passes only that are
+    taken.
     """
 
     def __init__(
         self,
         bits: U8,
         sizes: Sequence[int],
+        order_of: Callable[[int], I64],
         *,
         keep: bool,
     ) -> None:
@@ -57,8 +60,12 @@ class Differences:
         self.messages: I64 = np.zeros(frames, np.int64)
         self.corrections: I64 = np.zeros(frames, np.int64)
         self._sizes = sizes
+        self._order_of = order_of
         self._keep = keep
         self._depths: I64 = np.zeros(0, np.int64)
+        # By frame: the passes begun, and whether there may be errors left for another.
+        self._begun: I64 = np.zeros(frames, np.int64)
+        self._goes_on = np.ones(frames, bool)
         # By pass: a frame's nodes, and those of all passes before.
         self._counts: I64 = np.array([_nodes(self.n, size) for size in sizes])
         self._first: I64 = np.cumsum(self._counts) - self._counts
@@ -68,29 +75,59 @@ class Differences:
         # By pass and node: the right child, the level, the bit that it begins with.
         self._tables: I32 = np.empty((3, nodes), np.int32)
         # By pass and bit: the leaf in its tree, and where that begins.
-        self._leaves: I64 = np.empty((2, len(sizes), self.n), np.int64)
+        self._leaves: I64 = np.empty((len(sizes), 2, self.n), np.int64)
 
-    def take_pass(self, order: I64) -> None:
-        """The next pass, in this ``order``, and all that it finds in earlier ones."""
-        is_first = len(self._depths) == 0
-        blocks, waiting = self._open(order)
-        # After the first pass the last block's parity follows from the others'.
-        told = blocks if is_first else blocks - 1
-        self.leak_bits += told
-        self.messages += 2 * (told > 0)
-        rounds = []
-        while len(waiting):
-            waiting, nodes, step, frame = self._next(waiting)
-            row = self._rows(step, frame)
-            bit, told_each = self._search(nodes - row, row, step)
-            rounds.append((frame, told_each))
-            self.bits[frame, bit] ^= 1
-            path = self._flip(frame, bit, 0)
-            if self._keep:
-                self._learn(path[:, step, np.arange(len(step))])
-            odd = self._odd_ones(self._smallest_known(path))
-            waiting = np.concatenate([waiting, odd])
+    def correct(self, tick: Tick) -> None:
+        """Take every frame through all passes, or until it has no error left; what the others tell is counted, too."""
+        told = np.array([-(-self.n // size) for size in self._sizes])
+        told[1:] -= 1  # after the first pass the last block's parity follows from the others'
+        self.leak_bits += told.sum()
+        self.messages += 2 * np.count_nonzero(told)
+        rounds: list[tuple[I64, I32]] = []
+        waiting: I64 = np.zeros(0, np.int64)
+        idle = self._idle(waiting)
+        while len(waiting) or len(idle):
+            tick()
+            waiting = np.concatenate([waiting, *self._begin(idle)])
+            if len(waiting):
+                waiting = self._correct_some(waiting, rounds)
+            idle = self._idle(waiting)
         self._count(rounds)
+
+    def _correct_some(self, waiting: I64, rounds: list[tuple[I64, I32]]) -> I64:
+        """Correct an error of each frame's earliest odd nodes: those that wait then."""
+        waiting, nodes, step, frame = self._next(waiting)
+        row = self._rows(step, frame)
+        bit, told = self._search(nodes - row, row, step)
+        rounds.append((frame, told))
+        self.bits[frame, bit] ^= 1
+        own, path = self._flip(frame, bit, step)
+        if self._keep:
+            self._learn(path[:, own])
+        odd = self._odd_ones(self._smallest_known(path))
+        return np.concatenate([waiting, odd])
+
+    def _idle(self, waiting: I64) -> I64:
+        """Frames whose next pass is due: of those with errors left, the ones with no node that waits."""
+        is_idle = self._goes_on & (self._begun < len(self._sizes))
+        if len(waiting):
+            _, frame = self._owner(waiting)
+            is_idle[frame] = False
+        idle = np.flatnonzero(is_idle)
+        has_errors = self.bits[idle].any(axis=1)
+        self._goes_on[idle] = has_errors
+        return idle[has_errors]
+
+    def _begin(self, frames: I64) -> list[I64]:
+        """Plant the trees of these frames' next passes: the roots that are odd."""
+        steps = self._begun[frames]
+        found = []
+        for step in sorted(set(steps.tolist())):
+            if step == len(self._depths):
+                self._plant(step)
+            found.append(self._open(step, frames[steps == step]))
+        self._begun[frames] += 1
+        return found
 
     def _count(self, rounds: list[tuple[I64, I32]]) -> None:
         """Add up the parities told of nodes in several rounds, each a frame's nodes side by side."""
@@ -102,28 +139,32 @@ class Differences:
             np.maximum.at(of_round, frame, told)
         self.messages += 2 * most.sum(axis=0)
 
-    def _open(self, order: I64) -> tuple[int, I64]:
-        """Plant the trees of a pass in frames with errors: blocks of a frame, and the roots that are odd."""
-        step = len(self._depths)
+    def _plant(self, step: int) -> None:
+        """Set up the tables of the next pass."""
         shape = _shape(self.n, self._sizes[step])
         first = self._first[step]
         nodes = slice(first, first + self._counts[step])
         right, level, bit = self._tables[:, nodes]
         np.add(shape.right, first, out=right, casting="unsafe")
         level[:] = shape.level
+        order = self._order_of(step)
         np.take(order, shape.start, out=bit, mode="clip")
-        heap, base = self._leaves[:, step]
+        heap, base = self._leaves[step]
         heap[order] = shape.heap
         base[order] = shape.base + first
         self._depths = np.append(self._depths, shape.depth)
-        errors = np.flatnonzero(self.bits.view(bool))
-        frame, wrong = np.divmod(errors, self.n)
-        self._flip(frame, wrong, step)
-        frames = np.flatnonzero(self.bits.any(axis=1))
-        rows = self._rows(step, frames)[:, None] + first
-        roots: I64 = (rows + shape.roots).ravel()
-        self._state[roots] |= _KNOWN
-        return len(shape.roots), self._odd_ones(roots)
+
+    def _open(self, step: int, frames: I64) -> I64:
+        """The odd roots of these frames' trees in a pass."""
+        errors = np.flatnonzero(self.bits[frames].view(bool))
+        number, wrong = np.divmod(errors, self.n)
+        heap, base = self._leaves[step].take(wrong, axis=1)
+        base += self._rows(step, frames).take(number)
+        self._flip_all(heap, base, self._depths[step])
+        roots = _shape(self.n, self._sizes[step]).roots + self._first[step]
+        all_roots: I64 = (self._rows(step, frames)[:, None] + roots).ravel()
+        self._state[all_roots] |= _KNOWN
+        return self._odd_ones(all_roots)
 
     def _rows(self, step: int | I64, frame: I64) -> I64:
         """Where a frame's nodes in a pass are beyond those of the tables."""
@@ -179,19 +220,26 @@ class Differences:
         told = level.take(place) - above
         return bits.take(place), told
 
-    def _flip(
-        self,
-        frame: I64,
-        bit: I32 | I64,
-        first: int,
-    ) -> I64:
-        """Flip the parities around these bits in all passes from the ``first`` on: nodes (levels, passes, bits)."""
-        steps = np.arange(first, len(self._depths))
-        heap, base = self._leaves[:, first : first + len(steps)].take(bit, axis=2)
-        base += self._rows(steps[:, None], frame)
+    def _flip(self, frame: I64, bit: I32, step: I64) -> tuple[I64, I64]:
+        """Flip the parities around these bits in all passes that their frames have begun.
+
+        Nodes (levels, places), a place for each bit and pass; and which of these are the bits' own, in pass ``step``.
+        """
+        begun = self._begun.take(frame)
+        ends = begun.cumsum()
+        starts = ends - begun
+        passes = np.arange(begun.sum()) - np.repeat(starts, begun)
+        heap, base = self._leaves[passes, :, np.repeat(bit, begun)].T
+        base = base + self._rows(passes, np.repeat(frame, begun))
+        deepest = self._depths[: passes.max(initial=0) + 1].max()
+        path = self._flip_all(heap, base, deepest)
+        return starts + step, path
+
+    def _flip_all(self, heap: I64, base: I64, depth: int) -> I64:
+        """Flip the parities of leaves and of all that they are below of: nodes (levels, leaves)."""
         # The node h has the ancestors h >> 1, h >> 2, …; beyond the root comes 0, which is no node.
-        level = np.arange(self._depths[first:].max() + 1)
-        path: I64 = heap >> level[:, None, None]
+        level = np.arange(depth + 1)
+        path: I64 = heap >> level[:, None]
         path += base
         np.add.at(self._state, path.ravel(), _ODD)
         return path
@@ -206,10 +254,9 @@ class Differences:
 
     def _smallest_known(self, path: I64) -> I64:
         """In each pass the smallest known node around each bit: the block's root, where no others are kept."""
-        by_node = path.reshape(len(path), -1)
-        known = self._state.take(by_node) & _KNOWN
+        known = self._state.take(path) & _KNOWN
         deepest = known.argmax(axis=0)
-        smallest: I64 = by_node[deepest, np.arange(len(deepest))]
+        smallest: I64 = path[deepest, np.arange(len(deepest))]
         return smallest
 
     def _odd_ones(self, nodes: I64) -> I64:

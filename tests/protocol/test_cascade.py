@@ -191,6 +191,7 @@ def test_unusable_settings_are_named(kwargs, word):
         cascade.block_sizes(100, **kwargs)
 
 
+@pytest.mark.skipif(not cascade._can_compile(), reason="nothing is compiled here")
 @pytest.mark.parametrize("variant", cascade.VARIANTS)
 @pytest.mark.parametrize(
     ("frames", "n", "rate", "qber"),
@@ -198,7 +199,6 @@ def test_unusable_settings_are_named(kwargs, word):
      (10, 2, 0.3, 0.1), (6, 1, 0.2, 0.1), (2, 4097, 0.0, 0.01), (2, 513, 0.5, 0.4)],
 )  # fmt: skip
 def test_compiled_cascade_asks_and_corrects_the_same(monkeypatch, variant, frames, n, rate, qber):
-    pytest.importorskip("caligo_mpi.protocol.cascade_compiled", reason="numba is not installed")
     rng = np.random.default_rng([frames, n])
     alice = rng.integers(0, 2, (frames, n), np.uint8)
     bob = alice ^ (rng.random(alice.shape) < rate).view(np.uint8)
