@@ -2,6 +2,7 @@
 
     python jobs/ldpc_codes.py build                  # every code anew, without curves
     python jobs/ldpc_codes.py measure n4096-r50 …    # curves of these codes (default: all)
+    python jobs/ldpc_codes.py trials                 # other words, at the error rate where one in a hundred may fail
     python jobs/ldpc_codes.py table                  # what the curves say, for the documentation
 
 Codes and curves are written to caligo_mpi/protocol/ldpc/codes/, one JSON file each.
@@ -13,9 +14,10 @@ import argparse
 import json
 import time
 from dataclasses import replace
-from math import log2
+from math import inf, log2
 
 import numpy as np
+from scipy.stats import beta
 
 from caligo_mpi.protocol.ldpc import Code, Exempt, available_codes, decode, load_code, syndrome
 from caligo_mpi.protocol.ldpc.adapt import predicted_failure
@@ -118,13 +120,20 @@ def error_rate(share: float) -> float:
 
 
 def measure_point(
-    code: Code, qber: float, *, punctured: int, shortened: int, frames: int, seed: int
+    code: Code,
+    qber: float,
+    *,
+    punctured: int,
+    shortened: int,
+    frames: int,
+    seed: int,
+    enough: float = 100,
 ) -> Point:
-    """Decode random words until 100 have failed or ``frames`` are done."""
+    """Decode random words until ``enough`` have failed or ``frames`` are done."""
     rng = np.random.default_rng([seed, round(qber * 1e4), punctured, shortened])
     erased, known = code.puncture_order[:punctured], code.shorten_order[:shortened]
     done = failures = undetected = iterations = 0
-    while done < frames and failures < 100:
+    while done < frames and failures < enough:
         sent = rng.integers(0, 2, (min(TOGETHER[code.n], frames - done), code.n), np.uint8)
         sent[:, known] = 0
         received = sent ^ (rng.random(sent.shape, np.float32) < qber).view(np.uint8)
@@ -232,11 +241,34 @@ def print_table(names: list[str]) -> None:
             print(table_row(code, curve))
 
 
+def print_trials(names: list[str], args: argparse.Namespace) -> None:
+    """Words of bare codes, none of them those that the curves were measured with."""
+    print("| code | Q | promised | failed | at most | undetected |\n|---|---|---|---|---|---|")
+    for code in map(load_code, names):
+        bare = next(curve for curve in code.curves if not curve.punctured and not curve.shortened)
+        qber = reached(bare, args.promise)
+        point = measure_point(
+            code,
+            qber,
+            punctured=0,
+            shortened=0,
+            frames=args.frames,
+            seed=args.seed + 1,
+            enough=inf,
+        )
+        most = beta.ppf(0.95, point.failures + 1, point.frames - point.failures)
+        print(
+            f"| {code.name} | {100 * qber:.3f} % | {args.promise:g} | {point.failures} / {point.frames} | "
+            f"{most:.4f} | {point.undetected} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=("build", "measure", "table"))
+    parser.add_argument("verb", choices=("build", "measure", "trials", "table"))
     parser.add_argument("names", nargs="*", help="codes; all of them by default")
     parser.add_argument(
         "--shortened", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="sixteenths of n"
@@ -246,10 +278,14 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=20_000, help="frames per point, at the most")
     parser.add_argument("--floor", type=int, default=200_000, help="the same for the bare code")
+    parser.add_argument("--promise", type=float, default=0.01, help="failures in trials")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if args.verb == "table":
         print_table(args.names or list(available_codes()))
+        return
+    if args.verb == "trials":
+        print_trials(args.names or list(available_codes()), args)
         return
     for name in args.names or plans():
         if args.verb == "measure":

@@ -345,24 +345,25 @@ def save(family: Family) -> None:
     (FOLDER / f"{family.name}.json").write_text(text.replace(',"', ',\n"') + "\n", "utf-8")
 
 
-def steps(family: Family) -> tuple[int, int, int]:
+def steps(family: Family, points: int) -> list[int]:
+    """So many numbers of splits, from none to the most there are."""
     most = round(SPLIT * len(family.base))
-    return 0, most // 2, most
+    return [most * point // (points - 1) for point in range(points)]
 
 
 def measure_limits(name: str, args: argparse.Namespace) -> None:
     family = load_family(name)
     found = []
-    for splits in steps(family):
+    for splits in steps(family, args.points):
         begin = time.process_time()
         found.append(measure_limit(family, splits, frames=args.frames, seed=args.seed))
         f = family.share(splits) / entropy(found[-1].qber)
         spent = time.process_time() - begin
         print(f"{name} {found[-1]} f={f:.4f} {spent:.0f} s", flush=True)
-    about = {
-        **family.about,
-        "limits_by": f"python jobs/ldpc_families.py limits {name} --frames {args.frames} --seed {args.seed}",
-    }
+    by = f"python jobs/ldpc_families.py limits {name} --frames {args.frames} --seed {args.seed}"
+    if args.points != 3:
+        by += f" --points {args.points}"
+    about = {**family.about, "limits_by": by}
     save(replace(family, limits=tuple(found), trials=(), about=about))
 
 
@@ -432,6 +433,9 @@ def main() -> None:
     parser.add_argument("verb", choices=("build", "check", "limits", "trials", "table", "speed"))
     parser.add_argument("names", nargs="*", help="families; all of them by default")
     parser.add_argument("--frames", type=int, default=140, help="words to decode")
+    parser.add_argument(
+        "--points", type=int, default=3, help="numbers of splits of which limits are measured"
+    )
     parser.add_argument("--seconds", type=float, default=inf, help="of a trial: fewer words then")
     parser.add_argument("--promise", type=float, default=0.01)
     parser.add_argument("--splits", type=int, help="of the trial; a quarter of all by default")

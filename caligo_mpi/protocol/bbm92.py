@@ -19,7 +19,7 @@ from ..pairs.bits import U8
 from . import cascade, ldpc
 from .amplify import amplify, seed_bits
 from .disclosure import Disclosed, disclose
-from .draw import ALICE, LONG_CODES, STREAM_VERSION, random_bits, stream
+from .draw import ALICE, FIRST_LONG_CODES, LONG_CODES, STREAM_VERSION, random_bits, stream
 from .estimate import likely_at_most, no_code
 from .key_length import finite_key_length
 from .sift import sides, sift
@@ -233,7 +233,7 @@ def agree(
     is then as secret as the whole would be after telling that frame (chain rule).
     """
     try:
-        long = share.stream_version >= LONG_CODES
+        long = share.stream_version >= FIRST_LONG_CODES
         corrected = reconcile_long(tested, config.reconciliation, share) if long else None
         if corrected is None:
             corrected = reconcile(tested, config.reconciliation, source=source, tick=tick)
@@ -297,7 +297,8 @@ def reconcile_long(tested: Disclosed, method: str, share: Share) -> list[Reconci
     """Correct Bob's frames by long codes; ``None`` where none is fit."""
     expected = ldpc.expect(tested.bit, share.announced)
     correct = ldpc.reconcile_long if method == "ldpc" else ldpc.reconcile_nested
-    return correct(tested.alice, tested.bob, expected=expected)
+    as_first = share.stream_version < LONG_CODES
+    return correct(tested.alice, tested.bob, expected=expected, as_first=as_first)
 
 
 def report(corrected: list[Reconciled], method: str, talk: Transcript) -> None:

@@ -10,7 +10,14 @@ from ..config.protocol import Bbm92Config
 from ..pairs import Tally, bits
 from ..pairs.bits import U8
 from . import ldpc
-from .draw import LONG_CODES, POOLED_TESTS, STREAM_VERSION, random_subset
+from .draw import (
+    FIRST_LONG_CODES,
+    FIRST_POOLED_TESTS,
+    LONG_CODES,
+    POOLED_TESTS,
+    STREAM_VERSION,
+    random_subset,
+)
 from .estimate import estimate
 from .key_length import hoeffding_margin
 from .sift import select
@@ -18,7 +25,12 @@ from .transcript import Transcript
 from .types import IDEAL, Abort, Premises, QberEstimate, Sifted
 
 _FRAME_BITS = Bbm92Config.model_fields["frame_bits"].default
-_WORDS = {LONG_CODES: ldpc.WORD_BITS, POOLED_TESTS: ldpc.LONGER_WORD_BITS}
+_WORDS = {
+    FIRST_LONG_CODES: ldpc.WORD_BITS,
+    FIRST_POOLED_TESTS: ldpc.LONGER_WORD_BITS,
+    LONG_CODES: ldpc.WORD_BITS,
+    POOLED_TESTS: ldpc.LONGER_WORD_BITS,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,9 +18,11 @@ from ..pairs.domains import PROTOCOL
 STREAM_VERSION = 2
 OLDER_STREAMS = (1,)
 #: Keys of which long LDPC codes are made have this version; all else about their streams is as in `STREAM_VERSION`.
-LONG_CODES = 3
+LONG_CODES = 5
 #: The same where several blocks go by what the tests of all of them show together.
-POOLED_TESTS = 4
+POOLED_TESTS = 6
+#: Both as they were when one of the codes was taken to correct a little more than it does.
+FIRST_LONG_CODES, FIRST_POOLED_TESTS = 3, 4
 
 _LAST_WORD = (1 << 64) - 1
 #: Words drawn at a time: they stay in cache.

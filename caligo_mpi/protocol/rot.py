@@ -11,7 +11,7 @@ import numpy as np
 from ..config.protocol import RotConfig
 from ..pairs import Pairs, Tick, bits
 from .commit import SESSION_BYTES
-from .draw import ALICE, BOB, LONG_CODES, SESSION, random_bytes, stream
+from .draw import ALICE, BOB, FIRST_LONG_CODES, LONG_CODES, SESSION, random_bytes, stream
 from .ldpc import choose_code, choose_long_code
 from .sift import sides
 from .terms import Terms
@@ -31,9 +31,14 @@ def make_block(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """One random oblivious transfer with the code that ``config.failure_target`` asks for; it is the only block."""
-    long = premises.stream_version == LONG_CODES
-    choose = choose_long_code if long else choose_code
-    code_for = partial(choose, target=config.failure_target)
+    version = premises.stream_version
+    code_for: CodeFor = partial(choose_code, target=config.failure_target)
+    if version >= FIRST_LONG_CODES:
+        code_for = partial(
+            choose_long_code,
+            target=config.failure_target,
+            as_first=version < LONG_CODES,
+        )
     return transfer(
         pairs,
         config,

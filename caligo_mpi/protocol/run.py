@@ -15,7 +15,7 @@ from ..errors import ConfigError
 from ..pairs import PairArrays, Pairs, Tick, bits
 from ..pairs.bits import U8
 from ..pairs.checks import breach_of_packed
-from .draw import LONG_CODES, POOLED_TESTS, STREAM_VERSION
+from .draw import FIRST_POOLED_TESTS, LONG_CODES, POOLED_TESTS, STREAM_VERSION
 from .pooled import together
 from .sift import rows
 from .types import IDEAL, Block, BlockResult, KeyResult, Premises
@@ -117,7 +117,8 @@ def of_version(premises: Premises, config: ProtocolConfig, plan: Sequence[Block]
 
 def wants_tests(premises: Premises) -> bool:
     """Whether all blocks' tests have to be known before the first key is made, and are not yet."""
-    return premises.stream_version == POOLED_TESTS and premises.announced is None
+    pools = premises.stream_version in (FIRST_POOLED_TESTS, POOLED_TESTS)
+    return pools and premises.announced is None
 
 
 def announce_test(

@@ -6,7 +6,8 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -51,6 +52,9 @@ from .security import statement
 
 #: Simulating again for longer needs somebody's word, seconds.
 _HOUR = 3600.0
+
+#: Between two sentences on how far the tests before all keys are.
+_SAY_SECONDS = 10.0
 
 _WITH_COLUMNS = "generate the pairs with output.keep=pairs first"
 
@@ -249,7 +253,7 @@ def _fill(
         premises = replace(premises, announced=result.announced)
     meter = Meter(before=tables.pairs, total=info.rows)
     task = replace(task, source=replace(task.source, premises=premises))
-    with contextlib.closing(_missing(task, keys_store, map_)) as missing:
+    with contextlib.closing(_missing(task, keys_store, map_, observer)) as missing:
         for result, record in missing:
             keys_store.append(record)
             tables.add(result)
@@ -269,13 +273,14 @@ def _fill(
 
 
 def _missing(
-    task: Task, keys_store: KeysStore, map_: Map
+    task: Task, keys_store: KeysStore, map_: Map, observer: Observer
 ) -> Generator[tuple[BlockResult, bytes], None, None]:
     """The blocks that are not stored yet, with their bytes; fewer after a request to stop."""
     todo = range(keys_store.blocks_done, len(task.plan))
     source: Source | None = task.source
     if todo:
-        source = with_tests(task.source, task.config, task.plan, map_, keys_store.touch)
+        count = _counting(len(task.plan), keys_store, observer)
+        source = with_tests(task.source, task.config, task.plan, map_, count)
     if source is None:
         return
     setup = functools.partial(block_work, source, task.config)
@@ -284,6 +289,25 @@ def _missing(
             if one.result is None:
                 raise StoreError(one.error)
             yield one.result, b"".join(part.tobytes() for part in one.parts())
+
+
+def _counting(blocks: int, keys_store: KeysStore, observer: Observer) -> Callable[[], None]:
+    """What to call after the test of each of so many blocks, where they come before all keys."""
+    begin = time.monotonic()
+    said = begin
+    done = 0
+
+    def count() -> None:
+        nonlocal done, said
+        keys_store.touch()
+        done += 1
+        now = time.monotonic()
+        if now - said >= _SAY_SECONDS:
+            said = now
+            left = duration((now - begin) / done * (blocks - done))
+            observer.say(f"first the tests of all blocks: {done} of {blocks}, {left} left")
+
+    return count
 
 
 def _results(task: Task, keys_store: KeysStore) -> Iterator[BlockResult]:

@@ -154,14 +154,15 @@ def reaches(
     return low
 
 
-def choose_cheapest(size: int, expected: Expected) -> Layout | None:
+def choose_cheapest(size: int, expected: Expected, *, as_first: bool = False) -> Layout | None:
     """For keys of ``size`` bits the code that costs least, told and lost bits together; ``None`` where none is fit.
 
+    Codes are taken as they were measured ``as_first``, or as they are now.
     A key that fails is told from end to end, so one in a hundred costs a hundredth of the bits.
     """
     best = None
     least = 1.0
-    for family, splits in _all(size):
+    for family, splits in _all(size, as_first):
         told = _told(family, splits, size)
         far = distance(
             family,
@@ -177,14 +178,20 @@ def choose_cheapest(size: int, expected: Expected) -> Layout | None:
     return _layout(best, size, 1)
 
 
-def choose_safe(size: int, qber: float, failures: float) -> Layout | None:
+def choose_safe(
+    size: int,
+    qber: float,
+    failures: float,
+    *,
+    as_first: bool = False,
+) -> Layout | None:
     """The code that tells least about keys of ``size`` bits of which no more than a share of ``failures`` fails."""
     words = max(1, round(size / WORD_BITS))
     part = -(-size // words)
     needed = deviations(failures / words)
     best = None
     least = inf
-    for family, splits in _all(part):
+    for family, splits in _all(part, as_first):
         told = _told(family, splits, part)
         far = distance(
             family,
@@ -198,14 +205,19 @@ def choose_safe(size: int, qber: float, failures: float) -> Layout | None:
     return _layout(best, size, words)
 
 
-def choose_range(size: int, expected: Expected) -> tuple[Family, int] | None:
+def choose_range(
+    size: int,
+    expected: Expected,
+    *,
+    as_first: bool = False,
+) -> tuple[Family, int] | None:
     """For blind reconciliation: a family and the splits to begin with, at which a tenth of the keys decodes.
 
     Of the families whose splits go on to where one key in a thousand is left, that which tells least at first.
     """
     best = None
     least = inf
-    for family in _families(size):
+    for family in _families(size, as_first):
         if (
             distance(
                 family,
@@ -235,15 +247,16 @@ def choose_range(size: int, expected: Expected) -> tuple[Family, int] | None:
     return best
 
 
-def _families(size: int) -> Iterator[Family]:
-    for family in map(load_family, available_families()):
+def _families(size: int, as_first: bool) -> Iterator[Family]:
+    for name in available_families():
+        family = load_family(name, as_first=as_first)
         shortest = family.least_lift * family.columns
         if size >= shortest and family.limits:
             yield family
 
 
-def _all(size: int) -> Iterator[tuple[Family, int]]:
-    for family in _families(size):
+def _all(size: int, as_first: bool) -> Iterator[tuple[Family, int]]:
+    for family in _families(size, as_first):
         for splits in range(family.splits + 1):
             yield family, splits
 

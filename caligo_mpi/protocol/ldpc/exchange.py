@@ -93,29 +93,52 @@ def _one_way(code: OneWay, alice: U8, bob: U8) -> list[Reconciled]:
     return code.decode_all(bob, told)
 
 
-def choose_long_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
+def choose_long_code(
+    size: int,
+    qber: float,
+    *,
+    target: float = 1e-3,
+    as_first: bool = False,
+) -> OneWay:
     """`choose_code` among the long codes, where one of them is fit; else among the others.
+
+    Codes are taken ``as_first`` measured for keys that were begun then.
 
     >>> choose_long_code(900_000, 0.02, target=0.01).layout.words
     2
     """
-    layout = choose_safe(size, qber, target) if size >= SHORTEST else None
+    layout = choose_safe(size, qber, target, as_first=as_first) if size >= SHORTEST else None
     if layout is None:
         return choose_code(size, qber, target=target)
     return OneWay(layout, qber)
 
 
-def reconcile_long(alice: U8, bob: U8, *, expected: Expected) -> list[Reconciled] | None:
-    """`reconcile` by the long code that costs least, lost frames included; ``None`` where none is fit."""
+def reconcile_long(
+    alice: U8,
+    bob: U8,
+    *,
+    expected: Expected,
+    as_first: bool = False,
+) -> list[Reconciled] | None:
+    """`reconcile` by the long code that costs least, lost frames included; ``None`` where none is fit.
+
+    ``as_first`` is as for `choose_long_code`.
+    """
     require_bits(alice=alice, bob=bob)
-    layout = choose_cheapest(bob.shape[1], expected)
+    layout = choose_cheapest(bob.shape[1], expected, as_first=as_first)
     if layout is None:
         return None
     return _one_way(OneWay(layout, expected.qber), alice, bob)
 
 
-def reconcile_nested(alice: U8, bob: U8, *, expected: Expected) -> list[Reconciled] | None:
-    """Blind reconciliation by long codes; ``None`` where none is fit.
+def reconcile_nested(
+    alice: U8,
+    bob: U8,
+    *,
+    expected: Expected,
+    as_first: bool = False,
+) -> list[Reconciled] | None:
+    """Blind reconciliation by long codes; ``None`` where none is fit.  ``as_first`` is as for `choose_long_code`.
 
     Alice begins with a syndrome that is likely to be too short.  About words that Bob cannot decode she tells one
     half of some checks at a time; what she told of the whole ones tells the other half.  All that is told is the
@@ -123,7 +146,7 @@ def reconcile_nested(alice: U8, bob: U8, *, expected: Expected) -> list[Reconcil
     """
     require_bits(alice=alice, bob=bob)
     size = bob.shape[1]
-    chosen = choose_range(size, expected)
+    chosen = choose_range(size, expected, as_first=as_first)
     if chosen is None:
         return None
     family, first = chosen

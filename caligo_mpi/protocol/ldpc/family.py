@@ -10,7 +10,7 @@ Splitting goes back to Varodayan, Aaron and Girod, Signal Process. 86:3123 (2006
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class Trial:
 class Family:
     """The base matrix (rows, columns) of shifts, −1 where there is none, and what was measured of it.
 
-    ``limits`` are in the order of rising splits, the last one being the most there are.
+    ``limits`` are in the order of rising splits, the last one being the most there are; ``first_limits`` are those
+    that were measured first, where that was done again.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Family:
     limits: tuple[Limit, ...] = ()
     trials: tuple[Trial, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    first_limits: tuple[Limit, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -141,8 +143,11 @@ def available_families() -> tuple[str, ...]:
 
 
 @cache
-def load_family(name: str) -> Family:
-    """The family of this name, with what was measured of it."""
+def load_family(name: str, *, as_first: bool = False) -> Family:
+    """The family of this name, with what was measured of it last or, where that is another thing, ``as_first``."""
+    if as_first:
+        now = load_family(name)
+        return replace(now, limits=now.first_limits) if now.first_limits else now
     if name not in available_families():
         names = ", ".join(available_families())
         raise ConfigError(f"family={name!r} does not exist; choose one of {names}")
@@ -160,6 +165,7 @@ def from_json(data: dict[str, Any]) -> Family:
         base[row, columns] = circulants[1::2]
     limits = tuple(Limit(**limit) for limit in data["limits"])
     trials = tuple(Trial(**trial) for trial in data["trials"])
+    first = tuple(Limit(**limit) for limit in data.get("first_limits", []))
     return Family(
         data["name"],
         data["least_lift"],
@@ -167,6 +173,7 @@ def from_json(data: dict[str, Any]) -> Family:
         limits,
         trials,
         data["about"],
+        first,
     )
 
 
@@ -178,12 +185,14 @@ def to_json(family: Family) -> dict[str, Any]:
         steps = np.diff(columns, prepend=0)
         pairs = np.stack([steps, row[columns]], axis=1)
         circulants.append(pairs.ravel().tolist())
+    first = [asdict(limit) for limit in family.first_limits]
     return {
         "name": family.name,
         "about": family.about,
         "least_lift": family.least_lift,
         "columns": family.columns,
         "limits": [asdict(limit) for limit in family.limits],
+        **({"first_limits": first} if first else {}),
         "trials": [asdict(trial) for trial in family.trials],
         "circulants": circulants,
     }
