@@ -3,6 +3,7 @@
     python jobs/ldpc_codes.py build                  # every code anew, without curves
     python jobs/ldpc_codes.py measure n4096-r50 …    # curves of these codes (default: all)
     python jobs/ldpc_codes.py trials                 # other words, at the error rate where one in a hundred may fail
+    python jobs/ldpc_codes.py floors                 # words far below their curves, where none should fail
     python jobs/ldpc_codes.py table                  # what the curves say, for the documentation
 
 Codes and curves are written to caligo_mpi/protocol/ldpc/codes/, one JSON file each.
@@ -241,25 +242,45 @@ def print_table(names: list[str]) -> None:
             print(table_row(code, curve))
 
 
+def bare(code: Code) -> Curve:
+    return next(curve for curve in code.curves if not curve.punctured and not curve.shortened)
+
+
+def print_floors(names: list[str], args: argparse.Namespace) -> None:
+    """Words of bare codes where f is a tenth above that at which three of 60,000 or of 4,000 failed."""
+    print("| code | Q | f | failed | at most | undetected |\n|---|---|---|---|---|---|")
+    for code in map(load_code, names):
+        leak = code.m / code.n
+        f = 1.1 * leak / entropy(bare(code).points[0].qber)
+        qber = error_rate(leak / f)
+        print(
+            f"| {code.name} | {100 * qber:.2f} % | {f:.2f} | {other_words(code, qber, args)} |",
+            flush=True,
+        )
+
+
+def other_words(code: Code, qber: float, args: argparse.Namespace) -> str:
+    """Failures in words that no curve was measured with, the most that they allow (95 %), and undetected ones."""
+    point = measure_point(
+        code,
+        qber,
+        punctured=0,
+        shortened=0,
+        frames=args.frames,
+        seed=args.seed + 1,
+        enough=inf,
+    )
+    most = beta.ppf(0.95, point.failures + 1, point.frames - point.failures)
+    return f"{point.failures} / {point.frames} | {most:.2g} | {point.undetected}"
+
+
 def print_trials(names: list[str], args: argparse.Namespace) -> None:
-    """Words of bare codes, none of them those that the curves were measured with."""
+    """Words of bare codes at the error rate at which their curves promise so many failures."""
     print("| code | Q | promised | failed | at most | undetected |\n|---|---|---|---|---|---|")
     for code in map(load_code, names):
-        bare = next(curve for curve in code.curves if not curve.punctured and not curve.shortened)
-        qber = reached(bare, args.promise)
-        point = measure_point(
-            code,
-            qber,
-            punctured=0,
-            shortened=0,
-            frames=args.frames,
-            seed=args.seed + 1,
-            enough=inf,
-        )
-        most = beta.ppf(0.95, point.failures + 1, point.frames - point.failures)
+        qber = reached(bare(code), args.promise)
         print(
-            f"| {code.name} | {100 * qber:.3f} % | {args.promise:g} | {point.failures} / {point.frames} | "
-            f"{most:.4f} | {point.undetected} |",
+            f"| {code.name} | {100 * qber:.3f} % | {args.promise:g} | {other_words(code, qber, args)} |",
             flush=True,
         )
 
@@ -268,7 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=("build", "measure", "trials", "table"))
+    parser.add_argument("verb", choices=("build", "measure", "trials", "floors", "table"))
     parser.add_argument("names", nargs="*", help="codes; all of them by default")
     parser.add_argument(
         "--shortened", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="sixteenths of n"
@@ -284,8 +305,9 @@ def main() -> None:
     if args.verb == "table":
         print_table(args.names or list(available_codes()))
         return
-    if args.verb == "trials":
-        print_trials(args.names or list(available_codes()), args)
+    if args.verb in ("trials", "floors"):
+        print_them = print_trials if args.verb == "trials" else print_floors
+        print_them(args.names or list(available_codes()), args)
         return
     for name in args.names or plans():
         if args.verb == "measure":

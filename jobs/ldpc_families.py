@@ -4,6 +4,7 @@
     python jobs/ldpc_families.py check                   # are the files' matrices those that build makes?
     python jobs/ldpc_families.py limits b090x1024 …       # where words of these (default: all) begin to fail
     python jobs/ldpc_families.py trials --promise 0.01   # words at the error rate where one in a hundred may fail
+    python jobs/ldpc_families.py floors --frames 30000   # the shortest words, far below where they begin to fail
     python jobs/ldpc_families.py table                   # what was measured, for the documentation
     python jobs/ldpc_families.py speed                   # of decoding keys, processor time
 
@@ -22,7 +23,8 @@ import numpy as np
 from scipy.stats import beta
 
 from caligo_mpi.protocol.ldpc import Exempt, Expected, decode, syndrome
-from caligo_mpi.protocol.ldpc.choice import choose_cheapest, reaches
+from caligo_mpi.protocol.ldpc.choice import choose_cheapest, distance, reaches
+from caligo_mpi.protocol.ldpc.code import Code
 from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
 from caligo_mpi.protocol.ldpc.family import (
     FOLDER,
@@ -178,6 +180,8 @@ SHAPES = (
 SPLIT = 0.45
 #: Bits of the words measured.
 LENGTH = 1 << 18
+#: Standard deviations at which only one word in 1e9 has too many errors: what fails there is another thing.
+FAR = 6.0
 #: Words decoded at a time.
 TOGETHER = 10
 
@@ -322,6 +326,11 @@ def measure_trial(family: Family, splits: int, args: argparse.Namespace) -> Tria
     """Words with independent errors at the highest error rate at which the promise holds."""
     code = family.code(args.bits // family.columns, splits)
     qber = reaches(family, splits, code.n, args.promise)
+    return try_words(family, code, qber, args)
+
+
+def try_words(family: Family, code: Code, qber: float, args: argparse.Namespace) -> Trial:
+    splits = len(code.base) - len(family.base)
     rng = np.random.default_rng([args.seed, *family.base.shape, splits, 1])
     stop = time.monotonic() + args.seconds
     frames = 0
@@ -337,6 +346,30 @@ def measure_trial(family: Family, splits: int, args: argparse.Namespace) -> Tria
         frames += count
     mean = round(iterations / frames, 2)
     return Trial(splits, code.lift, qber, args.promise, frames, failures, undetected, mean)
+
+
+def print_floor(name: str, args: argparse.Namespace) -> None:
+    """Words of the shortest lift, `FAR` standard deviations below where they begin to fail."""
+    family = load_family(name)
+    splits = chosen_splits(family, args)
+    code = family.code(family.least_lift, splits)
+    low, high = 0.0, family.limit(splits).qber
+    for _ in range(40):
+        qber = (low + high) / 2
+        is_far = distance(family, splits, Expected(qber), code.n) >= FAR
+        low, high = (qber, high) if is_far else (low, qber)
+    found = try_words(family, code, low, args)
+    f = family.share(splits) / entropy(low)
+    most = beta.ppf(0.95, found.failures + 1, found.frames - found.failures)
+    print(
+        f"| {name} | {splits} | {code.n:,} | {100 * low:.3f} % | {f:.3f} | "
+        f"{found.failures} / {found.frames} | {most:.2g} | {found.undetected} |",
+        flush=True,
+    )
+
+
+def chosen_splits(family: Family, args: argparse.Namespace) -> int:
+    return args.splits if args.splits is not None else family.splits // 4
 
 
 def save(family: Family) -> None:
@@ -369,7 +402,7 @@ def measure_limits(name: str, args: argparse.Namespace) -> None:
 
 def measure_trials(name: str, args: argparse.Namespace) -> None:
     family = load_family(name)
-    splits = args.splits if args.splits is not None else family.splits // 4
+    splits = chosen_splits(family, args)
     begin = time.process_time()
     trial = measure_trial(family, splits, args)
     spent = time.process_time() - begin
@@ -430,7 +463,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=("build", "check", "limits", "trials", "table", "speed"))
+    parser.add_argument(
+        "verb", choices=("build", "check", "limits", "trials", "floors", "table", "speed")
+    )
     parser.add_argument("names", nargs="*", help="families; all of them by default")
     parser.add_argument("--frames", type=int, default=140, help="words to decode")
     parser.add_argument(
@@ -454,6 +489,8 @@ def main() -> None:
             measure_limits(name, args)
         elif args.verb == "trials":
             measure_trials(name, args)
+        elif args.verb == "floors":
+            print_floor(name, args)
         elif args.verb == "build":
             save(build_one(*names()[name]))
             print(name, flush=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class Layout:
     offsets: Mapping[str, int]
     metadata: Metadata
     moved: bool
-    stamp: Stamp
+    stamp: Stamp = field(compare=False)
 
     @property
     def size(self) -> int:

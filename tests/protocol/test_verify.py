@@ -66,11 +66,11 @@ def test_short_tags_collide_as_often_as_stated():
     # 8-bit tags of 100,000 pairs: 390.6 collisions expected, s = 19.7; six s is a false alarm of 1e-9.
     source = stream(3, 0, ALICE)
     rng = np.random.default_rng(3)
-    one, other = rng.integers(0, 2, (2, 200), np.uint8)
+    keys = rng.integers(0, 2, (2, 200), np.uint8)
     collisions = 0
     for _ in range(100_000):
-        by = draw_tag_key(source, 8)
-        collisions += tag(one, by) == tag(other, by)
+        one, other = tags(keys, draw_tag_key(source, 8))
+        collisions += one == other
     assert 390.6 - 6 * 19.7 < collisions < 390.6 + 6 * 19.7
 
 
