@@ -12,12 +12,13 @@ from ..config.protocol import RotConfig
 from ..pairs import Pairs, Tick, bits
 from .commit import SESSION_BYTES
 from .draw import ALICE, BOB, FIRST_LONG_CODES, LONG_CODES, SESSION, random_bytes, stream
-from .ldpc import choose_code, choose_long_code
+from .estimate import likely_at_most
+from .ldpc import OneWay, choose_code, choose_first_long_code, choose_long_code, expect
 from .sift import sides
 from .terms import Terms
 from .transcript import Transcript, last_pair_ns
-from .transfer import Alice, Bob, CodeFor
-from .types import IDEAL, Abort, Block, BlockResult, Frame, Premises
+from .transfer import CODE_CONFIDENCE, Alice, Bob, CodeFor
+from .types import IDEAL, Abort, Block, BlockResult, Frame, Premises, QberEstimate
 from .verify import SEED_BITS, tag_bits_for
 
 
@@ -31,14 +32,11 @@ def make_block(
     tick: Tick = lambda: None,
 ) -> BlockResult:
     """One random oblivious transfer with the code that ``config.failure_target`` asks for; it is the only block."""
-    version = premises.stream_version
-    code_for: CodeFor = partial(choose_code, target=config.failure_target)
-    if version >= FIRST_LONG_CODES:
-        code_for = partial(
-            choose_long_code,
-            target=config.failure_target,
-            as_first=version < LONG_CODES,
-        )
+    code_for = partial(
+        code_of,
+        target=config.failure_target,
+        version=premises.stream_version,
+    )
     return transfer(
         pairs,
         config,
@@ -46,6 +44,22 @@ def make_block(
         premises=premises,
         code_for=code_for,
     )
+
+
+def code_of(
+    size: int,
+    test: QberEstimate,
+    *,
+    target: float,
+    version: int,
+) -> OneWay:
+    """A code of the package for sets of ``size`` bits that fail no more often than ``target``."""
+    long = choose_long_code(size, expect(test), target=target) if version >= LONG_CODES else None
+    if long is not None:
+        return long
+    first = FIRST_LONG_CODES <= version < LONG_CODES
+    choose = choose_first_long_code if first else choose_code
+    return choose(size, likely_at_most(test, CODE_CONFIDENCE), target=target)
 
 
 def transfer(

@@ -24,7 +24,7 @@ from ..pairs.bits import U8
 from .amplify import amplify, seed_bits
 from .commit import Opening, Positions, Rows, commit, open_rows, opens
 from .draw import random_bits, random_subset
-from .estimate import by_basis, estimate, likely_at_most, no_code
+from .estimate import by_basis, estimate, no_code
 from .key_length import dropped_limit, hoeffding_margin
 from .sift import Side
 from .terms import Terms
@@ -44,17 +44,17 @@ class OneWayCode(Protocol):
         ...
 
 
-_CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made for
+CODE_CONFIDENCE = 0.998  # that the error rate is within what the code is made for
 
-#: (bits per set, QBER) → the code that both parties use.
-CodeFor = Callable[[int, float], OneWayCode]
+#: (bits per set, what the test showed) → the code that both parties use.
+CodeFor = Callable[[int, QberEstimate], OneWayCode]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strings:
     """Alice's last message: for both sets alike a syndrome, a tag and the seed that makes S_0 or S_1 of it."""
 
-    qber: float
+    test: QberEstimate
     syndromes: tuple[U8, U8]
     tag_keys: tuple[TagKey, TagKey]
     tags: tuple[int, int]
@@ -168,11 +168,10 @@ class Alice:
         left = np.delete(self._bit, self._test)
         keys = [left[rows] for rows in sets]
         self.set_size = len(keys[0])
-        qber = likely_at_most(self.estimate, _CODE_CONFIDENCE)
         try:
-            code = code_for(self.set_size, qber)
+            code = code_for(self.set_size, self.estimate)
         except ConfigError as error:
-            return no_code(str(error), self.estimate, _CODE_CONFIDENCE)
+            return no_code(str(error), self.estimate, CODE_CONFIDENCE)
         syndromes = [code.syndrome(key) for key in keys]
         self.syndrome_bits = len(syndromes[0])
         found = self.terms.length(set_size=self.set_size, leak_bits=self.syndrome_bits)
@@ -183,13 +182,13 @@ class Alice:
                 "leak_bits": self.syndrome_bits,
             }
             return Abort("amplify", "no secret bits are left", numbers)
-        return self._hashed(keys, syndromes, qber, found.bits)
+        return self._hashed(keys, syndromes, self.estimate, found.bits)
 
     def _hashed(
         self,
         keys: list[U8],
         syndromes: list[U8],
-        qber: float,
+        test: QberEstimate,
         length: int,
     ) -> Strings:
         """Draw tags and hashes of both keys and apply them."""
@@ -207,7 +206,7 @@ class Alice:
             ]
         )
         return Strings(
-            qber=qber,
+            test=test,
             syndromes=(syndromes[0], syndromes[1]),
             tag_keys=(by_first, by_second),
             tags=(tag(first, by_first), tag(second, by_second)),
@@ -309,9 +308,9 @@ class Bob:
         own = self._rows.bit[rows]
         size = len(own)
         try:
-            code = code_for(size, strings.qber)
+            code = code_for(size, strings.test)
         except ConfigError as error:
-            return Abort("reconcile", str(error), {"qber": strings.qber})
+            return no_code(str(error), strings.test, CODE_CONFIDENCE)
         syndrome = len(code.syndrome(own))
         seed = seed_bits(size, strings.length)
         if not _well_formed(strings, syndrome=syndrome, seed=seed):

@@ -167,17 +167,23 @@ def test_the_code_chosen_costs_little(qber, most):
     assert layout.words == 1
     f = layout.leak_bits / 450_000 / binary_entropy(qber)
     assert 1.05 < f < most
-    safe = choice.choose_safe(4_500_000, qber, 0.01)
-    assert safe.words == 10
+    safe = choice.choose_safe(4_500_000, Expected(qber), 0.01)
+    assert safe.words == 5
+    first = choice.choose_safe(4_500_000, Expected(qber), 0.01, as_first=True)
+    assert first.words == 10
+    assert safe.leak_bits < first.leak_bits
+    doubting = choice.choose_safe(4_500_000, expected, 0.01)
+    assert safe.leak_bits < doubting.leak_bits
     found, first = choice.choose_range(450_000, expected)
     assert found.share(first) < layout.code.m / layout.code.n
 
 
 def test_what_long_codes_cannot_correct_is_left_to_the_others():
     assert choice.choose_cheapest(450_000, Expected(0.2)) is None
-    assert choice.choose_safe(100_000, 0.02, 0.01) is None
-    assert choice.choose_safe(1_000_000, 0.02, 1e-5) is None
-    code = ldpc.choose_long_code(7000, 0.02)
+    assert choice.choose_safe(100_000, Expected(0.02), 0.01) is None
+    assert choice.choose_safe(1_000_000, Expected(0.02), 1e-5) is None
+    assert ldpc.choose_long_code(7000, Expected(0.02)) is None
+    code = ldpc.choose_first_long_code(7000, 0.02)
     assert code.layout.code.name.startswith("n4096")
 
 

@@ -9,6 +9,7 @@ from .decoder import Exempt, decode
 from .exchange import (
     OneWay,
     choose_code,
+    choose_first_long_code,
     choose_long_code,
     reconcile,
     reconcile_blind,
@@ -29,6 +30,7 @@ __all__ = [
     "available_codes",
     "available_families",
     "choose_code",
+    "choose_first_long_code",
     "choose_layout",
     "choose_long_code",
     "decode",

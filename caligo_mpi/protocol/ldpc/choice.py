@@ -180,13 +180,16 @@ def choose_cheapest(size: int, expected: Expected, *, as_first: bool = False) ->
 
 def choose_safe(
     size: int,
-    qber: float,
+    expected: Expected,
     failures: float,
     *,
     as_first: bool = False,
 ) -> Layout | None:
-    """The code that tells least about keys of ``size`` bits of which no more than a share of ``failures`` fails."""
-    words = max(1, round(size / WORD_BITS))
+    """The code that tells least about keys of ``size`` bits of which no more than a share of ``failures`` fails.
+
+    Words were shorter ``as_first``.
+    """
+    words = max(1, round(size / (WORD_BITS if as_first else LONGER_WORD_BITS)))
     part = -(-size // words)
     needed = deviations(failures / words)
     best = None
@@ -196,7 +199,7 @@ def choose_safe(
         far = distance(
             family,
             splits,
-            Expected(qber),
+            expected,
             part,
         )
         if told < least and far >= needed:

@@ -93,21 +93,26 @@ def _one_way(code: OneWay, alice: U8, bob: U8) -> list[Reconciled]:
     return code.decode_all(bob, told)
 
 
-def choose_long_code(
-    size: int,
-    qber: float,
-    *,
-    target: float = 1e-3,
-    as_first: bool = False,
-) -> OneWay:
-    """`choose_code` among the long codes, where one of them is fit; else among the others.
+def choose_long_code(size: int, expected: Expected, *, target: float = 1e-3) -> OneWay | None:
+    """The long code that tells least of those whose words, all together, fail no more often than ``target``.
 
-    Codes are taken ``as_first`` measured for keys that were begun then.
+    ``None`` where none is fit.
 
-    >>> choose_long_code(900_000, 0.02, target=0.01).layout.words
+    >>> choose_long_code(1_800_000, Expected(0.02, 0.0002), target=0.01).layout.words
     2
     """
-    layout = choose_safe(size, qber, target, as_first=as_first) if size >= SHORTEST else None
+    layout = choose_safe(size, expected, target) if size >= SHORTEST else None
+    return None if layout is None else OneWay(layout, expected.qber)
+
+
+def choose_first_long_code(size: int, qber: float, *, target: float = 1e-3) -> OneWay:
+    """`choose_code` among the long codes as they were first, where one of them is fit; else among the others.
+
+    For keys that were begun then.
+    """
+    layout = None
+    if size >= SHORTEST:
+        layout = choose_safe(size, Expected(qber), target, as_first=True)
     if layout is None:
         return choose_code(size, qber, target=target)
     return OneWay(layout, qber)
@@ -122,7 +127,7 @@ def reconcile_long(
 ) -> list[Reconciled] | None:
     """`reconcile` by the long code that costs least, lost frames included; ``None`` where none is fit.
 
-    ``as_first`` is as for `choose_long_code`.
+    Codes are taken ``as_first`` measured for keys that were begun then.
     """
     require_bits(alice=alice, bob=bob)
     layout = choose_cheapest(bob.shape[1], expected, as_first=as_first)
@@ -138,7 +143,7 @@ def reconcile_nested(
     expected: Expected,
     as_first: bool = False,
 ) -> list[Reconciled] | None:
-    """Blind reconciliation by long codes; ``None`` where none is fit.  ``as_first`` is as for `choose_long_code`.
+    """Blind reconciliation by long codes; ``None`` where none is fit.  ``as_first`` is as for `reconcile_long`.
 
     Alice begins with a syndrome that is likely to be too short.  About words that Bob cannot decode she tells one
     half of some checks at a time; what she told of the whole ones tells the other half.  All that is told is the
