@@ -4,7 +4,7 @@
     python jobs/ldpc_families.py check                   # are the files' matrices those that build makes?
     python jobs/ldpc_families.py limits b090x1024 …       # where words of these (default: all) begin to fail
     python jobs/ldpc_families.py trials --promise 0.01   # words at the error rate where one in a hundred may fail
-    python jobs/ldpc_families.py floors --frames 30000   # the shortest words, far below where they begin to fail
+    python jobs/ldpc_families.py floors --bits 900000    # words far below where they begin to fail
     python jobs/ldpc_families.py table                   # what was measured, for the documentation
     python jobs/ldpc_families.py speed                   # of decoding keys, processor time
 
@@ -29,6 +29,7 @@ from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
 from caligo_mpi.protocol.ldpc.family import (
     FOLDER,
     Family,
+    Floor,
     Limit,
     Trial,
     load_family,
@@ -348,24 +349,21 @@ def try_words(family: Family, code: Code, qber: float, args: argparse.Namespace)
     return Trial(splits, code.lift, qber, args.promise, frames, failures, undetected, mean)
 
 
-def print_floor(name: str, args: argparse.Namespace) -> None:
-    """Words of the shortest lift, `FAR` standard deviations below where they begin to fail."""
+def measure_floor(name: str, args: argparse.Namespace) -> None:
+    """Words `FAR` standard deviations below where they begin to fail."""
     family = load_family(name)
     splits = chosen_splits(family, args)
-    code = family.code(family.least_lift, splits)
+    code = family.code(args.bits // family.columns, splits)
     low, high = 0.0, family.limit(splits).qber
     for _ in range(40):
         qber = (low + high) / 2
         is_far = distance(family, splits, Expected(qber), code.n) >= FAR
         low, high = (qber, high) if is_far else (low, qber)
-    found = try_words(family, code, low, args)
-    f = family.share(splits) / entropy(low)
-    most = beta.ppf(0.95, found.failures + 1, found.frames - found.failures)
-    print(
-        f"| {name} | {splits} | {code.n:,} | {100 * low:.3f} % | {f:.3f} | "
-        f"{found.failures} / {found.frames} | {most:.2g} | {found.undetected} |",
-        flush=True,
-    )
+    tried = try_words(family, code, low, args)
+    floor = Floor(splits, code.lift, low, tried.frames, tried.failures, tried.undetected)
+    print(name, floor, flush=True)
+    others = tuple(known for known in load_family(name).floors if known.splits != splits)
+    save(replace(family, floors=(*others, floor)))
 
 
 def chosen_splits(family: Family, args: argparse.Namespace) -> int:
@@ -435,6 +433,17 @@ def print_table(chosen: list[str]) -> None:
                 f"| {family.name} | {t.splits} | {n:,} | {100 * t.qber:.3f} % | {t.promise:g} | "
                 f"{t.failures} / {t.frames} | {most:.4f} | {t.undetected} | {t.iterations:.0f} |"
             )
+    print("\n| family | splits | word | Q | f | failed | at most | undetected |")
+    print("|---|---|---|---|---|---|---|---|")
+    for family in map(load_family, chosen):
+        for floor in family.floors:
+            n = floor.lift * family.columns
+            f = family.share(floor.splits) / entropy(floor.qber)
+            most = beta.ppf(0.95, floor.failures + 1, floor.frames - floor.failures)
+            print(
+                f"| {family.name} | {floor.splits} | {n:,} | {100 * floor.qber:.3f} % | {f:.3f} | "
+                f"{floor.failures} / {floor.frames} | {most:.4f} | {floor.undetected} |"
+            )
 
 
 def print_speed(args: argparse.Namespace) -> None:
@@ -490,7 +499,7 @@ def main() -> None:
         elif args.verb == "trials":
             measure_trials(name, args)
         elif args.verb == "floors":
-            print_floor(name, args)
+            measure_floor(name, args)
         elif args.verb == "build":
             save(build_one(*names()[name]))
             print(name, flush=True)

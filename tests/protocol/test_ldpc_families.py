@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -18,7 +19,7 @@ from caligo_mpi.protocol.key_length import binary_entropy
 from caligo_mpi.protocol.ldpc import Expected, choice, decoder, plain
 from caligo_mpi.protocol.ldpc.code import Code
 from caligo_mpi.protocol.ldpc.construct import Within, build, four_cycles
-from caligo_mpi.protocol.ldpc.family import Family, Limit, from_json, split, to_json
+from caligo_mpi.protocol.ldpc.family import Family, Floor, Limit, from_json, split, to_json
 from caligo_mpi.protocol.pooled import together
 from caligo_mpi.protocol.run import plan_blocks, run_block, run_protocol
 from caligo_mpi.protocol.sift import rows
@@ -135,8 +136,8 @@ def test_a_family_measured_anew_is_known_as_it_was_first():
     assert [limit.splits for limit in first.limits] == [0, 27, 55]
     assert first.limits == again.first_limits != again.limits
     assert (first.base == again.base).all()
-    name = "b090x1024"
-    assert ldpc.load_family(name, as_first=True) is ldpc.load_family(name)
+    for name in NAMES:
+        assert ldpc.load_family(name, as_first=True).floor == 0
 
 
 def test_families_survive_json():
@@ -185,6 +186,22 @@ def test_what_long_codes_cannot_correct_is_left_to_the_others():
     assert ldpc.choose_long_code(7000, Expected(0.02)) is None
     code = ldpc.choose_first_long_code(7000, 0.02)
     assert code.layout.code.name.startswith("n4096")
+
+
+def test_a_floor_counts_against_what_may_fail(monkeypatch):
+    def chosen(*floors):
+        floored = replace(
+            SMALL, limits=(Limit(0, 0.02, 0.01, 1), Limit(6, 0.026, 0.01, 1)), floors=floors
+        )
+        monkeypatch.setattr(choice, "_families", lambda size, as_first: [floored])
+        return choice.choose_safe(1_000_000, Expected(0.01955), 0.01)
+
+    lift = 1_000_000 // SMALL.columns
+    assert chosen().leak_bits <= chosen(Floor(0, lift, 0.01, 1000, 2, 0)).leak_bits
+    # Nine in a thousand leave one in a thousand to all else, ten leave nothing.
+    assert chosen().leak_bits < chosen(Floor(0, lift, 0.01, 1000, 9, 0)).leak_bits
+    assert chosen(Floor(0, lift, 0.01, 1000, 11, 0)) is None
+    assert Family("none", 128, CODE.base).floor == 0
 
 
 def test_one_way_reconciles_long_keys():

@@ -170,7 +170,7 @@ def choose_cheapest(size: int, expected: Expected, *, as_first: bool = False) ->
             expected,
             size,
         )
-        lost = tail(far)
+        lost = tail(far) + family.floor * size
         cost = told + lost * (1 - told)
         if cost < least:
             best = family, splits
@@ -191,7 +191,6 @@ def choose_safe(
     """
     words = max(1, round(size / (WORD_BITS if as_first else LONGER_WORD_BITS)))
     part = -(-size // words)
-    needed = deviations(failures / words)
     best = None
     least = inf
     for family, splits in _all(part, as_first):
@@ -202,7 +201,8 @@ def choose_safe(
             expected,
             part,
         )
-        if told < least and far >= needed:
+        left = failures - family.floor * size
+        if told < least and far >= deviations(left / words):
             best = family, splits
             least = told
     return _layout(best, size, words)

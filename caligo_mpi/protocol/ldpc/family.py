@@ -51,6 +51,18 @@ class Trial:
     iterations: float
 
 
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """Words decoded so far from where they begin to fail that any failure is of another kind: a floor."""
+
+    splits: int
+    lift: int
+    qber: float
+    frames: int
+    failures: int
+    undetected: int
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     """The base matrix (rows, columns) of shifts, −1 where there is none, and what was measured of it.
@@ -66,6 +78,7 @@ class Family:
     trials: tuple[Trial, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     first_limits: tuple[Limit, ...] = ()
+    floors: tuple[Floor, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -76,6 +89,13 @@ class Family:
     def splits(self) -> int:
         """Checks that can be split, as far as that was measured."""
         return self.limits[-1].splits if self.limits else 0
+
+    @property
+    def floor(self) -> float:
+        """Failures per decoded bit where there should be none: what fails is small, and long words have more of it."""
+        seen = sum(floor.frames * floor.lift * self.columns for floor in self.floors)
+        failures = sum(floor.failures for floor in self.floors)
+        return failures / seen if seen else 0.0
 
     def share(self, splits: int) -> float:
         """Syndrome bits per bit of a word."""
@@ -144,10 +164,10 @@ def available_families() -> tuple[str, ...]:
 
 @cache
 def load_family(name: str, *, as_first: bool = False) -> Family:
-    """The family of this name, with what was measured of it last or, where that is another thing, ``as_first``."""
+    """The family of this name, with what was measured of it last, or with what was known of it ``as_first``."""
     if as_first:
         now = load_family(name)
-        return replace(now, limits=now.first_limits) if now.first_limits else now
+        return replace(now, limits=now.first_limits or now.limits, floors=())
     if name not in available_families():
         names = ", ".join(available_families())
         raise ConfigError(f"family={name!r} does not exist; choose one of {names}")
@@ -166,6 +186,7 @@ def from_json(data: dict[str, Any]) -> Family:
     limits = tuple(Limit(**limit) for limit in data["limits"])
     trials = tuple(Trial(**trial) for trial in data["trials"])
     first = tuple(Limit(**limit) for limit in data.get("first_limits", []))
+    floors = tuple(Floor(**floor) for floor in data.get("floors", []))
     return Family(
         data["name"],
         data["least_lift"],
@@ -174,6 +195,7 @@ def from_json(data: dict[str, Any]) -> Family:
         trials,
         data["about"],
         first,
+        floors,
     )
 
 
@@ -194,5 +216,6 @@ def to_json(family: Family) -> dict[str, Any]:
         "limits": [asdict(limit) for limit in family.limits],
         **({"first_limits": first} if first else {}),
         "trials": [asdict(trial) for trial in family.trials],
+        "floors": [asdict(floor) for floor in family.floors],
         "circulants": circulants,
     }
