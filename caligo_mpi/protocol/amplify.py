@@ -64,8 +64,9 @@ def amplify(keys: U8, seed: U8, length: int) -> U8:
     way = _by_transforms if clmul is None else partial(_by_words, clmul)
     are_equal = bool((rows[1:] == rows[0]).all())
     products = way(rows[:1] if are_equal else rows, seed, length)
-    each = np.broadcast_to(products, (len(rows), length))
-    return each.reshape(*several, length)
+    if are_equal:
+        products = np.repeat(products, len(rows), axis=0)
+    return products.reshape(*several, length)
 
 
 @cache

@@ -21,7 +21,7 @@ OLDER_STREAMS = (1,)
 LONG_CODES = 5
 #: The same where several blocks go by what the tests of all of them show together.
 POOLED_TESTS = 6
-#: Both as they were when one of the codes was taken to correct a little more than it does.
+#: Both as they were when one of the codes was taken to correct a little more than it does, and `rot` had shorter words.
 FIRST_LONG_CODES, FIRST_POOLED_TESTS = 3, 4
 
 _LAST_WORD = (1 << 64) - 1

@@ -103,6 +103,31 @@ def test_several_keys_are_hashed_as_each_by_itself(count, keys):
     assert amplify(rows, seed, 2999).tolist() == [amplify(row, seed, 2999).tolist() for row in rows]
 
 
+@pytest.mark.parametrize("count", [1, 2, 5003, 200_001, 300_000])
+def test_a_key_that_both_hold_is_hashed_as_different_ones(count):
+    rng = np.random.default_rng([8, count])
+    key = rng.integers(0, 2, count, np.uint8)
+    rows = np.stack([key, key])
+    other = np.stack([key, key ^ 1])
+    for length in (1, 2999):
+        seed = rng.integers(0, 2, seed_bits(count, length), np.uint8)
+        expected = amplify(other, seed, length)[0]
+        hashed = amplify(rows, seed, length)
+        assert hashed.tolist() == [expected.tolist()] * 2
+        assert module._by_transforms(rows[:1], seed, length)[0].tolist() == expected.tolist()
+        hashed[0] ^= 1  # each has its own
+        assert hashed[1].tolist() == expected.tolist()
+
+
+def test_halves_of_a_long_key_are_not_exact():
+    count, length = 1 << 22, 1 << 21
+    ones = np.ones(seed_bits(count, length), np.uint8)
+    assert module._by_halves(ones[:count], ones, length) is None
+    assert (
+        module._by_halves(ones[: 1 << 20], ones[: seed_bits(1 << 20, length)], length) is not None
+    )
+
+
 @pytest.mark.parametrize("which", [0, 1])
 def test_worst_case_sums_of_two_keys_are_exact(which):
     # A key of ones has the largest sums there are; one more or less shows in the parity.
