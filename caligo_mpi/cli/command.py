@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 crash, 2 wrong use, 75 stopped cleanly, run the same comma
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 from .._version import __version__
@@ -42,8 +43,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CaligoError as error:
         streams.say(str(error))
         return WRONG_USE
-    except OSError as error:
-        if error.errno not in (errno.EMFILE, errno.ENFILE):
+    except (OSError, ImportError) as error:
+        reason = _too_many_files(error)
+        if not reason:
             raise
-        streams.say(f"{error.strerror}; raise `ulimit -n` and run the same command again")
+        streams.say(f"{reason}; raise `ulimit -n` and run the same command again")
         return WRONG_USE
+
+
+def _too_many_files(error: OSError | ImportError) -> str:
+    """What the system says where it lets nobody open another file; a library that cannot be loaded has only words."""
+    for number in (errno.EMFILE, errno.ENFILE):
+        reason = os.strerror(number)
+        if getattr(error, "errno", None) == number or str(error).endswith(reason):
+            return reason
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 import uuid
 
 import pytest
@@ -100,8 +101,12 @@ def test_runs_that_lose_a_rank_go_on_without_a_restart(tmp_path, survivors):
 )
 def test_survivors_finish_in_the_same_launch(survivors, begin, victims):
     job, process, mark = begin(len(victims) + 2 if len(victims) == 1 else 4)
-    for victim in victims:
+    for dead, victim in enumerate(victims):
         wait_for_chunks(job, chunks_done(job.output) + 1)
+        # What rank 0 has not written down yet dies with it.
+        end = time.monotonic() + 60
+        while len(status(job.output).faults) < dead and time.monotonic() < end:
+            time.sleep(0.01)
         os.kill(ranks_of(mark)[victim], signal.SIGKILL)
     assert process.wait(120) == 0
     found = status(job.output)
